@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The app contract. *The app owns the burst: each mbuf is emitted once on an edge, or dropped once with a name.*"""
+
+from libc.stdint cimport uint16_t, uint64_t
+
+from dataplane.machine cimport likely
+from dataplane.mbuf cimport mbuf
+from dataplane.mempool cimport free_packets
+from dataplane.stage cimport Stage
+
+cdef enum:
+    MAX_EDGES = 16
+    MAX_DROPS = 16
+    MAX_BURST = 256
+
+
+cdef struct edge_t:
+    void *app        # the App behind this edge; NULL: unconnected. The pipeline keeps it alive.
+    uint64_t packets
+    uint64_t bytes   # without FCS
+    uint64_t bursts
+
+
+cdef class App(Stage):
+    """A stage in a pipeline: takes a burst, emits bursts.
+
+    Class attributes: ``edges`` = names of its exits (a tuple of str, default ("out",)), ``optional`` = those of them that may
+    stay unconnected (packets for them are freed and counted as the drop "unconnected"), ``drops`` = names of its drop reasons.
+    """
+    cdef edge_t out[MAX_EDGES]
+    cdef uint64_t dropped[MAX_DROPS]
+    cdef readonly object name
+    cdef object _error
+
+    cdef void push(self, mbuf **pkts, uint16_t n) noexcept nogil
+    # Once a loop of the lcore that polled nothing anywhere: flush what was held back.
+    cdef void idle(self) noexcept nogil
+
+
+cdef class Source(App):
+    """An app that makes bursts by itself: `poll` emits at most `burst` packets and returns how many."""
+    cdef public uint16_t burst
+    # Set by poll when there will be no more packets (count reached, file at its end): the lcore may stop.
+    cdef bint done
+
+    cdef uint16_t poll(self) noexcept nogil
+
+
+# Emit a burst on an edge / drop it under a name (an index into `drops`).
+cdef inline void emit(App self, unsigned int edge, mbuf **pkts, uint16_t n) noexcept nogil:
+    cdef edge_t *out = &self.out[edge]
+    cdef uint64_t total = 0
+    cdef uint16_t i
+    if likely(out.app != NULL):
+        for i in range(n):
+            total += pkts[i].pkt_len
+        out.packets += n
+        out.bytes += total
+        out.bursts += 1
+        (<App> out.app).push(pkts, n)
+    else:
+        lost(self, pkts, n)
+
+
+cdef inline void drop(App self, unsigned int reason, mbuf **pkts, uint16_t n) noexcept nogil:
+    self.dropped[reason] += n
+    free_packets(pkts, n)
+
+
+# An optional edge with nothing behind it.
+cdef void lost(App self, mbuf **pkts, uint16_t n) noexcept nogil

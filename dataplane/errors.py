@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Every error this project raises on purpose. A message names the cause and the next step."""
+
+from __future__ import annotations
+
+__all__ = [
+    "ConfigError",
+    "DataplaneError",
+    "DatasheetViolation",
+    "DeviceError",
+    "DeviceGone",
+    "DeviceTimeout",
+    "GraphError",
+    "MempoolError",
+    "MemoryExhausted",
+    "PcapError",
+    "PortError",
+    "PortGone",
+]
+
+
+class DataplaneError(Exception):
+    """The root of them all."""
+
+
+class ConfigError(DataplaneError, ValueError):
+    """What was asked for makes no sense: a malformed port string, a ring size the chip refuses, ..."""
+
+
+class GraphError(ConfigError):
+    """A pipeline that cannot run: an unconnected edge, a queue used twice, a cycle, ..."""
+
+
+class MemoryExhausted(DataplaneError, MemoryError):
+    """No memory of the kind that was asked for."""
+
+
+class MempoolError(DataplaneError):
+    """A debug mempool found a double free, a foreign mbuf or a trampled canary."""
+
+
+class PcapError(DataplaneError):
+    """A capture file that is not one, ends in the middle, or cannot be written."""
+
+
+class PortError(DataplaneError):
+    """A port that cannot be opened or does not do what was asked."""
+
+
+class PortGone(PortError):
+    """A port that was there and no longer is."""
+
+
+class DeviceError(PortError):
+    """A NIC that does not behave."""
+
+
+class DeviceTimeout(DeviceError):
+    """A wait that ended: names device, field, time and datasheet section."""
+
+
+class DeviceGone(DeviceError, PortGone):
+    """The device reads all ones: it was pulled out, reset under us, or its server died."""
+
+
+class DatasheetViolation(DeviceError):
+    """The strict model: a driver did what the datasheet forbids."""
+
+    def __init__(self, message: str, *, register: str = "", value: int = 0, section: str = "") -> None:
+        super().__init__(message)
+        self.register = register
+        self.value = value
+        self.section = section

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Arena: an address range, backed by hugepages where there are any, that mempools and descriptor rings are cut from.
+
+A device sees an arena at an I/O virtual address (IOVA). Behind an IOMMU, or on the model, the arena chooses it: one
+contiguous range, the same for every device it is mapped to, and never equal to the virtual address, so that a driver
+which forgets to translate fails at once. Without an IOMMU the IOVA is the physical address, page by page. Either way
+`iova_of` is one look-up in a table.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import logging
+import mmap
+import os
+import struct
+import threading
+from bisect import bisect_right, insort
+from dataclasses import dataclass
+from pathlib import Path
+
+from dataplane.errors import ConfigError, MemoryExhausted
+
+__all__ = ["Arena", "Block", "free_hugepages"]
+
+log = logging.getLogger("dataplane")
+
+_MFD_CLOEXEC, _MFD_HUGETLB, _MFD_HUGE_SHIFT = 0x1, 0x4, 26
+_PAGE_SIZES = {"1G": 1 << 30, "2M": 2 << 20}
+_SYSFS = Path("/sys/kernel/mm/hugepages")
+
+# IOVAs are handed out from 128 GiB up: below the 39 bits of the narrowest IOMMUs, far from every address a process has.
+_IOVA_BASE = 0x20_0000_0000
+_IOVA_LIMIT = 0x7F_0000_0000
+_iova_lock = threading.Lock()
+_iova_used: list[tuple[int, int]] = []
+_warned = False
+
+
+@dataclass(frozen=True)
+class Block:
+    """A piece of an arena: addresses and size in bytes."""
+
+    address: int
+    iova: int
+    size: int
+    name: str
+
+
+def free_hugepages(page_size: int = 2 << 20) -> int:
+    """Hugepages of that size that nobody has taken or reserved."""
+    folder = _SYSFS / f"hugepages-{page_size >> 10}kB"
+    try:
+        free = int((folder / "free_hugepages").read_text())
+        return max(free - int((folder / "resv_hugepages").read_text()), 0)
+    except OSError:
+        return 0
+
+
+class Arena:
+    """`size` bytes (rounded up to whole pages) of shared memory.
+
+    hugepages: "auto" takes 2 MiB pages, or plain pages with one line in the log when there are too few; "2M" and "1G"
+    insist; "no" takes plain pages. physical: IOVAs are physical addresses (UIO; needs root and hugepages).
+    fd, iova: attach an arena of another process, from the descriptor and IOVA it passed on.
+    Raises ConfigError and MemoryExhausted.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        *,
+        hugepages: str = "auto",
+        name: str = "arena",
+        physical: bool = False,
+        fd: int | None = None,
+        iova: int | None = None,
+    ) -> None:
+        if size <= 0:
+            raise ConfigError(f"an arena of {size} bytes: it must hold something")
+        if hugepages not in ("auto", "no", *_PAGE_SIZES):
+            raise ConfigError(f"hugepages={hugepages!r}: one of auto, 2M, 1G, no is possible")
+        self.name = name
+        self._closed = False
+        if fd is None:
+            self.fd, self.page_size, self._map = _create(size, hugepages, name)
+        else:
+            self.fd, self.page_size, self._map = _attach(fd)
+        self.size = len(self._map)
+        self._anchor: ctypes.c_char | None = ctypes.c_char.from_buffer(self._map)
+        self.address = ctypes.addressof(self._anchor)
+        self._owns_iova = not physical and iova is None
+        try:
+            if physical:
+                self.iova_table = _physical_addresses(self.address, self.size, self.page_size, name)
+                self.iova = self.iova_table[0]
+            else:
+                self.iova = _take_iova(self.size) if iova is None else iova
+                self.iova_table = [self.iova + at for at in range(0, self.size, self.page_size)]
+        except BaseException:
+            self._owns_iova = False
+            self.close()
+            raise
+        self.contiguous = all(b - a == self.page_size for a, b in itertools.pairwise(self.iova_table))
+        self._free: list[tuple[int, int]] = [(0, self.size)]  # (offset, size), ascending, never touching
+        self._lock = threading.Lock()
+
+    @property
+    def is_huge(self) -> bool:
+        """Whether hugepages back it."""
+        return self.page_size > mmap.PAGESIZE
+
+    def iova_of(self, address: int) -> int:
+        """What a device must be told to reach that virtual address. Raises ConfigError outside the arena."""
+        offset = address - self.address
+        if not 0 <= offset < self.size:
+            raise ConfigError(f"address {address:#x} is not in arena {self.name!r}")
+        return self.iova_table[offset // self.page_size] + offset % self.page_size
+
+    def alloc(self, size: int, *, align: int = 64, name: str = "block") -> Block:
+        """Cut `size` bytes off, aligned to `align` (a power of two). Raises MemoryExhausted."""
+        if size <= 0 or align <= 0 or align & (align - 1):
+            raise ConfigError(f"{size} bytes aligned to {align}: sizes are positive and alignments powers of two")
+        with self._lock:
+            for index, (offset, room) in enumerate(self._free):
+                start = -(-(self.address + offset) // align) * align - self.address
+                if start + size <= offset + room:
+                    rest = [(offset, start - offset), (start + size, offset + room - start - size)]
+                    self._free[index : index + 1] = [piece for piece in rest if piece[1]]
+                    address = self.address + start
+                    return Block(address, self.iova_of(address), size, name)
+        raise MemoryExhausted(
+            f"arena {self.name!r} has no {size} bytes left for {name} (of {self.size}): make the arena larger"
+        )
+
+    def free(self, block: Block) -> None:
+        """Give a block back. Raises ConfigError if it is not one of this arena's or is free already."""
+        offset = block.address - self.address
+        with self._lock:
+            at = bisect_right(self._free, (offset, 0))
+            after = self._free[at] if at < len(self._free) else (self.size, 0)
+            before = self._free[at - 1] if at else (0, 0)
+            if offset < sum(before) or offset + block.size > after[0]:
+                raise ConfigError(f"{block} is not an allocated block of arena {self.name!r}")
+            insort(self._free, (offset, block.size))
+            self._free = _coalesced(self._free)
+
+    def close(self) -> None:
+        """Unmap. Whoever still holds an address of it, a device included, must be done with it."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._owns_iova:
+            _give_iova(self.iova, self.size)
+        self._anchor = None
+        self._map.close()
+        os.close(self.fd)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_map"):
+            self.close()
+
+    def __enter__(self) -> Arena:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        pages = {1 << 30: "1 GiB", 2 << 20: "2 MiB"}.get(self.page_size, "plain")
+        return f"<Arena {self.name}: {self.size >> 10} KiB of {pages} pages at {self.address:#x}, IOVA {self.iova:#x}>"
+
+
+def _create(size: int, hugepages: str, name: str) -> tuple[int, int, mmap.mmap]:
+    for wanted in ("2M",) if hugepages == "auto" else (hugepages,) if hugepages != "no" else ():
+        page = _PAGE_SIZES[wanted]
+        try:
+            return _memfd(-(-size // page) * page, page, name)
+        except OSError as error:
+            if hugepages != "auto":
+                raise MemoryExhausted(
+                    f"no {-(-size // page)} free hugepages of {wanted} for {name} ({error.strerror}; "
+                    f"{free_hugepages(page)} are free): run 'dataplane doctor', or take plain pages (hugepages='no')"
+                ) from None
+    if hugepages == "auto":
+        _warn_once(size)
+    page = mmap.PAGESIZE
+    try:
+        return _memfd(-(-size // page) * page, page, name)
+    except OSError as error:
+        raise MemoryExhausted(f"no memory for {size >> 10} KiB of {name}: {error.strerror}") from None
+
+
+def _memfd(size: int, page: int, name: str) -> tuple[int, int, mmap.mmap]:
+    flags = _MFD_CLOEXEC
+    if page > mmap.PAGESIZE:
+        flags |= _MFD_HUGETLB | (page.bit_length() - 1) << _MFD_HUGE_SHIFT
+    fd = os.memfd_create(f"dataplane-{name}", flags)
+    try:
+        os.ftruncate(fd, size)
+        # Populated at once: a page fault in a poll loop is a stall, and too few pages must fail here.
+        return fd, page, mmap.mmap(fd, size, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE)
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def _attach(fd: int) -> tuple[int, int, mmap.mmap]:
+    own = os.dup(fd)
+    status = os.fstat(own)
+    return own, status.st_blksize, mmap.mmap(own, status.st_size, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE)
+
+
+def _warn_once(size: int) -> None:
+    global _warned
+    if not _warned:
+        _warned = True
+        log.warning(
+            "no %d free hugepages of 2 MiB: using plain pages, which is slower (run 'dataplane doctor')",
+            -(-size // _PAGE_SIZES["2M"]),
+        )
+
+
+def _take_iova(size: int) -> int:
+    """The lowest free range; ranges keep 2 MiB apart, so that running off one's end hits nothing."""
+    need = -(-size // (2 << 20)) * (2 << 20) + (2 << 20)
+    with _iova_lock:
+        start = _IOVA_BASE
+        for used, length in _iova_used:
+            if used - start >= need:
+                break
+            start = used + length
+        if start + need > _IOVA_LIMIT:
+            raise MemoryExhausted(f"no I/O virtual addresses left for {size >> 20} MiB: close an arena first")
+        insort(_iova_used, (start, need))
+        return start
+
+
+def _give_iova(iova: int, size: int) -> None:
+    with _iova_lock:
+        _iova_used[:] = [entry for entry in _iova_used if entry[0] != iova]
+
+
+def _coalesced(pieces: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    joined: list[tuple[int, int]] = []
+    for offset, size in pieces:
+        if joined and sum(joined[-1]) == offset:
+            joined[-1] = (joined[-1][0], joined[-1][1] + size)
+        else:
+            joined.append((offset, size))
+    return joined
+
+
+def _physical_addresses(address: int, size: int, page: int, name: str) -> list[int]:
+    """Physical addresses from /proc/self/pagemap: 8 bytes a plain page, [54:0] the frame number, [63] present."""
+    if page == mmap.PAGESIZE:
+        raise MemoryExhausted(f"{name}: physical addresses are stable only on hugepages: run 'dataplane doctor'")
+    table = []
+    with Path("/proc/self/pagemap").open("rb", buffering=0) as pagemap:
+        for at in range(address, address + size, page):
+            pagemap.seek(at // mmap.PAGESIZE * 8)
+            (entry,) = struct.unpack("<Q", pagemap.read(8))
+            frame = entry & (1 << 55) - 1
+            if not entry >> 63 or not frame:
+                raise MemoryExhausted(f"{name}: the kernel hides physical addresses: run as root (CAP_SYS_ADMIN)")
+            table.append(frame * mmap.PAGESIZE)
+    return table

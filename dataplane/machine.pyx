@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which lcore this thread is, and which cores there are.
+
+An lcore is a thread that polls. It takes a number for as long as it lives (`enter` .. `leave`): mempools
+keep one cache for each number. Any other thread has none and works on the pools themselves.
+"""
+
+import os
+import threading
+
+from dataplane.errors import ConfigError
+
+cdef extern from *:
+    """
+    static _Thread_local unsigned int dp_this_lcore = DP_LCORE_NONE;
+    """
+    unsigned int dp_this_lcore
+
+_numbers = threading.Lock()
+_free = list(range(MAX_LCORE - 1, -1, -1))
+
+
+cdef unsigned int lcore_id() noexcept nogil:
+    return dp_this_lcore
+
+
+def current_lcore():
+    """The lcore number of the calling thread, or None."""
+    return None if dp_this_lcore == LCORE_NONE else dp_this_lcore
+
+
+def enter(cpu=None):
+    """Make the calling thread an lcore and pin it to `cpu` (None: wherever the scheduler puts it).
+
+    Returns its number. Raises ConfigError if the CPU cannot be used or all lcores are taken.
+    """
+    global dp_this_lcore
+    if dp_this_lcore != LCORE_NONE:
+        raise ConfigError(f"this thread is lcore {dp_this_lcore} already: leave() first")
+    if cpu is not None:
+        try:
+            os.sched_setaffinity(0, {cpu})
+        except (OSError, ValueError, OverflowError) as error:
+            usable = ",".join(map(str, usable_cpus()))
+            raise ConfigError(f"lcore cannot run on CPU {cpu} ({error}): usable are {usable}") from None
+    with _numbers:
+        if not _free:
+            raise ConfigError(f"all {MAX_LCORE} lcores are taken: stop a pipeline first")
+        dp_this_lcore = _free.pop()
+    return dp_this_lcore
+
+
+def leave():
+    """Give the number of the calling thread back. The caches of that number stay in their mempools."""
+    global dp_this_lcore
+    if dp_this_lcore == LCORE_NONE:
+        return
+    with _numbers:
+        _free.append(dp_this_lcore)
+    dp_this_lcore = LCORE_NONE
+
+
+def usable_cpus():
+    """The CPUs this process may run on, in ascending order."""
+    return sorted(_initial_affinity)
+
+
+# Taken at import: pinning a thread that was forked off must not narrow what others see.
+_initial_affinity = os.sched_getaffinity(0)

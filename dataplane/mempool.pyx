@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Mempool: mbufs cut from an arena, handed out last in, first out, through a cache for each lcore.
+
+An mbuf has one owner, so nothing is counted when it is freed and a free does not read the mbuf.
+"""
+
+from libc.stdint cimport UINT16_MAX, uint8_t
+from libc.stdlib cimport free
+from libc.string cimport memcpy, memset
+from posix.stdlib cimport posix_memalign
+
+from dataplane.machine cimport CACHE_LINE, MAX_LCORE, add64, lock, unlock
+from dataplane.mbuf cimport MBUF_DATA_ROOM, MBUF_HEADER, MBUF_HEADROOM, rearm
+
+from dataplane.errors import ConfigError, MempoolError
+from dataplane.hugepage import Arena
+
+
+cdef extern from "dataplane.h" nogil:
+    enum:
+        STATE_FREE "DP_STATE_FREE"
+        STATE_USED "DP_STATE_USED"
+
+cdef enum:
+    POISON = 0x6B  # fills the data room of a debug pool's free mbufs
+
+HUGE_PAGE = 2 << 20
+
+
+cdef bint _take(mempool_t *pool, mbuf **pkts, uint32_t n) noexcept nogil:
+    """n mbufs from the stack, or none."""
+    cdef bint enough
+    lock(&pool.lock)
+    enough = pool.len >= n
+    if enough:
+        pool.len -= n
+        memcpy(pkts, &pool.stack[pool.len], n * sizeof(mbuf *))
+    unlock(&pool.lock)
+    return enough
+
+
+cdef void _give(mempool_t *pool, mbuf **pkts, uint32_t n) noexcept nogil:
+    lock(&pool.lock)
+    memcpy(&pool.stack[pool.len], pkts, n * sizeof(mbuf *))
+    pool.len += n
+    unlock(&pool.lock)
+
+
+cdef int alloc_slow(mempool_t *pool, mbuf **pkts, uint32_t n, uint32_t lcore) noexcept nogil:
+    cdef cache_t *cache
+    if lcore != LCORE_NONE and not pool.debug and n <= CACHE_SIZE:
+        cache = &pool.caches[lcore]
+        if _take(pool, &cache.objs[cache.len], CACHE_SIZE + n - cache.len):
+            cache.len = CACHE_SIZE + n
+        if cache.len >= n:
+            cache.len -= n
+            memcpy(pkts, &cache.objs[cache.len], n * sizeof(mbuf *))
+            return 0
+        # Too few for a whole refill: what is missing, no more.
+        if _take(pool, &cache.objs[cache.len], n - cache.len):
+            memcpy(pkts, cache.objs, n * sizeof(mbuf *))
+            cache.len = 0
+            return 0
+    elif _take(pool, pkts, n):
+        if pool.debug:
+            _debug_taken(pool, pkts, n)
+        return 0
+    add64(&pool.alloc_failures, 1)
+    return -1
+
+
+cdef void free_slow(mempool_t *pool, mbuf **pkts, uint32_t n, uint32_t lcore) noexcept nogil:
+    cdef cache_t *cache
+    if pool.debug:
+        n = _debug_given(pool, pkts, n)
+    if lcore == LCORE_NONE or pool.debug or n > CACHE_SIZE:
+        _give(pool, pkts, n)
+        return
+    # The oldest go back to the stack, the newest (hot) ones stay.
+    cache = &pool.caches[lcore]
+    _give(pool, cache.objs, cache.len)
+    memcpy(cache.objs, pkts, n * sizeof(mbuf *))
+    cache.len = n
+
+
+cdef void _debug_taken(mempool_t *pool, mbuf **pkts, uint32_t n) noexcept nogil:
+    cdef uint8_t *room
+    cdef uint32_t i, k
+    for i in range(n):
+        room = <uint8_t *> pkts[i].buf_addr
+        for k in range(MBUF_HEADROOM, MBUF_HEADROOM + pool.data_room):
+            if room[k] != POISON:
+                add64(&pool.corruptions, 1)  # written to after it was freed
+                break
+        pkts[i].state = STATE_USED
+
+
+cdef uint32_t _debug_given(mempool_t *pool, mbuf **pkts, uint32_t n) noexcept nogil:
+    """Check and poison; what fails is counted and kept out of the pool. Returns how many are left in `pkts`."""
+    cdef uint32_t i, kept = 0
+    cdef mbuf *m
+    for i in range(n):
+        m = pkts[i]
+        if m.state != STATE_USED or m.pool != pool or m.next != NULL:
+            add64(&pool.corruptions, 1)
+            continue
+        m.state = STATE_FREE
+        memset(<uint8_t *> m.buf_addr + MBUF_HEADROOM, POISON, pool.data_room)
+        pkts[kept] = m
+        kept += 1
+    return kept
+
+
+cdef void free_packets(mbuf **pkts, uint32_t n) noexcept nogil:
+    """Runs of single segments of one pool go back in bulk; chains segment by segment."""
+    cdef mbuf *batch[64]
+    cdef uint32_t i, filled = 0
+    cdef mempool_t *pool = NULL
+    cdef mbuf *m
+    cdef mbuf *following
+    for i in range(n):
+        m = pkts[i]
+        while m != NULL:
+            following = m.next
+            if filled == 64 or m.pool != pool:
+                if filled:
+                    free_bulk(pool, batch, filled)
+                pool = m.pool
+                filled = 0
+            if following != NULL:
+                m.next = NULL
+            batch[filled] = m
+            filled += 1
+            m = following
+    if filled:
+        free_bulk(pool, batch, filled)
+
+
+cdef class Mempool:
+    """A pool of `n` mbufs with `data_room` bytes of data each (beside 128 of header and 128 of headroom).
+
+    n: how many; data_room: bytes, a multiple of 64, at most 16,384 (SRRCTL counts Rx buffers in KiB, so an Rx pool wants
+    whole KiB: 2048 by default). arena: where to cut them from, None for one of its own. debug: checks against
+    double frees, foreign mbufs and writes after a free, at about a microsecond an mbuf; `check()` reports.
+    Raises ConfigError and MemoryExhausted.
+    """
+
+    def __cinit__(self, n=8192, *, data_room=MBUF_DATA_ROOM, arena=None, hugepages="auto", debug=False, name="mempool"):
+        cdef uint32_t i
+        cdef mbuf *m
+        if not 1 <= n <= 1 << 24:
+            raise ConfigError(f"a mempool of {n} mbufs: from 1 to {1 << 24} are possible")
+        if data_room % 64 or not 64 <= data_room <= 16384:
+            raise ConfigError(f"a data room of {data_room} bytes: a multiple of 64 from 64 to 16384 is possible")
+        element = MBUF_HEADER + MBUF_HEADROOM + data_room
+        per_page = HUGE_PAGE // element  # none straddles a huge page: its bytes have one IOVA
+        pages = -(-n // per_page)
+        size = pages * HUGE_PAGE if pages > 1 else n * element
+        self.name = name
+        self.arena = arena if arena is not None else Arena(size, hugepages=hugepages, name=name)
+        self._block = self.arena.alloc(size, align=HUGE_PAGE if pages > 1 else CACHE_LINE, name=name)
+        cdef void *memory = NULL
+        if posix_memalign(&memory, CACHE_LINE, sizeof(mempool_t)):
+            raise MemoryError("no memory for a mempool's caches")
+        memset(memory, 0, sizeof(mempool_t))
+        self.pool = <mempool_t *> memory
+        if posix_memalign(&memory, CACHE_LINE, n * sizeof(mbuf *)):
+            raise MemoryError("no memory for a mempool's stack")
+        self.pool.stack = <mbuf **> memory
+        self.pool.n = n
+        self.pool.debug = bool(debug)
+        self.pool.data_room = data_room
+        self.pool.elt_size = element
+        self._base = <void *> <size_t> self._block.address
+        cdef size_t base = self._block.address, page, at, first_iova = 0
+        cdef size_t elements = per_page, stride = element
+        for i in range(n):
+            page = i // elements
+            at = page * HUGE_PAGE + i % elements * stride
+            if i % elements == 0:
+                first_iova = self.arena.iova_of(base + at)
+            m = <mbuf *> (base + at)
+            memset(m, 0, MBUF_HEADER)
+            m.buf_addr = <uint8_t *> m + MBUF_HEADER
+            m.buf_iova = first_iova + i % elements * stride + MBUF_HEADER
+            m.buf_len = <uint16_t> min(MBUF_HEADROOM + data_room, UINT16_MAX)
+            m.pool = self.pool
+            m.state = STATE_FREE
+            rearm(m, 0)
+            if self.pool.debug:
+                memset(<uint8_t *> m.buf_addr + MBUF_HEADROOM, POISON, data_room)
+            self.pool.stack[n - 1 - i] = m  # the first to go out is the first in memory
+        self.pool.len = n
+
+    def __dealloc__(self):
+        # Only once nobody can hold an mbuf any more: a pool that is not full is leaked on purpose, not freed under a NIC.
+        if self.pool != NULL and self.available == self.pool.n:
+            if self._block is not None:
+                self.arena.free(self._block)
+            free(self.pool.stack)
+            free(self.pool)
+
+    @property
+    def n(self):
+        """Mbufs in all."""
+        return self.pool.n
+
+    @property
+    def data_room(self):
+        """Bytes of data a segment holds."""
+        return self.pool.data_room
+
+    @property
+    def available(self):
+        """Free mbufs: on the stack and in the caches. Exact only while no lcore runs."""
+        cdef uint32_t total = self.pool.len
+        for i in range(MAX_LCORE):
+            total += self.pool.caches[i].len
+        return total
+
+    @property
+    def in_use(self):
+        """Mbufs that somebody owns. Exact only while no lcore runs."""
+        return self.n - self.available
+
+    @property
+    def alloc_failures(self):
+        """How often `alloc_bulk` found fewer mbufs than it was asked for."""
+        return self.pool.alloc_failures
+
+    def check(self):
+        """Raise MempoolError if this debug pool found a double free, a foreign mbuf or a write after a free."""
+        if self.pool.corruptions:
+            raise MempoolError(
+                f"{self.name}: {self.pool.corruptions} mbufs were freed twice, freed to a pool that is not theirs, freed with "
+                "a segment still chained, or written to after they were freed: look for an app that keeps what it emitted"
+            )
+
+    def __repr__(self):
+        return f"<Mempool {self.name}: {self.available} of {self.n} mbufs free, {self.data_room} bytes each>"

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The fast path of a port: one Rx queue, one Tx queue. One lcore at a time polls a queue."""
+
+from libc.stdint cimport uint16_t, uint64_t
+
+from dataplane.mbuf cimport mbuf
+from dataplane.stage cimport Stage
+
+
+cdef class RxQueue(Stage):
+    cdef readonly object port
+    cdef readonly int index
+
+    # Up to n packets that have arrived; returns how many. The caller owns them.
+    cdef uint16_t rx_burst(self, mbuf **pkts, uint16_t n) noexcept nogil
+
+
+cdef class TxQueue(Stage):
+    cdef readonly object port
+    cdef readonly int index
+
+    # Take up to n packets to send; returns how many it took: it owns the first ones, the caller still owns the rest.
+    cdef uint16_t tx_burst(self, mbuf **pkts, uint16_t n) noexcept nogil
+    # Let go of what was sent and push out what is buffered; the engine calls it when an lcore is idle and when it stops.
+    cdef void flush(self) noexcept nogil
