@@ -121,7 +121,9 @@ class Arena:
     def alloc(self, size: int, *, align: int = 64, name: str = "block") -> Block:
         """Cut `size` bytes off, aligned to `align` (a power of two). Raises MemoryExhausted."""
         if size <= 0 or align <= 0 or align & (align - 1):
-            raise ConfigError(f"{size} bytes aligned to {align}: sizes are positive and alignments powers of two")
+            raise ConfigError(
+                f"{size} bytes aligned to {align}: sizes are positive and alignments powers of two"
+            )
         with self._lock:
             for index, (offset, room) in enumerate(self._free):
                 start = -(-(self.address + offset) // align) * align - self.address
@@ -255,7 +257,9 @@ def _coalesced(pieces: list[tuple[int, int]]) -> list[tuple[int, int]]:
 def _physical_addresses(address: int, size: int, page: int, name: str) -> list[int]:
     """Physical addresses from /proc/self/pagemap: 8 bytes a plain page, [54:0] the frame number, [63] present."""
     if page == mmap.PAGESIZE:
-        raise MemoryExhausted(f"{name}: physical addresses are stable only on hugepages: run 'dataplane doctor'")
+        raise MemoryExhausted(
+            f"{name}: physical addresses are stable only on hugepages: run 'dataplane doctor'"
+        )
     table = []
     with Path("/proc/self/pagemap").open("rb", buffering=0) as pagemap:
         for at in range(address, address + size, page):
@@ -263,6 +267,8 @@ def _physical_addresses(address: int, size: int, page: int, name: str) -> list[i
             (entry,) = struct.unpack("<Q", pagemap.read(8))
             frame = entry & (1 << 55) - 1
             if not entry >> 63 or not frame:
-                raise MemoryExhausted(f"{name}: the kernel hides physical addresses: run as root (CAP_SYS_ADMIN)")
+                raise MemoryExhausted(
+                    f"{name}: the kernel hides physical addresses: run as root (CAP_SYS_ADMIN)"
+                )
             table.append(frame * mmap.PAGESIZE)
     return table

@@ -158,7 +158,7 @@ cdef class Mempool:
         size = pages * HUGE_PAGE if pages > 1 else n * element
         self.name = name
         self.arena = arena if arena is not None else Arena(size, hugepages=hugepages, name=name)
-        self._block = self.arena.alloc(size, align=HUGE_PAGE if pages > 1 else CACHE_LINE, name=name)
+        self._block = self.arena.alloc(size, align=min(HUGE_PAGE, self.arena.page_size), name=name)
         cdef void *memory = NULL
         if posix_memalign(&memory, CACHE_LINE, sizeof(mempool_t)):
             raise MemoryError("no memory for a mempool's caches")
