@@ -9,8 +9,9 @@ from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
-PACKAGES = ("dataplane", "pmd", "apps")
+PACKAGES = ("dataplane", "pmd", "apps", "bench")
 
 DIRECTIVES = {
     "language_level": 3,
@@ -57,12 +58,22 @@ def extensions() -> list[Extension]:
     ]
 
 
+class BuildExt(build_ext):
+    """The benchmarks' loops belong to a checkout: they are built in place and left out of wheels."""
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        if not self.inplace:
+            self.extensions = [e for e in self.extensions if not e.name.startswith("bench.")]
+
+
 setup(
+    cmdclass={"build_ext": BuildExt},
     ext_modules=cythonize(
         extensions(),
         compiler_directives=DIRECTIVES,
         build_dir="build/cython",
         nthreads=int(os.environ.get("DATAPLANE_JOBS", "0")),
         show_all_warnings=False,
-    )
+    ),
 )

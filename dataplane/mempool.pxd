@@ -60,6 +60,5 @@ cdef class Mempool:
     cdef mempool_t *pool
     cdef readonly object arena
     cdef readonly str name
-    cdef void *_base
     cdef object _block
-    cdef list _elements
+    cdef object __weakref__

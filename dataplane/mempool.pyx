@@ -5,14 +5,14 @@ An mbuf has one owner, so nothing is counted when it is freed and a free does no
 """
 
 from libc.stdint cimport UINT16_MAX, uint8_t
-from libc.stdlib cimport free
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 from posix.stdlib cimport posix_memalign
 
 from dataplane.machine cimport CACHE_LINE, MAX_LCORE, add64, lock, unlock
 from dataplane.mbuf cimport MBUF_DATA_ROOM, MBUF_HEADER, MBUF_HEADROOM, rearm
 
-from dataplane.errors import ConfigError, MempoolError
+from dataplane.errors import ConfigError, MemoryExhausted, MempoolError
 from dataplane.hugepage import Arena
 
 
@@ -171,7 +171,6 @@ cdef class Mempool:
         self.pool.debug = bool(debug)
         self.pool.data_room = data_room
         self.pool.elt_size = element
-        self._base = <void *> <size_t> self._block.address
         cdef size_t base = self._block.address, page, at, first_iova = 0
         cdef size_t elements = per_page, stride = element
         for i in range(n):
@@ -227,6 +226,25 @@ cdef class Mempool:
     def alloc_failures(self):
         """How often `alloc_bulk` found fewer mbufs than it was asked for."""
         return self.pool.alloc_failures
+
+    def take(self, uint32_t n):
+        """Take n mbufs in Python: their addresses, for tests and control code. Raises MemoryExhausted, and takes none."""
+        cdef mbuf **pkts = <mbuf **> malloc((n or 1) * sizeof(mbuf *))
+        if pkts == NULL:
+            raise MemoryError()
+        try:
+            if alloc_bulk(self.pool, pkts, n):
+                raise MemoryExhausted(f"{self.name} has no {n} free mbufs: {self.available} of {self.n} are free")
+            return [<size_t> pkts[i] for i in range(n)]
+        finally:
+            free(pkts)
+
+    def give(self, addresses):
+        """Give back what `take` returned, packet by packet (of one segment or several)."""
+        cdef mbuf *m
+        for address in addresses:
+            m = <mbuf *> <size_t> address
+            free_packets(&m, 1)
 
     def check(self):
         """Raise MempoolError if this debug pool found a double free, a foreign mbuf or a write after a free."""

@@ -62,7 +62,7 @@ class Port:
         self._rx: dict[int, RxQueue] = {}
         self._tx: dict[int, TxQueue] = {}
 
-    # ---- queues -----------------------------------------------------------------------------------------------
+    # ---- queues ---------------------------------------------------
 
     def rx(self, index: int = 0) -> RxQueue:
         """Rx queue `index`: where a pipeline begins."""
@@ -88,7 +88,7 @@ class Port:
         """Tx queues that `start` sets up."""
         return max(self._tx, default=-1) + 1
 
-    # ---- life -------------------------------------------------------------------------------------------------
+    # ---- life ---------------------------------------------------
 
     def configure(
         self,
@@ -218,7 +218,7 @@ class Port:
         """Count from zero again."""
         raise NotImplementedError
 
-    # ---- for subclasses -----------------------------------------------------------------------------------------
+    # ---- for subclasses ---------------------------------------------------
 
     def _make_rx(self, index: int) -> RxQueue:
         raise PortError(f"{self.name} cannot receive")

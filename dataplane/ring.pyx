@@ -131,6 +131,25 @@ cdef class Ring:
         """How many pointers it holds."""
         return self.ring.slots
 
+    def put(self, objs):
+        """Enqueue integers in Python, as many as there is room for; returns how many. For tests and control code."""
+        cdef void *obj
+        done = 0
+        for value in objs:
+            obj = <void *> <size_t> value
+            if not enqueue_burst(self.ring, &obj, 1):
+                break
+            done += 1
+        return done
+
+    def get(self, n):
+        """Dequeue up to n integers in Python."""
+        cdef void *obj
+        taken = []
+        while len(taken) < n and dequeue_burst(self.ring, &obj, 1):
+            taken.append(<size_t> obj)
+        return taken
+
     def drain(self):
         """Free every mbuf in it; returns how many there were. Nobody else may be using the ring."""
         cdef mbuf *pkts[64]
