@@ -25,10 +25,9 @@ def mempool_cycles(Mempool pool, uint32_t n, uint32_t rounds):
     """alloc_bulk + free_bulk of n mbufs."""
     cdef mbuf *pkts[MOST]
     cdef uint64_t start
-    cdef uint32_t i
     with nogil:
         start = tsc()
-        for i in range(rounds):
+        for _ in range(rounds):
             if alloc_bulk(pool.pool, pkts, n) == 0:
                 free_bulk(pool.pool, pkts, n)
         start = tsc() - start
@@ -39,10 +38,9 @@ def packet_cycles(Mempool pool, uint32_t n, uint32_t rounds):
     """alloc_bulk + free_packets of n mbufs: a free that looks at each packet's chain and pool."""
     cdef mbuf *pkts[MOST]
     cdef uint64_t start
-    cdef uint32_t i
     with nogil:
         start = tsc()
-        for i in range(rounds):
+        for _ in range(rounds):
             if alloc_bulk(pool.pool, pkts, n) == 0:
                 free_packets(pkts, n)
         start = tsc() - start
@@ -53,11 +51,10 @@ def ring_cycles(Ring ring, uint32_t n, uint32_t rounds):
     """enqueue_burst + dequeue_burst of n pointers on one lcore."""
     cdef void *objs[MOST]
     cdef uint64_t start
-    cdef uint32_t i
     memset(objs, 0, sizeof(objs))
     with nogil:
         start = tsc()
-        for i in range(rounds):
+        for _ in range(rounds):
             rings.enqueue_burst(ring.ring, objs, n)
             rings.dequeue_burst(ring.ring, objs, n)
         start = tsc() - start

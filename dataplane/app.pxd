@@ -24,8 +24,9 @@ cdef struct edge_t:
 cdef class App(Stage):
     """A stage in a pipeline: takes a burst, emits bursts.
 
-    Class attributes: ``edges`` = names of its exits (a tuple of str, default ("out",)), ``optional`` = those of them that may
-    stay unconnected (packets for them are freed and counted as the drop "unconnected"), ``drops`` = names of its drop reasons.
+    Class attributes: ``edges`` = names of its exits (a tuple of str, default ("out",)); ``optional`` = those of them
+    that may stay unconnected (packets for them are freed and counted as the drop "unconnected"); ``drops`` = names of
+    its drop reasons.
     """
     cdef edge_t out[MAX_EDGES]
     cdef uint64_t dropped[MAX_DROPS]

@@ -48,17 +48,17 @@ cdef void _give(mempool_t *pool, mbuf **pkts, uint32_t n) noexcept nogil:
 
 cdef int alloc_slow(mempool_t *pool, mbuf **pkts, uint32_t n, uint32_t lcore) noexcept nogil:
     cdef cache_t *cache
-    if lcore != LCORE_NONE and not pool.debug and n <= CACHE_SIZE:
+    if lcore != LCORE_NONE and not pool.debug:
         cache = &pool.caches[lcore]
-        if _take(pool, &cache.objs[cache.len], CACHE_SIZE + n - cache.len):
+        if n <= CACHE_SIZE and _take(pool, &cache.objs[cache.len], CACHE_SIZE + n - cache.len):
             cache.len = CACHE_SIZE + n
         if cache.len >= n:
             cache.len -= n
             memcpy(pkts, &cache.objs[cache.len], n * sizeof(mbuf *))
             return 0
-        # Too few for a whole refill: what is missing, no more.
-        if _take(pool, &cache.objs[cache.len], n - cache.len):
-            memcpy(pkts, cache.objs, n * sizeof(mbuf *))
+        # More than a cache is for, or too few left for a whole refill: all that it holds and the rest from the stack.
+        if _take(pool, pkts + cache.len, n - cache.len):
+            memcpy(pkts, cache.objs, cache.len * sizeof(mbuf *))
             cache.len = 0
             return 0
     elif _take(pool, pkts, n):
@@ -250,8 +250,8 @@ cdef class Mempool:
         """Raise MempoolError if this debug pool found a double free, a foreign mbuf or a write after a free."""
         if self.pool.corruptions:
             raise MempoolError(
-                f"{self.name}: {self.pool.corruptions} mbufs were freed twice, freed to a pool that is not theirs, freed with "
-                "a segment still chained, or written to after they were freed: look for an app that keeps what it emitted"
+                f"{self.name}: {self.pool.corruptions} mbufs were freed twice, freed to a pool that is not theirs, freed "
+                "with a segment chained, or written to after they were freed: look for an app that keeps what it emitted"
             )
 
     def __repr__(self):
