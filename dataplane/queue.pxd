@@ -10,6 +10,9 @@ from dataplane.stage cimport Stage
 cdef class RxQueue(Stage):
     cdef readonly object port
     cdef readonly int index
+    # Set from rx_burst when no packet will ever come again (a capture file at its end): a source may report `done`.
+    # A file that ends in damage sets `fault` too, after its last whole record was taken.
+    cdef readonly volatile bint exhausted
 
     # Up to n packets that have arrived; returns how many. The caller owns them.
     cdef uint16_t rx_burst(self, mbuf **pkts, uint16_t n) noexcept nogil
