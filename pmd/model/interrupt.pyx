@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Interrupts of one port: causes, masks, moderation and MSI-X vectors (datasheet 7.3, 8.2.3.5).
+
+A queue's cause goes through IVAR to a vector; the causes in EICR[31:16] go through IVAR_MISC. In MSI-X mode (GPIE.MSIX)
+each of 64 vectors can signal an eventfd; without it every cause shares vector 0. EICR[15:0] shows vectors 0..15, and
+EIMS[15:0] is the same mask as EIMS_EX(0)[15:0].
+"""
+
+import os
+
+from dataplane.errors import DeviceError
+
+cdef extern from "<unistd.h>" nogil:
+    ssize_t posix_write "write" (int fd, const void *data, size_t n)
+
+cdef enum:
+    VECTORS = 64
+    # Dwords of the register file.
+    EICR = 0x00800 >> 2
+    EIAC = 0x00810 >> 2
+    EITR_LOW = 0x00820 >> 2
+    EIMS = 0x00880 >> 2
+    EIAM = 0x00890 >> 2
+    GPIE = 0x00898 >> 2
+    IVAR = 0x00900 >> 2
+    IVAR_MISC = 0x00A00 >> 2
+    EIMS_EX = 0x00AA0 >> 2
+    EIAM_EX = 0x00AD0 >> 2
+    EITR_HIGH = 0x12300 >> 2
+    EITR_SPLIT = 24
+    # Fields.
+    MSIX = 1 << 4
+    OCD = 1 << 5
+    VALID = 1 << 7
+    TCP_TIMER = 1 << 30
+    INTERVAL = 0xFF8
+    INTERVAL_NS = 2048 // 8  # a step of 2.048 us, and the field starts at bit 3
+
+cdef uint32_t EIAME = 1 << 30
+cdef uint32_t QUEUES = 0x0000FFFF
+cdef uint32_t OTHERS = 0xFFFF0000
+
+
+cdef class Interrupts:
+    """Causes in, eventfds out. One for a port; whoever calls it holds the card's lock."""
+
+    def __cinit__(self, RegisterFile registers, Clock clock):
+        self._registers = registers
+        self.regs = registers.at
+        self.clock = clock
+        for vector in range(VECTORS):
+            self.eventfds[vector] = -1
+        self.masked = 0
+
+    # ---- from the data path ---------------------------------------------------------------------------------
+
+    cdef void rx_cause(self, int queue) noexcept nogil:
+        self._queue_cause(<uint8_t> (self.regs[IVAR + (queue >> 1)] >> ((queue & 1) << 4)))
+
+    cdef void tx_cause(self, int queue) noexcept nogil:
+        self._queue_cause(<uint8_t> (self.regs[IVAR + (queue >> 1)] >> (((queue & 1) << 4) + 8)))
+
+    cdef void other_cause(self, uint32_t eicr_bits) noexcept nogil:
+        if self.dead:
+            return
+        self.regs[EICR] |= eicr_bits & OTHERS
+        self._offer()
+
+    cdef void tick(self) noexcept nogil:
+        cdef uint64_t now = self.clock.now()
+        if self.on_tick:
+            self.on_tick(self.tick_self, now)
+        if self.held:
+            self.held = 0
+            self._offer()
+
+    cdef void _queue_cause(self, uint8_t ivar) noexcept nogil:
+        if ivar & VALID and not self.dead:
+            self._vector_cause(ivar & 0x3F if self.regs[GPIE] & MSIX else ivar & 0xF)
+
+    cdef void _vector_cause(self, int vector) noexcept nogil:
+        self.pending |= <uint64_t> 1 << vector
+        if vector < 16:
+            self.regs[EICR] |= 1 << vector
+        self._offer()
+
+    # ---- the way out ----------------------------------------------------------------------------------------
+
+    cdef void _offer(self) noexcept nogil:
+        """Signal every vector that has an unmasked cause and whose interval is over."""
+        cdef uint64_t mask = self.regs[EIMS_EX] | <uint64_t> self.regs[EIMS_EX + 1] << 32
+        cdef uint64_t ready = self.pending & mask
+        cdef uint32_t others = self.regs[EICR] & self.regs[EIMS] & OTHERS
+        cdef uint32_t misc = self.regs[IVAR_MISC]
+        if not ready and not others:
+            return
+        if not self.regs[GPIE] & MSIX:
+            ready = 1  # one message, or the INTx line, for everything
+        else:
+            if others & ~<uint32_t> TCP_TIMER and misc >> 8 & VALID:
+                ready |= <uint64_t> 1 << (misc >> 8 & 0x3F)
+            if others & TCP_TIMER and misc & VALID:
+                ready |= <uint64_t> 1 << (misc & 0x3F)
+        cdef uint64_t now = self.clock.now()
+        cdef int vector
+        for vector in range(VECTORS):
+            if not ready >> vector:
+                break
+            if ready >> vector & 1:
+                if now < self.not_before[vector]:
+                    self.held |= <uint64_t> 1 << vector
+                else:
+                    self._signal(vector)
+
+    cdef void _signal(self, int vector) noexcept nogil:
+        cdef uint64_t one = 1
+        cdef uint64_t bit = one << vector
+        cdef uint32_t eitr = self.regs[EITR_LOW + vector if vector < EITR_SPLIT else EITR_HIGH + vector - EITR_SPLIT]
+        cdef uint64_t automask, queue_bits
+        cdef uint32_t misc, others
+        self.held &= ~bit
+        self.not_before[vector] = self.clock.now() + (eitr & INTERVAL) * INTERVAL_NS if eitr & INTERVAL else 0
+        if self.regs[GPIE] & MSIX:
+            # The message takes its causes along: EIAC clears them, EIAM (with EIAME) masks them (7.3.1.2 to 7.3.1.4).
+            misc, others = self.regs[IVAR_MISC], 0
+            if misc >> 8 & VALID and (misc >> 8 & 0x3F) == <uint32_t> vector:
+                others |= OTHERS & ~<uint32_t> TCP_TIMER
+            if misc & VALID and (misc & 0x3F) == <uint32_t> vector:
+                others |= TCP_TIMER
+            others &= self.regs[EICR]
+            if self.regs[GPIE] & EIAME:
+                automask = self.regs[EIAM_EX] | self.regs[EIAM] & QUEUES | <uint64_t> self.regs[EIAM_EX + 1] << 32
+                queue_bits = bit & automask
+                self.write_mask(0, <uint32_t> queue_bits, False)
+                self.write_mask(1, <uint32_t> (queue_bits >> 32), False)
+                self.regs[EIMS] &= ~(self.regs[EIAM] & others)
+            if vector >= 16 or self.regs[EIAC] >> vector & 1:
+                self.pending &= ~bit
+                if vector < 16:
+                    self.regs[EICR] &= ~<uint32_t> bit
+            self.regs[EICR] &= ~(self.regs[EIAC] & others)
+        if self.masked & bit:
+            self.blocked |= bit
+            return
+        self.fired += 1
+        self.fires[vector] += 1
+        if self.eventfds[vector] >= 0:
+            # An eventfd counts; a full one (2**64 - 2 unread signals) is as good as signalled.
+            posix_write(self.eventfds[vector], &one, sizeof(one))
+
+    cdef void set_mask(self, int vector, bint on) noexcept nogil:
+        """The mask bit in the vector's MSI-X table entry; what fired meanwhile goes out when it is lifted."""
+        cdef uint64_t one = 1
+        if on:
+            self.masked |= one << vector
+            return
+        self.masked &= ~(one << vector)
+        if self.blocked & one << vector:
+            self.blocked &= ~(one << vector)
+            self.fired += 1
+            self.fires[vector] += 1
+            if self.eventfds[vector] >= 0:
+                posix_write(self.eventfds[vector], &one, sizeof(one))
+
+    # ---- registers ------------------------------------------------------------------------------------------
+
+    cdef void reset(self) noexcept nogil:
+        cdef int vector
+        self.pending = self.held = self.blocked = 0
+        for vector in range(VECTORS):
+            self.not_before[vector] = 0
+
+    cdef uint32_t read_eicr(self) noexcept nogil:
+        cdef uint32_t value = self.regs[EICR]
+        if not self.regs[GPIE] & OCD:
+            self.regs[EICR] = 0
+            self.pending &= ~<uint64_t> QUEUES
+        if not self.regs[GPIE] & MSIX:
+            # One shared interrupt: the read is its acknowledgement and masks what EIAM says.
+            self.write_mask(-1, self.regs[EIAM], False)
+        return value
+
+    cdef void write_eicr(self, uint32_t value) noexcept nogil:
+        self.regs[EICR] &= ~value
+        self.pending &= ~<uint64_t> (value & QUEUES)
+
+    cdef void write_eics(self, int bank, uint32_t value) noexcept nogil:
+        if bank < 0:
+            self.pending |= value & QUEUES
+            self.regs[EICR] |= value
+        elif bank == 0:
+            self.pending |= value
+            self.regs[EICR] |= value & QUEUES
+        else:
+            self.pending |= <uint64_t> value << 32
+        self._offer()
+
+    cdef void write_mask(self, int bank, uint32_t value, bint on) noexcept nogil:
+        cdef int word = EIMS if bank < 0 else EIMS_EX + bank
+        self.regs[word] = self.regs[word] | value if on else self.regs[word] & ~value
+        if bank < 0:
+            self.regs[EIMS_EX] = self.regs[EIMS_EX] & OTHERS | self.regs[EIMS] & QUEUES
+        elif bank == 0:
+            self.regs[EIMS] = self.regs[EIMS] & OTHERS | self.regs[EIMS_EX] & QUEUES
+        if on:
+            self._offer()
+
+    # ---- for buses and tests --------------------------------------------------------------------------------
+
+    def connect(self, int vector, int eventfd):
+        """Signal a duplicate of that eventfd when the vector fires; -1 ends it. DeviceError for a vector there is not."""
+        if not 0 <= vector < VECTORS:
+            raise DeviceError(f"no MSI-X vector {vector}: the 82599 has {VECTORS}, 0 to {VECTORS - 1} (datasheet 7.3.1)")
+        own = os.dup(eventfd) if eventfd >= 0 else -1
+        if self.eventfds[vector] >= 0:
+            os.close(self.eventfds[vector])
+        self.eventfds[vector] = own
+
+    def count(self, int vector):
+        """How often a vector has fired."""
+        return self.fires[vector]
+
+    def table_mask(self, int vector, bint on):
+        """Set or lift the mask bit of a vector's MSI-X table entry."""
+        self.set_mask(vector, on)
+
+    @property
+    def pending_bits(self):
+        """The MSI-X pending bit array: vectors that fired while masked."""
+        return self.blocked
+
+    def raise_queue(self, str kind, int queue):
+        """A cause of a queue, as the data path raises it: kind "rx" or "tx"."""
+        if kind == "rx":
+            self.rx_cause(queue)
+        else:
+            self.tx_cause(queue)
+
+    def raise_other(self, unsigned int bits):
+        """Causes of EICR[31:16]."""
+        self.other_cause(bits)
+
+    def run(self):
+        """What each step of the engine does: end of moderation intervals, delays of the chip."""
+        self.tick()
+
+    def close(self):
+        """Forget every eventfd."""
+        for vector in range(VECTORS):
+            self.connect(vector, -1)

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the halves of a card share: the register memory of a port, the card's lock, its clock."""
+
+from libc.stdint cimport uint32_t, uint64_t
+
+cdef enum:
+    REGISTER_BYTES = 0x20000
+    REGISTER_WORDS = 0x8000
+
+
+# The register file of one port: 128 KiB of shared memory. Register at byte offset o: at[o >> 2].
+cdef class RegisterFile:
+    cdef readonly int fd  # a memfd, for other processes to map
+    cdef volatile uint32_t *at
+    cdef object _map
+    cdef object _anchor
+
+
+# One for a card. Everything that touches registers or a port's state holds it. A busy owner (the runner) looks at `wanted()`
+# between two batches and, if somebody is waiting, calls give() and take() again, which lets the waiting one in first.
+cdef class CardLock:
+    cdef uint32_t word
+    cdef uint32_t waiters
+    cdef void take(self) noexcept nogil  # for whoever has let go of the GIL
+    cdef void take_gil(self) noexcept  # for whoever holds it: it is let go while waiting
+    cdef void give(self) noexcept nogil
+    cdef bint wanted(self) noexcept nogil
+    cdef void let_in(self) noexcept nogil  # give, wait until nobody waits any more, take
+
+
+# Time as the card sees it. Real: runs by itself. Virtual: moves when `advance` is called (steps and sleeps do).
+cdef class Clock:
+    cdef readonly bint virtual
+    cdef uint64_t ns
+    cdef uint64_t now(self) noexcept nogil  # ns
+    cdef void advance(self, uint64_t ns) noexcept nogil  # nothing on a real clock

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the halves of a card share: the register memory of a port, the card's lock, its clock."""
+
+import ctypes
+import mmap
+import os
+
+from dataplane.clock cimport mono_ns
+from dataplane.machine cimport load_acquire, pause
+
+cdef extern from *:
+    """
+    #include <sched.h>
+    #include <stdint.h>
+    static int dp_try_lock(uint32_t *lock) { return !__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE); }
+    static void dp_count(uint32_t *n, int by) { __atomic_add_fetch(n, by, __ATOMIC_ACQ_REL); }
+    """
+    int try_lock "dp_try_lock" (uint32_t *lock) noexcept nogil
+    void count "dp_count" (uint32_t *n, int by) noexcept nogil
+    void give_core "sched_yield" () noexcept nogil
+
+from dataplane.machine cimport unlock
+
+
+cdef class RegisterFile:
+    """128 KiB of shared memory, one dword a register. `fd` is a memfd that another process may map."""
+
+    def __cinit__(self):
+        self.fd = os.memfd_create("dataplane-82599", os.MFD_CLOEXEC)
+        os.ftruncate(self.fd, REGISTER_BYTES)
+        self._map = mmap.mmap(self.fd, REGISTER_BYTES, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE)
+        self._anchor = ctypes.c_char.from_buffer(self._map)
+        cdef size_t address = ctypes.addressof(self._anchor)
+        self.at = <volatile uint32_t *> address
+
+    @property
+    def address(self):
+        """Where the register at offset 0 is in this process."""
+        return <size_t> self.at
+
+    @property
+    def size(self):
+        return REGISTER_BYTES
+
+    def peek(self, unsigned int offset):
+        """The dword at a byte offset as it is stored: no access rule, no side effect, no lock."""
+        if offset >= REGISTER_BYTES or offset & 3:
+            raise IndexError(f"no register at {offset:#x}: registers are dwords below {REGISTER_BYTES:#x}")
+        return self.at[offset >> 2]
+
+    def poke(self, unsigned int offset, unsigned int value):
+        """Store a dword: no access rule, no side effect, no lock."""
+        if offset >= REGISTER_BYTES or offset & 3:
+            raise IndexError(f"no register at {offset:#x}: registers are dwords below {REGISTER_BYTES:#x}")
+        self.at[offset >> 2] = value
+
+    def __dealloc__(self):
+        # The mapping goes with its last user; only the descriptor is ours alone.
+        if self.fd > 2:
+            os.close(self.fd)
+
+
+cdef class CardLock:
+    """A spin lock for a card. Waiting gives the core away soon: on a small machine the owner may need it."""
+
+    cdef void take(self) noexcept nogil:
+        if try_lock(&self.word):
+            return
+        cdef int spins = 0
+        count(&self.waiters, 1)
+        while not try_lock(&self.word):
+            spins += 1
+            if spins % 64:
+                pause()
+            else:
+                give_core()
+        count(&self.waiters, -1)
+
+    cdef void take_gil(self) noexcept:
+        # The owner may be a thread that needs the GIL to get on: never wait while holding it.
+        if not try_lock(&self.word):
+            with nogil:
+                self.take()
+
+    cdef void give(self) noexcept nogil:
+        unlock(&self.word)
+
+    cdef bint wanted(self) noexcept nogil:
+        return load_acquire(&self.waiters) != 0
+
+    cdef void let_in(self) noexcept nogil:
+        cdef int spins = 0
+        unlock(&self.word)
+        while load_acquire(&self.waiters) and spins < 10000:
+            spins += 1
+            if spins % 64:
+                pause()
+            else:
+                give_core()
+        self.take()
+
+    def __enter__(self):
+        self.take_gil()
+        return self
+
+    def __exit__(self, *exc):
+        self.give()
+
+    @property
+    def locked(self):
+        """Whether somebody holds it now."""
+        return self.word != 0
+
+
+cdef class Clock:
+    """ns as the card sees them: real time, or virtual time that only `tick` and the card's own steps move."""
+
+    def __cinit__(self, bint virtual=False):
+        self.virtual = virtual
+        self.ns = 1_000_000_000  # not 0: "never happened" must not be "just now"
+
+    cdef uint64_t now(self) noexcept nogil:
+        return self.ns if self.virtual else mono_ns()
+
+    cdef void advance(self, uint64_t ns) noexcept nogil:
+        if self.virtual:
+            self.ns += ns
+
+    @property
+    def now_ns(self):
+        """The time in ns; only differences mean something."""
+        return self.now()
+
+    def tick(self, uint64_t ns):
+        """Let `ns` nanoseconds of virtual time pass. Nothing happens to a real clock."""
+        self.advance(ns)
