@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The benchmarks' frame: each measure is one row of a table and of ``bench/latest.json``.
+
+A measure is run several times by pytest-benchmark; the row quotes the median of what it returned (cycles per packet,
+packets per second, ...), not the time it took. Cycles are of the time-stamp counter.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from rich.table import Table
+
+from dataplane import machine
+
+LATEST = Path(__file__).with_name("latest.json")
+
+
+@dataclass
+class Row:
+    """One figure. spread: half the range of its runs over their median. goal None: reported, not judged."""
+
+    name: str
+    unit: str
+    value: float
+    goal: float | None
+    met: bool
+    spread: float
+    peer: str | None = None
+    peer_value: float | None = None
+    ratio: float | None = None
+
+
+rows: list[Row] = []
+skipped: list[tuple[str, str]] = []
+
+
+@pytest.fixture
+def measure(benchmark):
+    """measure(name, unit, run, at_most= or at_least=, peer=, peer_value=, rounds=5): the median of what `run()` returns."""
+
+    def run_and_record(
+        name: str,
+        unit: str,
+        run: Callable[[], float],
+        *,
+        at_most: float | None = None,
+        at_least: float | None = None,
+        peer: str | None = None,
+        peer_value: float | None = None,
+        rounds: int = 5,
+    ) -> float:
+        values: list[float] = []
+        benchmark.pedantic(lambda: values.append(run()), rounds=rounds, warmup_rounds=1)
+        values = values[1:]  # the first was the warm-up
+        value = statistics.median(values)
+        goal = at_most if at_most is not None else at_least
+        met = goal is None or (value <= goal if at_most is not None else value >= goal)
+        spread = (max(values) - min(values)) / 2 / value if value else 0.0
+        ratio = value / peer_value if peer_value else None
+        row = Row(
+            name,
+            unit,
+            round(value, 3),
+            goal,
+            met,
+            round(spread, 3),
+            peer,
+            peer_value,
+            ratio and round(ratio, 3),
+        )
+        rows.append(row)
+        benchmark.extra_info.update(asdict(row))
+        return value
+
+    return run_and_record
+
+
+@pytest.fixture
+def lcore() -> Iterator[int]:
+    """The test's thread as an lcore on the last CPU: mempools use its cache."""
+    number = machine.enter(machine.usable_cpus()[-1])
+    yield number
+    machine.leave()
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.skipped:
+        skipped.append((report.nodeid.split("::")[-1], str(report.longrepr[2]) if report.longrepr else ""))
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    if not rows:
+        return
+    LATEST.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    table = Table(title="dataplane: medians, cycles of the time-stamp counter", title_justify="left")
+    for heading in ("measure", "unit", "value", "±", "goal", "", "peer", "its figure", "ratio"):
+        table.add_column(
+            heading, justify="right" if heading in ("value", "±", "goal", "its figure", "ratio") else "left"
+        )
+    for row in rows:
+        table.add_row(
+            row.name,
+            row.unit,
+            f"{row.value:,.2f}",
+            f"{row.spread:.0%}",
+            "" if row.goal is None else f"{row.goal:,g}",
+            "" if row.goal is None else "met" if row.met else "MISSED",
+            row.peer or "",
+            "" if row.peer_value is None else f"{row.peer_value:,g}",
+            "" if row.ratio is None else f"{row.ratio:.2f}",
+        )
+    Console(width=140).print(table)
+    for name, reason in skipped:
+        terminalreporter.write_line(f"skipped: {name}: {reason}")
+    terminalreporter.write_line(f"written to {LATEST}")
