@@ -5,13 +5,13 @@ import ctypes
 import threading
 
 import pytest
-from dataplane.mempool import Mempool
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataplane import machine
 from dataplane.errors import ConfigError, MemoryExhausted, MempoolError
 from dataplane.hugepage import Arena
+from dataplane.mempool import Mempool
 
 
 class Mbuf(ctypes.Structure):

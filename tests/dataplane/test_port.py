@@ -2,12 +2,12 @@
 """The slow verbs that every port shares."""
 
 import pytest
-from dataplane.queue import RxQueue, TxQueue
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dataplane.errors import ConfigError, PortError
 from dataplane.port import Port, PortInfo, format_mac, parse_mac
+from dataplane.queue import RxQueue, TxQueue
 
 
 class Plain(Port):

@@ -5,13 +5,13 @@ import threading
 from collections import deque
 
 import pytest
-from dataplane.mempool import Mempool
-from dataplane.ring import Ring
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench import micro
 from dataplane.errors import ConfigError
+from dataplane.mempool import Mempool
+from dataplane.ring import Ring
 
 
 @settings(max_examples=100, deadline=None)

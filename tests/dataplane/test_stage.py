@@ -2,9 +2,9 @@
 """`>>` and `[]` describe and touch nothing."""
 
 import pytest
-from dataplane.stage import Chain, Stage
 
 from dataplane.errors import GraphError
+from dataplane.stage import Chain, Stage
 
 
 class Named(Stage):
