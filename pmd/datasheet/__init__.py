@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The 82599 as data: what its datasheet says, one register a line, for the driver and for the model.
+
+Every register of the PF's BAR0 is a name of this package (``from pmd.datasheet import CTRL, RXDCTL``),
+``ALL`` lists them by offset and ``decode`` finds the one at an address. A VF has a register map of its own,
+``pmd.datasheet.vf``. Beside the registers: ``descriptors``, ``mailbox``, ``eeprom``, ``pci`` (configuration
+space) and ``limits``.
+"""
+
+from pmd.datasheet.fdir import *  # noqa: F403
+from pmd.datasheet.filters import *  # noqa: F403
+from pmd.datasheet.general import *  # noqa: F403
+from pmd.datasheet.interrupts import *  # noqa: F403
+from pmd.datasheet.link import *  # noqa: F403
+from pmd.datasheet.nvm import *  # noqa: F403
+from pmd.datasheet.pcie import *  # noqa: F403
+from pmd.datasheet.register import *  # noqa: F403
+from pmd.datasheet.register import AddressMap, Register
+from pmd.datasheet.rx import *  # noqa: F403
+from pmd.datasheet.stats import *  # noqa: F403
+from pmd.datasheet.tx import *  # noqa: F403
+from pmd.datasheet.virtualization import *  # noqa: F403
+
+_MAP = AddressMap(
+    {id(line): line for line in list(globals().values()) if isinstance(line, Register)}.values()
+)
+
+ALL: tuple[Register, ...] = _MAP.registers
+"""Every register of the PF, by offset."""
+
+decode = _MAP.decode
+"""The register at an offset of BAR0, by its canonical name even when reached by an alias; or None."""

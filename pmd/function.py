@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A PCI function as a driver sees it: registers behind a BAR, configuration space, DMA, interrupts, reset.
+
+Every bus (the model, VFIO, UIO, vfio-user) implements ``Function``, ``Bar`` and ``ConfigSpace``; a driver
+knows nothing else of the machine. Registers are spoken of in the datasheet's words::
+
+    bar.update(SRRCTL[q], DESCTYPE=1, BSIZEPACKET=2, DROP_EN=1)
+    bar.set(RXDCTL[q].ENABLE)
+    bar.wait(RXDCTL[q].ENABLE)
+
+    DeviceTimeout: RXDCTL[3].ENABLE still 0 after 1.0 s on model0 (datasheet 8.2.3.8.6)
+
+This is the slow path. A queue's tail is written straight to memory, at the address that ``Bar.address``
+gives.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+
+from dataplane.errors import ConfigError, DeviceError, DeviceGone, DeviceTimeout
+from dataplane.hugepage import Arena
+from pmd.datasheet import pci
+from pmd.datasheet.general import STATUS
+from pmd.datasheet.register import W1C, FieldRef, RegisterRef
+
+__all__ = ["Bar", "ConfigSpace", "Function"]
+
+ALL_ONES = 0xFFFF_FFFF
+
+
+class Bar(ABC):
+    """A memory BAR: 32-bit registers by offset, and by name on top. ``name`` is the device's."""
+
+    name: str = "device"
+
+    @abstractmethod
+    def read32(self, offset: int) -> int:
+        """The register at a byte offset."""
+
+    @abstractmethod
+    def write32(self, offset: int, value: int) -> None:
+        """Write the register at a byte offset."""
+
+    def address(self, offset: int) -> int:
+        """The host address of a register, for a queue's tail. DeviceError if a bus cannot map it."""
+        raise DeviceError(f"{self.name}: register {offset:#07x} cannot be mapped into memory by this bus")
+
+    # Time belongs to the device: a model that is stepped by hand moves on, and its clock too, while a driver
+    # sleeps. So drivers wait with these two, never with the time module.
+
+    def now(self) -> float:
+        """Seconds on the clock that time-outs are measured with."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, as the datasheet demands here and there."""
+        time.sleep(seconds)
+
+    def __getitem__(self, register: RegisterRef) -> int:
+        return self.read32(register.offset)
+
+    def read(self, register: RegisterRef) -> int:
+        """The register's word; ``bar[register]`` is the same."""
+        return self.read32(register.offset)
+
+    def write(self, register: RegisterRef, value: int) -> None:
+        """Write the whole word. ConfigError if it is not one."""
+        if not 0 <= value <= ALL_ONES:
+            raise ConfigError(
+                f"{register.name} holds 32 bits: {value:#x} does not fit (datasheet {register.section})"
+            )
+        self.write32(register.offset, value)
+
+    def get(self, field: FieldRef) -> int:
+        """One field's value."""
+        return field.extract(self.read32(field.register.offset))
+
+    def set(self, *fields: FieldRef) -> None:
+        """Set every bit of these fields of one register, leaving the others."""
+        register, mask = _together(fields)
+        self.write32(register.offset, self._to_modify(register) | mask)
+
+    def clear(self, *fields: FieldRef) -> None:
+        """Clear these fields of one register, leaving the others."""
+        register, mask = _together(fields)
+        self.write32(register.offset, self._to_modify(register) & ~mask)
+
+    def update(self, register: RegisterRef, **values: int) -> None:
+        """Give the named fields new values, leaving the others. ValueError for a value too wide."""
+        register.pack(**values)  # complain before the device is touched
+        self.write32(register.offset, register.update(self._to_modify(register), **values))
+
+    def wait(self, field: FieldRef, value: int = 1, timeout: float = 1.0, interval: float = 1e-4) -> None:
+        """Read every ``interval`` seconds until the field has that value.
+
+        Raises DeviceTimeout after ``timeout`` seconds, DeviceGone if the device went away meanwhile.
+        """
+        register = field.register
+        field.insert(0, value)  # a value that the field cannot have would never come
+        deadline = self.now() + timeout
+        while True:
+            late = self.now() >= deadline  # asked before the read: a long sleep must not cost the last look
+            word = self.read32(register.offset)
+            if word == ALL_ONES:
+                self.check()
+            seen = field.extract(word)
+            if seen == value:
+                return
+            if late:
+                wanted = f", not {value}," if field.width > 1 else ""
+                raise DeviceTimeout(
+                    f"{field} still {seen}{wanted} after {timeout} s on {self.name} "
+                    f"(datasheet {register.section})"
+                )
+            self.sleep(interval)
+
+    def check(self) -> None:
+        """Raise DeviceGone if the device no longer answers: then every register reads all ones, STATUS too.
+
+        PF and VF have STATUS at the same offset, and its reserved bits are 0 on a card that is there.
+        """
+        if self.read32(STATUS.offset) == ALL_ONES:
+            raise DeviceGone(
+                f"{self.name} is gone: its registers read all ones. It was pulled out or reset, or its "
+                f"server process ended; open it again"
+            )
+
+    def _to_modify(self, register: RegisterRef) -> int:
+        """The word for a read-modify-write, without the bits that writing a 1 back would clear."""
+        return self.read32(register.offset) & ~register.bits(W1C)
+
+
+def _together(fields: tuple[FieldRef, ...]) -> tuple[RegisterRef, int]:
+    """The register and joint mask of fields that one write can change."""
+    if not fields:
+        raise ConfigError("name at least one field, as in bar.set(RXDCTL[0].ENABLE)")
+    register, mask = fields[0].register, 0
+    for field in fields:
+        if field.register.offset != register.offset:
+            raise ConfigError(
+                f"{fields[0]} and {field} are in two registers: write them one after the other "
+                f"(datasheet {register.section}, {field.register.section})"
+            )
+        mask |= field.mask
+    return register, mask
+
+
+class ConfigSpace(ABC):
+    """PCI configuration space, little-endian; offsets and identifiers are in ``pmd.datasheet.pci``."""
+
+    @abstractmethod
+    def read(self, offset: int, length: int) -> bytes:
+        """``length`` bytes."""
+
+    @abstractmethod
+    def write(self, offset: int, data: bytes) -> None:
+        """Write bytes; read-only bits keep their value, as on every PCI device."""
+
+    def read8(self, offset: int) -> int:
+        return int.from_bytes(self.read(offset, 1), "little")
+
+    def read16(self, offset: int) -> int:
+        return int.from_bytes(self.read(offset, 2), "little")
+
+    def read32(self, offset: int) -> int:
+        return int.from_bytes(self.read(offset, 4), "little")
+
+    def write8(self, offset: int, value: int) -> None:
+        self.write(offset, value.to_bytes(1, "little"))
+
+    def write16(self, offset: int, value: int) -> None:
+        self.write(offset, value.to_bytes(2, "little"))
+
+    def write32(self, offset: int, value: int) -> None:
+        self.write(offset, value.to_bytes(4, "little"))
+
+    def capabilities(self) -> Iterator[tuple[int, int]]:
+        """(identifier, offset) of each capability, in the chain's order. DeviceError if it is broken."""
+        if not self.read16(pci.STATUS) & pci.STATUS_CAPABILITIES:
+            return
+        at, seen = self.read8(pci.CAPABILITIES) & 0xFC, set[int]()
+        while at:
+            if at in seen or at < pci.HEADER_SIZE:
+                raise DeviceError(f"the capability chain is broken at {at:#04x}: the device is gone or ill")
+            seen.add(at)
+            yield self.read8(at), at
+            at = self.read8(at + 1) & 0xFC
+
+    def extended_capabilities(self) -> Iterator[tuple[int, int]]:
+        """(identifier, offset) of each PCI Express extended capability."""
+        at, seen = pci.EXTENDED, set[int]()
+        while at:
+            if at in seen or at < pci.EXTENDED:
+                raise DeviceError(
+                    f"the extended capability chain is broken at {at:#05x}: the device is gone or ill"
+                )
+            seen.add(at)
+            header = self.read32(at)
+            if header in (0, ALL_ONES):
+                return
+            yield header & 0xFFFF, at
+            at = header >> 20 & 0xFFC
+
+    def find(self, identifier: int, extended: bool = False) -> int | None:
+        """The offset of a capability, None if the device does not have it."""
+        chain = self.extended_capabilities() if extended else self.capabilities()
+        return next((offset for found, offset in chain if found == identifier), None)
+
+
+class Function(ABC):
+    """One PCI function: what ``probe()`` opens on a bus and hands to a driver.
+
+    name: what messages call it ("0000:03:00.0", "model0"). config: its configuration space.
+    """
+
+    name: str
+    config: ConfigSpace
+
+    @property
+    def vendor_id(self) -> int:
+        return self.config.read16(pci.VENDOR_ID)
+
+    @property
+    def device_id(self) -> int:
+        """A bus whose VFs read 0xFFFF here takes it from the PF's SR-IOV capability."""
+        return self.config.read16(pci.DEVICE_ID)
+
+    @property
+    def revision(self) -> int:
+        return self.config.read8(pci.REVISION)
+
+    @abstractmethod
+    def bar(self, index: int) -> Bar:
+        """The BAR, mapped; the same object each time. DeviceError if the function does not have it."""
+
+    @abstractmethod
+    def dma_map(self, arena: Arena) -> None:
+        """Let the device reach the whole arena, at the arena's own IOVA. Mapping twice is no error."""
+
+    @abstractmethod
+    def dma_unmap(self, arena: Arena) -> None:
+        """Take the arena away. From here on an access by the device is a fault: stop the queues first."""
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Function level reset. The function answers again when this returns; a driver starts anew."""
+
+    @property
+    def vectors(self) -> int:
+        """How many MSI-X vectors can be joined to an eventfd; 0 where a bus cannot deliver interrupts."""
+        return 0
+
+    def interrupt(self, vector: int, eventfd: int | None) -> None:
+        """Signal an eventfd when the vector fires; None ends that. DeviceError if there is no such vector."""
+        raise DeviceError(
+            f"{self.name}: no interrupt vector {vector} (it has {self.vectors}); poll the device instead"
+        )
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give the function back: DMA ends, mappings go. Calling it twice is no error."""
+
+    def __enter__(self) -> Function:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
