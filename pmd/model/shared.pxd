@@ -34,3 +34,13 @@ cdef class Clock:
     cdef uint64_t ns
     cdef uint64_t now(self) noexcept nogil  # ns
     cdef void advance(self, uint64_t ns) noexcept nogil  # nothing on a real clock
+
+
+# What the controller of a port knows of its data path: Engine is a subclass. The card's lock is held in every call.
+cdef class DataPath:
+    cdef bint stopped  # no DMA and no traffic: bus mastering is off, the function sleeps (D3), or it was pulled out
+    cdef bint strict  # record what the datasheet forbids
+    cdef uint32_t violations  # how many are recorded; take_violations() (Python) hands them over
+    cdef void written(self, uint32_t offset, uint32_t value) noexcept nogil  # a register (canonical offset) now holds value
+    cdef void reset(self) noexcept nogil  # all registers are at their reset values: decode them anew, drop what is inside
+    cdef uint32_t step(self, uint32_t budget) noexcept nogil

@@ -134,3 +134,20 @@ cdef class Clock:
     def tick(self, uint64_t ns):
         """Let `ns` nanoseconds of virtual time pass. Nothing happens to a real clock."""
         self.advance(ns)
+
+
+cdef class DataPath:
+    """What the controller of a port knows of its data path. This one moves nothing: a port without an engine."""
+
+    cdef void written(self, uint32_t offset, uint32_t value) noexcept nogil:
+        pass
+
+    cdef void reset(self) noexcept nogil:
+        pass
+
+    cdef uint32_t step(self, uint32_t budget) noexcept nogil:
+        return 0
+
+    def take_violations(self):
+        """(register, value, section, what was wrong) for each forbidden thing seen since the last call."""
+        return []
