@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Everything runs in .venv, which the first target that needs it makes. `make help` lists the targets.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+JOBS := $(shell nproc)
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+# A Python from 3.11 on that can make virtual environments and has the headers to build extensions.
+USABLE := import sys, sysconfig, os, ensurepip, venv; \
+          sys.exit(sys.version_info < (3, 11) or not os.path.exists(sysconfig.get_path("include") + "/Python.h"))
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+            command -v $$p >/dev/null && $$p -c '$(USABLE)' 2>/dev/null && echo $$p && break; done)
+
+.PHONY: help setup build demo test lint test-root bench wheel clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: $(VENV)/.build  ## make .venv with what building and running need
+
+build: $(VENV)/.build  ## compile the extensions in place and install the `dataplane` command into .venv
+	@DATAPLANE_JOBS=$(JOBS) $(BIN)/python setup.py --quiet build_ext --inplace --parallel $(JOBS)
+
+demo: build  ## packets from a generator through two cards in software into demo.pcap
+	@$(BIN)/dataplane demo
+
+test: build $(VENV)/.test  ## every test that needs no root
+	@$(BIN)/python -m pytest -q -m "not root"
+
+test-root: build $(VENV)/.test  ## the tests on network namespaces, taps and interfaces (as root)
+	@[ "$$(id -u)" = 0 ] || { echo "these tests make network namespaces: run 'sudo make test-root'" >&2; exit 1; }
+	@$(BIN)/python -m pytest -q -m root
+
+lint: build $(VENV)/.lint  ## ruff, mypy and cython-lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/cython-lint dataplane pmd apps bench
+
+bench: build $(VENV)/.test  ## a table of cycles per packet, and bench/latest.json
+	@$(BIN)/python -m pytest -q bench
+
+wheel: $(VENV)/.test  ## wheel and source archive in dist/
+	@$(BIN)/python -m build --no-isolation --outdir dist
+
+clean:  ## remove whatever was built, .venv too
+	rm -rf build dist $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks demo.pcap
+	find dataplane pmd apps bench tests -name '*.so' -delete -o -name __pycache__ -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@[ -n "$(PYTHON)" ] || { echo "no Python from 3.11 on that has its headers and can make virtual environments:" \
+	  "install them, on Debian with 'sudo apt-get install python3 python3-venv python3-dev gcc make'" >&2; exit 1; }
+	@command -v $${CC:-cc} >/dev/null || command -v gcc >/dev/null || { \
+	  echo "no C compiler: install one, on Debian with 'sudo apt-get install gcc'" >&2; exit 1; }
+	@echo "making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+
+# Build requirements go into .venv itself: an isolated build would fetch them again at each change.
+$(VENV)/.build: pyproject.toml | $(BIN)/python
+	@$(PIP) install 'setuptools>=77' 'cython>=3.1' wheel
+	@DATAPLANE_JOBS=$(JOBS) $(PIP) install --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.build
+	@$(PIP) install --no-build-isolation --editable '.[test]' build
+	@touch $@
+
+$(VENV)/.lint: $(VENV)/.build
+	@$(PIP) install --no-build-isolation --editable '.[lint]'
+	@touch $@

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`dataplane doctor`: what this machine has, what is missing, and the command that mends it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+
+from apps.command.host import CAP_NET_ADMIN, CAP_NET_RAW, Card, Host
+
+__all__ = ["ADVICE", "MISSING", "OK", "UNNEEDED", "Finding", "examine"]
+
+HELP = "what this machine has, what is missing, and the command that mends it"
+
+OK, MISSING, ADVICE, UNNEEDED = "ok", "missing", "advice", "not needed"
+
+_HUGE = "/sys/kernel/mm/hugepages/hugepages-{}kB/"
+_WANTED_2M = 128  # 256 MiB: the demo's two cards with their pools, and room to spare
+_WANTED_MEMLOCK = 512 << 20
+_ISOLATE = "isolcpus={0} nohz_full={0} rcu_nocbs={0}"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line. state: ok, missing (exit status 1), advice (works without, worse) or not needed here.
+
+    mend: a shell command, "" when there is nothing to mend or no command could.
+    """
+
+    name: str
+    state: str
+    found: str
+    mend: str = ""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the findings to FILE as well")
+
+
+def run(args: argparse.Namespace) -> int:
+    findings = examine(Host())
+    width = max(len(finding.name) for finding in findings)
+    for finding in findings:
+        print(f"{finding.state:<10}  {finding.name:<{width}}  {finding.found}")
+        if finding.mend:
+            print(f"{'':<10}  {'':<{width}}  mend: {finding.mend}")
+    missing = sum(finding.state == MISSING for finding in findings)
+    print("nothing is missing" if not missing else f"{missing} missing; the lines above say what mends it")
+    if args.json:
+        args.json.write_text(json.dumps([asdict(finding) for finding in findings], indent=2) + "\n")
+    return 1 if missing else 0
+
+
+def examine(host: Host, which: Callable[[str], str | None] = shutil.which) -> list[Finding]:
+    """Every finding, in the order shown. which: how a program is looked up."""
+    cards = host.cards()
+    return [
+        _hugepages(host, "2M", 2048),
+        _hugepages(host, "1G", 1048576),
+        _hugetlbfs(host),
+        _tun(host),
+        _capability(host, "CAP_NET_RAW", CAP_NET_RAW, "af_packet ports"),
+        _capability(host, "CAP_NET_ADMIN", CAP_NET_ADMIN, "tap ports"),
+        _cpus(host),
+        _isolation(host),
+        _tsc(host),
+        *_card_findings(host, cards),
+        _compiler(which),
+        *_versions(),
+    ]
+
+
+def _hugepages(host: Host, size: str, kib: int) -> Finding:
+    folder = _HUGE.format(kib)
+    total, free = host.number(folder + "nr_hugepages"), host.number(folder + "free_hugepages")
+    found = f"{free} free of {total}"
+    name = f"hugepages {size}"
+    if size == "1G":
+        if total:
+            return Finding(name, OK, found)
+        return Finding(name, UNNEEDED, f"{found}; only arenas that insist on them take them")
+    if free >= _WANTED_2M:
+        return Finding(name, OK, found)
+    mend = f"sudo sysctl -w vm.nr_hugepages={total - free + _WANTED_2M}"
+    return Finding(name, MISSING, f"{found}; {_WANTED_2M} are wanted, plain pages serve meanwhile", mend)
+
+
+def _hugetlbfs(host: Host) -> Finding:
+    mounts = host.mounts("hugetlbfs")
+    usable = [mount for mount in mounts if host.usable(mount)]
+    if usable:
+        return Finding("hugetlbfs", OK, f"{usable[0]} is mounted and writable")
+    state = f"{mounts[0]} is mounted, not writable for this user" if mounts else "not mounted"
+    return Finding("hugetlbfs", UNNEEDED, f"{state}; arenas are memfds and do without")
+
+
+def _tun(host: Host) -> Finding:
+    name = "/dev/net/tun"
+    if host.usable(name):
+        return Finding(name, OK, "readable and writable: tap ports")
+    if host.path(name).exists():
+        return Finding(name, MISSING, "not writable for this user: no tap ports", f"sudo chmod 0666 {name}")
+    return Finding(name, MISSING, "not there: no tap ports", "sudo modprobe tun")
+
+
+def _capability(host: Host, name: str, number: int, what: str) -> Finding:
+    if host.has_capability(number):
+        return Finding(name, OK, what)
+    python = Path(sys.executable).resolve()
+    mend = f"sudo setcap cap_net_raw,cap_net_admin+ep {python}"
+    return Finding(name, MISSING, f"no {what} for this user (or run the command with sudo)", mend)
+
+
+def _cpus(host: Host) -> Finding:
+    allowed = host.allowed_cpus()
+    found = f"{len(allowed)} may be used ({_cpu_list(allowed)})"
+    if len(allowed) >= 2:
+        return Finding("CPUs", OK, found)
+    return Finding("CPUs", ADVICE, f"{found}: the model shares one with the lcore that drives it")
+
+
+def _isolation(host: Host) -> Finding:
+    isolated, allowed = host.isolated_cpus(), host.allowed_cpus()
+    if isolated:
+        return Finding("isolated CPUs", OK, _cpu_list(isolated))
+    if len(allowed) < 4:
+        return Finding("isolated CPUs", UNNEEDED, f"none; with {len(allowed)} CPUs there is none to spare")
+    mend = _kernel_argument(_ISOLATE.format(_cpu_list(allowed[len(allowed) // 2 :])))
+    return Finding("isolated CPUs", ADVICE, "none: the kernel's scheduler interrupts lcores", mend)
+
+
+def _tsc(host: Host) -> Finding:
+    lacking = sorted({"constant_tsc", "nonstop_tsc"} - host.cpu_flags())
+    if not lacking:
+        return Finding("invariant TSC", OK, "constant rate, never stops")
+    found = f"the CPU does not promise {' and '.join(lacking)}: rates and latencies may be wrong"
+    return Finding("invariant TSC", ADVICE, f"{found} (in a QEMU guest: -cpu host,+invtsc)")
+
+
+def _card_findings(host: Host, cards: list[Card]) -> Iterator[Finding]:
+    """What only a card in this machine needs."""
+    groups = host.path("/sys/kernel/iommu_groups")
+    count = len(list(groups.iterdir())) if groups.is_dir() else 0
+    vfio = host.path("/dev/vfio/vfio").exists()
+    limit = host.memlock()
+    locked = "no limit" if limit is None else f"{limit >> 20} MiB"
+    if not cards:
+        none = "no 82599 in this machine"
+        yield Finding("IOMMU", OK if count else UNNEEDED, f"{count} groups" if count else none)
+        yield Finding("/dev/vfio", OK if vfio else UNNEEDED, "VFIO is loaded" if vfio else none)
+        yield Finding(
+            "memlock", OK if limit is None else UNNEEDED, locked if limit is None else f"{locked}; {none}"
+        )
+        return
+    if count:
+        yield Finding("IOMMU", OK, f"{count} groups")
+    else:
+        argument = "iommu=pt" if host.is_amd() else "intel_iommu=on iommu=pt"
+        yield Finding("IOMMU", MISSING, "off, or none: VFIO needs it", _kernel_argument(argument))
+    if vfio:
+        yield Finding("/dev/vfio", OK, "VFIO is loaded")
+    else:
+        yield Finding("/dev/vfio", MISSING, "not there: VFIO is not loaded", "sudo modprobe vfio-pci")
+    if limit is None or limit >= _WANTED_MEMLOCK:
+        yield Finding("memlock", OK, locked)
+    else:
+        yield Finding(
+            "memlock",
+            MISSING,
+            f"{locked}: too little to map arenas",
+            "sudo prlimit --memlock=unlimited --pid $$",
+        )
+    for card in cards:
+        yield _card(host, card)
+
+
+def _card(host: Host, card: Card) -> Finding:
+    name = card.address
+    if card.driver != "vfio-pci":
+        device = f"/sys/bus/pci/devices/{card.address}"
+        unbind = f"echo {card.address} | sudo tee {device}/driver/unbind && " if card.driver else ""
+        mend = (
+            f"{unbind}echo vfio-pci | sudo tee {device}/driver_override && "
+            f"echo {card.address} | sudo tee /sys/bus/pci/drivers_probe"
+        )
+        return Finding(
+            name, MISSING, f"{card.kind}, held by {card.driver or 'no driver'}, not by vfio-pci", mend
+        )
+    node = f"/dev/vfio/{card.group}"
+    if not host.usable(node):
+        return Finding(name, MISSING, f"{card.kind}: no access to {node}", f"sudo chown $USER {node}")
+    return Finding(name, OK, f"{card.kind}, on vfio-pci, group {card.group}")
+
+
+def _compiler(which: Callable[[str], str | None]) -> Finding:
+    for name in ("cc", "gcc", "clang"):
+        if path := which(name):
+            return Finding("C compiler", OK, path)
+    return Finding(
+        "C compiler", ADVICE, "none: only apps written in Cython need one", "sudo apt-get install gcc"
+    )
+
+
+def _versions() -> Iterator[Finding]:
+    kernel = platform.release()
+    yield Finding(
+        "Python", OK, f"{platform.python_version()} ({sys.executable}), Linux {kernel}, {platform.machine()}"
+    )
+    for package in ("numpy", "scapy", "rich"):
+        try:
+            yield Finding(package, OK, metadata.version(package))
+        except metadata.PackageNotFoundError:
+            mend = f"{sys.executable} -m pip install {package}"
+            yield Finding(package, MISSING, "not installed", mend)
+
+
+def _kernel_argument(argument: str) -> str:
+    return (
+        f"""sudo sed -i 's/^GRUB_CMDLINE_LINUX="/&{argument} /' /etc/default/grub && """
+        "sudo update-grub && sudo reboot"
+    )
+
+
+def _cpu_list(cpus: list[int]) -> str:
+    """The kernel's notation: [0, 1, 2, 5] is "0-2,5"."""
+    pieces: list[list[int]] = []
+    for cpu in cpus:
+        if pieces and pieces[-1][-1] == cpu - 1:
+            pieces[-1].append(cpu)
+        else:
+            pieces.append([cpu])
+    return ",".join(f"{piece[0]}-{piece[-1]}" if len(piece) > 1 else str(piece[0]) for piece in pieces)

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`dataplane ports`: what can be opened on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from apps.command.host import CAP_NET_RAW, Card, Host, Interface
+
+__all__ = ["Entry", "entries"]
+
+HELP = "what can be opened here: model ports, network interfaces, PCI 82599s and their kernel driver"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A port string, what it is, and the state it is in. driver: the kernel driver that holds it now."""
+
+    port: str
+    what: str
+    driver: str
+    state: str
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the list to FILE as well")
+
+
+def run(args: argparse.Namespace) -> int:
+    rows = entries(Host())
+    heads = ("port", "what", "kernel driver", "state")
+    table = [heads, *((row.port, row.what, row.driver or "-", row.state) for row in rows)]
+    widths = [max(len(line[column]) for line in table) for column in range(3)]
+    for line in table:
+        print(
+            "  ".join(
+                [*(f"{cell:<{width}}" for cell, width in zip(line[:3], widths, strict=True)), line[3]]
+            ).rstrip()
+        )
+    if args.json:
+        args.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
+    return 0
+
+
+def entries(host: Host) -> list[Entry]:
+    """Every port string that means something here, cards first."""
+    allowed = host.has_capability(CAP_NET_RAW)
+    return [
+        *map(_card, host.cards()),
+        Entry("model0, model1", "the model: the two ports of an 82599 in software", "", "always there"),
+        Entry(
+            "model2, model3 ...", "the model: the two ports of another card, and so on", "", "always there"
+        ),
+        *(_interface(face, allowed) for face in host.interfaces() if not face.loopback),
+        Entry("tap:NAME", "a new interface of the kernel, its other end is the port", "", _tap(host)),
+        Entry("pcap:FILE", "frames of a capture file", "", "always there"),
+        Entry("null, ring:NAME", "packets from nowhere, or from another pipeline", "", "always there"),
+    ]
+
+
+def _card(card: Card) -> Entry:
+    state = [f"IOMMU group {card.group}" if card.group else "no IOMMU group"]
+    if card.vfs:
+        state.append(f"{card.vfs} VFs")
+    if card.interfaces:
+        state.append(f"is {', '.join(card.interfaces)}")
+    return Entry(card.address, card.kind, card.driver, ", ".join(state))
+
+
+def _interface(face: Interface, allowed: bool) -> Entry:
+    speed = f", {face.speed / 1000:g} Gbit/s" if face.speed else ""
+    right = "" if allowed else "; needs CAP_NET_RAW: run 'dataplane doctor'"
+    return Entry(
+        f"af_packet:{face.name}", f"interface {face.mac}", face.driver, f"{face.state}{speed}{right}"
+    )
+
+
+def _tap(host: Host) -> str:
+    return (
+        "can be made" if host.usable("/dev/net/tun") else "no access to /dev/net/tun: run 'dataplane doctor'"
+    )
