@@ -6,7 +6,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS := $(shell nproc)
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 
 # A Python from 3.11 on that can make virtual environments and has the headers to build extensions.
 USABLE := import sys, sysconfig, os, ensurepip, venv; \
