@@ -8,31 +8,15 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["CARDS", "Card", "Host", "Interface"]
+from pmd.datasheet import pci
 
-INTEL = 0x8086
+__all__ = ["Card", "Host", "Interface"]
 
-# Device identifiers of the 82599 family: what the controller calls itself on each kind of board.
-CARDS = {
-    0x10F7: "82599 KX4 backplane",
-    0x10F8: "82599 backplane",
-    0x10F9: "82599 CX4",
-    0x10FB: "82599 SFP+",
-    0x10FC: "82599 XAUI/BX4",
-    0x1507: "82599 SFP+ (EM)",
-    0x1514: "82599 KX4 mezzanine",
-    0x1517: "82599 KR",
-    0x151C: "82599 10GBASE-T",
-    0x1529: "82599 SFP+ FCoE",
-    0x152A: "82599 backplane FCoE",
-    0x154A: "82599 quad SFP+",
-    0x154D: "82599 SFP+ (SF2)",
-    0x1557: "82599EN SFP+",
-    0x1558: "82599 QSFP+",
-    0x10ED: "82599 virtual function",
-    0x152E: "82599 virtual function (Hyper-V)",
+VIRTUAL_FUNCTIONS = {
+    pci.VF_82599: "82599 virtual function",
+    pci.VF_82599_HV: "82599 virtual function (Hyper-V)",
 }
-VIRTUAL_FUNCTIONS = frozenset({0x10ED, 0x152E})
+CARDS = pci.PF_IDS | VIRTUAL_FUNCTIONS
 
 CAP_NET_ADMIN, CAP_NET_RAW = 12, 13
 
@@ -127,7 +111,7 @@ class Host:
         found = []
         for device in sorted(folder.iterdir()) if folder.is_dir() else ():
             identifier = _hex(device / "device")
-            if _hex(device / "vendor") != INTEL or identifier not in CARDS:
+            if _hex(device / "vendor") != pci.INTEL or identifier not in CARDS:
                 continue
             names = device / "net"
             found.append(
