@@ -15,54 +15,64 @@
 
 /* ---- receive ---- */
 
+struct hw_rx_read {     /* driver to NIC, advanced                                         */
+    uint64_t packet;    /*  0 IOVA of the packet buffer                                    */
+    uint64_t header;    /*  8 IOVA of the header buffer; 0 with one buffer                 */
+};
+
+struct hw_rx_writeback { /* NIC to driver, advanced                                        */
+    uint32_t info;      /*  0 RSS type, packet type, header length                         */
+    uint32_t rss_hash;  /*  4                                                              */
+    uint32_t status;    /*  8 HW_RXD_STAT_*, HW_RXD_ERR_*; DD is written last              */
+    uint16_t length;    /* 12 bytes in this buffer                                         */
+    uint16_t vlan;      /* 14                                                              */
+};
+
+struct hw_rx_legacy {
+    uint64_t address;   /*  0                                                              */
+    uint16_t length;    /*  8                                                              */
+    uint16_t checksum;  /* 10                                                              */
+    uint8_t status;     /* 12 the low byte of HW_RXD_STAT_*                                */
+    uint8_t errors;     /* 13 HW_RXD_LEGACY_ERR_*                                          */
+    uint16_t vlan;      /* 14                                                              */
+};
+
 union hw_rx_desc {
-    struct {
-        uint64_t packet;        /*  0 IOVA of the packet buffer                            */
-        uint64_t header;        /*  8 IOVA of the header buffer; 0 with one buffer         */
-    } read;                     /* driver to NIC, advanced                                 */
-    struct {
-        uint32_t info;          /*  0 RSS type, packet type, header length                 */
-        uint32_t rss_hash;      /*  4                                                      */
-        uint32_t status;        /*  8 HW_RXD_STAT_*, HW_RXD_ERR_*; DD is written last      */
-        uint16_t length;        /* 12 bytes in this buffer                                 */
-        uint16_t vlan;          /* 14                                                      */
-    } wb;                       /* NIC to driver, advanced                                 */
-    struct {
-        uint64_t address;       /*  0                                                      */
-        uint16_t length;        /*  8                                                      */
-        uint16_t checksum;      /* 10                                                      */
-        uint8_t status;         /* 12 the low byte of HW_RXD_STAT_*                        */
-        uint8_t errors;         /* 13 HW_RXD_LEGACY_ERR_*                                  */
-        uint16_t vlan;          /* 14                                                      */
-    } legacy;
+    struct hw_rx_read read;
+    struct hw_rx_writeback wb;
+    struct hw_rx_legacy legacy;
     uint64_t qword[2];
 };
 
 _Static_assert(sizeof(union hw_rx_desc) == 16, "a descriptor is 16 bytes");
-_Static_assert(offsetof(union hw_rx_desc, wb.status) == 8, "status is the third word");
-_Static_assert(offsetof(union hw_rx_desc, wb.length) == 12, "length follows status");
-_Static_assert(offsetof(union hw_rx_desc, legacy.status) == 12, "legacy status is byte 12");
+_Static_assert(offsetof(struct hw_rx_writeback, status) == 8, "status is the third word");
+_Static_assert(offsetof(struct hw_rx_writeback, length) == 12, "length follows status");
+_Static_assert(offsetof(struct hw_rx_legacy, status) == 12, "legacy status is byte 12");
 
 /* ---- transmit ---- */
 
+struct hw_tx_data {     /* advanced data, and legacy                                       */
+    uint64_t address;   /*  0 IOVA                                                         */
+    uint32_t lower;     /*  8 length, type, HW_TXD_CMD_*                                   */
+    uint32_t upper;     /* 12 status, context, HW_TXD_POPTS_*, total length                */
+};
+
+struct hw_tx_context {
+    uint32_t lengths;   /*  0 IPLEN, MACLEN, VLAN                                          */
+    uint32_t ipsec;     /*  4                                                              */
+    uint32_t command;   /*  8 HW_TXC_TUCMD_*, HW_TXD_DTYP_CTX, HW_TXD_CMD_DEXT             */
+    uint32_t slot;      /* 12 IDX, L4LEN, MSS                                              */
+};
+
 union hw_tx_desc {
-    struct {
-        uint64_t address;       /*  0 IOVA                                                 */
-        uint32_t lower;         /*  8 length, type, HW_TXD_CMD_*                           */
-        uint32_t upper;         /* 12 status, context, HW_TXD_POPTS_*, total length        */
-    } data;                     /* advanced data, and legacy                               */
-    struct {
-        uint32_t lengths;       /*  0 IPLEN, MACLEN, VLAN                                  */
-        uint32_t ipsec;         /*  4                                                      */
-        uint32_t command;       /*  8 HW_TXC_TUCMD_*, HW_TXD_DTYP_CTX, HW_TXD_CMD_DEXT     */
-        uint32_t slot;          /* 12 IDX, L4LEN, MSS                                      */
-    } context;
+    struct hw_tx_data data;
+    struct hw_tx_context context;
     uint64_t qword[2];
 };
 
 _Static_assert(sizeof(union hw_tx_desc) == 16, "a descriptor is 16 bytes");
-_Static_assert(offsetof(union hw_tx_desc, data.upper) == 12, "DD is in the last word");
-_Static_assert(offsetof(union hw_tx_desc, context.command) == 8, "DTYP and DEXT lie where data has them");
+_Static_assert(offsetof(struct hw_tx_data, upper) == 12, "DD is in the last word");
+_Static_assert(offsetof(struct hw_tx_context, command) == 8, "DTYP and DEXT lie where data has them");
 
 /* Advanced receive, written back: status and errors (7.1.6.2) */
 #define HW_RXD_STAT_DD             (1u << 0)
