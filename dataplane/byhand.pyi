@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Types of dataplane.byhand."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from dataplane.mempool import Mempool
+from dataplane.queue import RxQueue, TxQueue
+
+class Packet(NamedTuple):
+    data: bytes
+    timestamp_ns: int
+    port: int
+    segments: int
+    vlan_tci: int
+    ol_flags: int
+    rss_hash: int
+    packet_type: int
+
+def receive_packets(queue: RxQueue, n: int = 32) -> list[Packet]: ...
+def receive(queue: RxQueue, n: int = 32, timeout: float = 0.0) -> list[bytes]: ...
+def send(
+    queue: TxQueue,
+    frames: Iterable[bytes],
+    mempool: Mempool | None = None,
+    *,
+    segment: int = 0,
+    timestamp_ns: int = 0,
+    timeout: float = 0.0,
+) -> int: ...

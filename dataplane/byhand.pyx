@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Queues polled by hand, from Python: for tests, for teaching, for a look at a port from a prompt. No lcore, no pipeline."""
+
+import time
+from collections import namedtuple
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.string cimport memcpy, memset
+
+from dataplane.mbuf cimport copy_out, data, mbuf, rearm
+from dataplane.mempool cimport Mempool, alloc_bulk, free_packets
+from dataplane.queue cimport RxQueue, TxQueue
+
+from dataplane.errors import ConfigError, MempoolError
+
+cdef enum:
+    MOST = 256
+
+Packet = namedtuple("Packet", "data timestamp_ns port segments vlan_tci ol_flags rss_hash packet_type")
+Packet.__doc__ = "What an mbuf said. data: all segments' bytes."
+
+
+def receive_packets(RxQueue queue, n=32):
+    """One burst of at most n (1..256) as a list of `Packet`; the mbufs are freed. Raises what the queue failed with."""
+    cdef mbuf *pkts[MOST]
+    cdef uint16_t got, i
+    cdef bytes copy
+    if not 1 <= n <= MOST:
+        raise ConfigError(f"a burst of {n}: from 1 to {MOST} is possible")
+    cdef uint16_t want = n
+    with nogil:
+        got = queue.rx_burst(pkts, want)
+    packets = []
+    for i in range(got):
+        m = pkts[i]
+        copy = bytes(m.pkt_len)
+        if copy_out(m, 0, <char *> copy, m.pkt_len) != m.pkt_len:
+            free_packets(pkts + i, got - i)
+            raise MempoolError(f"{queue!r}: pkt_len is {m.pkt_len}, more than its {m.nb_segs} segments hold")
+        packets.append(
+            Packet(copy, m.timestamp_ns, m.port, m.nb_segs, m.vlan_tci, m.ol_flags, m.rss_hash, m.packet_type)
+        )
+        free_packets(pkts + i, 1)
+    if not got and queue.fault:
+        raise queue.fault_error()
+    return packets
+
+
+def receive(queue, n=32, timeout=0.0):
+    """At most n frames (bytes) that arrive within `timeout` s; with 0 what one poll finds, else it waits for all n."""
+    deadline = time.monotonic() + timeout
+    frames = []
+    while True:
+        got = receive_packets(queue, min(n - len(frames), 32))
+        frames += [packet.data for packet in got]
+        if len(frames) == n or time.monotonic() >= deadline:
+            return frames
+        if not got:
+            time.sleep(0.0002)
+
+
+def send(TxQueue queue, frames, Mempool mempool=None, *, segment=0, timestamp_ns=0, timeout=0.0):
+    """Send frames (an iterable of bytes); returns how many the queue took. The rest, after `timeout` s, is freed.
+
+    mempool: of the packets, the port's own by default; segment: bytes to put in each segment, 0: as many as fit.
+    Raises MempoolError when the pool is exhausted and what the queue failed with.
+    """
+    cdef Mempool pool = queue.port.mempool if mempool is None else mempool
+    cdef mbuf *m
+    deadline = time.monotonic() + timeout
+    cdef uint16_t took
+    sent = 0
+    for frame in frames:
+        m = _packet(pool, frame, min(segment or pool.data_room, pool.data_room))
+        m.timestamp_ns = timestamp_ns
+        while True:
+            with nogil:
+                took = queue.tx_burst(&m, 1)
+            if took or time.monotonic() >= deadline:
+                break
+            with nogil:
+                queue.flush()
+            time.sleep(0.0002)
+        if not took:
+            free_packets(&m, 1)
+            break
+        sent += 1
+    with nogil:
+        queue.flush()
+    if queue.fault:
+        raise queue.fault_error()
+    return sent
+
+
+cdef mbuf *_packet(Mempool pool, const uint8_t[::1] frame, uint32_t segment) except NULL:
+    """A packet of that frame, chained when it is longer than a segment."""
+    cdef uint32_t at = 0, here, length = frame.shape[0]
+    cdef mbuf *first = NULL
+    cdef mbuf *last = NULL
+    cdef mbuf *m
+    while first == NULL or at < length:
+        if alloc_bulk(pool.pool, &m, 1):
+            if first != NULL:
+                free_packets(&first, 1)
+            raise MempoolError(f"{pool!r} is exhausted: make it larger or let the port send what it holds")
+        here = min(length - at, segment)
+        rearm(m, 0)
+        memset(&m.ol_flags, 0, 24)  # ol_flags, packet_type, lengths, vlan_tci, rss_hash
+        m.data_len = <uint16_t> here
+        m.timestamp_ns = 0
+        if here:
+            memcpy(data(m), &frame[at], here)
+        if first == NULL:
+            first = m
+        else:
+            last.next = m
+            first.nb_segs += 1
+        last = m
+        at += here
+    first.pkt_len = length
+    return first
