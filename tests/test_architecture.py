@@ -28,6 +28,8 @@ FLOORS = (
     ("dataplane.stats", 2),
     ("dataplane.queue", 2),
     ("dataplane.stage", 2),
+    ("dataplane.pcapfile", 2),
+    ("dataplane.byhand", 2),
     ("pmd.function", 2),
     ("pmd.datasheet", 2),
     ("dataplane", 3),
