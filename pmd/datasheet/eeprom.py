@@ -40,7 +40,7 @@ def words_summed(words: Sequence[int]) -> int:
         start = words[pointer]
         if start in ABSENT:
             continue
-        length = words[start] if start < len(words) else 0xFFFF
+        length = words[start] if start < len(words) else 0
         if length in ABSENT and start < len(words):
             continue
         if start + length >= len(words):
