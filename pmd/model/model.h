@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The silicon's working state, decoded from the register file so that the hot loops touch few lines.
+ * A `mdl_port` is one port; the C in this header is what Cython cannot say well: vector copies, atomics, sums.
+ */
+#ifndef DATAPLANE_MODEL_H
+#define DATAPLANE_MODEL_H
+
+#include <stdint.h>
+#include <string.h>
+
+#include "dataplane.h"
+
+/* ---- DMA: IOVA -> host memory ---- */
+
+enum mdl_perm { MDL_READ = 1, MDL_WRITE = 2 };
+
+/* Who asked: the words of a fault, see `WHAT` in iommu.pyx. */
+enum mdl_what {
+    MDL_RX_DESC_FETCH, MDL_RX_DESC_WRITE, MDL_RX_DATA,
+    MDL_TX_DESC_FETCH, MDL_TX_DESC_WRITE, MDL_TX_DATA, MDL_TX_HEAD_WRITE,
+    MDL_OTHER,
+};
+
+struct mdl_range {
+    uint64_t iova, size;
+    uint8_t *host;
+    uint32_t perms, pad;
+};
+
+struct mdl_fault {
+    uint64_t iova;
+    uint32_t length;
+    uint16_t queue;
+    uint8_t what, write;
+};
+
+#define MDL_FAULTS 64
+
+struct mdl_domain {
+    uint64_t hit_iova, hit_size; /* the range hit last; size 0: none */
+    uint8_t *hit_host;
+    uint32_t hit_perms;
+    uint32_t count;
+    struct mdl_range *ranges; /* ascending, disjoint */
+    uint32_t room;
+    uint32_t generation; /* moves with every change: cached host addresses of rings are then stale */
+    uint64_t faults;     /* ever; the last MDL_FAULTS of them are kept */
+    struct mdl_fault fault[MDL_FAULTS];
+};
+
+/* ---- frames between wire and descriptors: a byte FIFO, one producer and one consumer ---- */
+
+enum mdl_frame_flag {
+    MDL_BAD_CRC = 1,  /* the FCS on the wire is wrong                                      */
+    MDL_LOST = 2,     /* came when the packet buffer was full: only MDL_STUB bytes are here */
+    MDL_COUNTED = 4,  /* the MAC has seen it while the queues were blocked                 */
+    MDL_REFUSED = 8,  /* ... and did not let it in                                         */
+    MDL_INEXACT = 16, /* ... let in by a hash only                                         */
+    MDL_RXE = 32,     /* ... a bad packet, stored because of FCTRL.SBP                     */
+    MDL_JUMP = 64,    /* no frame: go on at offset `tag`                                   */
+};
+
+#define MDL_STUB 64
+
+struct mdl_frame {
+    uint16_t len; /* bytes without FCS */
+    uint16_t flags;
+    uint32_t tag;   /* of a jump: where to; else how many targets have had it */
+    uint64_t ready; /* ns: when it left the sender; 0 where no wire asks    */
+    uint8_t data[];
+};
+
+_Static_assert(sizeof(struct mdl_frame) == 16, "a frame's header is one vector");
+
+struct mdl_fifo {
+    uint8_t *base;
+    uint32_t size;  /* of the memory; twice the largest limit and more, so that halves can alternate */
+    uint32_t limit; /* bytes in use at which it is full */
+    /* producer */
+    uint64_t in DP_ALIGNED; /* bytes ever put in; published by a release store */
+    uint64_t seen_out;
+    uint32_t wpos;
+    uint32_t lost_unseen; /* frames lost without even a stub */
+    /* consumer */
+    uint64_t out DP_ALIGNED;
+    uint64_t seen_in;
+    uint32_t rpos;
+    /* how far the MAC got ahead of the queues while they were blocked */
+    uint32_t mac_pos;
+    uint64_t mac_out;
+};
+
+static inline uint32_t mdl_footprint(uint32_t len) { return (uint32_t)sizeof(struct mdl_frame) + ((len + 15u) & ~15u); }
+
+#define MDL_HOT (8u << 10) /* an empty FIFO starts over above this, so that a light load stays in L1 */
+
+static inline void mdl_jump(struct mdl_fifo *f, uint32_t to)
+{
+    struct mdl_frame *mark = (struct mdl_frame *)(f->base + f->wpos);
+    mark->flags = MDL_JUMP;
+    mark->tag = to;
+    f->wpos = to;
+}
+
+/* Once per burst: an empty FIFO goes on at the start of its other half (nothing there is in use, whatever the
+ * consumer still has to read of this half). */
+static inline void mdl_fifo_refresh(struct mdl_fifo *f)
+{
+    f->seen_out = __atomic_load_n(&f->out, __ATOMIC_ACQUIRE);
+    if (f->in == f->seen_out) {
+        uint32_t half = f->size / 2;
+        if (f->wpos % half > MDL_HOT)
+            mdl_jump(f, f->wpos < half ? half : 0);
+    }
+}
+
+/* Room for a frame of up to `len` bytes, or NULL. Nothing is visible before the commit. */
+static inline struct mdl_frame *mdl_reserve_within(struct mdl_fifo *f, uint32_t len, uint32_t limit)
+{
+    uint32_t need = mdl_footprint(len);
+    if (dp_unlikely(f->in - f->seen_out + need > limit)) {
+        f->seen_out = __atomic_load_n(&f->out, __ATOMIC_ACQUIRE);
+        if (f->in - f->seen_out + need > limit)
+            return NULL;
+    }
+    if (dp_unlikely(f->wpos + need + sizeof(struct mdl_frame) > f->size))
+        mdl_jump(f, 0);
+    return (struct mdl_frame *)(f->base + f->wpos);
+}
+
+static inline struct mdl_frame *mdl_reserve(struct mdl_fifo *f, uint32_t len)
+{
+    return mdl_reserve_within(f, len, f->limit);
+}
+
+static inline void mdl_commit(struct mdl_fifo *f, uint32_t len)
+{
+    uint32_t need = mdl_footprint(len);
+    f->wpos += need;
+    __atomic_store_n(&f->in, f->in + need, __ATOMIC_RELEASE);
+}
+
+static inline struct mdl_frame *mdl_peek(struct mdl_fifo *f)
+{
+    if (f->out == f->seen_in) {
+        f->seen_in = __atomic_load_n(&f->in, __ATOMIC_ACQUIRE);
+        if (f->out == f->seen_in)
+            return NULL;
+    }
+    struct mdl_frame *frame = (struct mdl_frame *)(f->base + f->rpos);
+    while (dp_unlikely(frame->flags & MDL_JUMP)) {
+        f->rpos = frame->tag;
+        frame = (struct mdl_frame *)(f->base + f->rpos);
+    }
+    return frame;
+}
+
+static inline void mdl_pop(struct mdl_fifo *f, const struct mdl_frame *frame)
+{
+    uint32_t need = mdl_footprint(frame->flags & MDL_LOST && frame->len > MDL_STUB ? MDL_STUB : frame->len);
+    f->rpos += need;
+    __atomic_store_n(&f->out, f->out + need, __ATOMIC_RELEASE);
+}
+
+/* The next frame the MAC has not seen, beyond those that wait for descriptors. NULL: none. */
+static inline struct mdl_frame *mdl_peek_ahead(struct mdl_fifo *f)
+{
+    if ((int64_t)(f->mac_out - f->out) < 0) {
+        f->mac_out = f->out;
+        f->mac_pos = f->rpos;
+    }
+    for (;;) {
+        if (f->mac_out == f->seen_in) {
+            f->seen_in = __atomic_load_n(&f->in, __ATOMIC_ACQUIRE);
+            if (f->mac_out == f->seen_in)
+                return NULL;
+        }
+        struct mdl_frame *frame = (struct mdl_frame *)(f->base + f->mac_pos);
+        if (frame->flags & MDL_JUMP) {
+            f->mac_pos = frame->tag;
+            continue;
+        }
+        if (!(frame->flags & MDL_COUNTED))
+            return frame;
+        uint32_t need = mdl_footprint(frame->flags & MDL_LOST && frame->len > MDL_STUB ? MDL_STUB : frame->len);
+        f->mac_pos += need;
+        f->mac_out += need;
+    }
+}
+
+/* ---- receive filters, decoded ---- */
+
+#define MDL_RARS 128
+#define MDL_TUPLES 128
+
+struct mdl_tuple { /* one enabled 5-tuple filter, by falling priority */
+    uint32_t src, dst;
+    uint32_t src_mask, dst_mask; /* all ones: compared, 0: ignored */
+    uint32_t ports, ports_mask;  /* as the four bytes lie in the packet */
+    uint8_t protocol, any_protocol, queue, priority;
+};
+
+struct mdl_filter {
+    uint64_t rar0;     /* the first valid address, 48 bits as loaded from the frame; ~0: none */
+    uint8_t all_unicast, all_multicast, broadcast, hash_multicast;
+    uint8_t store_bad, vlan_filter, cfi_check, cfi_value;
+    uint8_t pass_pause, extended_vlan, receive, mo;
+    uint16_t vet, outer_vet; /* network order, as loaded */
+    uint32_t max_bytes;      /* with FCS, without tags */
+    uint32_t rars;
+    uint64_t rar[MDL_RARS];
+    const uint32_t *mta, *vfta;
+};
+
+struct mdl_steer {
+    uint8_t any_etqf, syn, syn_first, mrqe;
+    uint8_t syn_queue, hash_in_descriptor, ip_payload_sum, rss;
+    uint32_t fields; /* MRQC[31:16] */
+    uint32_t tuples;
+    uint32_t key_stale; /* the tables below await a rebuild */
+    uint8_t reta[128];
+    uint32_t etqf[8], etqs[8];
+    struct mdl_tuple tuple[MDL_TUPLES];
+    uint32_t toeplitz[36][256]; /* [byte of the input][value] */
+};
+
+/* ---- queues ---- */
+
+#define MDL_QUEUES 128
+
+struct mdl_rxq {
+    uint8_t *ring; /* host address, NULL: not one mapped piece, go through the domain */
+    volatile uint32_t *tail;
+    volatile uint32_t *head_reg;
+    uint32_t n, head;
+    uint32_t buffer; /* bytes of a buffer */
+    uint8_t enabled, stalled, drop, legacy, strip, set, warned, pad0;
+    uint64_t base;
+    uint32_t bad_tail; /* the tail complained about last */
+    uint32_t pad1;
+} DP_ALIGNED;
+
+struct mdl_context {
+    uint16_t vlan;
+    uint8_t mac_len, l4_len;
+    uint16_t ip_len, mss;
+    uint8_t ipv4, l4_type, pad[2];
+};
+
+struct mdl_txq {
+    uint8_t *ring;
+    volatile uint32_t *tail;
+    volatile uint32_t *head_reg;
+    uint32_t n, head;
+    uint8_t enabled, stalled, set, wthresh, head_wb, warned, pad0[2];
+    uint32_t written;  /* with WTHRESH: descriptors before this are written back */
+    uint32_t bad_tail; /* the tail complained about last */
+    uint64_t base;
+    uint64_t head_address;
+    struct mdl_context context[2];
+} DP_ALIGNED;
+
+/* ---- what a driver did wrong; the texts stand in violation.py ---- */
+
+enum mdl_violation_code {
+    MDL_V_TX_TAIL, MDL_V_RX_TAIL, MDL_V_TX_EMPTY, MDL_V_TX_NO_EOP, MDL_V_TX_LONG, MDL_V_TX_SHORT,
+    MDL_V_TX_SEGMENTS, MDL_V_TX_PAYLEN, MDL_V_TX_DTYP, MDL_V_TX_CONTEXT, MDL_V_TX_QUEUE, MDL_V_TX_BUFFER,
+    MDL_V_TX_OFFLOAD, MDL_V_TX_MSS, MDL_V_RX_HEADER, MDL_V_RX_ODD, MDL_V_RX_SPLIT, MDL_V_RX_SMALL_RING,
+    MDL_V_RX_BUFFER_SIZE, MDL_V_RX_CRC, MDL_V_TX_OVER_MAXFRS,
+};
+
+struct mdl_violation {
+    uint8_t code, pad;
+    uint16_t queue;
+    uint32_t index;
+    uint64_t value;
+};
+
+#define MDL_VIOLATIONS 64
+
+/* ---- a port ---- */
+
+struct mdl_port {
+    uint32_t *regs;
+    struct mdl_domain *domain;
+    struct mdl_fifo *rx_fifo; /* the packet buffer */
+    struct mdl_fifo *tx_fifo; /* where frames go: the peer's packet buffer or a wire's; NULL: nowhere */
+    uint8_t bus_master, link, elastic, loopback;
+    uint8_t tx_on, rx_on, crc_strip, tx_pad;
+    uint8_t tx_crc, pad0[3];
+    uint32_t generation; /* of the domain, when ring addresses were cached */
+    uint32_t dirty;      /* MDL_DIRTY_* */
+    uint64_t now_ns;
+    uint64_t rx_enabled[2], tx_enabled[2], qde[2];
+    uint64_t rx_causes[2], tx_causes[2];
+    uint32_t other_causes;
+    uint32_t tx_next; /* queue to begin with, for fairness */
+    uint16_t tx_vlan_type; /* network order */
+    uint16_t pad1;
+    uint32_t tx_max; /* MAXFRS when jumbo, else 1518 */
+    uint32_t stats_queue; /* RXDSTATCTRL */
+    struct mdl_filter filter;
+    struct mdl_steer steer;
+    uint64_t violations;
+    struct mdl_violation violation[MDL_VIOLATIONS];
+    struct mdl_rxq rxq[MDL_QUEUES];
+    struct mdl_txq txq[MDL_QUEUES];
+} DP_ALIGNED;
+
+enum { MDL_DIRTY_FILTER = 1, MDL_DIRTY_STEER = 2, MDL_DIRTY_PORT = 4, MDL_DIRTY_ALL = 7 };
+
+static inline void mdl_violate(struct mdl_port *p, int code, uint32_t queue, uint32_t index, uint64_t value)
+{
+    struct mdl_violation *v = &p->violation[p->violations % MDL_VIOLATIONS];
+    v->code = (uint8_t)code;
+    v->queue = (uint16_t)queue;
+    v->index = index;
+    v->value = value;
+    p->violations++;
+}
+
+/* ---- memory ---- */
+
+typedef uint8_t mdl_v16 __attribute__((vector_size(16), aligned(1), may_alias));
+
+/* Short frames are most frames: two overlapping blocks beat a call. Never reads or writes outside [0, n). */
+static inline void mdl_copy(uint8_t *to, const uint8_t *from, uint32_t n)
+{
+    if (dp_likely(n >= 32 && n <= 64)) {
+        mdl_v16 a = *(const mdl_v16 *)from, b = *(const mdl_v16 *)(from + 16);
+        mdl_v16 c = *(const mdl_v16 *)(from + n - 32), d = *(const mdl_v16 *)(from + n - 16);
+        *(mdl_v16 *)to = a;
+        *(mdl_v16 *)(to + 16) = b;
+        *(mdl_v16 *)(to + n - 32) = c;
+        *(mdl_v16 *)(to + n - 16) = d;
+    } else
+        memcpy(to, from, n);
+}
+
+static inline uint16_t mdl_load16(const void *p) { uint16_t v; memcpy(&v, p, 2); return v; }
+static inline uint32_t mdl_load32(const void *p) { uint32_t v; memcpy(&v, p, 4); return v; }
+static inline uint64_t mdl_load64(const void *p) { uint64_t v; memcpy(&v, p, 8); return v; }
+static inline void mdl_store16(void *p, uint16_t v) { memcpy(p, &v, 2); }
+static inline void mdl_store32(void *p, uint32_t v) { memcpy(p, &v, 4); }
+static inline uint16_t mdl_be16(const void *p) { return __builtin_bswap16(mdl_load16(p)); }
+static inline uint32_t mdl_be32(const void *p) { return __builtin_bswap32(mdl_load32(p)); }
+
+/* What a polling driver watches: stored whole, after everything before it. */
+static inline void mdl_publish64(void *p, uint64_t v) { __atomic_store_n((uint64_t *)p, v, __ATOMIC_RELEASE); }
+static inline void mdl_publish32(void *p, uint32_t v) { __atomic_store_n((uint32_t *)p, v, __ATOMIC_RELEASE); }
+
+static inline uint32_t mdl_ctz64(uint64_t v) { return (uint32_t)__builtin_ctzll(v); }
+
+/* One's-complement sum of n bytes, as 16-bit words in memory order, not yet folded. */
+static inline uint64_t mdl_sum(const uint8_t *p, uint32_t n)
+{
+    uint64_t sum = 0;
+    for (; n >= 16; n -= 16, p += 16)
+        sum += (uint64_t)mdl_load32(p) + mdl_load32(p + 4) + mdl_load32(p + 8) + mdl_load32(p + 12);
+    for (; n >= 4; n -= 4, p += 4)
+        sum += mdl_load32(p);
+    if (n >= 2) {
+        sum += mdl_load16(p);
+        n -= 2;
+        p += 2;
+    }
+    return n ? sum + *p : sum; /* the missing last byte counts as 0: little-endian host */
+}
+
+static inline uint32_t mdl_fold(uint64_t sum)
+{
+    sum = (sum & 0xFFFFFFFFu) + (sum >> 32);
+    sum = (sum & 0xFFFFFFFFu) + (sum >> 32);
+    sum = (sum & 0xFFFFu) + (sum >> 16);
+    sum = (sum & 0xFFFFu) + (sum >> 16);
+    return (uint32_t)sum;
+}
+
+/* ---- the lock of a card: the runner holds it for most of the time, register accesses must get in ---- */
+
+struct mdl_lock {
+    uint32_t word;
+    uint32_t waiters;
+} DP_ALIGNED;
+
+static inline void mdl_lock_card(struct mdl_lock *l)
+{
+    if (dp_cas(&l->word, 0, 1))
+        return;
+    __atomic_add_fetch(&l->waiters, 1, __ATOMIC_RELAXED);
+    dp_lock(&l->word);
+    __atomic_sub_fetch(&l->waiters, 1, __ATOMIC_RELAXED);
+}
+
+static inline void mdl_unlock_card(struct mdl_lock *l) { dp_unlock(&l->word); }
+
+static inline int mdl_wanted(const struct mdl_lock *l) { return __atomic_load_n(&l->waiters, __ATOMIC_RELAXED) != 0; }
+
+#endif
