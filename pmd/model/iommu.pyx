@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The I/O address space of one PCI function.
+
+The model never dereferences a driver's pointer: every access goes through the function's Domain, as behind an IOMMU.
+What lies outside is blocked, counted and kept as a `Fault`; the engine goes on as silicon would.
+"""
+
+from libc.stdlib cimport calloc, free, realloc
+from libc.string cimport memcpy, memmove
+
+from typing import NamedTuple
+
+from dataplane.errors import ConfigError
+from pmd.model.model cimport FAULTS, READ, WRITE, mdl_fault, mdl_range
+
+WHAT = (
+    "Rx descriptor fetch",
+    "Rx descriptor write-back",
+    "Rx data",
+    "Tx descriptor fetch",
+    "Tx descriptor write-back",
+    "Tx data",
+    "Tx head write-back",
+)
+
+
+class Fault(NamedTuple):
+    """A DMA access outside the map. `length` in bytes; `direction` is "read" or "write", seen from the device."""
+
+    function: str
+    iova: int
+    length: int
+    direction: str
+    what: str
+
+    def __str__(self):
+        return (
+            f"{self.function}: DMA {self.direction} of {self.length} bytes at IOVA {self.iova:#x} is outside the map "
+            f"({self.what}): map the memory before the device is told of it"
+        )
+
+
+cdef uint32_t _first_above(mdl_domain *d, uint64_t iova) noexcept nogil:
+    """Index of the first range that starts above `iova`."""
+    cdef uint32_t low = 0, high = d.count, middle
+    while low < high:
+        middle = (low + high) // 2
+        if d.ranges[middle].iova <= iova:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+cdef mdl_range *_range_of(mdl_domain *d, uint64_t iova, uint32_t perm) noexcept nogil:
+    cdef uint32_t index = _first_above(d, iova)
+    if index == 0:
+        return NULL
+    cdef mdl_range *r = &d.ranges[index - 1]
+    return r if iova - r.iova < r.size and r.perms & perm else NULL
+
+
+cdef uint8_t *lookup(mdl_domain *d, uint64_t iova, uint64_t n, uint32_t perm) noexcept nogil:
+    cdef mdl_range *r = _range_of(d, iova, perm)
+    if r == NULL or n > r.size - (iova - r.iova):
+        return NULL
+    d.hit_iova, d.hit_size, d.hit_host, d.hit_perms = r.iova, r.size, r.host, r.perms
+    return r.host + (iova - r.iova)
+
+
+cdef void fault(
+    mdl_domain *d, uint64_t iova, uint32_t n, bint write, uint32_t what, uint32_t queue
+) noexcept nogil:
+    cdef mdl_fault *f = &d.fault[d.faults % FAULTS]
+    f.iova, f.length, f.write, f.what, f.queue = iova, n, write, what, queue
+    d.faults += 1
+
+
+cdef bint _allowed(mdl_domain *d, uint64_t iova, uint32_t n, uint32_t perm) noexcept nogil:
+    cdef mdl_range *r
+    cdef uint64_t rest, left = n
+    if iova + n < iova:
+        return False
+    while left:
+        r = _range_of(d, iova, perm)
+        if r == NULL:
+            return False
+        rest = r.size - (iova - r.iova)
+        if rest >= left:
+            return True
+        iova += rest
+        left -= rest
+    return True
+
+
+cdef bint dma_read(
+    mdl_domain *d, uint8_t *to, uint64_t iova, uint32_t n, uint32_t what, uint32_t queue
+) noexcept nogil:
+    cdef mdl_range *r
+    cdef uint64_t piece
+    if not _allowed(d, iova, n, READ):
+        fault(d, iova, n, False, what, queue)
+        return False
+    while n:
+        r = _range_of(d, iova, READ)
+        piece = min(r.size - (iova - r.iova), n)
+        memcpy(to, r.host + (iova - r.iova), piece)
+        to += piece
+        iova += piece
+        n -= piece
+    return True
+
+
+cdef bint dma_write(
+    mdl_domain *d, uint64_t iova, const uint8_t *source, uint32_t n, uint32_t what, uint32_t queue
+) noexcept nogil:
+    cdef mdl_range *r
+    cdef uint64_t piece
+    if not _allowed(d, iova, n, WRITE):
+        fault(d, iova, n, True, what, queue)
+        return False
+    while n:
+        r = _range_of(d, iova, WRITE)
+        piece = min(r.size - (iova - r.iova), n)
+        memcpy(r.host + (iova - r.iova), source, piece)
+        source += piece
+        iova += piece
+        n -= piece
+    return True
+
+
+cdef class Domain:
+    """IOVA ranges of one function -> host memory. Whoever changes it holds the card's lock."""
+
+    def __cinit__(self, str name="function"):
+        self.name = name
+        self._owners = {}
+        self.c = <mdl_domain *> calloc(1, sizeof(mdl_domain))
+        if self.c == NULL:
+            raise MemoryError("no memory for an I/O address space")
+
+    def __dealloc__(self):
+        if self.c != NULL:
+            free(self.c.ranges)
+            free(self.c)
+
+    def map(self, uint64_t iova, uint64_t size, size_t address, *, bint read=True, bint write=True, object owner=None):
+        """Let the device reach `size` bytes at host `address` as `iova`. `owner` is kept alive until the unmap.
+
+        Raises ConfigError for an empty or overlapping range.
+        """
+        cdef mdl_domain *d = self.c
+        cdef mdl_range *grown
+        if not size or iova + size < iova or not address or not (read or write):
+            raise ConfigError(f"{self.name}: cannot map {size:#x} bytes at IOVA {iova:#x}: give a size, memory and a permission")
+        cdef uint32_t at = _first_above(d, iova)
+        if (at and d.ranges[at - 1].iova + d.ranges[at - 1].size > iova) or (at < d.count and d.ranges[at].iova < iova + size):
+            raise ConfigError(f"{self.name}: IOVA {iova:#x} to {iova + size:#x} overlaps a mapping: unmap that first")
+        if d.count == d.room:
+            grown = <mdl_range *> realloc(d.ranges, (d.room + 16) * sizeof(mdl_range))
+            if grown == NULL:
+                raise MemoryError("no memory for one more mapping")
+            d.ranges = grown
+            d.room += 16
+        memmove(&d.ranges[at + 1], &d.ranges[at], (d.count - at) * sizeof(mdl_range))
+        d.ranges[at].iova, d.ranges[at].size = iova, size
+        d.ranges[at].host = <uint8_t *> address
+        d.ranges[at].perms = (READ if read else 0) | (WRITE if write else 0)
+        d.count += 1
+        self._owners[iova] = owner
+        self._changed()
+
+    def unmap(self, uint64_t iova):
+        """Take away the mapping that starts at `iova`. Raises ConfigError if there is none."""
+        cdef mdl_domain *d = self.c
+        cdef uint32_t at = _first_above(d, iova)
+        if not at or d.ranges[at - 1].iova != iova:
+            raise ConfigError(f"{self.name}: no mapping starts at IOVA {iova:#x}")
+        memmove(&d.ranges[at - 1], &d.ranges[at], (d.count - at) * sizeof(mdl_range))
+        d.count -= 1
+        self._changed()
+        del self._owners[iova]
+
+    cdef void _changed(self) noexcept:
+        self.c.hit_size = 0
+        self.c.generation += 1
+
+    @property
+    def mappings(self):
+        """(iova, size, host address, "r" / "w" / "rw") of each range, ascending."""
+        cdef mdl_domain *d = self.c
+        return [
+            (
+                d.ranges[i].iova,
+                d.ranges[i].size,
+                <size_t> d.ranges[i].host,
+                ("r" if d.ranges[i].perms & READ else "") + ("w" if d.ranges[i].perms & WRITE else ""),
+            )
+            for i in range(d.count)
+        ]
+
+    @property
+    def fault_count(self):
+        """How many accesses were blocked, ever."""
+        return self.c.faults
+
+    def take_faults(self):
+        """The faults since the last call, oldest first; of more than 64 the last 64."""
+        cdef mdl_domain *d = self.c
+        cdef uint64_t index, first = max(self._taken, d.faults - FAULTS if d.faults > FAULTS else 0)
+        found = []
+        for index in range(first, d.faults):
+            f = d.fault[index % FAULTS]
+            found.append(
+                Fault(self.name, f.iova, f.length, "write" if f.write else "read", f"{WHAT[f.what]} queue {f.queue}")
+            )
+        self._taken = d.faults
+        return found

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""model.h as Cython sees it."""
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+
+cdef extern from "model.h" nogil:
+    enum:
+        READ "MDL_READ"
+        WRITE "MDL_WRITE"
+        RX_DESC_FETCH "MDL_RX_DESC_FETCH"
+        RX_DESC_WRITE "MDL_RX_DESC_WRITE"
+        RX_DATA "MDL_RX_DATA"
+        TX_DESC_FETCH "MDL_TX_DESC_FETCH"
+        TX_DESC_WRITE "MDL_TX_DESC_WRITE"
+        TX_DATA "MDL_TX_DATA"
+        TX_HEAD_WRITE "MDL_TX_HEAD_WRITE"
+        FAULTS "MDL_FAULTS"
+        BAD_CRC "MDL_BAD_CRC"
+        LOST "MDL_LOST"
+        COUNTED "MDL_COUNTED"
+        REFUSED "MDL_REFUSED"
+        INEXACT "MDL_INEXACT"
+        RXE "MDL_RXE"
+        STUB "MDL_STUB"
+        QUEUES "MDL_QUEUES"
+        RARS "MDL_RARS"
+        TUPLES "MDL_TUPLES"
+        VIOLATIONS "MDL_VIOLATIONS"
+        DIRTY_FILTER "MDL_DIRTY_FILTER"
+        DIRTY_STEER "MDL_DIRTY_STEER"
+        DIRTY_PORT "MDL_DIRTY_PORT"
+        DIRTY_ALL "MDL_DIRTY_ALL"
+        V_TX_TAIL "MDL_V_TX_TAIL"
+        V_RX_TAIL "MDL_V_RX_TAIL"
+        V_TX_EMPTY "MDL_V_TX_EMPTY"
+        V_TX_NO_EOP "MDL_V_TX_NO_EOP"
+        V_TX_LONG "MDL_V_TX_LONG"
+        V_TX_SHORT "MDL_V_TX_SHORT"
+        V_TX_SEGMENTS "MDL_V_TX_SEGMENTS"
+        V_TX_PAYLEN "MDL_V_TX_PAYLEN"
+        V_TX_DTYP "MDL_V_TX_DTYP"
+        V_TX_CONTEXT "MDL_V_TX_CONTEXT"
+        V_TX_QUEUE "MDL_V_TX_QUEUE"
+        V_TX_BUFFER "MDL_V_TX_BUFFER"
+        V_TX_OFFLOAD "MDL_V_TX_OFFLOAD"
+        V_TX_MSS "MDL_V_TX_MSS"
+        V_TX_OVER_MAXFRS "MDL_V_TX_OVER_MAXFRS"
+        V_RX_HEADER "MDL_V_RX_HEADER"
+        V_RX_ODD "MDL_V_RX_ODD"
+        V_RX_SPLIT "MDL_V_RX_SPLIT"
+        V_RX_SMALL_RING "MDL_V_RX_SMALL_RING"
+        V_RX_BUFFER_SIZE "MDL_V_RX_BUFFER_SIZE"
+        V_RX_CRC "MDL_V_RX_CRC"
+
+    struct mdl_range:
+        uint64_t iova, size
+        uint8_t *host
+        uint32_t perms
+
+    struct mdl_fault:
+        uint64_t iova
+        uint32_t length
+        uint16_t queue
+        uint8_t what, write
+
+    struct mdl_domain:
+        uint64_t hit_iova, hit_size
+        uint8_t *hit_host
+        uint32_t hit_perms
+        uint32_t count
+        mdl_range *ranges
+        uint32_t room
+        uint32_t generation
+        uint64_t faults
+        mdl_fault *fault
+
+    struct mdl_frame:
+        uint16_t len
+        uint16_t flags
+        uint32_t tag
+        uint64_t ready
+        uint8_t *data
+
+    struct mdl_fifo:
+        uint8_t *base
+        uint32_t size, limit
+        uint64_t in_ "in"
+        uint64_t out
+        uint64_t seen_in, seen_out
+        uint32_t wpos, rpos
+        uint32_t lost_unseen
+
+    void mdl_fifo_refresh(mdl_fifo *f)
+    mdl_frame *mdl_reserve(mdl_fifo *f, uint32_t len)
+    mdl_frame *mdl_reserve_within(mdl_fifo *f, uint32_t len, uint32_t limit)
+    void mdl_commit(mdl_fifo *f, uint32_t len)
+    mdl_frame *mdl_peek(mdl_fifo *f)
+    void mdl_pop(mdl_fifo *f, const mdl_frame *frame)
+    mdl_frame *mdl_peek_ahead(mdl_fifo *f)
+    mdl_fifo *mdl_fifo_new(uint32_t limit)
+    void mdl_fifo_free(mdl_fifo *f)
+    void mdl_fifo_clear(mdl_fifo *f)
+
+    struct mdl_tuple:
+        uint32_t src, dst, src_mask, dst_mask, ports, ports_mask
+        uint8_t protocol, any_protocol, queue, priority
+
+    struct mdl_filter:
+        uint64_t rar0
+        uint8_t all_unicast, all_multicast, broadcast, hash_multicast
+        uint8_t store_bad, vlan_filter, cfi_check, cfi_value
+        uint8_t pass_pause, extended_vlan, receive, mo
+        uint16_t vet, outer_vet
+        uint32_t max_bytes
+        uint32_t rars
+        uint64_t *rar
+        const uint32_t *mta
+        const uint32_t *vfta
+
+    struct mdl_steer:
+        uint8_t any_etqf, syn, syn_first, mrqe
+        uint8_t syn_queue, hash_in_descriptor, ip_payload_sum, rss
+        uint32_t fields, tuples, key_stale
+        uint8_t *reta
+        uint32_t *etqf
+        uint32_t *etqs
+        mdl_tuple *tuple
+        uint32_t (*toeplitz)[256]
+
+    struct mdl_rxq:
+        uint8_t *ring
+        volatile uint32_t *tail
+        volatile uint32_t *head_reg
+        uint32_t n, head, buffer
+        uint8_t enabled, stalled, drop, legacy, strip, set, warned
+        uint64_t base
+        uint32_t bad_tail
+
+    struct mdl_context:
+        uint16_t vlan
+        uint8_t mac_len, l4_len
+        uint16_t ip_len, mss
+        uint8_t ipv4, l4_type
+
+    struct mdl_txq:
+        uint8_t *ring
+        volatile uint32_t *tail
+        volatile uint32_t *head_reg
+        uint32_t n, head
+        uint8_t enabled, stalled, set, wthresh, head_wb, warned
+        uint32_t written, bad_tail
+        uint64_t base, head_address
+        mdl_context *context
+
+    struct mdl_violation:
+        uint8_t code
+        uint16_t queue
+        uint32_t index
+        uint64_t value
+
+    struct mdl_port:
+        uint32_t *regs
+        mdl_domain *domain
+        mdl_fifo *rx_fifo
+        mdl_fifo *tx_fifo
+        uint8_t bus_master, link, elastic, loopback
+        uint8_t tx_on, rx_on, crc_strip, tx_pad, tx_crc
+        uint32_t generation, dirty
+        uint64_t now_ns
+        uint64_t *rx_enabled
+        uint64_t *tx_enabled
+        uint64_t *qde
+        uint64_t *rx_causes
+        uint64_t *tx_causes
+        uint32_t other_causes, tx_next
+        uint16_t tx_vlan_type
+        uint32_t tx_max, stats_queue
+        mdl_filter filter
+        mdl_steer steer
+        uint64_t violations
+        mdl_violation *violation
+        mdl_rxq *rxq
+        mdl_txq *txq
+
+    void mdl_violate(mdl_port *p, int code, uint32_t queue, uint32_t index, uint64_t value)
+
+    void mdl_copy(uint8_t *to, const uint8_t *source, uint32_t n)
+    uint16_t mdl_load16(const void *p)
+    uint32_t mdl_load32(const void *p)
+    uint64_t mdl_load64(const void *p)
+    void mdl_store16(void *p, uint16_t v)
+    void mdl_store32(void *p, uint32_t v)
+    uint16_t mdl_be16(const void *p)
+    uint32_t mdl_be32(const void *p)
+    uint16_t mdl_swap16 "__builtin_bswap16" (uint16_t v)
+    uint32_t mdl_swap32 "__builtin_bswap32" (uint32_t v)
+    void mdl_publish64(void *p, uint64_t v)
+    void mdl_publish32(void *p, uint32_t v)
+    uint32_t mdl_ctz64(uint64_t v)
+    uint64_t mdl_sum(const uint8_t *p, uint32_t n)
+    uint32_t mdl_fold(uint64_t sum)
