@@ -65,7 +65,7 @@ $(VENV)/.build: pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.build
-	@$(PIP) install --no-build-isolation --editable '.[test]' build
+	@$(PIP) install --no-build-isolation --editable '.[test]'
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.build
