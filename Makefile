@@ -28,11 +28,11 @@ demo: build  ## packets from a generator through two cards in software into demo
 	@$(BIN)/dataplane demo
 
 test: build $(VENV)/.test  ## every test that needs no root
-	@$(BIN)/python -m pytest -q -m "not root"
+	@$(BIN)/python -m pytest -q -m "not root" $(ARGS)
 
 test-root: build $(VENV)/.test  ## the tests on network namespaces, taps and interfaces (as root)
 	@[ "$$(id -u)" = 0 ] || { echo "these tests make network namespaces: run 'sudo make test-root'" >&2; exit 1; }
-	@$(BIN)/python -m pytest -q -m root
+	@$(BIN)/python -m pytest -q -m root $(ARGS)
 
 lint: build $(VENV)/.lint  ## ruff, mypy and cython-lint
 	$(BIN)/ruff check .

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Adds up CI's reports and prints the closing line. ``summary.py FOLDER``: steps.tsv and one JUnit file for each pytest run.
+
+A skip is a failure unless its reason is one that stands in ALLOWED for the kind of run it happened in.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+# A piece of the report's name -> reasons for which a test may be skipped in that run.
+ALLOWED = {
+    "plain": [r"needs \d* ?(free )?hugepages"],
+    "user": [r"needs root"],
+}
+
+
+def allowed(report: str, reason: str) -> bool:
+    """Whether a test may have been skipped for that reason in that run."""
+    reasons = [pattern for piece, patterns in ALLOWED.items() if piece in report for pattern in patterns]
+    return any(re.search(pattern, reason) for pattern in reasons)
+
+
+def main(folder: Path) -> int:
+    passed = failed = skipped = 0
+    for line in (folder / "steps.tsv").read_text().splitlines():
+        name, status, seconds = line.split("\t")
+        print(f"{'ok' if status == '0' else 'FAILED':<7} {seconds:>5} s  {name}")
+        passed += status == "0"
+        failed += status != "0"
+    missing = folder / "missing.txt"
+    if missing.exists():
+        print(missing.read_text().strip())
+        failed += 1
+    for report in sorted(folder.glob("*.xml")):
+        for case in ElementTree.parse(report).getroot().iter("testcase"):
+            name = f"{report.stem}: {case.get('classname')}.{case.get('name')}"
+            skip = case.find("skipped")
+            if case.find("failure") is not None or case.find("error") is not None:
+                print(f"FAILED  {name}")
+                failed += 1
+            elif skip is not None and not allowed(report.stem, skip.get("message", "")):
+                print(f"SKIPPED {name}: {skip.get('message')}: it could have run here")
+                failed += 1
+            elif skip is not None:
+                skipped += 1
+            else:
+                passed += 1
+    if not passed:
+        print("nothing ran")
+        failed += 1
+    print(f"{passed} passed, {failed} failed, {skipped} skipped")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

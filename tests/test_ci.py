@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The summary that ends a CI run: what it counts, and that it lets no failure and no idle skip pass."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SUMMARY = Path(__file__).resolve().parent.parent / ".ci" / "summary.py"
+PASSED = '<testcase classname="t" name="a"/>'
+FAILED = '<testcase classname="t" name="b"><failure message="no"/></testcase>'
+BROKEN = '<testcase classname="t" name="c"><error message="no"/></testcase>'
+SKIPPED = '<testcase classname="t" name="d"><skipped message="{}"/></testcase>'
+
+
+def summary(folder: Path, steps: str = "build\t0\t3\n", **reports: str) -> tuple[int, str]:
+    (folder / "steps.tsv").write_text(steps)
+    for name, cases in reports.items():
+        (folder / f"{name}.xml").write_text(f"<testsuites><testsuite>{cases}</testsuite></testsuites>")
+    done = subprocess.run([sys.executable, SUMMARY, folder], capture_output=True, text=True)
+    assert not done.stderr
+    return done.returncode, done.stdout.splitlines()[-1]
+
+
+def test_all_is_well(tmp_path: Path) -> None:
+    assert summary(tmp_path, root=PASSED + PASSED) == (0, "3 passed, 0 failed, 0 skipped")
+
+
+@pytest.mark.parametrize("case", [FAILED, BROKEN, SKIPPED.format("no reason at all")])
+def test_one_case_fails_the_run(tmp_path: Path, case: str) -> None:
+    assert summary(tmp_path, root=PASSED + case) == (1, "2 passed, 1 failed, 0 skipped")
+
+
+@pytest.mark.parametrize(("report", "status"), [("user", 0), ("root", 1)])
+def test_a_skip_passes_only_where_its_reason_holds(tmp_path: Path, report: str, status: int) -> None:
+    assert summary(tmp_path, **{report: PASSED + SKIPPED.format("needs root")})[0] == status
+
+
+def test_a_step_that_failed_fails_the_run(tmp_path: Path) -> None:
+    assert summary(tmp_path, "build\t0\t3\nlint\t1\t2\n", root=PASSED) == (1, "2 passed, 1 failed, 0 skipped")
+
+
+def test_a_run_of_nothing_fails(tmp_path: Path) -> None:
+    assert summary(tmp_path, "")[0] == 1
+
+
+def test_runs_that_did_not_take_place_fail(tmp_path: Path) -> None:
+    (tmp_path / "missing.txt").write_text("too few hugepages\n")
+    assert summary(tmp_path, root=PASSED)[0] == 1
