@@ -7,22 +7,25 @@ Every register of the PF's BAR0 is a name of this package (``from pmd.datasheet 
 space) and ``limits``.
 """
 
+from pmd.datasheet.fcoe import *  # noqa: F403
 from pmd.datasheet.fdir import *  # noqa: F403
 from pmd.datasheet.filters import *  # noqa: F403
 from pmd.datasheet.general import *  # noqa: F403
 from pmd.datasheet.interrupts import *  # noqa: F403
 from pmd.datasheet.link import *  # noqa: F403
+from pmd.datasheet.management import *  # noqa: F403
 from pmd.datasheet.nvm import *  # noqa: F403
 from pmd.datasheet.pcie import *  # noqa: F403
 from pmd.datasheet.register import *  # noqa: F403
 from pmd.datasheet.register import AddressMap, Register
 from pmd.datasheet.rx import *  # noqa: F403
 from pmd.datasheet.stats import *  # noqa: F403
+from pmd.datasheet.timesync import *  # noqa: F403
 from pmd.datasheet.tx import *  # noqa: F403
 from pmd.datasheet.virtualization import *  # noqa: F403
 
 _MAP = AddressMap(
-    {id(line): line for line in list(globals().values()) if isinstance(line, Register)}.values()
+    {id(line): line for line in list(globals().values()) if isinstance(line, Register)}.values()  # each once
 )
 
 ALL: tuple[Register, ...] = _MAP.registers

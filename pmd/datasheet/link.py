@@ -22,6 +22,8 @@ MBPS = {SPEED_100M: 100, SPEED_1G: 1_000, SPEED_10G: 10_000}
 # fmt: off
 PCS1GLCTL = Register("PCS1GLCTL", 0x04208, "8.2.3.22")
 PCS1GLSTA = Register("PCS1GLSTA", 0x0420C, "8.2.3.22", RO)
+PCS1GANA  = Register("PCS1GANA",  0x04218, "8.2.3.22")
+PCS1GANLP = Register("PCS1GANLP", 0x0421C, "8.2.3.22", RO)
 HLREG0    = Register("HLREG0",    0x04240, "8.2.3.22.8", reset=0x0800_0403, TXCRCEN=bit[0], RXCRCSTRP=bit[1],
                      JUMBOEN=bit[2], TXPADEN=bit[10], LPBK=bit[15], MDCSPD=bit[16], CONTMDC=bit[17],
                      PREPEND=bits[23:20], RXLNGTHERREN=bit[27], RXPADSTRIPEN=bit[28])

@@ -12,6 +12,7 @@ EEC       = Register("EEC",       0x10010, "8.2.3.2.1", SK=bit[0], CS=bit[1], DI
                      FWE=bits[5:4], REQ=bit[6], GNT=RO[7], PRES=RO[8], ARD=RO[9], SIZE=RO[14:11])
 EERD      = Register("EERD",      0x10014, "8.2.3.2.2", START=SC[0], DONE=RO[1], ADDR=bits[15:2],
                      DATA=RO[31:16])
+EEWR      = Register("EEWR",      0x10018, "8.2.3.2", like=EERD)
 FLA       = Register("FLA",       0x1001C, "8.2.3.2")
 EEMNGCTL  = Register("EEMNGCTL",  0x10110, "8.2.3.2", ADDR=bits[14:0], START=bit[15], WRITE=bit[16],
                      BUSY=bit[17], CFG_DONE0=bit[18], CFG_DONE1=bit[19], DONE=bit[31])

@@ -28,7 +28,7 @@ TDWBAL    = Register("TDWBAL",    0x06038, "8.2.3.9.11", count=128, step=0x40, H
                      SEQ_WB_EN=bit[1], ADDR=bits[31:2])
 TDWBAH    = Register("TDWBAH",    0x0603C, "8.2.3.9.12", count=128, step=0x40)
 
-DMATXCTL  = Register("DMATXCTL",  0x04A80, "8.2.3.9.2", reset=0x8100_0000, TE=bit[0], NS=bit[2], GDV=bit[3],
+DMATXCTL  = Register("DMATXCTL",  0x04A80, "8.2.3.9.2", reset=0x8100_0000, TE=bit[0], NS=bit[1], GDV=bit[3],
                      VT=bits[31:16])
 DTXTCPFLGL = Register("DTXTCPFLGL", 0x04A88, "8.2.3.9.3", FIRST=bits[11:0], MIDDLE=bits[27:16])
 DTXTCPFLGH = Register("DTXTCPFLGH", 0x04A8C, "8.2.3.9.4", LAST=bits[11:0])
