@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A second copy of every offset, typed by hand from the register summaries and not from the tables it checks.
 
-One register a line: its name, then every place where it answers: ``base``, ``base+step*count`` or, for a bank that
-starts at index k, ``k:base+step*count``. A place behind ``=`` is an alias. Numbers: bases and steps in hexadecimal,
-counts in decimal.
+A register is its name, then every place where it answers: ``base``, ``base+step*count`` or, for a bank that starts
+at index k, ``k:base+step*count``. A place behind ``=`` is an alias. Bases and steps are hexadecimal, counts decimal.
 """
 
 from __future__ import annotations
@@ -191,12 +190,7 @@ PXOFFRXCNT 4160+4*8
 PXONTXC 3F00+4*8
 PXOFFTXC 3F20+4*8
 PXON2OFFCNT 3240+4*8
-PRC64 405C
-PRC127 4060
-PRC255 4064
-PRC511 4068
-PRC1023 406C
-PRC1522 4070
+PRC64 405C; PRC127 4060; PRC255 4064; PRC511 4068; PRC1023 406C; PRC1522 4070
 GPRC 4074
 BPRC 4078
 MPRC 407C
@@ -217,12 +211,7 @@ TORL 40C0
 TORH 40C4
 TPR 40D0
 TPT 40D4
-PTC64 40D8
-PTC127 40DC
-PTC255 40E0
-PTC511 40E4
-PTC1023 40E8
-PTC1522 40EC
+PTC64 40D8; PTC127 40DC; PTC255 40E0; PTC511 40E4; PTC1023 40E8; PTC1522 40EC
 MPTC 40F0
 BPTC 40F4
 XEC 4120
@@ -234,22 +223,10 @@ FCOEPRC 2428
 FCOEDWRC 242C
 FCOEPTC 8784
 FCOEDWTC 8788
-RXNFGPC 41B0
-RXNFGBCL 41B4
-RXNFGBCH 41B8
+RXNFGPC 41B0; RXNFGBCL 41B4; RXNFGBCH 41B8
 RXDSTATCTRL 2F40
-RXDGPC 2F50
-RXDGBCL 2F54
-RXDGBCH 2F58
-RXDDGPC 2F5C
-RXDDGBCL 2F60
-RXDDGBCH 2F64
-RXLPBKGPC 2F68
-RXLPBKGBCL 2F6C
-RXLPBKGBCH 2F70
-RXDLPBKGPC 2F74
-RXDLPBKGBCL 2F78
-RXDLPBKGBCH 2F7C
+RXDGPC 2F50; RXDGBCL 2F54; RXDGBCH 2F58; RXDDGPC 2F5C; RXDDGBCL 2F60; RXDDGBCH 2F64; RXLPBKGPC 2F68
+RXLPBKGBCL 2F6C; RXLPBKGBCH 2F70; RXDLPBKGPC 2F74; RXDLPBKGBCL 2F78; RXDLPBKGBCH 2F7C
 TXDGPC 87A0
 TXDGBCL 87A4
 TXDGBCH 87A8
@@ -316,6 +293,11 @@ PFMBICR 710+4*4
 PFMBIMR 720+4*2
 PFVFLRE 0:600+4*1 1:1C0+4*1
 PFVFLREC 700+4*2
+TSYNCRXCTL 5188; RXSTMPL 51E8; RXSTMPH 51A4; RXSATRL 51A0; RXSATRH 51A8; RXMTRL 5120
+TSYNCTXCTL 8C00; TXSTMPL 8C04; TXSTMPH 8C08; SYSTIML 8C0C; SYSTIMH 8C10; TIMINCA 8C14; TIMADJL 8C18; TIMADJH 8C1C
+TSAUXC 8C20; TRGTTIML0 8C24; TRGTTIMH0 8C28; TRGTTIML1 8C2C; TRGTTIMH1 8C30; AUXSTMPL0 8C3C; AUXSTMPH0 8C40
+FCPTRL 2410; FCPTRH 2414; FCBUFF 2418; FCDMARW 2420; FCRXCTRL 5100; FCFLT 5108; FCFLTRW 5110; FCPARAM 51D8
+FCRECTL ED00; FCRETA ED10+4*8; MANC 5820; MANC2H 5860; FLEX_MNG 15800+4*448; HICR 15F00
 """
 
 VF = """
@@ -378,7 +360,7 @@ def places(text: str) -> list[tuple[int, int]]:
 
 
 def named(module: object, table: str) -> list[tuple[str, Register, str]]:
-    lines = [line.partition(" ") for line in table.splitlines() if line]
+    lines = [line.strip().partition(" ") for line in re.split(r"[\n;]", table) if line]
     return [(name, getattr(module, name), rest) for name, _, rest in lines]
 
 
