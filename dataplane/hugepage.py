@@ -16,13 +16,15 @@ import mmap
 import os
 import struct
 import threading
+import weakref
 from bisect import bisect_right, insort
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from dataplane.errors import ConfigError, MemoryExhausted
 
-__all__ = ["Arena", "Block", "free_hugepages"]
+__all__ = ["Arena", "ArenaWatcher", "Block", "free_hugepages", "unwatch_arenas", "watch_arenas"]
 
 log = logging.getLogger("dataplane")
 
@@ -36,6 +38,34 @@ _IOVA_LIMIT = 0x7F_0000_0000
 _iova_lock = threading.Lock()
 _iova_used: list[tuple[int, int]] = []
 _warned = False
+
+_watch_lock = threading.RLock()
+_arenas: weakref.WeakSet[Arena] = weakref.WeakSet()
+_watchers: list[ArenaWatcher] = []
+
+
+class ArenaWatcher(Protocol):
+    """Who must know every arena: a device sends packets of any mempool, so it must be able to reach them all."""
+
+    def arena_opened(self, arena: Arena) -> None:
+        """There is an arena."""
+
+    def arena_closing(self, arena: Arena) -> None:
+        """Its memory goes away when this returns."""
+
+
+def watch_arenas(watcher: ArenaWatcher) -> None:
+    """Tell `watcher` of every arena that there is, now, and of each that comes or goes from here on."""
+    with _watch_lock:
+        _watchers.append(watcher)
+        for arena in list(_arenas):
+            watcher.arena_opened(arena)
+
+
+def unwatch_arenas(watcher: ArenaWatcher) -> None:
+    """Tell it no more. No error if it does not watch."""
+    with _watch_lock:
+        _watchers[:] = [each for each in _watchers if each is not watcher]
 
 
 @dataclass(frozen=True)
@@ -105,6 +135,10 @@ class Arena:
         self.contiguous = all(b - a == self.page_size for a, b in itertools.pairwise(self.iova_table))
         self._free: list[tuple[int, int]] = [(0, self.size)]  # (offset, size), ascending, never touching
         self._lock = threading.Lock()
+        with _watch_lock:
+            _arenas.add(self)
+            for watcher in list(_watchers):
+                watcher.arena_opened(self)
 
     @property
     def is_huge(self) -> bool:
@@ -153,6 +187,11 @@ class Arena:
         if self._closed:
             return
         self._closed = True
+        with _watch_lock:
+            known = self in _arenas
+            _arenas.discard(self)
+            for watcher in list(_watchers) if known else ():
+                watcher.arena_closing(self)
         if self._owns_iova:
             _give_iova(self.iova, self.size)
         self._anchor = None
