@@ -20,6 +20,39 @@ Packet = namedtuple("Packet", "data timestamp_ns port segments vlan_tci ol_flags
 Packet.__doc__ = "What an mbuf said. data: all segments' bytes."
 
 
+cdef class Held:
+    """n mbufs taken out of a mempool (all that are free by default), to see what happens without them.
+
+    Use it in a `with` block or call `release`. Raises MempoolError when there are fewer.
+    """
+    cdef list _addresses
+
+    def __init__(self, Mempool mempool, n=None):
+        cdef mbuf *m
+        self._addresses = []
+        for _ in range(mempool.available if n is None else n):
+            if alloc_bulk(mempool.pool, &m, 1):
+                self.release()
+                raise MempoolError(f"{mempool!r} has no {n} mbufs to hold: hold fewer")
+            self._addresses.append(<size_t> m)
+
+    def release(self):
+        """Give them back."""
+        cdef mbuf *m
+        while self._addresses:
+            m = <mbuf *> <size_t> self._addresses.pop()
+            free_packets(&m, 1)
+
+    def __len__(self):
+        return len(self._addresses)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.release()
+
+
 def receive_packets(RxQueue queue, n=32):
     """One burst of at most n (1..256) as a list of `Packet`; the mbufs are freed. Raises what the queue failed with."""
     cdef mbuf *pkts[MOST]

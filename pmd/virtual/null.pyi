@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Types of pmd.virtual.null."""
+
+from pmd.portstring import PortString
+from pmd.virtual.port import VirtualPort
+
+class NullPort(VirtualPort):
+    size: int
+    zero: bool
+    def __init__(self, name: str, size: int = 64, zero: bool = False) -> None: ...
+
+def open_port(spec: PortString) -> NullPort: ...

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""null: an endless source of packets, and a sink that forgets them: ``null:`` or ``null:size=1500,zero=on``.
+
+size: bytes of a frame without FCS, 64 by default. zero: fill each frame with zeroes; without it a frame holds what its buffer
+held before, as nothing but the header is written.
+"""
+
+from libc.string cimport memset
+
+from dataplane.machine cimport unlikely
+from dataplane.mbuf cimport data
+from dataplane.mempool cimport free_bulk, free_packets
+from pmd.virtual.queue cimport VirtualRx, VirtualTx, arrived, mbuf, mempool_t, take, uint16_t, uint32_t, uint64_t
+
+from dataplane.errors import ConfigError
+from dataplane.mempool import Mempool
+from dataplane.port import PortInfo
+from pmd.portstring import PortString
+from pmd.virtual.port import VirtualPort
+
+
+cdef class NullRx(VirtualRx):
+    cdef uint32_t size
+    cdef bint zero
+
+    cdef uint16_t rx_burst(self, mbuf **pkts, uint16_t n) noexcept nogil:
+        cdef uint32_t size = self.size
+        cdef uint16_t i
+        n = take(self, pkts, n)
+        for i in range(n):
+            arrived(pkts[i], size, 0)
+        if unlikely(self.zero):
+            for i in range(n):
+                memset(data(pkts[i]), 0, size)
+        self.packets += n
+        self.bytes += <uint64_t> n * size
+        return n
+
+
+cdef class NullTx(VirtualTx):
+    cdef uint16_t tx_burst(self, mbuf **pkts, uint16_t n) noexcept nogil:
+        cdef uint64_t total = 0, odd = 0
+        cdef mempool_t *pool
+        cdef uint16_t i
+        if unlikely(n == 0):
+            return 0
+        pool = pkts[0].pool
+        for i in range(n):
+            total += pkts[i].pkt_len
+            odd |= <uint64_t> pkts[i].next | (<uint64_t> pkts[i].pool ^ <uint64_t> pool)
+        if unlikely(odd):
+            free_packets(pkts, n)
+        else:
+            free_bulk(pool, pkts, n)
+        self.packets += n
+        self.bytes += total
+        return n
+
+
+class NullPort(VirtualPort):
+    """Rx never ends, Tx forgets. size: bytes of the frames it makes; zero: whether they are cleared."""
+
+    info = PortInfo("null", max_rx_queues=64, max_tx_queues=64, max_frame=16384 + 4)
+
+    def __init__(self, name, size=64, zero=False):
+        super().__init__(name)
+        if not 14 <= size <= 16384:
+            raise ConfigError(f"{name}: size={size}: from 14 (a bare Ethernet header) to 16384 bytes is possible")
+        self.size = size
+        self.zero = zero
+
+    @property
+    def mempool(self):
+        """Where Rx takes its mbufs from; one of its own has room for a whole frame."""
+        if self._mempool is None:
+            self._mempool = Mempool(2048, data_room=max(2048, -(-self.size // 64) * 64), name=f"{self.name}-pool")
+        return self._mempool
+
+    def _make_rx(self, index):
+        cdef NullRx queue = NullRx(self, index)
+        queue.size = self.size
+        queue.zero = self.zero
+        return queue
+
+    def _make_tx(self, index):
+        return NullTx(self, index)
+
+    def _start(self):
+        if self.rx_queues and self.mempool.data_room < self.size:
+            raise ConfigError(
+                f"{self.name}: frames of {self.size} bytes do not fit {self.mempool!r}: configure a mempool with a larger data_room"
+            )
+        super()._start()
+
+
+def open_port(spec):
+    """``null:``, ``null:size=1500,zero=on``."""
+    if spec.target:  # nothing stands between the colon and the options
+        spec = PortString.parse(spec.text, spec.scheme, f",{spec.text.partition(':')[2]}")
+    if spec.target:
+        raise ConfigError(f"{spec.text}: a null port has no target: write null: or null:size=64")
+    size, zero = spec.integer("size", 64), spec.flag("zero", False)
+    spec.done()
+    return NullPort(spec.text, size, zero)

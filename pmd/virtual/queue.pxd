@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the queues of all virtual ports count and how they take mbufs."""
+
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
+
+from dataplane.machine cimport likely
+from dataplane.mbuf cimport mbuf, mempool_t, rearm
+from dataplane.mempool cimport Mempool, alloc_bulk
+from dataplane.queue cimport RxQueue, TxQueue
+
+
+cdef class VirtualRx(RxQueue):
+    cdef uint64_t packets
+    cdef uint64_t bytes
+    cdef uint64_t missed    # arrived and were lost before we saw them
+    cdef uint64_t errors    # came damaged or in a shape that cannot be passed on
+    cdef uint64_t no_mbuf   # packets that had to wait or were lost because the mempool was empty
+    cdef mempool_t *pool    # from start to stop
+    cdef Mempool _mempool
+
+    cpdef void attach(self, Mempool mempool)
+    # Less than n mbufs, when the pool has no n any more.
+    cdef uint16_t take_fewer(self, mbuf **pkts, uint16_t n) noexcept nogil
+    # Makes a packet of `length` bytes at `frame` in as many segments as it needs, the first is there already. 0, or -1: no mbuf.
+    cdef int fill_chain(self, mbuf *first, const void *frame, uint32_t length) noexcept nogil
+
+
+cdef class VirtualTx(TxQueue):
+    cdef uint64_t packets
+    cdef uint64_t bytes
+    cdef uint64_t errors    # taken and not sent: what was behind the port refused them
+
+    cpdef void attach(self)
+
+
+cdef inline uint16_t take(VirtualRx queue, mbuf **pkts, uint16_t n) noexcept nogil:
+    """n mbufs, or as many as the pool still has."""
+    if likely(alloc_bulk(queue.pool, pkts, n) == 0):
+        return n
+    return queue.take_fewer(pkts, n)
+
+
+cdef inline void arrived(mbuf *m, uint32_t length, uint64_t timestamp_ns) noexcept nogil:
+    """The header of a packet that nobody classified: `length` bytes in one segment."""
+    rearm(m, 0)
+    m.ol_flags = 0
+    m.packet_type = 0
+    m.pkt_len = length
+    m.data_len = <uint16_t> length
+    m.vlan_tci = 0
+    m.rss_hash = 0
+    m.timestamp_ns = timestamp_ns

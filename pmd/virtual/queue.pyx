@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the queues of all virtual ports count and how they take mbufs."""
+
+from libc.string cimport memcpy
+
+from dataplane.mbuf cimport data
+
+
+cdef class VirtualRx(RxQueue):
+    """An Rx queue with its counters."""
+
+    cpdef void attach(self, Mempool mempool):
+        """Take mbufs from there from now on; None: from nowhere."""
+        self._mempool = mempool
+        self.pool = NULL if mempool is None else mempool.pool
+        self.exhausted = False
+        self.fault = 0
+
+    cdef uint16_t take_fewer(self, mbuf **pkts, uint16_t n) noexcept nogil:
+        self.no_mbuf += 1
+        while n > 1:
+            n //= 2
+            if alloc_bulk(self.pool, pkts, n) == 0:
+                return n
+        return 0
+
+    cdef int fill_chain(self, mbuf *first, const void *frame, uint32_t length) noexcept nogil:
+        cdef uint32_t room = self.pool.data_room
+        cdef uint32_t here = min(length, room)
+        cdef uint32_t at = here
+        cdef mbuf *last = first
+        cdef mbuf *m
+        memcpy(data(first), frame, here)
+        first.data_len = <uint16_t> here
+        while at < length:
+            if alloc_bulk(self.pool, &m, 1):
+                self.no_mbuf += 1
+                return -1
+            here = min(length - at, room)
+            arrived(m, here, first.timestamp_ns)
+            memcpy(data(m), <const char *> frame + at, here)
+            last.next = m
+            last = m
+            first.nb_segs += 1
+            at += here
+        return 0
+
+    @property
+    def counters(self):
+        """What it counted since it was made."""
+        return {
+            "packets": self.packets,
+            "bytes": self.bytes,
+            "missed": self.missed,
+            "errors": self.errors,
+            "no_mbuf": self.no_mbuf,
+        }
+
+
+cdef class VirtualTx(TxQueue):
+    """A Tx queue with its counters."""
+
+    cpdef void attach(self):
+        """Be ready to send, whatever stopped it before."""
+        self.fault = 0
+
+    @property
+    def counters(self):
+        """What it counted since it was made."""
+        return {"packets": self.packets, "bytes": self.bytes, "errors": self.errors}

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""ring: ports joined by rings between the lcores of a process.
+
+``ring:NAME`` sends into the ring of that name and receives from it: opened once it is a loop, opened twice its two ends.
+``ring:A>B`` receives from ring A and sends into ring B, so ``ring:A>B`` and ``ring:B>A`` are the two ends of a cable.
+slots: how many packets a ring holds (a power of two, 1024). single: one sender and one receiver, which is faster.
+The rings of a name are drained when the last running port on them stops; what was in them counts as rx_missed_errors there.
+"""
+
+import threading
+
+from dataplane.ring cimport Ring, dequeue_burst, enqueue_burst, ring_t
+from pmd.virtual.queue cimport VirtualRx, VirtualTx, mbuf, uint16_t, uint64_t
+
+from dataplane.errors import ConfigError
+from dataplane.port import PortInfo
+from pmd.virtual.port import VirtualPort
+
+
+cdef class RingRx(VirtualRx):
+    cdef ring_t *ring
+    cdef Ring _ring
+
+    cdef uint16_t rx_burst(self, mbuf **pkts, uint16_t n) noexcept nogil:
+        cdef uint64_t total = 0
+        cdef uint16_t i
+        n = <uint16_t> dequeue_burst(self.ring, <void **> pkts, n)
+        for i in range(n):
+            total += pkts[i].pkt_len
+        self.packets += n
+        self.bytes += total
+        return n
+
+
+cdef class RingTx(VirtualTx):
+    cdef ring_t *ring
+    cdef Ring _ring
+
+    cdef uint16_t tx_burst(self, mbuf **pkts, uint16_t n) noexcept nogil:
+        cdef uint64_t total = 0
+        cdef uint16_t i
+        # Summed before they are handed over: a receiver on another core may free them at once.
+        for i in range(n):
+            total += pkts[i].pkt_len
+        cdef uint16_t took = <uint16_t> enqueue_burst(self.ring, <void **> pkts, n)
+        for i in range(took, n):
+            total -= pkts[i].pkt_len
+        self.packets += took
+        self.bytes += total
+        return took
+
+
+class _Named:
+    """A ring and the ports on it. running: ports that are started."""
+
+    def __init__(self, name, slots, single):
+        self.ring = Ring(slots, single=single, name=name)
+        self.single = single
+        self.ports = 0
+        self.running = 0
+        self.senders = set()
+        self.receivers = set()
+
+
+_rings = {}
+_lock = threading.Lock()
+
+
+class RingPort(VirtualPort):
+    """Receives from one named ring and sends into another, or the same."""
+
+    info = PortInfo("ring", max_rx_queues=1, max_tx_queues=1, max_frame=65535 + 18)
+
+    def __init__(self, name, source, target, slots=None, single=None):
+        super().__init__(name)
+        with _lock:
+            self._source = _claim(name, source, slots, single)
+            try:
+                self._target = _claim(name, target, slots, single)
+            except BaseException:
+                _release(self._source)
+                raise
+
+    def _make_rx(self, index):
+        self._only_one(self._source, self._source.receivers, "receives from")
+        cdef RingRx queue = RingRx(self, index)
+        queue._ring = self._source.ring
+        queue.ring = queue._ring.ring
+        return queue
+
+    def _make_tx(self, index):
+        self._only_one(self._target, self._target.senders, "sends into")
+        cdef RingTx queue = RingTx(self, index)
+        queue._ring = self._target.ring
+        queue.ring = queue._ring.ring
+        return queue
+
+    def _only_one(self, named, ports, verb):
+        with _lock:
+            if named.single and ports - {self}:
+                other = next(iter(ports - {self})).name
+                raise ConfigError(
+                    f"{self.name}: {other} {verb} ring {named.ring.name} already: open it without single=on for several"
+                )
+            ports.add(self)
+
+    def _start(self):
+        with _lock:
+            for named in {self._source, self._target}:
+                named.running += 1
+        for queue in self._rx.values():
+            queue.attach(None)  # its mbufs come with the packets
+        for queue in self._tx.values():
+            queue.attach()
+
+    def _stop(self):
+        with _lock:
+            for named in {self._source, self._target}:
+                named.running -= 1
+                if not named.running and len(named.ring):
+                    _drain(named)
+
+    def _close(self):
+        with _lock:
+            for named in (self._source, self._target):
+                named.receivers.discard(self)
+                named.senders.discard(self)
+                _release(named)
+
+
+def _claim(port, name, slots, single):
+    named = _rings.get(name)
+    if named is None:
+        named = _rings[name] = _Named(name, 1024 if slots is None else slots, bool(single))
+    other_slots = slots is not None and slots != named.ring.slots
+    if other_slots or (single is not None and single != named.single):
+        raise ConfigError(
+            f"{port}: {named.ring!r} is there already with other slots or single: say the same, or choose another name"
+        )
+    named.ports += 1
+    return named
+
+
+def _drain(named):
+    """Free what nobody will receive any more; a receiver counts it as missed, or else the sender as an error."""
+    cdef VirtualRx rx
+    cdef VirtualTx tx
+    lost = named.ring.drain()
+    if named.receivers:
+        rx = next(iter(named.receivers)).rx()
+        rx.missed += lost
+    elif named.senders:
+        tx = next(iter(named.senders)).tx()
+        tx.errors += lost
+
+
+def _release(named):
+    named.ports -= 1
+    if not named.ports:
+        del _rings[named.ring.name]
+
+
+def open_port(spec):
+    """``ring:NAME``, ``ring:A>B``, with slots=N and single=on."""
+    source, arrow, target = spec.target.partition(">")
+    if not source or (arrow and not target):
+        raise ConfigError(f"{spec.text}: a ring has a name: write ring:NAME, or ring:A>B to receive from A and send into B")
+    slots, single = spec.integer("slots", 1024), spec.flag("single", False)
+    spec.done()
+    said = spec.options
+    return RingPort(
+        spec.text, source, target or source, slots if "slots" in said else None, single if "single" in said else None
+    )
