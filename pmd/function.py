@@ -84,9 +84,9 @@ class Bar(ABC):
         self.write32(register.offset, self._to_modify(register) | mask)
 
     def clear(self, *fields: FieldRef) -> None:
-        """Clear these fields of one register, leaving the others."""
+        """Clear these fields of one register, leaving the others: by a 1 where the datasheet says so, else by 0."""
         register, mask = _together(fields)
-        self.write32(register.offset, self._to_modify(register) & ~mask)
+        self.write32(register.offset, self._to_modify(register) & ~mask | mask & register.bits(W1C))
 
     def update(self, register: RegisterRef, **values: int) -> None:
         """Give the named fields new values, leaving the others. ValueError for a value too wide."""

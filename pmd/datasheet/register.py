@@ -178,15 +178,11 @@ class RegisterRef:
 
     def describe(self, word: int) -> str:
         """A word in the datasheet's terms: ``RXDCTL[3] = 0x02000000 (ENABLE)``. Fields at 0 are left out."""
-        said = [
-            name
-            if self.fields[name].hi == self.fields[name].lo
-            else f"{name}={value:#x}"
-            if value > 9
-            else f"{name}={value}"
-            for name, value in self.unpack(word).items()
-            if value
-        ]
+        said = []
+        for name, value in self.unpack(word).items():
+            field = self.fields[name]
+            if value:
+                said.append(name if field.hi == field.lo else f"{name}={value if value < 10 else hex(value)}")
         if self.fields and word & ~self.defined:
             said.append(f"undefined {word & ~self.defined:#x}")
         return f"{self.name} = {word:#010x}" + (f" ({' '.join(said)})" if said else "")
@@ -220,20 +216,6 @@ class Register(RegisterRef):
     array in two, so that ``PFMBMEM[vf, word]`` is ``PFMBMEM[vf * row + word]``. ``reset`` is a value for all
     or ``{index: value}``. ``like`` takes access, reset value and fields from another line.
     """
-
-    __slots__ = (
-        "_access",
-        "_fields",
-        "_refs",
-        "_section",
-        "aliases",
-        "banks",
-        "base",
-        "count",
-        "resets",
-        "row",
-        "step",
-    )
 
     def __init__(
         self,

@@ -7,13 +7,8 @@ A queue's registers lie 0x40 apart, in two banks: queues 0..63 from 0x01000, 64.
 from pmd.datasheet.register import RO, Alias, Register, bit, bits
 
 # SRRCTL.DESCTYPE
-DESCTYPE_LEGACY, DESCTYPE_ADVANCED, DESCTYPE_SPLIT, DESCTYPE_REPLICATION, DESCTYPE_SPLIT_ALWAYS = (
-    0,
-    1,
-    2,
-    4,
-    5,
-)
+DESCTYPE_LEGACY, DESCTYPE_ADVANCED, DESCTYPE_SPLIT = range(3)
+DESCTYPE_REPLICATION, DESCTYPE_SPLIT_ALWAYS = 4, 5
 
 # fmt: off
 # 128-byte aligned

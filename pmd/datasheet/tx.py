@@ -4,15 +4,8 @@
 from pmd.datasheet.register import RO, Register, bit, bits
 
 # MTQC: how the 128 Tx queues are shared out (8.2.3.9.15); may change only while RTTDCS.ARBDIS is set
-MTQC_64Q, MTQC_4TC, MTQC_8TC, MTQC_64POOLS, MTQC_32POOLS, MTQC_32POOLS_4TC, MTQC_16POOLS_8TC = (
-    0,
-    9,
-    0xD,
-    6,
-    0xA,
-    0xB,
-    0xF,
-)
+MTQC_64Q, MTQC_4TC, MTQC_8TC = 0x0, 0x9, 0xD
+MTQC_64POOLS, MTQC_32POOLS, MTQC_32POOLS_4TC, MTQC_16POOLS_8TC = 0x6, 0xA, 0xB, 0xF
 
 # fmt: off
 TDBAL     = Register("TDBAL",     0x06000, "8.2.3.9.5", count=128, step=0x40)  # 128-byte aligned

@@ -88,8 +88,8 @@ def test_nothing_is_written_when_a_value_is_wrong(bar: Memory) -> None:
 
 def test_modifying_does_not_acknowledge_what_is_pending(bar: Memory) -> None:
     bar.words[PICAUSE.offset] = 0b11
-    bar.set(PICAUSE.BE)
-    assert bar.writes == [(PICAUSE.offset, 0b100)]
+    bar.clear(PICAUSE.UA)
+    assert bar.writes == [(PICAUSE.offset, 0b10)], "that one, by writing 1, and no other"
 
 
 def test_a_wait_that_succeeds(bar: Memory) -> None:

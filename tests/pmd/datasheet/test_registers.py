@@ -137,6 +137,14 @@ def test_reset_values() -> None:
     assert vf.VFSRRCTL[5].reset == SRRCTL[5].reset == 0x402
 
 
+def test_reset_values_set_no_undefined_bit() -> None:
+    for register in EVERY:
+        for index in (0, register.count - 1):
+            assert not register[index].reset & ~register.defined, register[index].describe(
+                register[index].reset
+            )
+
+
 def test_like_takes_what_is_not_said() -> None:
     first = Register("FIRST", 0, "1", RO, reset=5, LOW=bits[3:0])
     second = Register("SECOND", 4, "2", like=first, HIGH=bit[31])

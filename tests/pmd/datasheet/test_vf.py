@@ -64,6 +64,7 @@ def test_twins_have_the_same_fields() -> None:
 
 
 def test_decode() -> None:
+    assert vf.VFSTATUS.offset == STATUS.offset, "Bar.check reads it of PF and VF alike"
     assert vf.decode(0x002FC) is vf.VFMAILBOX
     assert vf.decode(0x01028 + 7 * 0x40) is vf.VFRXDCTL[7]
     assert vf.decode(0x03FFC) is None
