@@ -7,11 +7,13 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pmd.datasheet
 from pmd.datasheet import descriptors as d
+
+unhurried = settings(deadline=None)  # the machine may be busy
 
 FOLDER = Path(pmd.datasheet.__file__).parent
 PREFIXES = ("RXD_", "TXD_", "TXC_")
@@ -119,11 +121,13 @@ def test_reserved_kind() -> None:
         d.unpack_tx(bytes(data))
 
 
+@unhurried
 @given(bits(64), bits(64))
 def test_rx_read(packet: int, header: int) -> None:
     assert d.RxRead.unpack(d.RxRead(packet, header).pack()) == (packet, header)
 
 
+@unhurried
 @given(
     st.builds(
         d.RxWriteback,
@@ -142,6 +146,7 @@ def test_rx_writeback(done: d.RxWriteback) -> None:
     assert d.RxWriteback.unpack(done.pack()) == done
 
 
+@unhurried
 @given(st.binary(min_size=16, max_size=16))
 def test_every_written_back_word_has_a_meaning(data: bytes) -> None:
     assert d.RxWriteback.unpack(data).pack() == data
@@ -160,6 +165,7 @@ legacy = st.sets(
 ).map(sum)
 
 
+@unhurried
 @given(
     st.one_of(
         st.builds(d.TxData, bits(64), bits(16), command, bits(3), options, bits(18), bits(1)),

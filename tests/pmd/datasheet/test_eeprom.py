@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pmd.datasheet import eeprom
+
+unhurried = settings(deadline=None)  # the machine may be busy
 
 
 def blank(size: int = 0x200) -> list[int]:
@@ -57,6 +59,7 @@ def test_sections_past_the_end(start: int, length: int) -> None:
         eeprom.checksum(words)
 
 
+@unhurried
 @given(st.lists(st.integers(0, 0xFFFF), min_size=0x40, max_size=0x40), st.integers(0, 0x3F))
 def test_a_changed_word_is_seen(words: list[int], at: int) -> None:
     words[eeprom.PCIE_ANALOG : eeprom.FIRMWARE] = [0] * 12

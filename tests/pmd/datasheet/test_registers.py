@@ -6,7 +6,7 @@ from __future__ import annotations
 import copy
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pmd.datasheet import (
@@ -37,6 +37,8 @@ from pmd.datasheet import (
     vf,
 )
 from pmd.datasheet.register import RC, RO, RS, RW, SC, W1C
+
+unhurried = settings(deadline=None)  # the machine may be busy
 
 EVERY = [*ALL, *vf.ALL]
 words = st.integers(0, 0xFFFF_FFFF)
@@ -180,6 +182,7 @@ def test_that_test_sees_a_clash() -> None:
     assert AddressMap([array]).decode(0x208) is array[2]
 
 
+@unhurried
 @given(st.sampled_from(EVERY), words)
 def test_pack_and_unpack(register: Register, word: int) -> None:
     ref = register[register.count - 1]
@@ -192,6 +195,7 @@ def test_pack_and_unpack(register: Register, word: int) -> None:
         assert field.insert(word, value ^ (1 << field.width) - 1) == word ^ field.mask
 
 
+@unhurried
 @given(st.integers(0, 0x1FFFF))
 def test_decode_is_the_inverse_of_the_address(offset: int) -> None:
     ref = decode(offset)
