@@ -10,6 +10,7 @@ from dataplane.machine cimport load_acquire, pause
 
 cdef extern from *:
     """
+    #include <pthread.h>
     #include <sched.h>
     #include <stdint.h>
     static int dp_try_lock(uint32_t *lock) { return !__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE); }
@@ -18,6 +19,7 @@ cdef extern from *:
     int try_lock "dp_try_lock" (uint32_t *lock) noexcept nogil
     void count "dp_count" (uint32_t *n, int by) noexcept nogil
     void give_core "sched_yield" () noexcept nogil
+    uint64_t this_thread "pthread_self" () noexcept nogil
 
 from dataplane.machine cimport unlock
 
@@ -61,28 +63,41 @@ cdef class RegisterFile:
 
 
 cdef class CardLock:
-    """A spin lock for a card. Waiting gives the core away soon: on a small machine the owner may need it."""
+    """A spin lock for a card. Waiting gives the core away soon: on a small machine the owner may need it.
+
+    Its owner may take it again: the garbage collector can run anything in the middle of a register's side effect,
+    the end of an arena that the device has mapped included.
+    """
 
     cdef void take(self) noexcept nogil:
-        if try_lock(&self.word):
-            return
         cdef int spins = 0
-        count(&self.waiters, 1)
-        while not try_lock(&self.word):
-            spins += 1
-            if spins % 64:
-                pause()
-            else:
-                give_core()
-        count(&self.waiters, -1)
+        if self.owner == this_thread():
+            self.depth += 1
+            return
+        if not try_lock(&self.word):
+            count(&self.waiters, 1)
+            while not try_lock(&self.word):
+                spins += 1
+                if spins % 64:
+                    pause()
+                else:
+                    give_core()
+            count(&self.waiters, -1)
+        self.owner = this_thread()
 
     cdef void take_gil(self) noexcept:
         # The owner may be a thread that needs the GIL to get on: never wait while holding it.
-        if not try_lock(&self.word):
-            with nogil:
-                self.take()
+        if self.owner != this_thread() and try_lock(&self.word):
+            self.owner = this_thread()
+            return
+        with nogil:
+            self.take()
 
     cdef void give(self) noexcept nogil:
+        if self.depth:
+            self.depth -= 1
+            return
+        self.owner = 0
         unlock(&self.word)
 
     cdef bint wanted(self) noexcept nogil:
@@ -90,7 +105,7 @@ cdef class CardLock:
 
     cdef void let_in(self) noexcept nogil:
         cdef int spins = 0
-        unlock(&self.word)
+        self.give()
         while load_acquire(&self.waiters) and spins < 10000:
             spins += 1
             if spins % 64:
@@ -146,6 +161,12 @@ cdef class DataPath:
         pass
 
     cdef uint32_t step(self, uint32_t budget) noexcept nogil:
+        return 0
+
+    cdef bint wire_up(self) noexcept nogil:
+        return self.lit
+
+    cdef uint32_t offences(self) noexcept nogil:
         return 0
 
     def take_violations(self):

@@ -1,0 +1,383 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One port's register file: every access goes by the rule of its register, and by the Block method registered for it.
+
+The order of a write: the strict manner may object; the rule makes the new word of old and written; a Block may make another
+one of it; it is stored; the data path is told. A read: the word is taken, a Block may replace it, then read-to-clear
+and set-on-read bits change. What the chip does a little later (a queue's ENABLE reads back, CTRL.RST clears itself) is a timer.
+"""
+
+from libc.stdint cimport uint32_t, uint64_t
+from libc.stdlib cimport calloc
+
+from dataplane.errors import ConfigError, DatasheetViolation
+from pmd.model import registers as rules
+from pmd.model.shared cimport REGISTER_BYTES, REGISTER_WORDS
+
+cdef enum:
+    NO_TIMER = 0
+    KNOWN = 1
+    READS = 2  # a Block has a method for reads
+    WRITES = 4
+    NATIVE = 8
+
+    EICR = 0x00800 >> 2
+    EICS = 0x00808 >> 2
+    EIMS = 0x00880 >> 2
+    EIMC = 0x00888 >> 2
+    EICS_EX = 0x00A90 >> 2
+    EIMS_EX = 0x00AA0 >> 2
+    EIMC_EX = 0x00AB0 >> 2
+    LINKS = 0x042A4 >> 2
+    LINK_UP = 1 << 30
+    MASTER_DISABLE = 1 << 2  # CTRL.GIO_DIS
+
+cdef uint32_t ALL_ONES = 0xFFFFFFFF
+cdef uint64_t NEVER = <uint64_t> -1
+
+
+cdef struct Rule:
+    uint32_t canonical  # as a dword's number
+    uint32_t write
+    uint32_t set
+    uint32_t clear
+    uint32_t pulse
+    uint32_t read_clears
+    uint32_t read_sets
+    uint32_t readable
+    uint32_t flags
+
+
+# One table for all ports of the process: 0x8000 rules, most of them empty.
+cdef Rule *RULES = <Rule *> calloc(REGISTER_WORDS, sizeof(Rule))
+if RULES is NULL:
+    raise MemoryError("no memory for the table of register rules")
+
+
+cdef void _fill_rules() except *:
+    cdef Rule *rule
+    for line in rules.rules():
+        rule = &RULES[<uint32_t> line.offset >> 2]
+        rule.canonical = <uint32_t> line.canonical >> 2
+        rule.write, rule.set, rule.clear, rule.pulse = line.write, line.set, line.clear, line.pulse
+        rule.read_clears, rule.read_sets, rule.readable = line.read_clears, line.read_sets, line.readable
+        rule.flags = KNOWN
+        if rules.find(line.offset).register.name in rules.NATIVE:
+            rule.flags |= NATIVE
+
+_fill_rules()
+
+
+cdef void _on_tick(void *self, uint64_t now) noexcept nogil:
+    (<Controller> self).run_timers(now)
+    (<Controller> self)._look_at_wire()
+
+
+cdef class Controller:
+    """The registers of one port. `read` and `write` are what the bus does; the rest is for the chip's own blocks.
+
+    Whoever is not inside an access must hold `lock` for anything but read, write, and the properties.
+    """
+
+    def __init__(self, str name, int port, RegisterFile registers, Interrupts interrupts, CardLock lock, DataPath engine):
+        self.name, self.port = name, port
+        self.registers, self.interrupts, self.clock, self.lock = registers, interrupts, interrupts.clock, lock
+        self.engine = engine
+        self.regs = registers.at
+        self.next_timer = NEVER
+        self.read_ns, self.write_ns = 500, 100
+        self._on_read, self._on_write = {}, {}
+        self.blocks = {}
+        interrupts.tick_self = <void *> self
+        interrupts.on_tick = _on_tick
+
+    # ---- the bus ----------------------------------------------------------------------------------------------
+
+    cpdef uint32_t read(self, uint32_t offset) except? 0xFFFFFFFF:
+        """A 32-bit read at a byte offset of BAR0. The strict manner raises DatasheetViolation."""
+        self.lock.take_gil()
+        try:
+            return self._read(offset)
+        finally:
+            self.lock.give()
+
+    cpdef int write(self, uint32_t offset, uint32_t value) except -1:
+        """A 32-bit write at a byte offset of BAR0. The strict manner raises DatasheetViolation."""
+        self.lock.take_gil()
+        try:
+            return self._write(offset, value)
+        finally:
+            self.lock.give()
+
+    def read_bytes(self, unsigned int offset, unsigned int size):
+        """A read of any size. Registers are dwords: a smaller read is answered, side effects included, from the whole one.
+
+        The strict manner raises DatasheetViolation for anything but whole dwords (datasheet 8.1.1).
+        """
+        if offset & 3 or size & 3:
+            self._wrong_size("read", offset, size)
+        out = bytearray()
+        for at in range(offset & ~3, offset + size, 4):
+            out += int(self.read(at)).to_bytes(4, "little")
+        return bytes(out[offset & 3 : (offset & 3) + size])
+
+    def write_bytes(self, unsigned int offset, bytes data):
+        """A write of any size. Registers are dwords: a write that does not cover one whole is discarded.
+
+        The strict manner raises DatasheetViolation for it (datasheet 8.1.1).
+        """
+        if offset & 3 or len(data) & 3:
+            self._wrong_size("write", offset, len(data))
+        for at in range(-(offset & 3) % 4, len(data) - 3, 4):
+            self.write(offset + at, int.from_bytes(data[at : at + 4], "little"))
+
+    cdef uint32_t _read(self, uint32_t offset) except? 0xFFFFFFFF:
+        cdef uint32_t value
+        cdef Rule *rule
+        self.clock.advance(self.read_ns)
+        if self.clock.now() >= self.next_timer:
+            self.run_timers(self.clock.now())
+        if self.gone or self.asleep:
+            value = ALL_ONES
+        elif offset & 3 or offset >= REGISTER_BYTES or not RULES[offset >> 2].flags:
+            if self.strict is not None:
+                self.strict.unknown("read", offset, 0)
+            value = 0
+        else:
+            rule = &RULES[offset >> 2]
+            if self.strict is not None:
+                self._raise_offences()
+                self.strict.reading(rule.canonical << 2)
+            value = self.regs[rule.canonical] & rule.readable
+            if rule.flags & (READS | NATIVE):
+                if rule.flags & NATIVE:
+                    if rule.canonical == EICR:
+                        value = self.interrupts.read_eicr()
+                    elif rule.canonical == EICS:
+                        # SILENT: EICS is write only; Linux reads the causes there, without clearing them, and it works.
+                        value = self.regs[EICR]
+                else:
+                    handler = self._on_read.get(rule.canonical << 2)
+                    if handler is not None:
+                        value = handler(rule.canonical << 2, value)
+            if self.stuck_count:
+                value = self._hold(rule.canonical, value)
+            if rule.read_clears | rule.read_sets:
+                self.regs[rule.canonical] = self.regs[rule.canonical] & ~rule.read_clears | rule.read_sets
+                if rule.read_sets:
+                    self._tell(rule.canonical)
+        if self.trace is not None:
+            self.trace("R", offset, value)
+        return value
+
+    cdef int _write(self, uint32_t offset, uint32_t value) except -1:
+        cdef uint32_t old, new, word
+        cdef Rule *rule
+        self.clock.advance(self.write_ns)
+        if self.clock.now() >= self.next_timer:
+            self.run_timers(self.clock.now())
+        if self.trace is not None:
+            self.trace("W", offset, value)
+        if self.gone or self.asleep:
+            return 0
+        if offset & 3 or offset >= REGISTER_BYTES or not RULES[offset >> 2].flags:
+            if self.strict is not None:
+                self.strict.unknown("write", offset, value)
+            return 0
+        rule = &RULES[offset >> 2]
+        word = rule.canonical
+        if self.strict is not None:
+            self._raise_offences()
+            self.strict.writing(word << 2, value)
+        if rule.flags & NATIVE and self._native_write(word, value):
+            return 0
+        old = self.regs[word]
+        new = old & ~rule.write | value & rule.write
+        new = (new | value & rule.set) & ~(value & rule.clear)
+        if rule.flags & WRITES:
+            handler = self._on_write.get(word << 2)
+            if handler is not None:
+                new = handler(word << 2, old, new, value)
+        self._store(word, new)
+        return 0
+
+    cdef bint _native_write(self, uint32_t word, uint32_t value) noexcept nogil:
+        if word == EICR:
+            self.interrupts.write_eicr(value)
+        elif word == EICS:
+            self.interrupts.write_eics(-1, value)
+        elif word == EIMS or word == EIMC:
+            self.interrupts.write_mask(-1, value, word == EIMS)
+        elif EICS_EX <= word <= EICS_EX + 1:
+            self.interrupts.write_eics(word - EICS_EX, value)
+        elif EIMS_EX <= word <= EIMS_EX + 1:
+            self.interrupts.write_mask(word - EIMS_EX, value, True)
+        elif EIMC_EX <= word <= EIMC_EX + 1:
+            self.interrupts.write_mask(word - EIMC_EX, value, False)
+        else:
+            return False
+        return True
+
+    cdef void _store(self, uint32_t word, uint32_t value) noexcept nogil:
+        self.regs[word] = self._hold(word, value) if self.stuck_count else value
+        self._tell(word)
+
+    cdef void _tell(self, uint32_t word) noexcept nogil:
+        if word == LINKS:
+            self.engine.link = self.regs[word] & LINK_UP != 0
+        self.engine.written(word << 2, self.regs[word])
+
+    cdef uint32_t _hold(self, uint32_t word, uint32_t value) noexcept nogil:
+        cdef int n
+        for n in range(self.stuck_count):
+            if self.stuck[n].word == word:
+                value = value & ~self.stuck[n].mask | self.stuck[n].value
+        return value
+
+    cdef void _raise_offences(self) except *:
+        """What the data path saw since the last access (datasheet sections are in its own words)."""
+        if self.engine.offences():
+            for register, value, section, message in self.engine.take_violations():
+                raise DatasheetViolation(
+                    f"{self.name}: {message} (datasheet {section})", register=register, value=value, section=section
+                )
+
+    def _wrong_size(self, str kind, unsigned int offset, unsigned int size):
+        if self.strict is not None:
+            self.strict.wrong_size(kind, offset, size)
+
+    # ---- time -------------------------------------------------------------------------------------------------
+
+    cdef void run_timers(self, uint64_t now) noexcept nogil:
+        cdef int n, i
+        cdef Timer timer
+        cdef uint64_t due
+        if now < self.next_timer:
+            return
+        while True:
+            # The earliest first: two changes of one register happen in their order.
+            due, n = NEVER, -1
+            for i in range(self.timer_count):
+                if self.timers[i].when < due:
+                    due, n = self.timers[i].when, i
+            self.next_timer = due
+            if n < 0 or due > now:
+                return
+            timer = self.timers[n]
+            for i in range(n, self.timer_count - 1):  # keeps the order of what is due at the same time
+                self.timers[i] = self.timers[i + 1]
+            self.timer_count -= 1
+            self._store(timer.word, self.regs[timer.word] & ~timer.clear | timer.set)
+            if timer.cause:
+                self.interrupts.other_cause(timer.cause)
+
+    cdef void _look_at_wire(self) noexcept nogil:
+        cdef bint carrier = self.engine.wire_up()
+        if carrier != self._carrier:
+            self._carrier = carrier
+            with gil:  # rare; the one who waits for our lock does so without the GIL
+                if "link" in self.blocks:
+                    self.blocks["link"].set_carrier(carrier)
+
+    def after(self, uint64_t ns, uint32_t offset, uint32_t clear=0, uint32_t set=0, uint32_t cause=0):
+        """In `ns` nanoseconds the register at `offset` loses the bits `clear` and gets the bits `set`; `cause` goes to EICR.
+
+        Raises ConfigError when too much is under way at once, which no driver can bring about within the delays of the chip.
+        """
+        if self.timer_count == TIMERS:
+            raise ConfigError(f"{self.name}: {TIMERS} delayed effects are under way: make the delays of the model shorter")
+        self.timers[self.timer_count] = Timer(self.clock.now() + ns, offset >> 2, clear, set, cause)
+        self.timer_count += 1
+        self.next_timer = min(self.next_timer, self.clock.now() + ns)
+
+    def forget(self, offset=None, uint32_t touching=0xFFFFFFFF):
+        """Drop the delayed effects on a register that touch some of these bits; on all registers when it is None."""
+        cdef int kept = 0
+        cdef Timer timer
+        for i in range(self.timer_count):
+            timer = self.timers[i]
+            if offset is not None and (timer.word != <uint32_t> offset >> 2 or not (timer.clear | timer.set) & touching):
+                self.timers[kept] = timer
+                kept += 1
+        self.timer_count = kept
+        self.next_timer = 0 if kept else NEVER
+
+    def is_pending(self, uint32_t offset):
+        """Whether something is to happen to that register."""
+        for i in range(self.timer_count):
+            if self.timers[i].word == offset >> 2:
+                return True
+        return False
+
+    # ---- for the chip's blocks: no rules, no side effects but the data path's ---------------------------------------
+
+    def attach(self, line, reads=None, writes=None):
+        """Send reads and writes of the registers of a datasheet line to these methods (None: the rule alone).
+
+        reads(offset, value) returns what is read; writes(offset, old, new, written) returns what is stored.
+        """
+        for offset, index in line.addresses():
+            if reads is not None:
+                RULES[<uint32_t> offset >> 2].flags |= READS
+                self._on_read[line[index].offset] = reads
+            if writes is not None:
+                RULES[<uint32_t> offset >> 2].flags |= WRITES
+                self._on_write[line[index].offset] = writes
+
+    def peek(self, uint32_t offset):
+        """The word as it is stored."""
+        return self.regs[offset >> 2]
+
+    def poke(self, uint32_t offset, uint32_t value):
+        """Store a word (bits that are stuck stay so), and let the data path know."""
+        self._store(offset >> 2, value)
+
+    def load(self, words):
+        """Store many (offset, value) without telling the data path: a reset tells it once."""
+        cdef uint32_t word
+        for offset, value in words:
+            word = <uint32_t> offset >> 2
+            self.regs[word] = self._hold(word, value) if self.stuck_count else value
+
+    def tell(self, uint32_t offset, uint32_t value):
+        """Show the data path a write as it came, strobes included."""
+        self.engine.written(offset, value)
+
+    def engine_runs(self, control=0):
+        """Whether the data path may reach memory, as the command register and CTRL (the word given) say."""
+        self.engine.bus_master = (self.config is None or self.config.bus_master) and not control & MASTER_DISABLE
+        self.engine.removed = self.gone or self.asleep
+
+    def shine(self, bint on):
+        """Whether the other end of the wire sees our light."""
+        self.engine.lit = on
+
+    def restart_engine(self):
+        """After a reset: the data path and the interrupts start from the registers as they are now."""
+        self.interrupts.reset()
+        self.engine.reset()
+
+    def cause(self, uint32_t bits):
+        """Causes of EICR[31:16]."""
+        self.interrupts.other_cause(bits)
+
+    def hold(self, uint32_t offset, uint32_t mask, uint32_t value):
+        """A fault: these bits read, and are stored, as `value` from now on. ConfigError after 16 of them."""
+        if self.stuck_count == STUCK:
+            raise ConfigError(f"{self.name}: {STUCK} stuck fields are the most at a time: release one first")
+        self.stuck[self.stuck_count] = Stuck(offset >> 2, mask, value & mask)
+        self.stuck_count += 1
+        self._store(offset >> 2, self.regs[offset >> 2])
+
+    def release(self):
+        """No bit is stuck any more. The registers keep the values that they have."""
+        self.stuck_count = 0
+
+    def set_power(self, bint gone, bint asleep):
+        """Whether the registers answer: pulled out for good, or not decoded for now."""
+        self.gone, self.asleep = gone, asleep
+        self.interrupts.dead = self.engine.removed = gone or asleep
+
+    def run(self):
+        """Let what is due happen: delays of the chip, moderated interrupts."""
+        with self.lock:
+            self.interrupts.tick()
