@@ -27,7 +27,9 @@ _SUBSYSTEM_ID = 0x0003  # a dual-port SFP+ adapter
 class PfConfig(ConfigSpace):
     """The PF's 4096 bytes. `bars` is where the host has placed each BAR, 0 when it has not."""
 
-    def __init__(self, port: int, ports: int, mac: bytes, changed: Callable[[str], None] = lambda what: None) -> None:
+    def __init__(
+        self, port: int, ports: int, mac: bytes, changed: Callable[[str], None] = lambda what: None
+    ) -> None:
         self.port, self.changed = port, changed
         self._words = bytearray(pci.SIZE)
         self._writable = bytearray(pci.SIZE)
@@ -140,7 +142,10 @@ class PfConfig(ConfigSpace):
                 kept = self._words[at] & ~self._writable[at] & ~(byte & self._w1c[at])
                 self._words[at] = kept | byte & self._writable[at]
         touched = range(offset, offset + len(data))
-        if _DEVICE_CONTROL + 1 in touched and data[_DEVICE_CONTROL + 1 - offset] & pci.DEVICE_CONTROL_FLR >> 8:
+        if (
+            _DEVICE_CONTROL + 1 in touched
+            and data[_DEVICE_CONTROL + 1 - offset] & pci.DEVICE_CONTROL_FLR >> 8
+        ):
             self.changed("flr")
             return
         for what, at in (("power", _PMCSR), ("command", pci.COMMAND), ("msix", _MSIX_CONTROL)):

@@ -235,7 +235,7 @@ cdef class Controller:
 
     cdef void _raise_offences(self) except *:
         """What the data path saw since the last access (datasheet sections are in its own words)."""
-        if self.engine.offences():
+        if self.engine.violations:
             for register, value, section, message in self.engine.take_violations():
                 raise DatasheetViolation(
                     f"{self.name}: {message} (datasheet {section})", register=register, value=value, section=section
@@ -344,8 +344,8 @@ cdef class Controller:
 
     def engine_runs(self, control=0):
         """Whether the data path may reach memory, as the command register and CTRL (the word given) say."""
-        self.engine.bus_master = (self.config is None or self.config.bus_master) and not control & MASTER_DISABLE
-        self.engine.removed = self.gone or self.asleep
+        master = (self.config is None or self.config.bus_master) and not control & MASTER_DISABLE
+        self.engine.stopped = self.gone or self.asleep or not master
 
     def shine(self, bint on):
         """Whether the other end of the wire sees our light."""
@@ -375,9 +375,39 @@ cdef class Controller:
     def set_power(self, bint gone, bint asleep):
         """Whether the registers answer: pulled out for good, or not decoded for now."""
         self.gone, self.asleep = gone, asleep
-        self.interrupts.dead = self.engine.removed = gone or asleep
+        self.interrupts.dead = gone or asleep
+        self.engine_runs(self.regs[0])
 
     def run(self):
         """Let what is due happen: delays of the chip, moderated interrupts."""
         with self.lock:
             self.interrupts.tick()
+
+    def take_violations(self):
+        """What the data path saw that the datasheet forbids, once: (register, value, section, message)."""
+        return self.engine.take_violations()
+
+
+def step_all(list chips, int rounds, uint32_t budget, uint64_t ns):
+    """`rounds` times: `ns` of virtual time pass and every port moves up to `budget` packets a direction.
+
+    Returns how many packets moved.
+    """
+    cdef Controller one, other
+    cdef uint64_t moved = 0
+    cdef int n
+    one = chips[0]
+    other = chips[len(chips) - 1]
+    one.lock.take_gil()
+    try:
+        with nogil:
+            for n in range(rounds):
+                one.clock.advance(ns)
+                one.interrupts.tick()
+                moved += one.engine.step(budget)
+                if other is not one:
+                    other.interrupts.tick()
+                    moved += other.engine.step(budget)
+    finally:
+        one.lock.give()
+    return moved

@@ -13,7 +13,10 @@ WORDS = 4096
 
 # Sections, far enough apart. SILENT: the order of sections in the EEPROM is the image builder's to choose.
 _SECTIONS = {words.CORE0: 0x0100, words.CORE1: 0x0110, words.MAC0: 0x0120, words.MAC1: 0x0130}
-MAC_WORDS = (_SECTIONS[words.CORE0] + 1, _SECTIONS[words.CORE1] + 1)  # the address of port 0 and 1: 3 words each
+MAC_WORDS = (
+    _SECTIONS[words.CORE0] + 1,
+    _SECTIONS[words.CORE1] + 1,
+)  # the address of port 0 and 1: 3 words each
 _FIRMWARE, _FIRMWARE_VERSION = 0x0200, 0x7  # drivers want more than 5
 _SFP_LIST = 0x0300
 _ETRACK = 0x8000_1234  # bit 31: the identifier is the image's own

@@ -12,7 +12,7 @@ from pmd.model.model cimport mdl_port
 from pmd.model.shared cimport Clock, DataPath, RegisterFile
 
 
-# written, reset, step, stopped, strict, violations, take_violations: as pmd.model.shared.DataPath says.
+# written, reset, step, wire_up, lit, link, stopped, strict, violations, take_violations: as pmd.model.shared.DataPath says.
 cdef class Engine(DataPath):
     cdef mdl_port *port              # what the hot loops touch (model.h)
     cdef uint32_t *regs              # 0x8000 dwords
@@ -22,13 +22,6 @@ cdef class Engine(DataPath):
     cdef readonly Domain domain      # what the function's DMA may reach
     cdef readonly str name
     cdef readonly object wire        # the pmd.model.wire.Wire that is plugged in, or None
-
-    # Written by the controller, read by each step; Python sees properties of the same names.
-    cdef bint lit                    # this end of the wire is up (laser on, no link flap): what the peer sees; starts True
-    cdef bint link                   # what the controller concluded: without link nothing is sent. Starts True
-
-    # Whether a wire is plugged in and its other end is up.
-    cdef bint wire_up(self) noexcept nogil
 
     # The drop enable that PFQDE holds for an Rx queue (a write to PFQDE comes in by written()).
     cdef bint queue_drop(self, uint32_t queue) noexcept nogil

@@ -54,7 +54,9 @@ class Queues(Block):
         """8.2.3.9.10, 4.6.8.1: ENABLE reads back when the queue has started, and a tail written before that is lost."""
         return self._enable(TXDCTL, TDH, TDT, offset, old, new)
 
-    def _enable(self, line: Register, heads: Register, tails: Register, offset: int, old: int, new: int) -> int:
+    def _enable(
+        self, line: Register, heads: Register, tails: Register, offset: int, old: int, new: int
+    ) -> int:
         register = decode(offset)
         assert register is not None
         index, enable = register.index, line[0].ENABLE

@@ -12,7 +12,18 @@ from dataclasses import dataclass
 
 from pmd.datasheet import ALL, RC, RO, RS, RW, SC, W1C, W1S, WO, Register, RegisterRef, decode
 
-__all__ = ["NATIVE", "RAMS", "SHARED", "WORD", "Rule", "find", "ram_offsets", "reset_words", "rule_of", "rules"]
+__all__ = [
+    "NATIVE",
+    "RAMS",
+    "SHARED",
+    "WORD",
+    "Rule",
+    "find",
+    "ram_offsets",
+    "reset_words",
+    "rule_of",
+    "rules",
+]
 
 WORD = 0xFFFF_FFFF
 
@@ -66,7 +77,21 @@ NATIVE = ("EICR", "EICS", "EIMS", "EIMC", "EICS_EX", "EIMS_EX", "EIMC_EX")
 SHARED = ("SWSM", "SW_FW_SYNC", "FACTPS")
 
 # Tables in RAM: undefined after power-up, and a reset does not touch them (datasheet 4.6.3; 4.2 of the sister chip's).
-RAMS = ("MTA", "VFTA", "MPSAR_LO", "MPSAR_HI", "UTA", "VLVF", "VLVFB", "PFMBMEM", "SAQF", "DAQF", "SDPQF", "FTQF", "L34TIMIR")
+RAMS = (
+    "MTA",
+    "VFTA",
+    "MPSAR_LO",
+    "MPSAR_HI",
+    "UTA",
+    "VLVF",
+    "VLVFB",
+    "PFMBMEM",
+    "SAQF",
+    "DAQF",
+    "SDPQF",
+    "FTQF",
+    "L34TIMIR",
+)
 
 # A reset of the port leaves these alone: they belong to the card, the firmware, or a host that sets them by config space.
 _KEPT = frozenset(SHARED) | {"FWSM", "FRTIMER", "MREVID", "BARCTRL", "GRC", "EEMNGCTL", "STATUS", "LINKS"}

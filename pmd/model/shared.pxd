@@ -38,14 +38,14 @@ cdef class Clock:
     cdef void advance(self, uint64_t ns) noexcept nogil  # nothing on a real clock
 
 
-# What the controller of a port knows of its data path: Engine has all of it. The card's lock is held in every call.
+# What the controller of a port knows of its data path: Engine is a subclass. The card's lock is held in every call.
 cdef class DataPath:
-    cdef public bint bus_master  # PCI command bit 2 and not CTRL.GIO_DIS; without it the engine reaches no memory
-    cdef public bint removed  # surprise removal: the engine stands still
-    cdef public bint lit  # this end of the wire is up (laser on): what the peer sees
-    cdef public bint link  # LINKS.UP: no link, no Tx
+    cdef bint stopped  # no DMA and no traffic: bus mastering is off, the function sleeps (D3), or it was pulled out
+    cdef bint strict  # record what the datasheet forbids
+    cdef bint lit  # our end of the wire is up (laser on, no link flap): what the peer sees; starts True
+    cdef bint link  # LINKS.UP: without link nothing is sent; starts True, and follows LINKS under a controller
+    cdef uint32_t violations  # how many are recorded; take_violations() (Python) hands them over
     cdef void written(self, uint32_t offset, uint32_t value) noexcept nogil  # a register (canonical offset) now holds value
     cdef void reset(self) noexcept nogil  # all registers are at their reset values: decode them anew, drop what is inside
     cdef uint32_t step(self, uint32_t budget) noexcept nogil
-    cdef bint wire_up(self) noexcept nogil  # a wire is plugged in whose other end is up too
-    cdef uint32_t offences(self) noexcept nogil  # violations that wait for take_violations() (Python)
+    cdef bint wire_up(self) noexcept nogil  # a wire is plugged in and its other end is up

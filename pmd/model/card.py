@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A dual-port 82599: what two ports share, and the life of the whole.
+
+    with Card(manner="strict") as card:
+        card.ports[0].write(CTRL.offset, CTRL.pack(RST=1))
+        card.sleep(0.01)
+
+A card either runs in a thread of its own (`start`, real time) or is stepped by its caller (`step`, `sleep`; virtual time).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TextIO
+
+from dataplane.errors import ConfigError, DatasheetViolation
+from dataplane.port import parse_mac
+from pmd.model.block import Timing
+from pmd.model.config_space import PfConfig
+from pmd.model.controller import Controller, step_all
+from pmd.model.eeprom import image, mac_of, stable_mac
+from pmd.model.general import General
+from pmd.model.i2c import sfp_memory
+from pmd.model.interrupt import Interrupts
+from pmd.model.link import Link
+from pmd.model.nvm import Nvm
+from pmd.model.parts import data_path
+from pmd.model.queues import Queues
+from pmd.model.shared import CardLock, Clock, RegisterFile
+from pmd.model.strict import Strict
+from pmd.model.trace import Access, Trace
+
+if TYPE_CHECKING:
+    from pmd.model.runner import Runner
+
+__all__ = ["Card", "get_card"]
+
+MANNERS = ("lenient", "strict")
+_BLOCKS: dict[str, Callable[..., object]] = {"nvm": Nvm, "queues": Queues, "link": Link, "general": General}
+_STEP_NS = 1_000  # virtual time that a step takes
+_SLEEP_STEPS = 16  # how often the card runs while its caller sleeps
+
+
+class Card:
+    """`ports` 82599 ports (1 or 2) with one EEPROM, one set of semaphores, one lock and one clock.
+
+    macs: addresses as text, else locally administered ones made of `index`. manner: "lenient" does what silicon would,
+    "strict" raises DatasheetViolation from the access that broke a rule. threaded: run in a thread of its own, by real
+    time. sfp: whether a module is plugged into each port. Raises ConfigError for what makes no sense.
+    """
+
+    def __init__(
+        self,
+        ports: int = 2,
+        macs: Sequence[str] | None = None,
+        *,
+        manner: str = "lenient",
+        threaded: bool = False,
+        index: int = 0,
+        timing: Timing | None = None,
+        sfp: bool = True,
+    ) -> None:
+        if ports not in (1, 2):
+            raise ConfigError(f"an 82599 with {ports} ports: it has 1 or 2")
+        if manner not in MANNERS:
+            raise ConfigError(f"manner={manner!r}: one of {', '.join(MANNERS)} is possible")
+        if macs is not None and len(macs) != ports:
+            raise ConfigError(f"{len(macs)} MAC addresses for {ports} ports: give one for each")
+        self.index, self.manner, self.threaded = index, manner, threaded
+        self.timing = timing or Timing()
+        addresses = [parse_mac(mac) for mac in macs] if macs else [stable_mac(index, n) for n in range(ports)]
+        self.eeprom = image(addresses)
+        self.lock, self.clock = CardLock(), Clock(not threaded)
+        self._sfp = [sfp_memory(serial=f"{index:02}{n:02}") if sfp else None for n in range(ports)]
+        self.ports: list[Controller] = []
+        self._runner: Runner | None = None
+        self._users = 0
+        self.closed = False
+        for port in range(ports):
+            self.ports.append(self._make(port, ports))
+        for chip in self.ports:  # the blocks look at both ports
+            chip.blocks["general"].power_up()
+
+    def _make(self, port: int, ports: int) -> Controller:
+        name = f"model{2 * self.index + port}"
+        registers = RegisterFile()
+        interrupts = Interrupts(registers, self.clock)
+        chip = Controller(
+            name, port, registers, interrupts, self.lock, data_path(name, registers, interrupts, self)
+        )
+        chip.card, chip.timing = self, self.timing
+        chip.strict = Strict(chip) if self.manner == "strict" else None
+        chip.config = PfConfig(port, ports, self.mac(port), lambda what: self._config_changed(chip, what))
+        chip.blocks = {kind: make(chip, self, self.timing) for kind, make in _BLOCKS.items()}
+        return chip
+
+    # ---- what the blocks ask ----------------------------------------------------------------------------------
+
+    def mac(self, port: int) -> bytes:
+        """The address of a port, from the EEPROM."""
+        return mac_of(self.eeprom, port)
+
+    def lan_id(self, port: int) -> int:
+        """STATUS.LAN_ID."""
+        return port
+
+    def sfp(self, port: int) -> bytes | None:
+        """The identification memory of the module in a port, None when there is none."""
+        return self._sfp[port]
+
+    def _config_changed(self, chip: Controller, what: str) -> None:
+        """A write to configuration space had a consequence (datasheet 4.2.1, 5.2, 9.3)."""
+        config = chip.config
+        with self.lock:
+            if what == "flr" or (what == "power" and config.power_state == 0):
+                config.reset()
+                chip.blocks["link"].drop()
+                chip.blocks["general"].restart()
+            chip.set_power(chip.gone, not config.memory_enabled)
+
+    # ---- life -------------------------------------------------------------------------------------------------
+
+    def step(self, n: int = 1, budget: int = 32) -> int:
+        """Let the card run `n` rounds: each port moves up to `budget` packets a direction. Returns how many moved."""
+        return step_all(self.ports, n, budget, _STEP_NS)
+
+    def sleep(self, seconds: float) -> None:
+        """The caller waits: a card that is stepped runs meanwhile, and its clock moves on by that time."""
+        if self.threaded:
+            threading.Event().wait(seconds)
+            return
+        ns = max(int(seconds * 1e9), 1)
+        rounds = min(_SLEEP_STEPS, -(-ns // _STEP_NS))
+        step_all(self.ports, rounds, 32, ns // rounds)
+        self.clock.tick(ns - ns // rounds * rounds)
+
+    def now(self) -> float:
+        """Seconds by the card's clock."""
+        return self.clock.now_ns / 1e9
+
+    def start(self) -> None:
+        """Run in a thread of its own. A card that runs already stays as it is."""
+        if self._runner is None and self.threaded:
+            from pmd.model.runner import Runner
+
+            self._runner = Runner(self)
+            self._runner.start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        if self._runner is not None:
+            self._runner.stop()
+            self._runner = None
+
+    def close(self) -> None:
+        """Stop, and forget every eventfd. The memory goes with its last user."""
+        if not self.closed:
+            self.closed = True
+            self.stop()
+            for chip in self.ports:
+                chip.interrupts.close()
+
+    def __enter__(self) -> Card:
+        self.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else "threaded" if self.threaded else "stepped"
+        return f"<Card {self.index}: {len(self.ports)} ports, {self.manner}, {state}>"
+
+    # ---- for tests and tools ----------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Raise DatasheetViolation for what the data path saw since the last access. Lenient cards have nothing to say."""
+        with self.lock:
+            for chip in self.ports:
+                for register, value, section, message in chip.take_violations():
+                    raise DatasheetViolation(
+                        f"{chip.name}: {message} (datasheet {section})",
+                        register=register, value=value, section=section,
+                    )  # fmt: skip
+
+    def trace(
+        self,
+        port: int = 0,
+        *,
+        keep: int = 4096,
+        each: Callable[[Access], None] | None = None,
+        file: TextIO | None = None,
+    ) -> Trace:
+        """Record the accesses to a port's registers from now on, until `untrace`."""
+        chip = self.ports[port]
+        chip.trace = Trace(chip.name, lambda: chip.clock.now_ns, keep=keep, each=each, file=file)
+        found: Trace = chip.trace
+        return found
+
+    def untrace(self, port: int = 0) -> None:
+        """Record no more."""
+        self.ports[port].trace = None
+
+    def remove(self, port: int = 0) -> None:
+        """Surprise removal: from now on every register reads all ones, and DMA stops."""
+        with self.lock:
+            self.ports[port].set_power(True, self.ports[port].asleep)
+
+
+# ---- the cards of this process: model0 and model1 are card 0's, model2 and model3 card 1's, and so on -------------
+
+_cards: dict[int, Card] = {}
+_cards_lock = threading.Lock()
+
+
+def get_card(index: int = 0, **options: object) -> Card:
+    """The process's card of that number, made with these options (see `Card`) when it is asked for first.
+
+    Raises ConfigError when it is there already and an option says something else.
+    """
+    with _cards_lock:
+        card = _cards.get(index)
+        if card is None or card.closed:
+            options.setdefault("threaded", True)
+            card = _cards[index] = Card(index=index, **options)  # type: ignore[arg-type]
+        for key, value in options.items():
+            if key in ("manner", "threaded") and getattr(card, key) != value:
+                raise ConfigError(
+                    f"card {index} of the model is open with {key}={getattr(card, key)}: close its ports before it gets {key}={value}"
+                )
+        return card
+
+
+def hold_card(card: Card) -> None:
+    """One more function of the card is open."""
+    with _cards_lock:
+        card._users += 1
+    card.start()
+
+
+def drop_card(card: Card) -> None:
+    """One function is closed; the card goes with the last, if it is one of `get_card`'s."""
+    with _cards_lock:
+        card._users -= 1
+        last = card._users == 0 and _cards.get(card.index) is card
+        if last:
+            del _cards[card.index]
+    if last:
+        card.close()
