@@ -10,7 +10,6 @@ from pmd.datasheet import (
     EICR,
     HLREG0,
     LINKS,
-    LINKS2,
     LMS_1G,
     LMS_1G_AN,
     LMS_10G_PARALLEL,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pmd.datasheet import ALL, RC, RO, RS, RW, SC, W1C, W1S, WO, Register, RegisterRef, decode
+from pmd.datasheet import ALL, RC, RS, RW, SC, W1C, W1S, WO, Register, RegisterRef, decode
 
 __all__ = [
     "NATIVE",
