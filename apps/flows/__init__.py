@@ -26,7 +26,7 @@ from apps.flows.program import Builder, Program
 from apps.flows.render import render
 from dataplane.errors import ConfigError
 
-__all__ = ["Flows", "Table"]
+__all__ = ["FCS", "Flows", "Table"]
 
 SLOT_ALIGNMENT = 64  # a cache line
 MOST_TABLE_FRAMES = 65_536
@@ -60,21 +60,25 @@ class Flows:
         the innermost payload grows by zeros. None: as scapy builds it.
     shortest: what a frame on the wire has at least (with FCS) when `size` is None.
     seed: of the random values.
+    trailer: leave the payload's last 16 bytes to a sequence number and a clock, which the sender writes.
 
     Raises ConfigError for an expression that is not one, a size that does not fit and sets that cannot be
     generated.
     """
 
-    def __init__(self, packet: Any, size: int | None = None, *, shortest: int = 0, seed: int = 0) -> None:
+    def __init__(
+        self, packet: Any, size: int | None = None, *, shortest: int = 0, seed: int = 0, trailer: bool = False
+    ) -> None:
         if size is not None and (isinstance(size, bool) or not isinstance(size, int)):
             raise ConfigError(f"size={size!r} is not a whole number of bytes; give for example size=64")
         if size is not None and not 1 <= size <= LARGEST_FRAME:
             raise ConfigError(f"size {size} is out of range; give 64 to {LARGEST_FRAME} bytes, FCS included")
         self.size = size
+        self.trailer = trailer
         builder = Builder()
         self._names: list[str] = []
         for number, each in enumerate(_packets(packet)):
-            compiler = PacketCompiler(each, size, shortest, seed + (number << 8))
+            compiler = PacketCompiler(each, size, shortest, seed + (number << 8), trailer)
             compiler.compile(builder)
             varying = " x ".join(
                 f"{axis.name} random" if axis.free else f"{axis.name} {axis.count}" for axis in compiler.axes
@@ -89,6 +93,16 @@ class Flows:
 
     def __len__(self) -> int:
         return self.count
+
+    @property
+    def mean_length(self) -> float:
+        """Mean bytes of a frame over the cycle, without FCS."""
+        total = 0.0
+        for part in self.program.parts:
+            first = int(part["first_template"])
+            lengths = self.program.templates["length"][first : first + int(part["templates"])]
+            total += float(lengths.mean()) * int(part["count"])
+        return total / self.count
 
     def frame(self, number: int) -> bytes:
         """Frame `number` (0 is the first; past the last the cycle starts again), without FCS."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import struct
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from apps.flows import layout
 from apps.flows.axes import FREE_DRAWS, Axis, find_axes, layers_of
-from apps.flows.program import Builder, Program, Stamp, Sum
+from apps.flows.program import AXIS_CLOCK, AXIS_SEQUENCE, TRAILER, TRAILER_MAGIC, Builder, Program, Stamp, Sum
 from apps.flows.render import render
 from dataplane.errors import ConfigError
 
@@ -49,11 +50,12 @@ class _Misfit(Exception):
 class PacketCompiler:
     """Compiles one packet; `compile` may be called once."""
 
-    def __init__(self, packet: Any, size: int | None, shortest: int, seed: int) -> None:
+    def __init__(self, packet: Any, size: int | None, shortest: int, seed: int, trailer: bool) -> None:
         self.packet = layout.complete(packet)
         self.name = "/".join(type(layer).__name__ for layer in layers_of(self.packet))
         self.size = size
         self.shortest = shortest
+        self.trailer = trailer
         self.single: layout.Choice = {}
         self.axes: list[Axis] = []
         for axis in find_axes(self.packet, seed):
@@ -123,36 +125,38 @@ class PacketCompiler:
             choice[axis.layer, axis.field] = axis.values[digits.get(index, 0)]
         return choice
 
-    def _fixed(self, digits: dict[int, int]) -> Any:
-        """The packet with these values (axis -> digit, others 0), padded to its size."""
+    def _fixed(self, digits: dict[int, int], tail: bytes = b"") -> Any:
+        """The packet with these values (axis -> digit, others 0), padded to its size, ending in `tail`."""
         choice = self._chosen(digits)
         shape = tuple(digits.get(index, 0) for index, axis in enumerate(self.axes) if axis in self.shaping)
         if shape not in self._paddings:
             try:
-                bare = len(bytes(layout.fix(self.packet, choice)))
+                bare = layout.fix(self.packet, choice)
+                length, payload = len(bytes(bare)), layout.payload_length(bare)
             except Exception as error:  # scapy raises whatever the field's code raises
                 reason = " ".join(str(error).split("\n")[:2])
                 raise ConfigError(f"{self.name}: scapy cannot build this packet: {reason}") from error
-            self._paddings[shape] = self._padding(bare)
-        return layout.fix(self.packet, choice, self._paddings[shape])
+            self._paddings[shape] = self._padding(length + FCS, payload)
+        return layout.fix(self.packet, choice, self._paddings[shape], tail)
 
-    def _padding(self, bare: int) -> int:
-        wanted = self.size if self.size is not None else max(bare + FCS, self.shortest)
-        if bare + FCS > LARGEST_FRAME:
+    def _padding(self, bare: int, payload: int) -> int:
+        """Zeros to add to a frame of `bare` bytes with FCS, of which `payload` are not headers."""
+        if bare > LARGEST_FRAME:
             raise ConfigError(
-                f"{self.name}: {bare + FCS} bytes with FCS are above the largest frame, {LARGEST_FRAME}; "
-                f"shorten the payload"
+                f"{self.name}: {bare} bytes with FCS are above the largest frame, {LARGEST_FRAME}; shorten the payload"
             )
-        if wanted < bare + FCS:
+        least = bare + max(0, TRAILER - payload) if self.trailer else bare
+        wanted = self.size if self.size is not None else max(least, self.shortest)
+        if wanted < least:
+            why = f" and a stamp of {TRAILER} bytes" if self.trailer else ""
             raise ConfigError(
-                f"size {wanted} is too small: {self.name} takes {bare + FCS} bytes with FCS; "
-                f"give size={bare + FCS} or more"
+                f"size {wanted} is too small: {self.name}{why} takes {least} bytes with FCS; give size={least} or more"
             )
-        return wanted - FCS - bare
+        return wanted - bare
 
     def _template(self, builder: Builder, shaping: list[Axis], shape: tuple[int, ...], encoded: Any) -> None:
         digits = {self.axes.index(axis): digit for axis, digit in zip(shaping, shape, strict=True)}
-        fixed = self._fixed(digits)
+        fixed = self._fixed(digits, bytes(TRAILER) if self.trailer else b"")
         frame = bytearray(bytes(fixed))
         starts = layout.starts_of(fixed)
         stamps: list[Stamp] = []
@@ -175,7 +179,12 @@ class PacketCompiler:
                     encoded[key] = self._encode(builder, axis, layer, place, behind)
                 shift = 0 if whole else 7 - (place.first + place.bits - 1) % 8
                 stamps.append(Stamp(index, offset, width, shift, not whole, *encoded[key]))
+            if self.trailer and last >= len(frame) - TRAILER:
+                raise _Misfit(axis)
             _clear(frame, place)
+        if self.trailer:
+            for axis_number, offset in ((AXIS_SEQUENCE, len(frame) - 16), (AXIS_CLOCK, len(frame) - 8)):
+                stamps.append(Stamp(axis_number, offset, 8, 0, False, 0, 0, -1))
         builder.add_template(bytes(frame), stamps, _sums(fixed, frame, stamps))
 
     def _encode(
@@ -246,7 +255,8 @@ class PacketCompiler:
             number += product * (sum(digits.values()) % (self.count // product))
             free = {index: number % axis.count for index, axis in enumerate(self.axes) if axis.free}
             digits = {**digits, **free}
-        expected = bytes(self._fixed(digits))
+        tail = struct.pack(">IIQ", TRAILER_MAGIC, number & 0xFFFFFFFF, 0) if self.trailer else b""
+        expected = bytes(self._fixed(digits, tail))
         frames, lengths = render(program, np.array([number], np.uint64), program.longest)
         return bytes(frames[0, : lengths[0]]) == expected
 

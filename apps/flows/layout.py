@@ -82,11 +82,12 @@ def _fill(layer: Any, field: Any) -> str | None:
     return next((fill for kind, fill in fills if isinstance(field, kind)), None)
 
 
-def fix(packet: Any, choice: Choice, padding: int = 0) -> Any:
+def fix(packet: Any, choice: Choice, padding: int = 0, tail: bytes = b"") -> Any:
     """`packet` with the chosen values, exactly as scapy's own iteration would yield it, grown by `padding`
     zeros.
 
     The zeros go into the innermost payload, so every length and checksum that scapy computes counts them.
+    `tail` replaces the payload's last bytes.
     """
     from scapy.packet import Padding, Raw
 
@@ -101,7 +102,18 @@ def fix(packet: Any, choice: Choice, padding: int = 0) -> Any:
             last.load = bytes(last.load) + bytes(padding)
         else:
             last.add_payload(Raw(bytes(padding)))
+    if tail:
+        last = upper.lastlayer()
+        last.load = bytes(last.load)[: -len(tail)] + tail
     return upper
+
+
+def payload_length(fixed: Any) -> int:
+    """Bytes of payload behind the headers of a fixed packet."""
+    from scapy.packet import Padding, Raw
+
+    last = fixed.lastlayer()
+    return len(bytes(last.load)) if isinstance(last, (Raw, Padding)) else 0
 
 
 def starts_of(fixed: Any) -> list[tuple[Any, int, int, int]]:

@@ -23,6 +23,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+TRAILER = 16  # bytes at the end of a frame whose way is measured: magic (4), sequence number (4), clock (8)
+TRAILER_MAGIC = 0x64706C61
+AXIS_SEQUENCE = (
+    0xFFFFFFFE  # the axis of a stamp whose value is the magic and the frame's number, modulo 2**32
+)
+AXIS_CLOCK = 0xFFFFFFFF  # the axis of a stamp whose value is the time the frame is sent; 0 in numpy
+
 AXIS = np.dtype([("count", "u8"), ("template_step", "u4"), ("free", "u4")], align=True)
 STAMP = np.dtype(
     [

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.flows.program import Program
+from apps.flows.program import AXIS_CLOCK, AXIS_SEQUENCE, TRAILER_MAGIC, Program
 
 _MASK = np.uint64(0xFFFF)
 
@@ -29,11 +29,13 @@ def render(
     for index in np.unique(which):
         rows = np.flatnonzero(which == index)
         before = ends[index - 1] if index else np.uint64(0)
-        _part(program, program.parts[index], inside[rows] - before, rows, frames, lengths)
+        _part(program, program.parts[index], inside[rows] - before, numbers[rows], rows, frames, lengths)
     return frames, lengths
 
 
-def _part(program: Program, part: Any, numbers: Any, rows: Any, frames: Any, lengths: Any) -> None:
+def _part(
+    program: Program, part: Any, numbers: Any, sequence: Any, rows: Any, frames: Any, lengths: Any
+) -> None:
     axes = program.axes[part["first_axis"] : part["first_axis"] + part["axes"]]
     digits: list[Any] = [None] * len(axes)
     rest = numbers.copy()
@@ -57,19 +59,24 @@ def _part(program: Program, part: Any, numbers: Any, rows: Any, frames: Any, len
         first = int(template["first_byte"])
         block = np.empty((len(where), length), np.uint8)
         block[:] = program.bytes[first : first + length]
-        _stamp(program, template, picked, block)
+        _stamp(program, template, picked, sequence if part["templates"] == 1 else sequence[mask], block)
         frames[where, :length] = block
 
 
-def _stamp(program: Program, template: Any, digits: list[Any], block: NDArray[np.uint8]) -> None:
+def _stamp(
+    program: Program, template: Any, digits: list[Any], numbers: Any, block: NDArray[np.uint8]
+) -> None:
     stamps = program.stamps[template["first_stamp"] : template["first_stamp"] + template["stamps"]]
     folded = []
     for stamp in stamps:
-        digit = digits[stamp["axis"]]
-        if stamp["table"] >= 0:
-            value = program.tables[digit.astype(np.int64) + stamp["table"]]
+        if stamp["axis"] == AXIS_SEQUENCE:
+            value = np.uint64(TRAILER_MAGIC << 32) | (numbers & np.uint64(0xFFFFFFFF))
+        elif stamp["axis"] == AXIS_CLOCK:
+            value = numbers * np.uint64(0)
+        elif stamp["table"] >= 0:
+            value = program.tables[digits[stamp["axis"]].astype(np.int64) + stamp["table"]]
         else:
-            value = stamp["base"] + stamp["step"] * digit
+            value = stamp["base"] + stamp["step"] * digits[stamp["axis"]]
         folded.append(_words(value))
         placed = value << np.uint64(stamp["shift"])
         last = int(stamp["offset"]) + int(stamp["width"]) - 1

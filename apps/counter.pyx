@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Counter and Sink: a place to read how much came by, and a place for it to end."""
+
+from libc.stdint cimport uint16_t, uint64_t
+
+from dataplane.app cimport App, emit
+from dataplane.mbuf cimport mbuf
+from dataplane.mempool cimport free_packets
+
+
+cdef class Counter(App):
+    """Passes everything on; what it shows are the counts of its edge."""
+    edges = ("out",)
+
+    cdef void push(self, mbuf **pkts, uint16_t n) noexcept nogil:
+        emit(self, 0, pkts, n)
+
+    @property
+    def packets(self):
+        """Packets that came by."""
+        return self.out[0].packets
+
+    @property
+    def bytes(self):
+        """Bytes of those packets, without FCS."""
+        return self.out[0].bytes
+
+    def __repr__(self):
+        return "Counter()"
+
+
+cdef class Sink(App):
+    """The end of a pipeline whose packets are no longer wanted: frees them. It is an end, not a drop."""
+    edges = ()
+
+    cdef readonly uint64_t packets
+    cdef readonly uint64_t bytes  # without FCS
+
+    cdef void push(self, mbuf **pkts, uint16_t n) noexcept nogil:
+        cdef uint16_t i
+        for i in range(n):
+            self.bytes += pkts[i].pkt_len
+        self.packets += n
+        free_packets(pkts, n)
+
+    def __repr__(self):
+        return "Sink()"

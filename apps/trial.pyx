@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Trial: runs one app by itself, frames in and frames out as bytes. For the tests of apps, yours included.
+
+    trial = Trial(L2Fwd(dst="02:00:00:00:00:01"))
+    trial.push([frame])
+    assert trial.out["out"] == [changed]
+
+The mbufs come from a debug mempool; `close` (or leaving the `with` block) fails if the app kept or lost one.
+"""
+
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy
+
+from dataplane.app cimport MAX_BURST, MAX_EDGES, App, Source
+from dataplane.mbuf cimport copy_out, data, mbuf, rearm, set_single
+from dataplane.mempool cimport Mempool, alloc_bulk, free_packets
+
+from dataplane.errors import ConfigError, DataplaneError
+
+
+cdef class _Catch(App):
+    """Stands behind an edge and keeps what comes as bytes."""
+    edges = ()
+    cdef list frames
+    cdef bint keep
+
+    cdef void push(self, mbuf **pkts, uint16_t n) noexcept nogil:
+        if self.keep:
+            with gil:
+                self._read(pkts, n)
+        free_packets(pkts, n)
+
+    cdef _read(self, mbuf **pkts, uint16_t n):
+        for i in range(n):
+            frame = bytearray(pkts[i].pkt_len)
+            copied = copy_out(pkts[i], 0, <char *> frame, pkts[i].pkt_len)
+            if copied != pkts[i].pkt_len:
+                raise DataplaneError(f"an mbuf of pkt_len {pkts[i].pkt_len} holds {copied} bytes in its segments")
+            self.frames.append(bytes(frame))
+
+
+cdef class Trial:
+    """`app` with every edge caught, except the optional ones named in `unconnected`.
+
+    segment: bytes of a frame in each mbuf at most, to try multi-segment packets. keep: False counts only (edges do).
+    """
+    cdef readonly object app
+    cdef readonly object mempool
+    cdef readonly dict out
+    cdef uint32_t segment
+    cdef list _catches
+
+    def __init__(self, App app, *, n=1024, segment=2048, unconnected=(), keep=True, debug=True):
+        cdef _Catch catch
+        self.app = app
+        self.segment = segment
+        self.mempool = Mempool(n, debug=debug, name="trial")
+        self.out = {}
+        self._catches = []
+        for index, edge in enumerate(app.edges):
+            if edge in unconnected:
+                continue
+            catch = _Catch()
+            catch.frames = self.out.setdefault(edge, [])
+            catch.keep = keep
+            self._catches.append(catch)
+            app.out[<unsigned int> index].app = <void *> catch
+
+    def push(self, frames, burst=32, timestamp_ns=0):
+        """Push `frames` (an iterable of bytes) in bursts of `burst`."""
+        cdef mbuf *pkts[MAX_BURST]
+        cdef uint32_t filled = 0, at = 0, size = burst
+        cdef App app = self.app
+        if not 1 <= burst <= MAX_BURST:
+            raise ConfigError(f"a burst of {burst}: 1 to {MAX_BURST} are possible")
+        frames = list(frames)
+        for frame in frames:
+            pkts[filled] = self._packet(frame)
+            pkts[filled].timestamp_ns = timestamp_ns
+            filled += 1
+            at += 1
+            if filled == size or at == len(frames):
+                with nogil:
+                    app.push(pkts, <uint16_t> filled)
+                filled = 0
+
+    cdef mbuf *_packet(self, bytes frame) except NULL:
+        cdef mbuf *first = NULL
+        cdef mbuf *last = NULL
+        cdef mbuf *m = NULL
+        cdef uint32_t at = 0, here
+        cdef const char *source = frame
+        while first == NULL or at < len(frame):
+            if alloc_bulk((<Mempool> self.mempool).pool, &m, 1):
+                raise DataplaneError("the trial's mempool is empty: give a larger n, or the app keeps its packets")
+            here = min(self.segment, <uint32_t> len(frame) - at)
+            rearm(m, 0)
+            m.ol_flags = 0
+            set_single(m, here)
+            memcpy(data(m), source + at, here)
+            at += here
+            if first == NULL:
+                first = m
+            else:
+                last.next = m
+                first.nb_segs += 1
+            last = m
+        first.pkt_len = <uint32_t> len(frame)
+        return first
+
+    def poll(self, bursts=1):
+        """Poll a source `bursts` times; returns how many packets it emitted."""
+        cdef Source source = self.app
+        cdef uint64_t total = 0
+        cdef uint64_t times = bursts
+        with nogil:
+            for _ in range(times):
+                total += source.poll()
+        return total
+
+    def idle(self):
+        """What an lcore does when nothing came."""
+        cdef App app = self.app
+        with nogil:
+            app.idle()
+
+    @property
+    def done(self):
+        """Whether a source has nothing more to send."""
+        return (<Source> self.app).done
+
+    @property
+    def fault(self):
+        """The error of an app that can no longer work, or None."""
+        return self.app.fault_error() if (<App> self.app).fault else None
+
+    @property
+    def drops(self):
+        """Drop name -> packets, of the named drops that happened."""
+        cdef App app = self.app
+        found = {}
+        for index, name in enumerate(app.drops):
+            if app.dropped[<unsigned int> index]:
+                found[name] = app.dropped[<unsigned int> index]
+        return found
+
+    @property
+    def counts(self):
+        """Edge name -> (packets, bytes without FCS, bursts)."""
+        cdef App app = self.app
+        found = {}
+        for index, name in enumerate(app.edges):
+            edge = app.out[<unsigned int> index]
+            found[name] = (edge.packets, edge.bytes, edge.bursts)
+        return found
+
+    def close(self):
+        """Disconnect the app; raises MempoolError or DataplaneError if an mbuf was kept, lost or freed twice."""
+        cdef App app = self.app
+        for index in range(MAX_EDGES):
+            app.out[<unsigned int> index].app = NULL
+        self.mempool.check()
+        if self.mempool.in_use:
+            raise DataplaneError(f"{self.app!r} kept or lost {self.mempool.in_use} mbufs")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        if kind is None:
+            self.close()
