@@ -22,6 +22,9 @@ from apps.flows import program as records
 from dataplane.errors import ConfigError
 
 
+FEW_FRAMES = 512  # 32 KiB of the smallest frames: they stay in the first-level cache
+
+
 cdef extern from *:
     """
     #include <stdint.h>
@@ -116,7 +119,8 @@ cdef class Stamper:
             raise ConfigError(f"{most} fields vary in one packet, {MAX_AXES} are possible: give some of them one value")
         one = len(program.templates) == 1
         if form is None:
-            form = "odometer" if one else "table" if flows.fits_table and not flows.trailer else "walk"
+            few = flows.fits_table and not flows.trailer
+            form = "table" if few and (not one or flows.count <= FEW_FRAMES) else "odometer" if one else "walk"
         if form not in ("odometer", "table", "walk") or form == "odometer" and not one:
             raise ConfigError(f"form {form!r} does not fit {flows!r}; leave it out")
         self.flows = flows

@@ -27,7 +27,7 @@ FCS = 4
 LARGEST_FRAME = 9728  # bytes with FCS, the chip's limit
 MOST_TEMPLATES = 1024
 LARGEST_TABLE = 1 << 22
-MOST_FRAMES = 1 << 62
+MOST_FRAMES = 1 << 62  # of one packet: after that (a thousand years) it starts again
 _WORD = (1 << 64) - 1
 
 # Fields that never change what stands elsewhere in the frame, checksums apart: few samples are enough.
@@ -72,14 +72,10 @@ class PacketCompiler:
         product = math.prod(axis.count for axis in self.axes if not axis.free)
         if any(axis.free for axis in self.axes):
             product *= -(-FREE_DRAWS // product)
-        return product
+        return min(product, MOST_FRAMES)
 
     def compile(self, builder: Builder) -> None:
         """Adds this packet to `builder`. Raises ConfigError for a set that cannot be generated."""
-        if self.count > MOST_FRAMES:
-            raise ConfigError(
-                f"{self.name}: {self.count} frames are more than 2**62; give fewer values to a field"
-            )
         while True:
             try:
                 trial = Builder()
@@ -252,7 +248,7 @@ class PacketCompiler:
                 number = number * axis.count + digits.get(index, 0)
         if any(axis.free for axis in self.axes):
             product = math.prod(axis.count for axis in self.axes if not axis.free)
-            number += product * (sum(digits.values()) % (self.count // product))
+            number += product * (sum(digits.values()) % max(1, self.count // product))
             free = {index: number % axis.count for index, axis in enumerate(self.axes) if axis.free}
             digits = {**digits, **free}
         tail = struct.pack(">IIQ", TRAILER_MAGIC, number & 0xFFFFFFFF, 0) if self.trailer else b""
