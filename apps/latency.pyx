@@ -7,7 +7,7 @@ counted as foreign; every packet is passed on.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from apps.stamper cimport TRAILER, TRAILER_MAGIC
 from dataplane.app cimport App, emit
@@ -58,6 +58,14 @@ cdef class Latency(App):
     def __dealloc__(self):
         free(self.buckets)
         free(self.seen)
+
+    def start(self):
+        """Forget what was counted."""
+        memset(self.buckets, 0, BUCKETS * sizeof(uint64_t))
+        memset(self.seen, 0, WINDOW)
+        self.received = self.foreign = self.reordered = self.duplicates = self.next = self.most = 0
+        self.fewest = <uint64_t> -1
+        self.total = 0
 
     cdef void push(self, mbuf **pkts, uint16_t n) noexcept nogil:
         cdef uint64_t now = tsc()

@@ -34,6 +34,8 @@ cdef class PktGen(Source):
     gaps: "even"; "poisson" (random, independent arrivals); "burst" (`burst` frames back to back, then silence).
     count, seconds: stop after so many frames or so long; None: never.
     stamp: write a sequence number and the time into the last 16 bytes of the payload, for `Latency`.
+    line_rate: bit/s that "%" is of. mempool: where the frames' mbufs come from, None: a pool of its own. seed: of what is
+    random. form: how frames are written, see `Stamper`.
     Raises ConfigError for what cannot be generated.
     """
     edges = ("out",)
@@ -60,7 +62,7 @@ cdef class PktGen(Source):
         self.random_gaps = NULL
 
     def __init__(self, flows, size=None, rate=None, gaps="even", count=None, seconds=None, stamp=False, *,
-                 burst=32, line_rate=LINE_RATE, mempool=None, seed=0):
+                 burst=32, line_rate=LINE_RATE, mempool=None, seed=0, form=None):
         if isinstance(flows, Flows):
             if size is not None or bool(stamp) != flows.trailer:
                 raise ConfigError("flows were made already: give size= and trailer=stamp to Flows, not to PktGen")
@@ -85,7 +87,7 @@ cdef class PktGen(Source):
         self.gap = tsc_hz() / <double> self.pps if self.pps else 0.0
         if gaps == "poisson" and self.pps:
             self._draw(seed)
-        self.stamper = Stamper(flows)
+        self.stamper = Stamper(flows, form)
         room = -(-max(flows.program.longest, 2048) // 64) * 64
         if mempool is None:
             mempool = Mempool(POOL, data_room=room, name="pktgen")
@@ -98,6 +100,14 @@ cdef class PktGen(Source):
 
     def __dealloc__(self):
         free(self.random_gaps)
+
+    def start(self):
+        """Count and time from here on."""
+        self.sent = 0
+        self.skipped = 0
+        self.started = 0
+        self.due = 0
+        self.done = False
 
     def _draw(self, seed):
         """Exponential gaps whose mean is exactly right, in random order."""
@@ -165,6 +175,10 @@ cdef class PktGen(Source):
         for i in range(n):
             self.due += self.random_gaps[self.at]
             self.at = (self.at + 1) % GAPS
+
+    def gap_cycles(self, index):
+        """TSC cycles (float) from frame `index` to the next, as planned; 0.0 when unpaced."""
+        return self.random_gaps[<uint32_t> (index % GAPS)] if self.random_gaps != NULL else self.gap
 
     @property
     def flows(self):

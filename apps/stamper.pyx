@@ -154,7 +154,9 @@ cdef class Stamper:
         axes = list(program.axes)
         turning = [index for index, axis in enumerate(axes) if not axis["free"]]
         self.fast_axis = max(turning, default=MAX_AXES)
-        quick = {index for index, axis in enumerate(axes) if axis["free"]} | {self.fast_axis, AXIS_SEQUENCE, AXIS_CLOCK}
+        quick = {index for index, axis in enumerate(axes) if axis["free"]} | {
+            self.fast_axis, records.AXIS_SEQUENCE, records.AXIS_CLOCK
+        }
         fast = [index for index, stamp in enumerate(program.stamps) if int(stamp["axis"]) in quick]
         sums = [
             index for index, entry in enumerate(program.sums)

@@ -65,6 +65,13 @@ cdef class Trial:
             catch.keep = keep
             self._catches.append(catch)
             app.out[<unsigned int> index].app = <void *> catch
+        self._hook("start")
+
+    def _hook(self, name):
+        """What an lcore calls before the first and after the last burst."""
+        hook = getattr(self.app, name, None)
+        if hook is not None:
+            hook()
 
     def push(self, frames, burst=32, timestamp_ns=0):
         """Push `frames` (an iterable of bytes) in bursts of `burst`."""
@@ -157,6 +164,7 @@ cdef class Trial:
     def close(self):
         """Disconnect the app; raises MempoolError or DataplaneError if an mbuf was kept, lost or freed twice."""
         cdef App app = self.app
+        self._hook("stop")
         for index in range(MAX_EDGES):
             app.out[<unsigned int> index].app = NULL
         self.mempool.check()

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""PktGen: what it sends, when it stops, how evenly it sends, and what it refuses."""
+
+import itertools
+import statistics
+import time
+
+import pytest
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet6 import IPv6
+from scapy.layers.l2 import Ether
+
+from apps.flows import Flows
+from apps.pktgen import PktGen
+from apps.rate import packets_per_second
+from apps.trial import Trial
+from dataplane.errors import ConfigError
+from dataplane.mempool import Mempool
+
+PACKET = IP(src="1.2.3.4", dst="10.0.0.0/28") / UDP(sport=(1024, 1039))
+
+
+def run(generator, keep=False, patience=5.0):
+    """(Trial, seconds) of a run to its end."""
+    trial = Trial(generator, keep=keep)
+    started = time.perf_counter()
+    while not trial.done:
+        trial.poll(100)
+        assert time.perf_counter() - started < patience
+    trial.close()
+    return trial, time.perf_counter() - started
+
+
+@pytest.mark.parametrize("count", [1, 31, 32, 33, 1000])
+def test_sends_exactly_count_frames_of_the_flows(count):
+    trial, _ = run(PktGen(PACKET, size=128, count=count), keep=True)
+    flows = Flows(PACKET, size=128)
+    assert trial.out["out"] == [flows.frame(number) for number in range(count)]
+    assert trial.counts["out"][:2] == (count, count * 124)
+
+
+def test_takes_text_lists_and_flows():
+    for flows in (
+        "IP(src='1.2.3.4',dst='10.0.0.0/28')/UDP(sport=(1024,1039))",
+        [PACKET],
+        Flows(PACKET, size=64),
+    ):
+        trial, _ = run(PktGen(flows, count=300), keep=True)
+        expected = Flows(PACKET, size=64)
+        assert trial.out["out"] == [expected.frame(number) for number in range(300)]
+
+
+def test_without_a_size_frames_have_at_least_64_bytes():
+    trial, _ = run(PktGen([IP() / UDP(), IPv6() / TCP()], count=2), keep=True)
+    assert [len(frame) for frame in trial.out["out"]] == [60, 74]
+
+
+@pytest.mark.parametrize("gaps", ["even", "poisson", "burst"])
+def test_rate_is_kept_within_one_percent(gaps):
+    """Over the frames' own clock: the run ends with the first frame due after 0.3 s."""
+    generator = PktGen(PACKET, rate="1 Mpps", gaps=gaps, seconds=0.3)
+    run(generator)
+    kept = generator.sent + generator.skipped
+    # Poisson: the number in 0.3 s has a standard deviation of sqrt(300,000), 0.18 %; 5 of them make 0.9 %.
+    assert kept == pytest.approx(300_000, rel=0.01)
+
+
+def stamps(gaps, rate, count):
+    """Times in TSC cycles at which frames were sent, relative to the mean gap."""
+    from dataplane.clock import hz
+
+    trial, _ = run(PktGen(PACKET, rate=rate, gaps=gaps, count=count, stamp=True), keep=True)
+    times = [int.from_bytes(frame[-8:], "big") for frame in trial.out["out"]]
+    return [(after - before) / (hz() / rate) for before, after in itertools.pairwise(times)]
+
+
+def test_gaps_are_even_random_or_in_bursts():
+    even = stamps("even", 20_000, 1000)
+    assert statistics.median(even) == pytest.approx(1, abs=0.1)
+    poisson = sorted(stamps("poisson", 20_000, 2000))
+    assert poisson[len(poisson) // 2] == pytest.approx(0.693, abs=0.12)  # ln 2: the median of an exponential
+    assert poisson[len(poisson) * 9 // 10] == pytest.approx(2.303, abs=0.4)
+    burst = stamps("burst", 20_000, 640)
+    assert [index for index, gap in enumerate(burst) if gap > 0] == [31 + 32 * index for index in range(19)]
+
+
+def test_poisson_is_the_same_for_the_same_seed_only():
+    generators = [PktGen(PACKET, rate=1e6, gaps="poisson", seed=seed) for seed in (0, 0, 1)]
+    first, again, other = ([each.gap_cycles(index) for index in range(50)] for each in generators)
+    assert first == again != other
+
+
+def test_stops_after_seconds():
+    generator = PktGen(PACKET, seconds=0.05)
+    _, seconds = run(generator)
+    assert 0.05 <= seconds < 0.5
+    assert generator.sent > 1000
+
+
+def test_a_long_stall_is_not_made_up_for():
+    generator = PktGen(PACKET, rate="1 Mpps")
+    trial = Trial(generator, keep=False)
+    trial.poll(1)
+    time.sleep(0.25)
+    sent = trial.poll(100_000)
+    trial.close()
+    assert sent < 150_000 + 1_000_000
+    assert 150_000 < generator.skipped < 1_000_000
+
+
+def test_runs_again_from_the_start():
+    generator = PktGen(PACKET, count=10)
+    run(generator)
+    trial, _ = run(generator, keep=True)
+    assert len(trial.out["out"]) == 10
+
+
+def test_an_exhausted_mempool_sends_less_and_recovers():
+    pool = Mempool(48, debug=True)
+    generator = PktGen(PACKET, mempool=pool)
+    with Trial(generator, unconnected=()) as trial:
+        assert trial.poll(1) == 32
+        with Trial(PktGen(PACKET, mempool=pool, burst=64)) as starved:
+            assert starved.poll(3) == 0
+            assert pool.alloc_failures == 3
+        assert trial.poll(1) == 32
+    assert pool.in_use == 0
+    pool.check()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"size": 40}, "size 40 is too small: Ether/IP/UDP takes 46 bytes.*size=46"),
+        ({"size": 60, "stamp": True}, "size 60 is too small.*stamp of 16 bytes takes 62"),
+        ({"rate": "fast"}, 'no rate.*"5 Mpps"'),
+        ({"rate": "120%"}, "more than the line carries"),
+        ({"gaps": "odd"}, '"even", "poisson" or "burst"'),
+        ({"count": 0}, "count=0"),
+        ({"count": 2.5}, "count=2.5"),
+        ({"seconds": 0}, "seconds=0"),
+        ({"burst": 0}, "burst=0"),
+        ({"burst": 257}, "1 to 256"),
+        ({"size": 1518, "mempool": "small"}, "do not fit the mempool's data room of 128"),
+    ],
+)
+def test_bad_arguments_are_refused(arguments, message):
+    if "mempool" in arguments:
+        arguments = {**arguments, "mempool": Mempool(16, data_room=128)}
+    with pytest.raises(ConfigError, match=message):
+        PktGen(PACKET, **arguments)
+
+
+def test_flows_and_size_together_are_refused():
+    with pytest.raises(ConfigError, match="to Flows, not to PktGen"):
+        PktGen(Flows(PACKET), size=64)
+
+
+@pytest.mark.parametrize(
+    ("rate", "frame", "expected"),
+    [
+        ("5 Mpps", 64, 5e6),
+        ("5Mpps", 64, 5e6),
+        ("250 kpps", 64, 250e3),
+        ("1.5e3 pps", 64, 1500),
+        ("1_000", 64, 1000),
+        (1000, 64, 1000),
+        (0.5, 64, 0.5),
+        ("2 Gbps", 1000, 250_000),
+        ("2 Gbit/s", 1000, 250_000),
+        ("100%", 64, 10e9 / 8 / 84),
+        ("50 %", 1518, 5e9 / 8 / 1538),
+        (None, 64, None),
+    ],
+)
+def test_rates(rate, frame, expected):
+    assert packets_per_second(rate, frame) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    "rate", ["", "Mpps", "-5 Mpps", "5 Mppps", "0", 0, -1, True, "nan", float("inf"), [5], "5 %%"]
+)
+def test_what_is_no_rate(rate):
+    with pytest.raises(ConfigError, match=r"rate=.*5 Mpps"):
+        packets_per_second(rate, 64)
+
+
+def test_repr_says_what_and_how_fast():
+    assert repr(PktGen(IP() / UDP(), rate="2 Mpps")) == (
+        "PktGen(<Flows 1 frames of 64 bytes: Ether/IP/UDP>, 2,000,000 pps even)"
+    )
+    assert "flat out" in repr(PktGen(Ether() / IP()))
