@@ -80,8 +80,8 @@ cdef class PcapDump(App):
             try:
                 writer.close()
             except PcapError as error:
-                if self.failed is None:
-                    self.failed = error
+                self.failed = self.failed or error
+                if not self.fault:  # else the pipeline is stopping because of it
                     raise
             finally:
                 self.before += writer.frames  # those whose buffer could not be written are taken off by now
