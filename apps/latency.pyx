@@ -143,7 +143,7 @@ cdef class Latency(App):
             middle = <double> ((1 << FINE) + (index & ((1 << FINE) - 1))) + 0.5
             middle *= 2.0 ** (octave - 1)
         middle = min(max(middle, <double> self.fewest), <double> self.most)
-        return middle * 1e9 / tsc_hz()
+        return middle * (1e9 / tsc_hz())
 
     def summary(self, sent=None):
         """A dict of all figures. sent: how many were sent, if known; then those behind the last arrival count as lost too.

@@ -56,7 +56,7 @@ cdef class PktGen(Source):
     cdef double due              # when the next frame is due, in cycles since `started`
     cdef double *random_gaps     # NULL: even
     cdef uint32_t at
-    cdef uint16_t least          # due frames below which it waits
+    cdef bint whole              # a burst goes out whole once its first frame is due
 
     def __cinit__(self, *arguments, **keywords):
         self.random_gaps = NULL
@@ -81,7 +81,7 @@ cdef class PktGen(Source):
         self.gaps = gaps
         self.stamp = stamp
         self.burst = burst
-        self.least = burst if gaps == "burst" else 1
+        self.whole = gaps == "burst"
         self.limit = count or 0
         self.lasting = <uint64_t> (seconds * tsc_hz()) if seconds else 0
         self.gap = tsc_hz() / <double> self.pps if self.pps else 0.0
@@ -156,10 +156,9 @@ cdef class PktGen(Source):
             self.due += forget * self.gap
             late -= forget * self.gap
         if self.random_gaps == NULL:
-            if late >= self.gap * most:
+            if self.whole or late >= self.gap * most:
                 return most
-            n = <uint16_t> (late / self.gap) + 1
-            return n if n >= min(self.least, most) else 0
+            return <uint16_t> (late / self.gap) + 1
         while n < most and late >= 0:
             late -= self.random_gaps[at]
             at = (at + 1) % GAPS
