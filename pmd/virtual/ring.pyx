@@ -9,8 +9,9 @@ The rings of a name are drained when the last running port on them stops; what w
 
 import threading
 
+from dataplane.machine cimport unlikely
 from dataplane.ring cimport Ring, dequeue_burst, enqueue_burst, ring_t
-from pmd.virtual.queue cimport VirtualRx, VirtualTx, mbuf, uint16_t, uint64_t
+from pmd.virtual.queue cimport VirtualRx, VirtualTx, bytes_of, mbuf, uint16_t, uint64_t
 
 from dataplane.errors import ConfigError
 from dataplane.port import PortInfo
@@ -22,13 +23,9 @@ cdef class RingRx(VirtualRx):
     cdef Ring _ring
 
     cdef uint16_t rx_burst(self, mbuf **pkts, uint16_t n) noexcept nogil:
-        cdef uint64_t total = 0
-        cdef uint16_t i
         n = <uint16_t> dequeue_burst(self.ring, <void **> pkts, n)
-        for i in range(n):
-            total += pkts[i].pkt_len
         self.packets += n
-        self.bytes += total
+        self.bytes += bytes_of(pkts, n)
         return n
 
 
@@ -37,14 +34,11 @@ cdef class RingTx(VirtualTx):
     cdef Ring _ring
 
     cdef uint16_t tx_burst(self, mbuf **pkts, uint16_t n) noexcept nogil:
-        cdef uint64_t total = 0
-        cdef uint16_t i
         # Summed before they are handed over: a receiver on another core may free them at once.
-        for i in range(n):
-            total += pkts[i].pkt_len
+        cdef uint64_t total = bytes_of(pkts, n)
         cdef uint16_t took = <uint16_t> enqueue_burst(self.ring, <void **> pkts, n)
-        for i in range(took, n):
-            total -= pkts[i].pkt_len
+        if unlikely(took < n):
+            total -= bytes_of(pkts + took, n - took)
         self.packets += took
         self.bytes += total
         return took

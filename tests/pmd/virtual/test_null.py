@@ -48,6 +48,12 @@ def test_packets_never_end_and_have_their_size(open_null, size):
     assert (packet.segments, packet.ol_flags, packet.vlan_tci, packet.timestamp_ns) == (1, 0, 0, 0)
 
 
+def test_without_zero_a_frame_holds_what_its_buffer_held(open_null):
+    port = open_null("size=60", mempool=Mempool(1))
+    assert send(port.tx(), [b"x" * 60]) == 1
+    assert receive(port.rx(), 1) == [b"x" * 60]
+
+
 def test_it_forgets_what_it_is_given(open_null):
     port = open_null()
     sent = frames(50)
