@@ -2,6 +2,7 @@
 """The classic pcap file: a reader over a memory map and a buffered writer, both without the GIL."""
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy
 
 from dataplane.mbuf cimport mbuf
 
@@ -10,6 +11,21 @@ cdef enum:
     FILE_HEADER = 24
     RECORD_HEADER = 16
     MAX_CAPTURED = 262144  # bytes a record may hold: what tcpdump and wireshark take for the end of reason
+    NS = 1000000000
+
+
+cdef extern from *:
+    """
+    #define dp_swap32 __builtin_bswap32
+    """
+    uint32_t dp_swap32(uint32_t) nogil
+
+
+cdef inline uint32_t word(const uint8_t *at, bint swapped) noexcept nogil:
+    """32 bits of a file whose byte order may not be the machine's."""
+    cdef uint32_t value
+    memcpy(&value, at, 4)
+    return dp_swap32(value) if swapped else value
 
 
 cdef struct record_t:
@@ -24,6 +40,7 @@ cdef class PcapReader:
     cdef size_t size
     cdef size_t at         # offset of the next record
     cdef bint swapped
+    cdef uint32_t fcs_bytes  # that end each frame, as the header says; 0 if it says nothing
     cdef bint damaged      # the record at `at` is not whole: error() says why
     cdef readonly bint nanosecond
     cdef readonly str path
@@ -35,7 +52,7 @@ cdef class PcapReader:
 
     # 1 and the next record, 0 at the end of the file, -1 (and `damaged`) where a record is not whole.
     cdef int next(self, record_t *record) noexcept nogil
-    cpdef void rewind(self) noexcept
+    cdef void restart(self) noexcept nogil
 
 
 cdef class PcapWriter:
@@ -45,6 +62,7 @@ cdef class PcapWriter:
     cdef readonly int error          # errno of the write that failed, 0: all is well
     cdef readonly uint64_t frames    # in the file or in the buffer
     cdef readonly uint64_t lost      # taken, and lost with the buffer when a write failed
+    cdef readonly uint64_t lost_bytes  # what those had on the wire
     cdef int fd
     cdef uint8_t *buffer
     cdef size_t room

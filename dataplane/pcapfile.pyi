@@ -35,6 +35,7 @@ class PcapWriter:
     error: int
     frames: int
     lost: int
+    lost_bytes: int
     def __init__(
         self,
         path: str | os.PathLike[str],

@@ -27,11 +27,7 @@ from dataplane.mbuf cimport copy_out, data
 from dataplane.errors import ConfigError, PcapError
 
 
-cdef extern from *:
-    """
-    #define dp_swap32 __builtin_bswap32
-    """
-    uint32_t dp_swap32(uint32_t) nogil
+cdef extern from "<unistd.h>" nogil:
     enum:
         SEEK_SET
 
@@ -40,7 +36,6 @@ cdef enum:
     MAGIC_NS = 0xA1B23C4D
     PAGE = 4096
     BUFFER = 1 << 20
-    NS = 1000000000
 
 LINK_ETHERNET = 1
 
@@ -57,12 +52,6 @@ _FOREIGN = (
 
 Record = namedtuple("Record", "timestamp_ns data wire_length")
 Record.__doc__ = "One packet of a capture file. data: the captured bytes; wire_length: bytes it had on the wire."
-
-
-cdef inline uint32_t _word(const uint8_t *at, bint swapped) noexcept nogil:
-    cdef uint32_t value
-    memcpy(&value, at, 4)
-    return dp_swap32(value) if swapped else value
 
 
 cdef class PcapReader:
@@ -98,7 +87,7 @@ cdef class PcapReader:
         for start, what in _FOREIGN:
             if head.startswith(start):
                 raise PcapError(f"{self.path} is {what}")
-        cdef uint32_t magic = _word(self.base, False) if self.size >= 4 else 0
+        cdef uint32_t magic = word(self.base, False) if self.size >= 4 else 0
         self.swapped = magic != MAGIC_US and magic != MAGIC_NS
         if self.swapped:
             magic = dp_swap32(magic)
@@ -112,22 +101,23 @@ cdef class PcapReader:
                 f"{self.path} ends at offset {self.size}, within the header of {FILE_HEADER} bytes: capture it again"
             )
         self.nanosecond = magic == MAGIC_NS
-        version = _word(self.base + 4, self.swapped)
+        version = word(self.base + 4, self.swapped)
         major, minor = (version >> 16, version & 0xFFFF) if self.swapped else (version & 0xFFFF, version >> 16)
         if (major, minor) != (2, 4):
             raise PcapError(
                 f"{self.path} is a pcap file of version {major}.{minor} (offset 4), 2.4 can be read: convert it with "
                 "'editcap -F pcap IN OUT'"
             )
-        self.snaplen = _word(self.base + 16, self.swapped)
-        self.link_type = _word(self.base + 20, self.swapped) & 0x03FFFFFF  # above it: whether frames carry their FCS
+        self.snaplen = word(self.base + 16, self.swapped)
+        link = word(self.base + 20, self.swapped)
+        self.link_type = link & 0x03FFFFFF
+        self.fcs_bytes = (link >> 28) * 2 if link >> 26 & 1 else 0
         self.at = FILE_HEADER
 
     @property
     def fcs_length(self):
         """Bytes of FCS at the end of each frame, as the header says; 0 if it says nothing."""
-        cdef uint32_t word = _word(self.base + 20, self.swapped)
-        return (word >> 28) * 2 if word >> 26 & 1 else 0
+        return self.fcs_bytes
 
     cdef int next(self, record_t *record) noexcept nogil:
         cdef const uint8_t *header = self.base + self.at
@@ -137,22 +127,25 @@ cdef class PcapReader:
             self.damaged = left != 0
             return -1 if self.damaged else 0
         left -= RECORD_HEADER
-        length = _word(header + 8, self.swapped)
+        length = word(header + 8, self.swapped)
         if unlikely(length > left or length > MAX_CAPTURED):
             self.damaged = True
             return -1
         prefetch(header + 512)
-        record.timestamp_ns = <uint64_t> _word(header, self.swapped) * NS
-        record.timestamp_ns += <uint64_t> _word(header + 4, self.swapped) * (1 if self.nanosecond else 1000)
+        record.timestamp_ns = <uint64_t> word(header, self.swapped) * NS
+        record.timestamp_ns += <uint64_t> word(header + 4, self.swapped) * (1 if self.nanosecond else 1000)
         record.data = header + RECORD_HEADER
         record.length = length
-        record.wire_length = _word(header + 12, self.swapped)
+        record.wire_length = word(header + 12, self.swapped)
         self.at += RECORD_HEADER + length
         self.records += 1
         return 1
 
-    cpdef void rewind(self) noexcept:
+    def rewind(self):
         """Back to the first record."""
+        self.restart()
+
+    cdef void restart(self) noexcept nogil:
         self.at = FILE_HEADER
         self.records = 0
         self.damaged = False
@@ -167,7 +160,7 @@ cdef class PcapReader:
         if left < RECORD_HEADER:
             what = f"ends {left} bytes into the {RECORD_HEADER} of its header"
         else:
-            length = _word(self.base + self.at + 8, self.swapped)
+            length = word(self.base + self.at + 8, self.swapped)
             if length > MAX_CAPTURED:
                 what = f"claims {length} bytes, more than the {MAX_CAPTURED} a packet may have: the file is corrupt"
             else:
@@ -292,12 +285,15 @@ cdef class PcapWriter:
         cdef size_t at = 0 if self.written else FILE_HEADER
         cdef size_t whole = at if at <= done else 0
         cdef uint64_t gone = 0
+        cdef uint32_t wire
         while at < self.filled:
-            at += RECORD_HEADER + _word(self.buffer + at + 8, False)
+            wire = word(self.buffer + at + 12, False)
+            at += RECORD_HEADER + word(self.buffer + at + 8, False)
             if at <= done:
                 whole = at
             else:
                 gone += 1
+                self.lost_bytes += wire
         self.written += whole
         self.frames -= gone
         self.lost += gone

@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""pcap: packets from a capture file, packets into one.
+
+``pcap:in.pcap`` receives what is in the file, ``pcap:>out.pcap`` writes what is sent, ``pcap:in.pcap>out.pcap`` does both.
+speed: ``max`` (as fast as it is polled) or ``original`` (with the gaps of the capture). loop: how often the file is read, 0:
+for ever. preload: read the file into memory at once. nanosecond: write timestamps in ns. snaplen: bytes to write of each
+packet. Packets carry the file's timestamps. A damaged file gives its whole records first and then its error.
+"""
+
+from libc.errno cimport EBADMSG
+from libc.stdint cimport UINT64_MAX, uint8_t
+from libc.string cimport memcpy
+
+from dataplane.clock cimport mono_ns
+from dataplane.machine cimport unlikely
+from dataplane.mbuf cimport data
+from dataplane.mempool cimport free_bulk, free_packets
+from dataplane.pcapfile cimport NS, PcapReader, PcapWriter, RECORD_HEADER, record_t, word
+from pmd.virtual.queue cimport VirtualRx, VirtualTx, arrived, bytes_of, mbuf, take, uint16_t, uint32_t, uint64_t
+
+import os
+
+from dataplane.errors import ConfigError, PcapError
+from dataplane.pcapfile import LINK_ETHERNET
+from dataplane.port import PortInfo
+from pmd.virtual.port import VirtualPort
+
+
+cdef class PcapRx(VirtualRx):
+    cdef PcapReader reader
+    cdef bint original
+    cdef uint64_t loops        # 0: for ever
+    cdef uint64_t passes       # whole ones since the start
+    cdef uint64_t first_ns     # timestamp of the first record of this pass
+    cdef uint64_t begun_ns     # when the first record was due, 0: not yet
+
+    cdef uint16_t rx_burst(self, mbuf **pkts, uint16_t n) noexcept nogil:
+        cdef uint64_t until = UINT64_MAX
+        cdef uint16_t got = 0, have
+        if unlikely(self.exhausted or self.pool == NULL):
+            return 0
+        if self.original:
+            until = self._due()
+            if until == 0:
+                return 0
+        have = take(self, pkts, n)
+        got = self._plain(pkts, have, until)
+        if unlikely(got == 0 and have):
+            got = self._odd(pkts[0], until)
+        if got < have:
+            free_bulk(self.pool, pkts + got, have - got)
+        self.packets += got
+        self.bytes += bytes_of(pkts, got)
+        return got
+
+    cdef uint16_t _plain(self, mbuf **pkts, uint16_t n, uint64_t until) noexcept nogil:
+        """Whole records that fit one segment. It stops at the first that does not, or is due later."""
+        cdef const uint8_t *at = self.reader.base + self.reader.at
+        cdef const uint8_t *end = self.reader.base + self.reader.size
+        cdef bint swapped = self.reader.swapped
+        cdef uint32_t unit = 1 if self.reader.nanosecond else 1000
+        # Where lengths are not what they seem, every record goes the long way.
+        cdef uint32_t room = 0 if self.reader.fcs_bytes else self.pool.data_room
+        cdef uint32_t length, k
+        cdef uint64_t stamp
+        cdef uint8_t *to
+        cdef uint16_t i = 0
+        while i < n and end - at > RECORD_HEADER:
+            length = word(at + 8, swapped)
+            if unlikely(length == 0 or length > room or length > end - at - RECORD_HEADER):
+                break
+            stamp = <uint64_t> word(at, swapped) * NS + <uint64_t> word(at + 4, swapped) * unit
+            if unlikely(stamp > until):
+                break
+            arrived(pkts[i], length, stamp)
+            at += RECORD_HEADER
+            to = data(pkts[i])
+            if length <= 256 and end - at >= 256:
+                for k in range(0, length, 64):  # past the record's end, but inside the file and the data room
+                    memcpy(to + k, at + k, 64)
+            else:
+                memcpy(to, at, length)
+            at += length
+            i += 1
+        self.reader.at = at - self.reader.base
+        self.reader.records += i
+        return i
+
+    cdef uint16_t _odd(self, mbuf *first, uint64_t until) noexcept nogil:
+        """One step past what `_plain` stopped at: a long or empty record, one that is not due, the end, damage."""
+        cdef record_t record
+        cdef size_t before = self.reader.at
+        cdef int found = self.reader.next(&record)
+        if found < 0:
+            self.exhausted = True
+            self.fault = EBADMSG
+            return 0
+        if found == 0:
+            self.passes += 1
+            # A file without records would be read for ever in no time.
+            if self.passes == self.loops or self.reader.records == 0:
+                self.exhausted = True
+            else:
+                self.reader.restart()
+                self.begun_ns = 0
+            return 0
+        if record.timestamp_ns > until:
+            self.reader.at = before
+            self.reader.records -= 1
+            return 0
+        if self.reader.fcs_bytes and record.wire_length >= self.reader.fcs_bytes:
+            record.length = min(record.length, record.wire_length - self.reader.fcs_bytes)
+        if record.length == 0:
+            self.errors += 1  # nothing that could be sent on
+            return 0
+        arrived(first, record.length, record.timestamp_ns)
+        if self.fill_chain(first, record.data, record.length):
+            # No mbuf: this one is for the next poll.
+            self.reader.at = before
+            self.reader.records -= 1
+            self._unchain(first)
+            return 0
+        return 1
+
+    cdef void _unchain(self, mbuf *first) noexcept nogil:
+        if first.next != NULL:
+            free_packets(&first.next, 1)
+            first.next = NULL
+
+    cdef uint64_t _due(self) noexcept nogil:
+        """The timestamp up to which records are due by now; 0 while the next is not."""
+        cdef const uint8_t *at = self.reader.base + self.reader.at
+        cdef uint64_t now = mono_ns(), stamp, until
+        if self.reader.size - self.reader.at < RECORD_HEADER:
+            return UINT64_MAX  # the end, or what is left of a record
+        stamp = <uint64_t> word(at, self.reader.swapped) * NS
+        stamp += <uint64_t> word(at + 4, self.reader.swapped) * (1 if self.reader.nanosecond else 1000)
+        if self.begun_ns == 0:
+            self.begun_ns = now
+            self.first_ns = stamp
+        until = self.first_ns + (now - self.begun_ns)
+        return until if stamp <= until else 0
+
+    cpdef object fault_error(self):
+        """Where and how the file is damaged."""
+        return self.reader.error()
+
+    def again(self):
+        """From the first record on."""
+        self.reader.restart()
+        self.passes = 0
+        self.begun_ns = 0
+
+
+cdef class PcapTx(VirtualTx):
+    cdef PcapWriter writer
+    cdef bint told  # somebody has heard of the failure
+
+    cdef uint16_t tx_burst(self, mbuf **pkts, uint16_t n) noexcept nogil:
+        cdef uint16_t took = <uint16_t> self.writer.write_burst(pkts, n)
+        self.bytes += bytes_of(pkts, took)
+        free_packets(pkts, took)
+        if unlikely(self.writer.error):
+            self.fault = self.writer.error
+        return took
+
+    cdef void flush(self) noexcept nogil:
+        if self.writer.filled:
+            self.fault = self.writer.flush_buffer()
+
+    cpdef object fault_error(self):
+        """What became of the file."""
+        self.told = True
+        return self.writer.failure()
+
+    def settle(self, close=False):
+        """Write what is buffered. Raises PcapError when that fails, unless `fault_error` was asked before."""
+        try:
+            if close:
+                self.writer.close()
+            else:
+                self.writer.flush()
+        except PcapError:
+            if not self.told:
+                self.told = True
+                raise
+
+    @property
+    def counters(self):
+        """What it counted since it was made: what is in the file or still buffered, and what was lost."""
+        return {
+            "packets": self.writer.frames,
+            "bytes": self.bytes - self.writer.lost_bytes,
+            "errors": self.writer.lost,
+        }
+
+
+class PcapPort(VirtualPort):
+    """Receives from one capture file, sends into another; either may be missing."""
+
+    def __init__(
+        self, name, source="", target="", *, speed="max", loop=1, preload=False, nanosecond=False, snaplen=262144
+    ):
+        super().__init__(name)
+        if not source and not target:
+            raise ConfigError(f"{name}: no file: write pcap:IN, pcap:>OUT or pcap:IN>OUT")
+        if loop < 0:
+            raise ConfigError(f"{name}: loop={loop}: how often the file is read; 0 is for ever")
+        self.info = PortInfo("pcap", max_rx_queues=int(bool(source)), max_tx_queues=int(bool(target)), max_frame=65535)
+        self.speed = speed
+        self.loop = loop
+        self._reader = PcapReader(source, preload=preload) if source else None
+        if source and self._reader.link_type != LINK_ETHERNET:
+            raise PcapError(
+                f"{source}: link type {self._reader.link_type} (offset 20), a port has Ethernet (1): capture on an Ethernet "
+                "interface, or rewrite it with 'tcprewrite --dlt=enet'"
+            )
+        if source and target and os.path.exists(target) and os.path.samefile(source, target):
+            raise ConfigError(f"{name}: it would overwrite the file it reads: name another one")
+        self._writer = PcapWriter(target, nanosecond=nanosecond, snaplen=snaplen) if target else None
+
+    @property
+    def done(self):
+        """Whether the file has been read as often as was asked for."""
+        return bool(self._rx) and self.rx(0).exhausted
+
+    def _make_rx(self, index):
+        cdef PcapRx queue = PcapRx(self, index)
+        queue.reader = self._reader
+        queue.original = self.speed == "original"
+        queue.loops = self.loop
+        return queue
+
+    def _make_tx(self, index):
+        cdef PcapTx queue = PcapTx(self, index)
+        queue.writer = self._writer
+        return queue
+
+    def _start(self):
+        super()._start()
+        for queue in self._rx.values():
+            queue.again()
+
+    def _stop(self):
+        for queue in self._tx.values():
+            queue.settle()
+
+    def close(self):
+        """Stop, and write what is buffered. Raises PcapError when the file did not take it."""
+        try:
+            super().close()
+        finally:
+            self.closed = True
+            if self._writer is not None and not self._writer.closed:
+                self.tx(0).settle(close=True)
+
+
+def open_port(spec):
+    """``pcap:IN``, ``pcap:>OUT``, ``pcap:IN>OUT``, with speed, loop, preload, nanosecond, snaplen."""
+    source, arrow, target = spec.target.partition(">")
+    if arrow and not target:
+        raise ConfigError(f"{spec.text}: no file behind the >: write pcap:IN, pcap:>OUT or pcap:IN>OUT")
+    options = {
+        "speed": spec.word("speed", "max", ("max", "original")),
+        "loop": spec.integer("loop", 1),
+        "preload": spec.flag("preload", False),
+        "nanosecond": spec.flag("nanosecond", False),
+        "snaplen": spec.integer("snaplen", 262144),
+    }
+    spec.done()
+    return PcapPort(spec.text, source, target, **options)
