@@ -61,4 +61,5 @@ cdef class Mempool:
     cdef readonly object arena
     cdef readonly str name
     cdef object _block
+    cdef bint _over
     cdef object __weakref__

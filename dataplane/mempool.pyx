@@ -191,11 +191,15 @@ cdef class Mempool:
             self.pool.stack[n - 1 - i] = m  # the first to go out is the first in memory
         self.pool.len = n
 
-    def __dealloc__(self):
+    def __del__(self):
         # Only once nobody can hold an mbuf any more: a pool that is not full is leaked on purpose, not freed under a NIC.
-        if self.pool != NULL and self.available == self.pool.n:
-            if self._block is not None:
-                self.arena.free(self._block)
+        # Here and not in __dealloc__, because arena and block may be in pieces by then when a cycle is collected.
+        self._over = self.pool != NULL and self.available == self.pool.n
+        if self._over and self._block is not None:
+            self.arena.free(self._block)
+
+    def __dealloc__(self):
+        if self._over:
             free(self.pool.stack)
             free(self.pool)
 
