@@ -4,6 +4,8 @@
 An mbuf has one owner, so nothing is counted when it is freed and a free does not read the mbuf.
 """
 
+import weakref
+
 from libc.stdint cimport UINT16_MAX, uint8_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
@@ -25,6 +27,13 @@ cdef enum:
     POISON = 0x6B  # fills the data room of a debug pool's free mbufs
 
 HUGE_PAGE = 2 << 20
+
+_alive = weakref.WeakSet()
+
+
+def pools():
+    """Every Mempool there is, in no order: what a leak check looks at."""
+    return list(_alive)
 
 
 cdef bint _take(mempool_t *pool, mbuf **pkts, uint32_t n) noexcept nogil:
@@ -190,6 +199,7 @@ cdef class Mempool:
                 memset(<uint8_t *> m.buf_addr + MBUF_HEADROOM, POISON, data_room)
             self.pool.stack[n - 1 - i] = m  # the first to go out is the first in memory
         self.pool.len = n
+        _alive.add(self)
 
     def __del__(self):
         # Only once nobody can hold an mbuf any more: a pool that is not full is leaked on purpose, not freed under a NIC.
