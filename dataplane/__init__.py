@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A packet-processing dataplane for Python.
+
+The names that programs need can be imported from here; each is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dataplane.app import App, Source
+    from dataplane.blocks import Collect, Frames, through
+    from dataplane.burst import Burst, Field, Packet
+    from dataplane.errors import DataplaneError, GraphError
+    from dataplane.headers import arp, eth, icmp, ip4, ip6, ip_number, mac_number, tcp, udp, vlan
+    from dataplane.hugepage import Arena
+    from dataplane.mempool import Mempool
+    from dataplane.pipeline import Pipeline
+    from dataplane.ring import Ring
+    from dataplane.running import Run, Stepper, run, start
+    from dataplane.stats import Accumulator, Report, Sampler
+
+_HOMES = {
+    "app": ("App", "Source"),
+    "blocks": ("Collect", "Frames", "through"),
+    "burst": ("Burst", "Field", "Packet"),
+    "errors": ("DataplaneError", "GraphError"),
+    "headers": ("arp", "eth", "icmp", "ip4", "ip6", "ip_number", "mac_number", "tcp", "udp", "vlan"),
+    "hugepage": ("Arena",),
+    "mempool": ("Mempool",),
+    "pipeline": ("Pipeline",),
+    "ring": ("Ring",),
+    "running": ("Run", "Stepper", "run", "start"),
+    "stats": ("Accumulator", "Report", "Sampler"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Accumulator",
+    "App",
+    "Arena",
+    "Burst",
+    "Collect",
+    "DataplaneError",
+    "Field",
+    "Frames",
+    "GraphError",
+    "Mempool",
+    "Packet",
+    "Pipeline",
+    "Report",
+    "Ring",
+    "Run",
+    "Sampler",
+    "Source",
+    "Stepper",
+    "arp",
+    "eth",
+    "icmp",
+    "ip4",
+    "ip6",
+    "ip_number",
+    "mac_number",
+    "run",
+    "start",
+    "tcp",
+    "through",
+    "udp",
+    "vlan",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME_OF:
+        value = getattr(import_module(f"dataplane.{_HOME_OF[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'dataplane' has no attribute {name!r}")

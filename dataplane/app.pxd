@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The app contract. *The app owns the burst: each mbuf is emitted once on an edge, or dropped once with a name.*"""
 
-from libc.stdint cimport uint16_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from dataplane.machine cimport likely
 from dataplane.mbuf cimport mbuf
@@ -12,6 +12,11 @@ cdef enum:
     MAX_EDGES = 16
     MAX_DROPS = 16
     MAX_BURST = 256
+    # The last two drops of every app have fixed names; an app names at most 14 of its own.
+    DROP_ERROR = MAX_DROPS - 2        # "error": its Python code raised
+    DROP_UNCONNECTED = MAX_DROPS - 1  # "unconnected": an optional edge that leads nowhere
+    # `fault` of an app whose Python code raised; `_error` has the exception.
+    FAULT_RAISED = -1
 
 
 cdef struct edge_t:
@@ -30,11 +35,12 @@ cdef class App(Stage):
     """
     cdef edge_t out[MAX_EDGES]
     cdef uint64_t dropped[MAX_DROPS]
-    cdef readonly object name
+    cdef public object name
     cdef object _error
+    cdef object _burst
 
     cdef void push(self, mbuf **pkts, uint16_t n) noexcept nogil
-    # Once a loop of the lcore that polled nothing anywhere: flush what was held back.
+    # Flush what was held back. The lcore calls it once a loop that polled nothing anywhere, and now and then under load.
     cdef void idle(self) noexcept nogil
 
 
@@ -70,3 +76,11 @@ cdef inline void drop(App self, unsigned int reason, mbuf **pkts, uint16_t n) no
 
 # An optional edge with nothing behind it.
 cdef void lost(App self, mbuf **pkts, uint16_t n) noexcept nogil
+
+# Emit or drop each packet by its own fate: 0 .. MAX_EDGES - 1 an edge, MAX_EDGES + r the drop r. Keeps their order.
+cdef void split(App self, mbuf **pkts, uint16_t n, const uint8_t *fate) noexcept nogil
+
+# For the engine, before and after a run. `connect` takes the index of an edge; `reset` zeroes counters and errors.
+cdef void connect(App self, unsigned int edge, App to) noexcept
+cdef void disconnect(App self) noexcept
+cdef void reset(App self) noexcept

@@ -1,24 +1,162 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The app contract: a stage in a pipeline takes a burst and emits bursts."""
+"""The app contract: a stage in a pipeline takes a burst and emits bursts.
+
+A compiled app overrides `push`. An app in Python has ``process(self, burst)`` instead, and returns
+
+- None: every packet leaves by the first edge,
+- an int: every packet leaves by that edge,
+- an array of bool or int, one for each packet: the edge it leaves by.
+
+What it dropped by ``burst.drop(mask, "reason")`` leaves by none. If `process` raises, the burst in hand is dropped as
+"error", and the pipeline stops and raises `AppError` with the app's name.
+"""
+
+from libc.string cimport memset
+
+from dataplane.burst cimport VERDICT_FAILED, VERDICT_SPLIT, Burst
+from dataplane.machine cimport unlikely
+
+from dataplane.errors import AppError, DataplaneError
 
 
 cdef class App(Stage):
+    """A stage in a pipeline. edges, optional, drops: names of exits, of exits that may lead nowhere, of drop reasons.
+
+    name: what statistics and errors call it; the class's name in lower case unless it is set.
+    """
+
     edges = ("out",)
     optional = ()
     drops = ()
 
+    def __cinit__(self, *args, **kwargs):
+        self.name = type(self).__name__.lower()
+
+    def start(self):
+        """Called on the lcore's thread before the first burst."""
+
+    def stop(self):
+        """Called on the lcore's thread after the last burst: close files here. Called only if `start` returned."""
+
     cdef void push(self, mbuf **pkts, uint16_t n) noexcept nogil:
-        pass
+        cdef uint8_t fate[MAX_BURST]
+        cdef int verdict = VERDICT_FAILED
+        if likely(not self.fault):
+            with gil:
+                verdict = _judge(self, pkts, n, fate)
+        if likely(verdict >= 0):
+            emit(self, verdict, pkts, n)
+        elif verdict == VERDICT_SPLIT:
+            split(self, pkts, n, fate)
+        else:
+            drop(self, DROP_ERROR, pkts, n)
 
     cdef void idle(self) noexcept nogil:
         pass
 
+    cpdef object fault_error(self):
+        """The error that stopped it: its own if that is a DataplaneError, else AppError from what `process` raised."""
+        if self._error is None:
+            return Stage.fault_error(self)
+        return app_error(self, self._error, "process()")
+
+    @property
+    def edge_counts(self):
+        """Packets, bytes (without FCS) and bursts that left by each edge since the run began: {name: (int, int, int)}."""
+        return {
+            name: (self.out[i].packets, self.out[i].bytes, self.out[i].bursts) for i, name in enumerate(self.edges)
+        }
+
+    @property
+    def drop_counts(self):
+        """Packets dropped since the run began, by reason, those that happened: {name: int}."""
+        names = (*enumerate(self.drops), (DROP_ERROR, "error"), (DROP_UNCONNECTED, "unconnected"))
+        return {name: self.dropped[<int> i] for i, name in names if self.dropped[<int> i]}
+
+    def __repr__(self):
+        return str(self.name)
+
 
 cdef class Source(App):
+    """An app that makes packets. burst: the most that it emits at once, 1..256."""
+
+    def __cinit__(self, *args, **kwargs):
+        self.burst = 32
+
     cdef uint16_t poll(self) noexcept nogil:
         return 0
 
 
+def app_error(app, error, where):
+    """What to raise for an exception of an app's own code: it names the app and `where` it happened."""
+    if isinstance(error, DataplaneError) or not isinstance(error, Exception):
+        error.add_note(f"(raised by {where} of the app {app.name!r})")
+        return error
+    wrapped = AppError(f"{app.name}: {where} raised {type(error).__name__}: {error}")
+    wrapped.__cause__ = error
+    return wrapped
+
+
+cdef int _judge(App self, mbuf **pkts, uint16_t n, uint8_t *fate) noexcept:
+    """Ask `process` about a burst: an edge for all of it, VERDICT_SPLIT and `fate` filled in, or VERDICT_FAILED."""
+    cdef Burst burst
+    try:
+        if self._burst is None:
+            self._burst = Burst.__new__(Burst, self.name, len(self.edges), self.drops)
+        burst = self._burst
+        burst.open(pkts, n, fate)
+        try:
+            verdict = burst.verdict(self.process(burst))
+        finally:
+            if not burst.close():
+                self._burst = None  # somebody keeps it: it stays closed for good
+        return verdict
+    except BaseException as error:
+        self._error = error
+        self.fault = FAULT_RAISED
+        return VERDICT_FAILED
+
+
 cdef void lost(App self, mbuf **pkts, uint16_t n) noexcept nogil:
-    self.dropped[MAX_DROPS - 1] += n
-    free_packets(pkts, n)
+    drop(self, DROP_UNCONNECTED, pkts, n)
+
+
+cdef void split(App self, mbuf **pkts, uint16_t n, const uint8_t *fate) noexcept nogil:
+    cdef mbuf *part[MAX_BURST]
+    cdef uint32_t present = 0
+    cdef uint16_t i, count
+    cdef uint8_t each
+    for i in range(n):
+        present |= <uint32_t> 1 << fate[i]
+    for each in range(MAX_EDGES + MAX_DROPS):
+        if present >> each == 0:
+            break
+        if not present >> each & 1:
+            continue
+        count = 0
+        for i in range(n):
+            part[count] = pkts[i]  # kept only if the next line counts it
+            count += fate[i] == each
+        if each < MAX_EDGES:
+            emit(self, each, part, count)
+        else:
+            drop(self, each - MAX_EDGES, part, count)
+
+
+cdef void connect(App self, unsigned int edge, App to) noexcept:
+    self.out[edge].app = <void *> to
+
+
+cdef void disconnect(App self) noexcept:
+    cdef int i
+    for i in range(MAX_EDGES):
+        self.out[i].app = NULL
+
+
+cdef void reset(App self) noexcept:
+    memset(self.out, 0, sizeof(self.out))
+    memset(self.dropped, 0, sizeof(self.dropped))
+    self.fault = 0
+    self._error = None
+    if isinstance(self, Source):
+        (<Source> self).done = False

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 __all__ = [
+    "AppError",
+    "BurstError",
     "ConfigError",
     "DataplaneError",
     "DatasheetViolation",
@@ -29,6 +31,14 @@ class ConfigError(DataplaneError, ValueError):
 
 class GraphError(ConfigError):
     """A pipeline that cannot run: an unconnected edge, a queue used twice, a cycle, ..."""
+
+
+class AppError(DataplaneError):
+    """An app's own Python code raised; `__cause__` has its exception."""
+
+
+class BurstError(DataplaneError):
+    """A burst or packet used after `process` returned, or told something that does not fit it."""
 
 
 class MemoryExhausted(DataplaneError, MemoryError):

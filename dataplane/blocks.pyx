@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Two stages to try an app with, and no port: `Frames` makes packets of bytes, `Collect` keeps what reaches it.
+
+``through(app, frames)`` puts an app between them and returns what left by each of its edges.
+"""
+
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy
+
+from dataplane.app cimport App, Source, emit
+from dataplane.mbuf cimport data, mbuf, rearm, set_single
+from dataplane.mempool cimport Mempool, alloc_bulk
+
+from dataplane.errors import ConfigError
+
+cdef enum:
+    MAX_BURST = 256
+
+
+cdef class Frames(Source):
+    """Makes packets of `frames` (bytes, without FCS), one after the other, `repeat` times (None: until it is stopped).
+
+    burst: packets at once. pool: where the mbufs come from, None for one of its own. Raises ConfigError for a frame that does
+    not fit into an mbuf.
+    """
+
+    cdef list _frames
+    cdef uint32_t _kinds
+    cdef Mempool _pool
+    cdef uint64_t _next, _end
+    cdef const unsigned char *_data[1024]
+    cdef uint32_t _length[1024]
+
+    def __init__(self, frames, *, repeat=1, burst=32, Mempool pool=None):
+        self._frames = [bytes(frame) for frame in frames]
+        if not 1 <= len(self._frames) <= 1024:
+            raise ConfigError(f"{len(self._frames)} frames: from 1 to 1024 are possible")
+        self._kinds = len(self._frames)
+        self._pool = pool if pool is not None else Mempool(1024, hugepages="no", name="frames")
+        for i, frame in enumerate(self._frames):
+            if not 1 <= len(frame) <= self._pool.data_room:
+                raise ConfigError(f"a frame of {len(frame)} bytes: from 1 to {self._pool.data_room} fit into an mbuf of this pool")
+            self._data[<int> i] = <const unsigned char *> frame
+            self._length[<int> i] = len(frame)
+        self._end = <uint64_t> -1 if repeat is None else repeat * len(self._frames)
+        self.burst = burst
+
+    def start(self):
+        """From the first frame on."""
+        self._next = 0
+
+    cdef uint16_t poll(self) noexcept nogil:
+        cdef mbuf *pkts[MAX_BURST]
+        cdef uint16_t i, n = <uint16_t> min(<uint64_t> self.burst, self._end - self._next)
+        cdef uint32_t which
+        self.done = n == 0
+        if n == 0 or alloc_bulk(self._pool.pool, pkts, n):
+            return 0
+        for i in range(n):
+            which = (self._next + i) % self._kinds
+            rearm(pkts[i], 0)
+            pkts[i].ol_flags = 0
+            pkts[i].timestamp_ns = 0
+            set_single(pkts[i], self._length[which])
+            memcpy(data(pkts[i]), self._data[which], self._length[which])
+        self._next += n
+        emit(self, 0, pkts, n)
+        return n
+
+
+class Collect(App):
+    """Keeps the bytes of each packet in `frames`, and ends it as the drop "kept"."""
+
+    edges = ()
+    drops = ("kept",)
+
+    def __init__(self):
+        self.frames = []
+
+    def process(self, burst):
+        self.frames += [bytes(packet) for packet in burst]
+        burst.drop(True, "kept")
+
+
+def through(app, frames, *, burst=32):
+    """What becomes of `frames` in `app`: {edge: [bytes of each packet that left by it]}; ``app.drop_counts`` has the rest.
+
+    Raises what the app raises.
+    """
+    from dataplane.pipeline import Pipeline
+
+    sinks = {edge: Collect() for edge in app.edges}
+    source = Frames(frames, burst=burst)
+    pipeline = Pipeline(source >> app, *(app[edge] >> sink for edge, sink in sinks.items()), name=f"trial of {app.name}")
+    with pipeline.stepper() as stepper:
+        stepper.finish()
+    return {edge: sink.frames for edge, sink in sinks.items()}

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A burst as Python sees it: header fields of all its packets as NumPy columns, and each packet as a view."""
+
+from libc.stdint cimport uint8_t, uint16_t, uint64_t
+
+from dataplane.mbuf cimport mbuf
+
+cdef enum:
+    # What `verdict` says beside the one edge (>= 0) that all packets leave by.
+    VERDICT_SPLIT = -2
+    VERDICT_FAILED = -3
+
+
+cdef class Field:
+    cdef readonly str name
+    cdef readonly int offset   # bytes from the first byte of the frame
+    cdef readonly int width    # bytes in the frame
+    cdef readonly int shift    # bits below it in those bytes
+    cdef readonly uint64_t mask  # after the shift
+    cdef readonly object dtype
+    cdef bint whole            # all bits of its bytes
+
+
+cdef class Burst:
+    cdef mbuf **pkts
+    cdef int n            # -1: it is over
+    cdef uint8_t *fate    # of each packet; valid if `marked`
+    cdef bint marked      # something was dropped
+    cdef int exports      # memoryviews of its packets
+    cdef readonly str app
+    cdef int _edges
+    cdef tuple _drops
+
+    cdef void open(self, mbuf **pkts, uint16_t n, uint8_t *fate) noexcept
+    # What is to become of it: one edge, or VERDICT_SPLIT and `fate` filled in.
+    cdef int verdict(self, object result) except -1
+    # No more access. False: somebody holds on to it, so it must not be opened again.
+    cdef bint close(self) except -1
+    cdef int check(self) except -1
+    cdef object _packet(self, index)
+    cdef object _set_rows(self, Field f, value)
+
+
+cdef class Packet:
+    cdef Burst burst
+    cdef int index
+    cdef Py_ssize_t _shape[1]
+
+    cdef mbuf *get(self) except NULL

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the engine puts round a queue so that it is an app like any other: the head and the tail of a pipeline.
+
+A Tx queue may be full. The tail tries again as long as the queue makes progress, and for `PATIENCE_US` without any; what is
+left then is dropped as "tx_full". A lossless pipeline tries until the lcore is stopped, and what is left then is dropped as
+"stopped". A queue that has failed gets no second try.
+"""
+
+from dataplane.clock cimport tsc_hz
+from dataplane.machine cimport likely, pause, tsc, unlikely
+
+from dataplane.app cimport drop, emit
+
+cdef extern from "<sched.h>" nogil:
+    int sched_yield()
+
+
+cdef enum:
+    PATIENCE_US = 100
+    MAX_BURST = 256
+    SPINS = 64  # before the core is offered to somebody else: to the model's thread, perhaps
+
+
+cdef class RxStage(Source):
+    """The head of a pipeline: polls an Rx queue."""
+
+    def __init__(self, RxQueue queue not None):
+        self.queue = queue
+        self.name = repr(queue)
+
+    cdef uint16_t poll(self) noexcept nogil:
+        cdef mbuf *pkts[MAX_BURST]
+        cdef uint16_t n = self.queue.rx_burst(pkts, self.burst)
+        if likely(n):
+            emit(self, 0, pkts, n)
+        elif unlikely(self.queue.exhausted):
+            self.done = True
+        return n
+
+
+cdef class TxStage(App):
+    """The tail of a pipeline: hands packets to a Tx queue. lossless: wait for room until the lcore is stopped."""
+
+    edges = ()
+    drops = ("tx_full", "stopped")
+
+    def __init__(self, TxQueue queue not None, bint lossless=False):
+        self.queue = queue
+        self.name = repr(queue)
+        self.patience = 0 if lossless else <uint64_t> (tsc_hz() * 1e-6 * PATIENCE_US)
+
+    cdef void push(self, mbuf **pkts, uint16_t n) noexcept nogil:
+        cdef uint16_t sent = self.queue.tx_burst(pkts, n)
+        if unlikely(sent < n):
+            self._wait(pkts + sent, n - sent)
+
+    cdef void _wait(self, mbuf **pkts, uint16_t n) noexcept nogil:
+        cdef uint64_t patience = self.patience
+        cdef uint64_t since = tsc()
+        cdef uint32_t spins = 0
+        cdef uint16_t sent
+        self.retries += 1
+        if self.halt == NULL and patience == 0:
+            patience = <uint64_t> (tsc_hz() * 1e-6 * PATIENCE_US)
+        while not self.queue.fault:
+            self.queue.flush()
+            sent = self.queue.tx_burst(pkts, n)
+            pkts += sent
+            n -= sent
+            if n == 0:
+                return
+            spins += 1
+            if spins < SPINS:
+                pause()
+            else:
+                sched_yield()
+            if sent:
+                since = tsc()
+            elif patience and tsc() - since > patience:
+                drop(self, DROP_TX_FULL, pkts, n)
+                return
+            if self.halt != NULL and self.halt[0]:
+                drop(self, DROP_STOPPED, pkts, n)
+                return
+        drop(self, DROP_TX_FULL, pkts, n)
+
+    cdef void idle(self) noexcept nogil:
+        self.queue.flush()

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The graph of a pipeline: its chains put together and checked before the first packet.
+
+Every mistake is a GraphError that names the stage, the edge and the mend. Building a graph changes nothing about the
+stages in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from dataplane.app import App, Source
+from dataplane.endpoint import RxStage, TxStage
+from dataplane.errors import GraphError
+from dataplane.port import Port
+from dataplane.queue import RxQueue, TxQueue
+from dataplane.stage import Chain, Exit, Stage
+
+__all__ = ["Graph", "Link", "takes_gil"]
+
+_MAX_EDGES, _MAX_DROPS, _MAX_BURST = 16, 14, 256
+
+
+@dataclass(frozen=True)
+class Link:
+    """What leaves `app` by its edge number `index` goes to `to`."""
+
+    app: App
+    index: int
+    edge: str
+    to: App
+
+
+@dataclass
+class Graph:
+    """apps: in the order of the chains, queues wrapped; stages: the same before they were wrapped."""
+
+    name: str
+    stages: list[Stage] = field(default_factory=list)
+    apps: list[App] = field(default_factory=list)
+    links: list[Link] = field(default_factory=list)
+    labels: dict[int, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, chains: tuple[Any, ...], *, name: str, lossless: bool = False) -> Graph:
+        """Put chains together. Raises GraphError for the first mistake it finds."""
+        graph = cls(name)
+        if not chains:
+            raise GraphError(f"{name} is empty: give it a chain such as port.rx(0) >> app >> port.tx(0)")
+        for chain in chains:
+            _check_chain(name, chain)
+            for stage in [chain] if isinstance(chain, Stage) else [chain.first, *(to for _, _, to in chain.links)]:
+                graph._add(stage, lossless)
+        for chain in chains:
+            if isinstance(chain, Chain):
+                for origin, edge, target in chain.links:
+                    graph._join(origin, edge, target)
+        graph._check()
+        graph.label(set())
+        return graph
+
+    def app_of(self, stage: Stage) -> App:
+        """The app that stands for a stage in this graph."""
+        return self.apps[next(i for i, each in enumerate(self.stages) if each is stage)]
+
+    def label(self, taken: set[str]) -> None:
+        """Give each app a name of its own that is not in `taken`, and add it there."""
+        for app in self.apps:
+            label, count = app.name, 1
+            while label in taken:
+                count += 1
+                label = f"{app.name}-{count}"
+            taken.add(label)
+            self.labels[id(app)] = label
+
+    def name_of(self, app: App) -> str:
+        """Its label: its name, with a number if others in the run have the same."""
+        return self.labels[id(app)]
+
+    @property
+    def sources(self) -> list[Source]:
+        """Where packets come from."""
+        return [app for app in self.apps if isinstance(app, Source)]
+
+    @property
+    def queues(self) -> list[RxQueue | TxQueue]:
+        """The queues of ports it uses."""
+        return [stage for stage in self.stages if isinstance(stage, (RxQueue, TxQueue))]
+
+    @property
+    def ports(self) -> list[Port]:
+        """The ports of those queues, each once."""
+        return list({id(queue.port): queue.port for queue in self.queues}.values())
+
+    def _add(self, stage: Stage, lossless: bool) -> None:
+        if any(each is stage for each in self.stages):
+            return
+        if isinstance(stage, RxQueue):
+            app: App = RxStage(stage)
+        elif isinstance(stage, TxQueue):
+            app = TxStage(stage, lossless)
+        elif isinstance(stage, App):
+            _check_app(stage)
+            app = stage
+        else:
+            raise GraphError(f"{self.name}: {stage!r} is a {type(stage).__name__}: an App or a queue of a port is needed")
+        self.stages.append(stage)
+        self.apps.append(app)
+
+    def _join(self, origin: Stage, edge: str | None, target: Stage) -> None:
+        app, to = self.app_of(origin), self.app_of(target)
+        if not app.edges:
+            raise GraphError(f"{app} >> {to}: {app} has no edges, it ends a chain")
+        if edge is None:
+            edge = app.edges[0]
+        if edge not in app.edges:
+            raise GraphError(f"{app} has no edge {edge!r}: it has {', '.join(app.edges)}")
+        if isinstance(to, Source):
+            what = "it is where packets arrive" if isinstance(to, RxStage) else "it makes packets by itself"
+            raise GraphError(f"{app} >> {to}: nothing can lead into {to}, {what}: begin a chain with it")
+        for link in self.links:
+            if link.app is app and link.edge == edge:
+                raise GraphError(
+                    f"edge {edge!r} of {app} is joined twice, to {link.to} and to {to}: a packet goes one way; "
+                    "join it once, or put a tee there that copies"
+                )
+        self.links.append(Link(app, app.edges.index(edge), edge, to))
+
+    def _check(self) -> None:
+        if not self.sources:
+            raise GraphError(
+                f"{self.name} has no source: begin a chain with port.rx(0) or with an app that makes packets"
+            )
+        reached = {id(link.to) for link in self.links}
+        for app in self.apps:
+            if not isinstance(app, Source) and id(app) not in reached:
+                raise GraphError(f"nothing leads into {app}: join an edge to it, or leave it out")
+            joined = {link.edge for link in self.links if link.app is app}
+            for edge in app.edges:
+                if edge not in joined and edge not in app.optional:
+                    raise GraphError(
+                        f"edge {edge!r} of {app} leads nowhere: write {app.name}[{edge!r}] >> ..., "
+                        f"or name {edge!r} in the class's `optional`"
+                    )
+        self._check_cycles()
+
+    def _check_cycles(self) -> None:
+        done: set[int] = set()
+
+        def walk(app: App, path: list[App]) -> None:
+            if any(each is app for each in path):
+                loop = [*path[next(i for i, each in enumerate(path) if each is app) :], app]
+                raise GraphError(
+                    f"a cycle: {' >> '.join(map(str, loop))}: a burst would never end; end one of them at a ring port"
+                )
+            if id(app) not in done:
+                for link in self.links:
+                    if link.app is app:
+                        walk(link.to, [*path, app])
+                done.add(id(app))
+
+        for app in self.apps:
+            walk(app, [])
+
+
+def takes_gil(app: App) -> bool:
+    """Whether it runs Python for each burst."""
+    return hasattr(app, "process")
+
+
+def _check_chain(name: str, chain: Any) -> None:
+    if isinstance(chain, (Chain, Stage)):
+        return
+    if isinstance(chain, Exit) or type(chain).__name__ == "_Tail":
+        raise GraphError(f"{name}: {chain!r} leads nowhere: join it with >> to a stage")
+    raise GraphError(f"{name}: {chain!r} is a {type(chain).__name__}: a chain such as a >> b is needed")
+
+
+def _check_app(app: App) -> None:
+    kind = type(app).__name__
+    for what, names, most in (("edges", app.edges, _MAX_EDGES), ("drops", app.drops, _MAX_DROPS), ("optional", app.optional, _MAX_EDGES)):
+        if not isinstance(names, tuple) or not all(isinstance(each, str) for each in names):
+            raise GraphError(f"{kind}.{what} is {names!r}: a tuple of names is needed, such as ('out',)")
+        if len(set(names)) != len(names) or len(names) > most:
+            raise GraphError(f"{kind}.{what} is {names!r}: up to {most} different names are possible")
+    if unknown := set(app.optional) - set(app.edges):
+        raise GraphError(f"{kind}.optional names {', '.join(sorted(unknown))}: {kind}.edges does not")
+    if isinstance(app, Source) and not 1 <= app.burst <= _MAX_BURST:
+        raise GraphError(f"{app}.burst is {app.burst}: from 1 to {_MAX_BURST} is possible")
+    # Compiled classes have a table of their C methods; the nearest one decides who handles bursts.
+    compiled = next(cls for cls in type(app).__mro__ if "__pyx_vtable__" in vars(cls))
+    process = next((cls for cls in type(app).__mro__ if "process" in vars(cls)), None)
+    if process is None and compiled in (App, Source):
+        what = "process(self, burst)" if compiled is App else "a compiled poll()"
+        raise GraphError(f"{kind} does nothing with packets: it needs {what}")
+    if process is not None and issubclass(process, compiled) and compiled is not App and process is not compiled:
+        raise GraphError(
+            f"{kind}.process() would never be called: {compiled.__name__} handles bursts in compiled code; "
+            "subclass App instead, and join it behind"
+        )

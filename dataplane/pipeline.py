@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Pipeline: chains of stages that one lcore runs.
+
+Describing a pipeline touches nothing; `run` and `start` check the whole graph before the first packet. Chains of a
+pipeline may meet in an app or a Tx queue, but a stage belongs to one running pipeline at a time.
+"""
+
+from __future__ import annotations
+
+from dataplane.explain import picture
+from dataplane.graph import Graph
+from dataplane.running import Run, Stepper, Until, run
+from dataplane.stage import Chain, Stage
+from dataplane.stats import Report
+
+__all__ = ["Pipeline"]
+
+
+class Pipeline:
+    """chains: joined by ``>>``. name: for reports and errors. lossless: a full Tx queue is waited for, not dropped at.
+
+    busy: never offer the core to other threads, however idle (for cores that are isolated). After a run, `report` has what the
+    last one did, `graph` what it ran.
+    """
+
+    def __init__(
+        self, *chains: Chain | Stage, name: str | None = None, lossless: bool = False, busy: bool = False
+    ) -> None:
+        self.chains = chains
+        self.name = name if name is not None else "pipeline"
+        self.lossless = lossless
+        self.busy = busy
+        self.report: Report | None = None
+        self.graph: Graph | None = None
+        self._run: Run | None = None
+
+    def check(self) -> Graph:
+        """Put the chains together without touching a stage. Raises GraphError."""
+        return Graph.of(self.chains, name=self.name, lossless=self.lossless)
+
+    def run(
+        self,
+        lcore: int | None = None,
+        *,
+        seconds: float | None = None,
+        count: int | None = None,
+        until: Until = None,
+    ) -> Report:
+        """Run on the CPU `lcore` (None: not pinned) until the sources are done, have made `count` packets, `seconds` are over,
+        or `until` (a callable or an Event) holds. Raises GraphError, what a port or an app raises, and KeyboardInterrupt.
+        """
+        return run(self, lcores=(lcore,), seconds=seconds, count=count, until=until)
+
+    def start(self, lcore: int | None = None, *, count: int | None = None) -> Run:
+        """The same without waiting; `stop` or `join` ends it."""
+        self._run = Run((self,), lcores=(lcore,), count=count)
+        return self._run
+
+    def stop(self) -> Report | None:
+        """Stop what `start` began, and return what it did. Raises what stopped it before."""
+        return None if self._run is None else self._run.stop()
+
+    def join(self, timeout: float | None = None) -> Report | None:
+        """Wait, at most `timeout` s, until what `start` began is over by itself; raises ConfigError if it is not."""
+        return None if self._run is None else self._run.join(timeout)
+
+    def stepper(self) -> Stepper:
+        """Run it lap by lap in this thread: ``with pipeline.stepper() as stepper: stepper.step(10)``."""
+        return Stepper(self)
+
+    def explain(self) -> str:
+        """A picture of the graph, with what the last run counted. Raises GraphError."""
+        return picture(self.graph if self.graph is not None else self.check())
+
+    def __repr__(self) -> str:
+        return f"<Pipeline {self.name}: {'; '.join(map(repr, self.chains))}>"

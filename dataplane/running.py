@@ -1,0 +1,381 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Running pipelines: on lcores of their own (`Run`, `run`, `start`), or lap by lap in the caller's thread (`Stepper`).
+
+A run checks everything, claims its stages, starts the ports that are not running, and then its lcores. However it ends, the
+threads are joined, the stages free again and the ports it started stopped: only then is an error raised.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from time import monotonic
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from dataplane.clock import hz
+from dataplane.errors import ConfigError, DataplaneError, GraphError
+from dataplane.graph import Graph, takes_gil
+from dataplane.lcore import Loop, Worker
+from dataplane.machine import current_lcore, enter, leave
+from dataplane.port import Port
+from dataplane.stage import Stage
+from dataplane.stats import Count, Report, Sampler, counts_of, drops_of, growth
+
+if TYPE_CHECKING:
+    from dataplane.pipeline import Pipeline
+
+__all__ = ["Run", "Stepper", "run", "start"]
+
+log = logging.getLogger("dataplane")
+
+_TICK = 0.02  # s between two looks of the waiting thread: Ctrl-C and `until` are noticed in it
+_FOLD = 10.0  # s between two readings of the ports' counters, so that none of a NIC's wraps twice unseen
+
+Until = Callable[[], bool] | threading.Event | None
+
+_lock = threading.Lock()
+_claimed: dict[int, tuple[Stage, str]] = {}  # by id: a stage, and the pipeline that runs it
+_ports: dict[int, tuple[Port, int]] = {}  # by id: a port that a run started, and how many runs use it
+_warned: set[type] = set()
+
+
+class _Setup:
+    """What threads and the stepper share: graphs checked, stages claimed, ports started, loops bound; and all of it undone."""
+
+    def __init__(self, pipelines: Sequence[Pipeline], lcores: int) -> None:
+        if not pipelines:
+            raise GraphError("nothing to run: give a Pipeline")
+        self.pipelines = pipelines
+        self.graphs = [pipeline.check() for pipeline in pipelines]
+        labels: set[str] = set()
+        for graph in self.graphs:
+            graph.label(labels)
+        self.name = " + ".join(pipeline.name for pipeline in pipelines)
+        self.ports = list({id(port): port for graph in self.graphs for port in graph.ports}.values())
+        shares = [list(range(lane, len(pipelines), lcores)) for lane in range(min(lcores, len(pipelines)))]
+        self.loops = [self._loop(share) for share in shares]
+        _claim(self.graphs)
+        try:
+            self._before = self.xstats()
+            _start_ports(self.ports)
+        except BaseException:
+            _release(self.graphs)
+            raise
+        for pipeline, graph in zip(pipelines, self.graphs, strict=True):
+            pipeline.graph = graph
+        for loop in self.loops:
+            loop.bind()
+
+    def _loop(self, share: list[int]) -> Loop:
+        graphs = [self.graphs[i] for i in share]
+        return Loop(
+            [app for graph in graphs for app in graph.apps],
+            [link for graph in graphs for link in graph.links],
+            [queue for graph in graphs for queue in graph.queues],
+            busy=any(self.pipelines[i].busy for i in share),
+        )
+
+    def xstats(self) -> dict[str, dict[str, int]]:
+        return {port.name: port.xstats() for port in self.ports}
+
+    def _read_into(self, ports: dict[str, dict[str, int]]) -> None:
+        """The larger of what is there and what the ports say; one that is gone says nothing."""
+        for port in self.ports:
+            known = ports.setdefault(port.name, dict(self._before[port.name]))
+            with suppress(DataplaneError):
+                for name, value in port.xstats().items():
+                    known[name] = max(value, known.get(name, 0))
+
+    def report(self, ok: bool, ports: dict[str, dict[str, int]]) -> Report:
+        began = min((loop.began for loop in self.loops if loop.began), default=0)
+        ended = max(loop.ended for loop in self.loops)
+        return Report(
+            app=self.name,
+            seconds=max(ended - began, 0) / hz(),
+            packets=sum(loop.packets for loop in self.loops),
+            edges=counts_of(self.graphs),
+            drops=drops_of(self.graphs),
+            ports={name: growth(now, self._before[name]) for name, now in ports.items()},
+            ok=ok,
+        )
+
+    def undo(self, ok: bool) -> Report:
+        """Stop the ports and let go of the stages; returns the report. Raises what a port raises, after all of it."""
+        errors: list[BaseException] = []
+        ports: dict[str, dict[str, int]] = {}
+        # Packets leave and arrive until a port stands still, and some ports forget what they counted when they stop.
+        self._read_into(ports)
+        errors += _stop_ports(self.ports)
+        self._read_into(ports)
+        report = self.report(ok and not errors, ports)
+        for loop in self.loops:
+            loop.unbind()
+        for pipeline in self.pipelines:
+            pipeline.report = report
+        _release(self.graphs)
+        if errors:
+            raise errors[0]
+        return report
+
+
+class Run:
+    """Pipelines that run, each on one of `lcores` threads. Made by `start`.
+
+    lcores: a CPU for each thread to be pinned to, None for one that is not pinned; pipelines are dealt out in turn. count: end
+    when the sources of a pipeline's lcore made that many packets. Use it as a context manager: it stops at the end.
+    """
+
+    def __init__(
+        self, pipelines: Sequence[Pipeline], *, lcores: Sequence[int | None] = (None,), count: int | None = None
+    ) -> None:
+        if not lcores:
+            raise ConfigError("no lcores to run on: name CPUs, or None for a thread that is not pinned")
+        if count is not None and count < 0:
+            raise ConfigError(f"count={count}: it cannot be negative")
+        self._setup = _Setup(pipelines, len(lcores))
+        self.report: Report | None = None
+        self._over = threading.Event()
+        self._closing = threading.Lock()
+        self._folded = monotonic()
+        _warn_of_python(self._setup.graphs)
+        self._workers = [
+            Worker(loop, cpu=cpu, count=count, ended=self._look)
+            for loop, cpu in zip(self._setup.loops, lcores, strict=False)
+        ]
+        self._started: list[Worker] = []
+        try:
+            for worker in self._workers:
+                worker.start()
+                self._started.append(worker)
+        except BaseException:
+            self._end()
+            raise
+
+    @property
+    def running(self) -> bool:
+        """Whether an lcore still polls."""
+        return not self._over.is_set()
+
+    def read(self) -> tuple[dict[str, Count], dict[str, int], dict[str, dict[str, int]]]:
+        """Edges, drops and xstats as they are now."""
+        return counts_of(self._setup.graphs), drops_of(self._setup.graphs), self._setup.xstats()
+
+    def sampler(self) -> Sampler:
+        """What a live display polls."""
+        return Sampler(self.read)
+
+    def wait(self, seconds: float | None = None, until: Until = None) -> bool:
+        """Wait until all lcores are over: at most `seconds`, or until `until` holds. Returns whether they are over."""
+        deadline = None if seconds is None else monotonic() + seconds
+        holds = until.is_set if isinstance(until, threading.Event) else until
+        while not self._over.is_set():
+            left = _TICK if deadline is None else min(_TICK, deadline - monotonic())
+            if left <= 0 or (holds is not None and holds()):
+                break
+            self._over.wait(left)
+            if monotonic() - self._folded > _FOLD:
+                self._folded = monotonic()
+                self._setup.xstats()
+        return self._over.is_set()
+
+    def stop(self) -> Report:
+        """Stop the lcores and clean up. Raises what stopped one of them before; the second call returns the report again."""
+        return self._end()
+
+    def join(self, timeout: float | None = None) -> Report:
+        """Wait until the lcores are over by themselves, and clean up. Raises ConfigError when `timeout` s are over first."""
+        if not self.wait(timeout):
+            raise ConfigError(f"{self._setup.name} still runs after {timeout} s: stop() it, or wait longer")
+        return self._end()
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._end()
+            return
+        try:
+            self._end()
+        except BaseException as other:
+            log.error("%s: %s", self._setup.name, other)  # the error that is on its way goes first
+
+    def _look(self) -> None:
+        """Called by a worker that ends: one that failed ends all; the last one wakes who waits."""
+        workers = self._workers
+        if any(worker.error is not None for worker in workers):
+            for worker in workers:
+                worker.loop.stop()
+        if all(worker.over for worker in workers):
+            self._over.set()
+
+    def _end(self) -> Report:
+        with self._closing:
+            if self.report is not None:
+                return self.report
+            for worker in self._workers:
+                worker.loop.stop()
+            for worker in self._started:
+                worker.join()
+            self._over.set()
+            errors = [worker.error for worker in self._workers if worker.error is not None]
+            try:
+                self.report = self._setup.undo(ok=not errors)
+            except BaseException as error:
+                self.report = self.report or self._setup.pipelines[0].report
+                errors.append(error)
+            for other in errors[1:]:
+                log.error("%s: %s", self._setup.name, other)
+            if errors:
+                raise errors[0]
+            assert self.report is not None
+            return self.report
+
+
+def start(*pipelines: Pipeline, lcores: Sequence[int | None] = (None,), count: int | None = None) -> Run:
+    """Start pipelines on lcores; see `Run`."""
+    return Run(pipelines, lcores=lcores, count=count)
+
+
+def run(
+    *pipelines: Pipeline,
+    lcores: Sequence[int | None] = (None,),
+    seconds: float | None = None,
+    count: int | None = None,
+    until: Until = None,
+) -> Report:
+    """Run pipelines until all their sources are done, or `seconds` are over, or `until` (a callable or an Event) holds.
+
+    Raises what stopped an lcore; on Ctrl-C everything is stopped first, and then KeyboardInterrupt is raised.
+    """
+    with start(*pipelines, lcores=lcores, count=count) as running:
+        running.wait(seconds, until)
+        return running.stop()
+
+
+class Stepper:
+    """Pipelines run lap by lap in the caller's thread, which is an lcore meanwhile: tests, and benchmarks of one core.
+
+    A context manager: ports run, and apps are started, between its beginning and its end.
+    """
+
+    def __init__(self, *pipelines: Pipeline) -> None:
+        self._pipelines = pipelines
+        self.report: Report | None = None
+
+    def __enter__(self) -> Stepper:
+        self._setup = _Setup(self._pipelines, 1)
+        self._entered = current_lcore() is None
+        try:
+            if self._entered:
+                enter()
+            self._loop = self._setup.loops[0]
+            self._loop.open()
+        except BaseException:
+            self._undo(False)
+            raise
+        return self
+
+    def step(self, laps: int = 1) -> int:
+        """Poll all sources `laps` times; returns how many packets they made. Raises the error of a stage that failed."""
+        before = self._loop.packets
+        self._loop.spin(laps)
+        return self._loop.packets - before
+
+    def finish(self) -> int:
+        """Step until all sources are done; returns how many packets they made."""
+        before = self._loop.packets
+        self._loop.spin()
+        return self._loop.packets - before
+
+    def read(self) -> tuple[dict[str, Count], dict[str, int], dict[str, dict[str, int]]]:
+        """Edges, drops and xstats as they are now."""
+        return counts_of(self._setup.graphs), drops_of(self._setup.graphs), self._setup.xstats()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._loop.close(raising=kind is None)
+        finally:
+            self._undo(kind is None)
+
+    def _undo(self, ok: bool) -> None:
+        if self._entered and current_lcore() is not None:
+            leave()
+        self.report = self._setup.undo(ok)
+
+
+def _claim(graphs: list[Graph]) -> None:
+    """Make the stages of the graphs ours. Raises GraphError if one runs already, or is in two of the graphs."""
+    with _lock:
+        mine: dict[int, tuple[Stage, str]] = {}
+        for graph in graphs:
+            for stage in graph.stages:
+                key = id(stage)
+                if key in _claimed or key in mine:
+                    other = (_claimed.get(key) or mine[key])[1]
+                    running = ", which is running" if key in _claimed else ""
+                    raise GraphError(
+                        f"{stage!r} is in {graph.name} and in {other}{running}: one lcore at a time may use it; "
+                        "put both chains into one Pipeline, or take another queue or app"
+                    )
+                mine[key] = (stage, graph.name)
+        _claimed.update(mine)
+
+
+def _release(graphs: list[Graph]) -> None:
+    with _lock:
+        for graph in graphs:
+            for stage in graph.stages:
+                _claimed.pop(id(stage), None)
+
+
+def _start_ports(ports: list[Port]) -> None:
+    """Start those that are not running; those that an earlier run started stay until the last run is over."""
+    done: list[Port] = []
+    try:
+        for port in ports:
+            with _lock:
+                users = _ports.get(id(port), (port, 0))[1]
+            if users or not port.started:
+                port.start()
+                with _lock:
+                    _ports[id(port)] = (port, users + 1)
+                done.append(port)
+    except BaseException:
+        for error in _stop_ports(done):
+            log.error("%s", error)
+        raise
+
+
+def _stop_ports(ports: list[Port]) -> list[BaseException]:
+    """Undo `_start_ports`; returns what went wrong."""
+    errors: list[BaseException] = []
+    for port in ports:
+        with _lock:
+            users = _ports.get(id(port), (port, 0))[1]
+            if users > 1:
+                _ports[id(port)] = (port, users - 1)
+            else:
+                _ports.pop(id(port), None)
+        if users == 1:
+            try:
+                port.stop()
+            except Exception as error:
+                errors.append(error)
+    return errors
+
+
+def _warn_of_python(graphs: list[Graph]) -> None:
+    """Once for each class of app."""
+    for graph in graphs:
+        for app in graph.apps:
+            if takes_gil(app) and type(app) not in _warned:
+                _warned.add(type(app))
+                log.warning("%s runs Python for each burst: other busy threads of Python stall its lcore by 5 ms", app)

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Statistics as a service: what a run did (`Report`), what it does (`Sampler`), and totals of hardware counters.
+
+Edges and queues count; nothing here is on the path of a packet. Counters are read while lcores write them: each is one
+aligned word, so each is true, but two of them are not of the same moment.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dataplane.graph import Graph
+
+__all__ = ["Accumulator", "Count", "Report", "Sampler", "counts_of", "drops_of", "mpps", "queue_xstat"]
+
+
+@dataclass(frozen=True)
+class Count:
+    """What left by an edge. bytes: without FCS."""
+
+    packets: int = 0
+    bytes: int = 0
+    bursts: int = 0
+
+    def __sub__(self, other: Count) -> Count:
+        return Count(self.packets - other.packets, self.bytes - other.bytes, self.bursts - other.bursts)
+
+
+@dataclass
+class Report:
+    """What a run did.
+
+    app: what it was called; seconds: from its first lap to its last; packets: that its sources made; edges: "app.edge" ->
+    Count; drops: "app.reason" -> packets, those that happened; ports: name -> xstats, their growth in this run;
+    ok: whether the run did what was asked.
+    """
+
+    app: str
+    seconds: float
+    packets: int = 0
+    edges: dict[str, Count] = field(default_factory=dict)
+    drops: dict[str, int] = field(default_factory=dict)
+    ports: dict[str, dict[str, int]] = field(default_factory=dict)
+    ok: bool = True
+
+    @property
+    def dropped(self) -> int:
+        """Packets dropped in all."""
+        return sum(self.drops.values())
+
+    @property
+    def mpps(self) -> float:
+        """Millions of packets a second from the sources."""
+        return mpps(self.packets, self.seconds)
+
+    def rate(self, edge: str) -> float:
+        """Millions of packets a second over an edge ("app.edge")."""
+        return mpps(self.edges[edge].packets, self.seconds)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: app, seconds, packets, mpps, ports, edges, drops, ok."""
+        return {
+            "app": self.app,
+            "seconds": self.seconds,
+            "packets": self.packets,
+            "mpps": self.mpps,
+            "ports": self.ports,
+            "edges": {
+                name: {"packets": count.packets, "bytes": count.bytes, "bursts": count.bursts}
+                for name, count in self.edges.items()
+            },
+            "drops": self.drops,
+            "ok": self.ok,
+        }
+
+    def to_json(self) -> str:
+        """The same as text."""
+        return json.dumps(self.to_dict(), indent=2)
+
+    def __str__(self) -> str:
+        lines = [f"{self.app}: {self.packets:,} packets in {self.seconds:.3f} s, {self.mpps:.3f} Mpps"]
+        lines += [f"  {name}: {count.packets:,} packets, {count.bytes:,} bytes" for name, count in self.edges.items()]
+        lines += [f"  dropped by {name}: {count:,}" for name, count in self.drops.items()]
+        return "\n".join(lines)
+
+
+def mpps(packets: float, seconds: float) -> float:
+    """Millions of packets a second; 0 for no time."""
+    return packets / seconds / 1e6 if seconds > 0 else 0.0
+
+
+def counts_of(graphs: Iterable[Graph]) -> dict[str, Count]:
+    """What left by each joined edge of the graphs' apps since their run began, "app.edge" -> Count."""
+    return {
+        f"{graph.name_of(link.app)}.{link.edge}": Count(*link.app.edge_counts[link.edge])
+        for graph in graphs
+        for link in graph.links
+    }
+
+
+def drops_of(graphs: Iterable[Graph]) -> dict[str, int]:
+    """What was dropped since the run began, "app.reason" -> packets, those that happened."""
+    return {
+        f"{graph.name_of(app)}.{reason}": count
+        for graph in graphs
+        for app in graph.apps
+        for reason, count in app.drop_counts.items()
+    }
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Two readings apart. seconds: since the run began; interval: s since the reading before; the rest grew in that interval."""
+
+    seconds: float
+    interval: float
+    edges: dict[str, Count]
+    drops: dict[str, int]
+    ports: dict[str, dict[str, int]]
+    totals: dict[str, dict[str, int]]
+
+    def mpps(self, edge: str) -> float:
+        """Millions of packets a second over an edge in the interval."""
+        return mpps(self.edges[edge].packets, self.interval)
+
+    def gbps(self, edge: str) -> float:
+        """Gbit/s over an edge, frames without FCS, in the interval."""
+        return mpps(self.edges[edge].bytes * 8, self.interval) / 1e3
+
+    def per_second(self, port: str, name: str) -> float:
+        """Growth of an xstat a second in the interval."""
+        return self.ports[port].get(name, 0) / self.interval if self.interval > 0 else 0.0
+
+
+class Sampler:
+    """Reads the counters of running pipelines without disturbing them. `sample()` gives what changed since the last.
+
+    source: gives edges, drops and xstats by name, as `Run.read` does.
+    """
+
+    def __init__(
+        self, source: Callable[[], tuple[dict[str, Count], dict[str, int], dict[str, dict[str, int]]]]
+    ) -> None:
+        self._source = source
+        self._began = self._last_time = monotonic()
+        self._last = source()
+
+    def sample(self) -> Sample:
+        """What happened since the last call."""
+        now, (edges, drops, ports) = monotonic(), self._source()
+        old_edges, old_drops, old_ports = self._last
+        sample = Sample(
+            seconds=now - self._began,
+            interval=now - self._last_time,
+            edges={name: count - old_edges.get(name, Count()) for name, count in edges.items()},
+            drops={name: count - old_drops.get(name, 0) for name, count in drops.items()},
+            ports={name: growth(xstats, old_ports.get(name, {})) for name, xstats in ports.items()},
+            totals=ports,
+        )
+        self._last_time, self._last = now, (edges, drops, ports)
+        return sample
+
+
+def growth(now: dict[str, int], before: dict[str, int]) -> dict[str, int]:
+    """By how much each counter grew."""
+    return {name: value - before.get(name, 0) for name, value in now.items()}
+
+
+def queue_xstat(direction: str, queue: int, what: str) -> str:
+    """DPDK's name of a queue's counter: ``queue_xstat("rx", 0, "packets")`` is "rx_q0_packets"."""
+    return f"{direction}_q{queue}_{what}"
+
+
+class Accumulator:
+    """Totals of hardware counters over any length of run, whatever the width of the register.
+
+    A counter that is cleared by reading goes through `cleared`, one that runs freely and wraps through `wrapping`; each must
+    be read before it can wrap twice (36 bits of bytes at 10 Gbit/s: 55 s). `totals` has what they add up to.
+    """
+
+    def __init__(self) -> None:
+        self.totals: dict[str, int] = {}
+        self._last: dict[str, int] = {}
+
+    def cleared(self, name: str, value: int) -> int:
+        """Add what a clear-on-read register gave; returns the total."""
+        self.totals[name] = total = self.totals.get(name, 0) + value
+        return total
+
+    def wrapping(self, name: str, value: int, bits: int) -> int:
+        """Add the growth of a register of `bits` bits since the last reading, the first being zero; returns the total."""
+        grown = (value - self._last.get(name, 0)) % (1 << bits)
+        self._last[name] = value
+        return self.cleared(name, grown)
+
+    def rebase(self, name: str, value: int = 0) -> None:
+        """The register was set (a reset of the device): growth counts from `value` on. The total stays."""
+        self._last[name] = value
+
+    def clear(self) -> None:
+        """Totals count from zero again; registers keep running."""
+        self.totals.clear()
