@@ -25,7 +25,9 @@ def _draw(graph: Graph, app: App, indent: str, drawn: set[int]) -> list[str]:
     drawn.add(id(app))
     lines = [indent + head]
     drops = app.drop_counts
-    unjoined = [edge for edge in app.edges if all(link.app is not app or link.edge != edge for link in graph.links)]
+    unjoined = [
+        edge for edge in app.edges if all(link.app is not app or link.edge != edge for link in graph.links)
+    ]
     rows: list[tuple[str, App | None]] = []
     rows += [(_edge_text(app, link.edge), link.to) for link in graph.links if link.app is app]
     rows += [(f"{edge} → nothing", None) for edge in unjoined]

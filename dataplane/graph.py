@@ -16,6 +16,7 @@ from dataplane.errors import GraphError
 from dataplane.port import Port
 from dataplane.queue import RxQueue, TxQueue
 from dataplane.stage import Chain, Exit, Stage
+from dataplane.stats import Count
 
 __all__ = ["Graph", "Link", "takes_gil"]
 
@@ -50,7 +51,9 @@ class Graph:
             raise GraphError(f"{name} is empty: give it a chain such as port.rx(0) >> app >> port.tx(0)")
         for chain in chains:
             _check_chain(name, chain)
-            for stage in [chain] if isinstance(chain, Stage) else [chain.first, *(to for _, _, to in chain.links)]:
+            for stage in (
+                [chain] if isinstance(chain, Stage) else [chain.first, *(to for _, _, to in chain.links)]
+            ):
                 graph._add(stage, lossless)
         for chain in chains:
             if isinstance(chain, Chain):
@@ -93,6 +96,21 @@ class Graph:
         """The ports of those queues, each once."""
         return list({id(queue.port): queue.port for queue in self.queues}.values())
 
+    def counts(self) -> dict[str, Count]:
+        """What left by each joined edge since the run began, "app.edge" -> Count."""
+        return {
+            f"{self.name_of(link.app)}.{link.edge}": Count(*link.app.edge_counts[link.edge])
+            for link in self.links
+        }
+
+    def drops(self) -> dict[str, int]:
+        """What was dropped since the run began, "app.reason" -> packets, those that happened."""
+        return {
+            f"{self.name_of(app)}.{reason}": count
+            for app in self.apps
+            for reason, count in app.drop_counts.items()
+        }
+
     def _add(self, stage: Stage, lossless: bool) -> None:
         if any(each is stage for each in self.stages):
             return
@@ -104,7 +122,9 @@ class Graph:
             _check_app(stage)
             app = stage
         else:
-            raise GraphError(f"{self.name}: {stage!r} is a {type(stage).__name__}: an App or a queue of a port is needed")
+            raise GraphError(
+                f"{self.name}: {stage!r} is a {type(stage).__name__}: an App or a queue of a port is needed"
+            )
         self.stages.append(stage)
         self.apps.append(app)
 
@@ -179,7 +199,11 @@ def _check_chain(name: str, chain: Any) -> None:
 
 def _check_app(app: App) -> None:
     kind = type(app).__name__
-    for what, names, most in (("edges", app.edges, _MAX_EDGES), ("drops", app.drops, _MAX_DROPS), ("optional", app.optional, _MAX_EDGES)):
+    for what, names, most in (
+        ("edges", app.edges, _MAX_EDGES),
+        ("drops", app.drops, _MAX_DROPS),
+        ("optional", app.optional, _MAX_EDGES),
+    ):
         if not isinstance(names, tuple) or not all(isinstance(each, str) for each in names):
             raise GraphError(f"{kind}.{what} is {names!r}: a tuple of names is needed, such as ('out',)")
         if len(set(names)) != len(names) or len(names) > most:
@@ -194,7 +218,12 @@ def _check_app(app: App) -> None:
     if process is None and compiled in (App, Source):
         what = "process(self, burst)" if compiled is App else "a compiled poll()"
         raise GraphError(f"{kind} does nothing with packets: it needs {what}")
-    if process is not None and issubclass(process, compiled) and compiled is not App and process is not compiled:
+    if (
+        process is not None
+        and issubclass(process, compiled)
+        and compiled is not App
+        and process is not compiled
+    ):
         raise GraphError(
             f"{kind}.process() would never be called: {compiled.__name__} handles bursts in compiled code; "
             "subclass App instead, and join it behind"

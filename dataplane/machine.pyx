@@ -60,6 +60,12 @@ def leave():
     dp_this_lcore = LCORE_NONE
 
 
+def free_lcores():
+    """How many more threads can become an lcore."""
+    with _numbers:
+        return len(_free)
+
+
 def usable_cpus():
     """The CPUs this process may run on, in ascending order."""
     return sorted(_initial_affinity)

@@ -19,8 +19,8 @@ __all__ = ["Pipeline"]
 class Pipeline:
     """chains: joined by ``>>``. name: for reports and errors. lossless: a full Tx queue is waited for, not dropped at.
 
-    busy: never offer the core to other threads, however idle (for cores that are isolated). After a run, `report` has what the
-    last one did, `graph` what it ran.
+    busy: never offer the core to other threads, however idle (for cores that are isolated). After a run, `report`
+    says what it did, and `graph` has what it ran.
     """
 
     def __init__(
@@ -46,8 +46,10 @@ class Pipeline:
         count: int | None = None,
         until: Until = None,
     ) -> Report:
-        """Run on the CPU `lcore` (None: not pinned) until the sources are done, have made `count` packets, `seconds` are over,
-        or `until` (a callable or an Event) holds. Raises GraphError, what a port or an app raises, and KeyboardInterrupt.
+        """Run on the CPU `lcore` (None: not pinned) until the sources are done or have made `count` packets, or
+        `seconds` are over, or `until` (a callable or an Event) holds.
+
+        Raises GraphError, what a port or an app raises, and KeyboardInterrupt, after everything was stopped.
         """
         return run(self, lcores=(lcore,), seconds=seconds, count=count, until=until)
 

@@ -22,7 +22,7 @@ from dataplane.lcore import Loop, Worker
 from dataplane.machine import current_lcore, enter, leave
 from dataplane.port import Port
 from dataplane.stage import Stage
-from dataplane.stats import Count, Report, Sampler, counts_of, drops_of, growth
+from dataplane.stats import Count, Readings, Report, Sampler, growth
 
 if TYPE_CHECKING:
     from dataplane.pipeline import Pipeline
@@ -43,7 +43,7 @@ _warned: set[type] = set()
 
 
 class _Setup:
-    """What threads and the stepper share: graphs checked, stages claimed, ports started, loops bound; and all of it undone."""
+    """What threads and the stepper share: graphs checked, stages claimed, ports started, loops bound; and that undone."""
 
     def __init__(self, pipelines: Sequence[Pipeline], lcores: int) -> None:
         if not pipelines:
@@ -78,6 +78,14 @@ class _Setup:
             busy=any(self.pipelines[i].busy for i in share),
         )
 
+    def counts(self) -> tuple[dict[str, Count], dict[str, int]]:
+        edges: dict[str, Count] = {}
+        drops: dict[str, int] = {}
+        for graph in self.graphs:
+            edges |= graph.counts()
+            drops |= graph.drops()
+        return edges, drops
+
     def xstats(self) -> dict[str, dict[str, int]]:
         return {port.name: port.xstats() for port in self.ports}
 
@@ -90,14 +98,15 @@ class _Setup:
                     known[name] = max(value, known.get(name, 0))
 
     def report(self, ok: bool, ports: dict[str, dict[str, int]]) -> Report:
+        edges, drops = self.counts()
         began = min((loop.began for loop in self.loops if loop.began), default=0)
         ended = max(loop.ended for loop in self.loops)
         return Report(
             app=self.name,
             seconds=max(ended - began, 0) / hz(),
             packets=sum(loop.packets for loop in self.loops),
-            edges=counts_of(self.graphs),
-            drops=drops_of(self.graphs),
+            edges=edges,
+            drops=drops,
             ports={name: growth(now, self._before[name]) for name, now in ports.items()},
             ok=ok,
         )
@@ -124,12 +133,16 @@ class _Setup:
 class Run:
     """Pipelines that run, each on one of `lcores` threads. Made by `start`.
 
-    lcores: a CPU for each thread to be pinned to, None for one that is not pinned; pipelines are dealt out in turn. count: end
-    when the sources of a pipeline's lcore made that many packets. Use it as a context manager: it stops at the end.
+    lcores: a CPU for each thread to be pinned to, None for one that is not pinned; pipelines are dealt out in turn.
+    count: end when the sources of an lcore made that many packets. A context manager: it stops at the end of the block.
     """
 
     def __init__(
-        self, pipelines: Sequence[Pipeline], *, lcores: Sequence[int | None] = (None,), count: int | None = None
+        self,
+        pipelines: Sequence[Pipeline],
+        *,
+        lcores: Sequence[int | None] = (None,),
+        count: int | None = None,
     ) -> None:
         if not lcores:
             raise ConfigError("no lcores to run on: name CPUs, or None for a thread that is not pinned")
@@ -159,9 +172,9 @@ class Run:
         """Whether an lcore still polls."""
         return not self._over.is_set()
 
-    def read(self) -> tuple[dict[str, Count], dict[str, int], dict[str, dict[str, int]]]:
+    def read(self) -> Readings:
         """Edges, drops and xstats as they are now."""
-        return counts_of(self._setup.graphs), drops_of(self._setup.graphs), self._setup.xstats()
+        return (*self._setup.counts(), self._setup.xstats())
 
     def sampler(self) -> Sampler:
         """What a live display polls."""
@@ -293,9 +306,9 @@ class Stepper:
         self._loop.spin()
         return self._loop.packets - before
 
-    def read(self) -> tuple[dict[str, Count], dict[str, int], dict[str, dict[str, int]]]:
+    def read(self) -> Readings:
         """Edges, drops and xstats as they are now."""
-        return counts_of(self._setup.graphs), drops_of(self._setup.graphs), self._setup.xstats()
+        return (*self._setup.counts(), self._setup.xstats())
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -378,4 +391,6 @@ def _warn_of_python(graphs: list[Graph]) -> None:
         for app in graph.apps:
             if takes_gil(app) and type(app) not in _warned:
                 _warned.add(type(app))
-                log.warning("%s runs Python for each burst: other busy threads of Python stall its lcore by 5 ms", app)
+                log.warning(
+                    "%s runs Python for each burst: other busy threads of Python stall its lcore by 5 ms", app
+                )

@@ -8,15 +8,12 @@ aligned word, so each is true, but two of them are not of the same moment.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from dataplane.graph import Graph
-
-__all__ = ["Accumulator", "Count", "Report", "Sampler", "counts_of", "drops_of", "mpps", "queue_xstat"]
+__all__ = ["Accumulator", "Count", "Readings", "Report", "Sample", "Sampler", "growth", "mpps", "queue_xstat"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +26,10 @@ class Count:
 
     def __sub__(self, other: Count) -> Count:
         return Count(self.packets - other.packets, self.bytes - other.bytes, self.bursts - other.bursts)
+
+
+# Edges ("app.edge"), drops ("app.reason") and the xstats of ports, all by name.
+Readings = tuple[dict[str, Count], dict[str, int], dict[str, dict[str, int]]]
 
 
 @dataclass
@@ -84,7 +85,10 @@ class Report:
 
     def __str__(self) -> str:
         lines = [f"{self.app}: {self.packets:,} packets in {self.seconds:.3f} s, {self.mpps:.3f} Mpps"]
-        lines += [f"  {name}: {count.packets:,} packets, {count.bytes:,} bytes" for name, count in self.edges.items()]
+        lines += [
+            f"  {name}: {count.packets:,} packets, {count.bytes:,} bytes"
+            for name, count in self.edges.items()
+        ]
         lines += [f"  dropped by {name}: {count:,}" for name, count in self.drops.items()]
         return "\n".join(lines)
 
@@ -94,28 +98,12 @@ def mpps(packets: float, seconds: float) -> float:
     return packets / seconds / 1e6 if seconds > 0 else 0.0
 
 
-def counts_of(graphs: Iterable[Graph]) -> dict[str, Count]:
-    """What left by each joined edge of the graphs' apps since their run began, "app.edge" -> Count."""
-    return {
-        f"{graph.name_of(link.app)}.{link.edge}": Count(*link.app.edge_counts[link.edge])
-        for graph in graphs
-        for link in graph.links
-    }
-
-
-def drops_of(graphs: Iterable[Graph]) -> dict[str, int]:
-    """What was dropped since the run began, "app.reason" -> packets, those that happened."""
-    return {
-        f"{graph.name_of(app)}.{reason}": count
-        for graph in graphs
-        for app in graph.apps
-        for reason, count in app.drop_counts.items()
-    }
-
-
 @dataclass(frozen=True)
 class Sample:
-    """Two readings apart. seconds: since the run began; interval: s since the reading before; the rest grew in that interval."""
+    """What happened between two readings. seconds: since the first; interval: s since the one before.
+
+    edges, drops, ports: growth in the interval; totals: the xstats as they are.
+    """
 
     seconds: float
     interval: float
@@ -143,9 +131,7 @@ class Sampler:
     source: gives edges, drops and xstats by name, as `Run.read` does.
     """
 
-    def __init__(
-        self, source: Callable[[], tuple[dict[str, Count], dict[str, int], dict[str, dict[str, int]]]]
-    ) -> None:
+    def __init__(self, source: Callable[[], Readings]) -> None:
         self._source = source
         self._began = self._last_time = monotonic()
         self._last = source()

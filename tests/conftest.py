@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What every test leaves behind as it found it: mempools, threads, lcore numbers, stages, ports."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from dataplane import machine, mempool
+
+
+def _held() -> dict[int, int]:
+    """Mbufs that somebody owns, by mempool."""
+    return {id(pool): pool.in_use for pool in mempool.pools()}
+
+
+@pytest.fixture(autouse=True)
+def nothing_leaks() -> Iterator[None]:
+    """Every mempool that is alive after a test is as full as before, new ones are full; no thread and no lcore is left."""
+    held, threads, free = _held(), set(threading.enumerate()), machine.free_lcores()
+    yield
+    gc.collect()  # ports that a test forgot, and stopped objects that hold each other
+    leaks = [
+        f"{pool!r}: {pool.in_use - held.get(id(pool), 0)} mbufs were not given back"
+        for pool in mempool.pools()
+        if pool.in_use > held.get(id(pool), 0)
+    ]
+    leaks += [f"thread {thread.name} still runs" for thread in set(threading.enumerate()) - threads]
+    if machine.free_lcores() != free:
+        leaks.append(f"{free - machine.free_lcores()} lcore numbers were not given back")
+    assert not leaks, "\n".join(leaks)
