@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Both ends of a TCP transfer: ``transfer.py serve PORT`` and ``transfer.py send HOST PORT MEGABYTES``; each prints a SHA-256."""
+"""The two ends of a TCP transfer, ``serve PORT`` and ``send HOST PORT MEGABYTES``; each prints a SHA-256."""
 
 from __future__ import annotations
 
