@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`dataplane macswap PORT`: what a port receives goes back to where it came from."""
+
+from __future__ import annotations
+
+import argparse
+
+from apps.command.options import add_run_arguments
+
+HELP = "send back what a port receives, source and destination swapped"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("port", metavar="PORT", help="a port string; 'dataplane ports' lists what there is")
+    add_run_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from apps.command.session import Session
+    from apps.macswap import MacSwap
+    from dataplane.pipeline import Pipeline
+
+    with Session(args, "macswap") as session:
+        port = session.open(args.port)
+        port.promiscuous = True
+        return session.run(Pipeline(port.rx(0) >> MacSwap() >> port.tx(0), name="macswap", burst=args.burst))

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`dataplane pcapdump PORT FILE`: what a port receives goes to a capture file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from apps.command.options import add_run_arguments, count, size_or_time
+
+HELP = "write what a port receives to a pcap file"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("port", metavar="PORT", help="a port string; 'dataplane ports' lists what there is")
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", help="the capture to write; an old one is replaced"
+    )
+    parser.add_argument(
+        "--snaplen", type=count, metavar="BYTES", help="keep that much of each frame (default: all)"
+    )
+    parser.add_argument("--count", type=count, metavar="N", help="stop after N frames")
+    parser.add_argument(
+        "--rotate",
+        type=size_or_time,
+        default=(None, None),
+        metavar="LIMIT",
+        help="begin a new file at a size (64k, 100M, 2G) or an age (90s, 10min, 1h); FILE gets a number",
+    )
+    add_run_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from apps.command.session import Outcome, Session
+    from apps.pcapdump import PcapDump
+    from dataplane.pipeline import Pipeline
+    from dataplane.stats import Report
+
+    def outcome(report: Report) -> Outcome:
+        unmet = [f"{dump.frames:,} of {args.count:,} frames came"] if args.count and not dump.full else []
+        files = [str(file) for file in dump.files]
+        line = f"  {dump.frames:,} frames in {files[0] if len(files) == 1 else f'{len(files)} files'}"
+        return {"frames": dump.frames, "files": files}, [line], unmet
+
+    rotate_bytes, rotate_seconds = args.rotate
+    more = {"snaplen": args.snaplen} if args.snaplen else {}
+    with Session(args, "pcapdump") as session:
+        port = session.open(args.port)
+        port.promiscuous = True
+        dump = PcapDump(
+            args.file, count=args.count, rotate_bytes=rotate_bytes, rotate_seconds=rotate_seconds, **more
+        )
+        pipeline = Pipeline(port.rx(0) >> dump, name="pcapdump", burst=args.burst)
+        return session.run(pipeline, until=lambda: dump.full, outcome=outcome)

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`dataplane pktgen PORT`: generated traffic, described in scapy's own notation."""
+
+from __future__ import annotations
+
+import argparse
+
+from apps.command.options import add_run_arguments, count
+
+HELP = "send generated traffic, described by a scapy expression"
+
+FLOWS = 'Ether(src="{mac}", dst="02:00:00:00:00:01")/IP(src="10.0.0.1", dst="10.0.1.0/28")/UDP(sport=(1024, 1039))'
+DEFAULT_MAC = "02:00:00:00:00:02"  # of a port that has none
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("port", metavar="PORT", help="a port string; 'dataplane ports' lists what there is")
+    parser.add_argument(
+        "--flows",
+        metavar="EXPR",
+        help="a packet with sets in its fields, as in 'Ether()/IP(dst=\"10.0.0.0/28\")/UDP(sport=(1024, 1039))' "
+        "(default: 256 UDP flows from the port's address)",
+    )
+    parser.add_argument(
+        "--size", type=count, metavar="BYTES", help="of each frame, FCS included (default: as it comes)"
+    )
+    parser.add_argument(
+        "--rate", metavar="RATE", help="as in '5 Mpps', '2 Gbps', '50%%' (default: as fast as it goes)"
+    )
+    parser.add_argument("--gaps", choices=("even", "poisson", "burst"), default="even", help="between frames")
+    parser.add_argument("--count", type=count, metavar="N", help="stop after N frames")
+    add_run_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from apps.command.session import Outcome, Session, mac_of
+    from apps.pktgen import PktGen
+    from dataplane.pipeline import Pipeline
+    from dataplane.stats import Report
+
+    def outcome(report: Report) -> Outcome:
+        left = report.ports[port.name].get("tx_good_packets", 0)
+        unmet = (
+            [f"{left:,} of {args.count:,} frames left the port"] if args.count and left != args.count else []
+        )
+        line = f"  skipped {generator.skipped:,} frames: this machine does not keep up with the rate"
+        return {"sent": left, "skipped": generator.skipped}, [line] if generator.skipped else [], unmet
+
+    with Session(args, "pktgen") as session:
+        port = session.open(args.port)
+        flows = args.flows or FLOWS.format(mac=mac_of(port) or DEFAULT_MAC)
+        more = {"line_rate": port.info.line_rate} if port.info.line_rate else {}
+        generator = PktGen(
+            flows, size=args.size, rate=args.rate, gaps=args.gaps, count=args.count, burst=args.burst, **more
+        )
+        return session.run(Pipeline(generator >> port.tx(0), name="pktgen", lossless=True), outcome=outcome)

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A run from opened ports to totals: signals, live statistics, the JSON report, and whether it did what was asked."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from types import FrameType, TracebackType
+from typing import Any
+
+from apps.command.display import Display, totals
+from dataplane.errors import DataplaneError, PortError
+from dataplane.pipeline import Pipeline
+from dataplane.port import Port
+from dataplane.running import Run, start
+from dataplane.stats import Report
+from pmd import probe
+
+__all__ = ["Outcome", "Session", "mac_of"]
+
+_REFRESH = 0.25  # s
+
+# What a command adds to the totals once its run is over: figures for the JSON, lines to print, and complaints (what was
+# asked for and not done).
+Outcome = tuple[dict[str, Any], list[str], list[str]]
+
+
+class Session:
+    """The ports and the run of one command. A context manager: leaving it closes the ports.
+
+    The JSON report is written whatever happens: a run that fails, at its opening even, leaves one whose "ok" is false and
+    whose "error" says why.
+    """
+
+    def __init__(self, args: argparse.Namespace, app: str) -> None:
+        self.args = args
+        self.app = app
+        self.report = Report(app, 0.0, ok=False)
+        self._ports = ExitStack()
+        self._written = False
+        level = logging.DEBUG if args.debug else logging.WARNING
+        logging.basicConfig(format="dataplane: %(message)s", level=level)
+
+    def open(self, text: str) -> Port:
+        """The port of a port string, with the ring lengths that were asked for; it is closed with the session."""
+        port: Port = self._ports.enter_context(probe(text))
+        port.configure(rx_desc=self.args.rx_desc, tx_desc=self.args.tx_desc)
+        return port
+
+    def run(
+        self,
+        *pipelines: Pipeline,
+        until: Callable[[], bool] | None = None,
+        outcome: Callable[[Report], Outcome] | None = None,
+    ) -> int:
+        """Run until the pipelines are done, the time is over, `until` holds or a signal comes. Returns the exit status."""
+        with _signals() as stop:
+            running = start(*pipelines, lcores=self.args.lcores or (None,))
+            try:
+                over = self._wait(running, stop, until)
+                self.report = running.stop()
+            except DataplaneError:
+                self.report = running.report or self.report
+                raise
+        self.report.app = self.app
+        complaints = []
+        if self.args.seconds and stop.caught and not over:
+            complaints.append(
+                f"{stop.caught} came after {self.report.seconds:.1f} of {self.args.seconds:g} s"
+            )
+        if not self.report.ok:
+            complaints.append("an lcore failed")
+        figures, lines, unmet = outcome(self.report) if outcome else ({}, [], [])
+        complaints += unmet
+        for line in (*totals(self.report), *lines):
+            print(line)
+        for complaint in complaints:
+            print(f"dataplane: {self.app}: {complaint}", file=sys.stderr)
+        self._write({**figures, "ok": not complaints})
+        return 1 if complaints else 0
+
+    def _wait(self, running: Run, stop: _Stop, until: Callable[[], bool] | None) -> bool:
+        """Returns whether the run came to an end that was asked for."""
+
+        def ended() -> bool:
+            return stop.is_set() or (until is not None and until())
+
+        if not sys.stdout.isatty():
+            return running.wait(self.args.seconds, ended) or not stop.is_set()
+        with Display(self.app, running.sampler(), self.args.seconds) as display:
+            while not running.wait(display.until_next(_REFRESH), ended):
+                if ended() or display.over:
+                    break
+                display.update()
+        return not stop.is_set()
+
+    def _write(self, more: dict[str, Any]) -> None:
+        self._written = True
+        if self.args.json:
+            self.args.json.write_text(json.dumps({**self.report.to_dict(), **more}, indent=2) + "\n")
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._ports.close()
+        finally:
+            if error is not None and not self._written:
+                self.report.app = self.app
+                self._write({"ok": False, "error": str(error) or type(error).__name__})
+
+
+def mac_of(port: Port) -> str | None:
+    """Its MAC address; None for a port that has none, such as null or a capture file."""
+    try:
+        return port.mac
+    except PortError:
+        return None
+
+
+class _Stop(threading.Event):
+    """Set by the first signal; `caught` is its name."""
+
+    caught = ""
+
+
+@contextmanager
+def _signals() -> Iterator[_Stop]:
+    """SIGINT and SIGTERM ask for an end; a second one takes it by force."""
+    stop = _Stop()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def note(number: int, frame: FrameType | None) -> None:
+        stop.caught = signal.Signals(number).name
+        stop.set()
+        for each in before:
+            signal.signal(each, signal.default_int_handler)
+
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
