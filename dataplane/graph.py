@@ -44,17 +44,19 @@ class Graph:
     labels: dict[int, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, chains: tuple[Any, ...], *, name: str, lossless: bool = False) -> Graph:
+    def of(cls, chains: tuple[Any, ...], *, name: str, lossless: bool = False, burst: int = 32) -> Graph:
         """Put chains together. Raises GraphError for the first mistake it finds."""
         graph = cls(name)
         if not chains:
             raise GraphError(f"{name} is empty: give it a chain such as port.rx(0) >> app >> port.tx(0)")
+        if not 1 <= burst <= _MAX_BURST:
+            raise GraphError(f"{name}: a burst of {burst}: from 1 to {_MAX_BURST} is possible")
         for chain in chains:
             _check_chain(name, chain)
             for stage in (
                 [chain] if isinstance(chain, Stage) else [chain.first, *(to for _, _, to in chain.links)]
             ):
-                graph._add(stage, lossless)
+                graph._add(stage, lossless, burst)
         for chain in chains:
             if isinstance(chain, Chain):
                 for origin, edge, target in chain.links:
@@ -111,11 +113,12 @@ class Graph:
             for reason, count in app.drop_counts.items()
         }
 
-    def _add(self, stage: Stage, lossless: bool) -> None:
+    def _add(self, stage: Stage, lossless: bool, burst: int) -> None:
         if any(each is stage for each in self.stages):
             return
         if isinstance(stage, RxQueue):
             app: App = RxStage(stage)
+            app.burst = burst
         elif isinstance(stage, TxQueue):
             app = TxStage(stage, lossless)
         elif isinstance(stage, App):

@@ -19,24 +19,30 @@ __all__ = ["Pipeline"]
 class Pipeline:
     """chains: joined by ``>>``. name: for reports and errors. lossless: a full Tx queue is waited for, not dropped at.
 
-    busy: never offer the core to other threads, however idle (for cores that are isolated). After a run, `report`
-    says what it did, and `graph` has what it ran.
+    busy: never offer the core to other threads, however idle (for cores that are isolated). burst: packets taken from
+    an Rx queue at once, 1 to 256. After a run, `report` says what it did, and `graph` has what it ran.
     """
 
     def __init__(
-        self, *chains: Chain | Stage, name: str | None = None, lossless: bool = False, busy: bool = False
+        self,
+        *chains: Chain | Stage,
+        name: str | None = None,
+        lossless: bool = False,
+        busy: bool = False,
+        burst: int = 32,
     ) -> None:
         self.chains = chains
         self.name = name if name is not None else "pipeline"
         self.lossless = lossless
         self.busy = busy
+        self.burst = burst
         self.report: Report | None = None
         self.graph: Graph | None = None
         self._run: Run | None = None
 
     def check(self) -> Graph:
         """Put the chains together without touching a stage. Raises GraphError."""
-        return Graph.of(self.chains, name=self.name, lossless=self.lossless)
+        return Graph.of(self.chains, name=self.name, lossless=self.lossless, burst=self.burst)
 
     def run(
         self,
