@@ -70,13 +70,13 @@ class Display:
         for name, count in sample.drops.items():
             self._dropped[name] = self._dropped.get(name, 0) + count
         limit = f" of {self._seconds:g}" if self._seconds else ""
-        head = Text(f"{self._app}, {sample.seconds:.1f}{limit} s; Ctrl-C stops it", style="bold")
+        line = Text(f"{self._app}, {sample.seconds:.1f}{limit} s; Ctrl-C stops it", style="bold")
         drops = [
             Text(f"dropped by {name}: {count:,}", style="yellow")
             for name, count in self._dropped.items()
             if count
         ]
-        self._live.update(Group(head, table, *drops), refresh=True)
+        self._live.update(Group(line, table, *drops), refresh=True)
 
     def __enter__(self) -> Display:
         self._live.start()

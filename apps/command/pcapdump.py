@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "file", type=Path, metavar="FILE", help="the capture to write; an old one is replaced"
     )
     parser.add_argument(
-        "--snaplen", type=count, metavar="BYTES", help="keep that much of each frame (default: all)"
+        "--snaplen", type=count, default=262144, metavar="BYTES", help="keep that much of each frame (default: all)"
     )
     parser.add_argument("--count", type=count, metavar="N", help="stop after N frames")
     parser.add_argument(
@@ -43,12 +43,11 @@ def run(args: argparse.Namespace) -> int:
         return {"frames": dump.frames, "files": files}, [line], unmet
 
     rotate_bytes, rotate_seconds = args.rotate
-    more = {"snaplen": args.snaplen} if args.snaplen else {}
     with Session(args, "pcapdump") as session:
         port = session.open(args.port)
         port.promiscuous = True
         dump = PcapDump(
-            args.file, count=args.count, rotate_bytes=rotate_bytes, rotate_seconds=rotate_seconds, **more
+            args.file, count=args.count, rotate_bytes=rotate_bytes, rotate_seconds=rotate_seconds, snaplen=args.snaplen
         )
         pipeline = Pipeline(port.rx(0) >> dump, name="pcapdump", burst=args.burst)
         return session.run(pipeline, until=lambda: dump.full, outcome=outcome)

@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from apps.command.session import Outcome, Session, mac_of
     from apps.pktgen import PktGen
+    from apps.rate import LINE_RATE
     from dataplane.pipeline import Pipeline
     from dataplane.stats import Report
 
@@ -49,8 +50,7 @@ def run(args: argparse.Namespace) -> int:
     with Session(args, "pktgen") as session:
         port = session.open(args.port)
         flows = args.flows or FLOWS.format(mac=mac_of(port) or DEFAULT_MAC)
-        more = {"line_rate": port.info.line_rate} if port.info.line_rate else {}
         generator = PktGen(
-            flows, size=args.size, rate=args.rate, gaps=args.gaps, count=args.count, burst=args.burst, **more
+            flows, size=args.size, rate=args.rate, gaps=args.gaps, count=args.count, burst=args.burst, line_rate=port.info.line_rate or LINE_RATE
         )
         return session.run(Pipeline(generator >> port.tx(0), name="pktgen", lossless=True), outcome=outcome)

@@ -43,6 +43,7 @@ class Session:
         self.app = app
         self.report = Report(app, 0.0, ok=False)
         self._ports = ExitStack()
+        self._names: dict[str, int] = {}
         self._written = False
         level = logging.DEBUG if args.debug else logging.WARNING
         logging.basicConfig(format="dataplane: %(message)s", level=level)
@@ -50,6 +51,10 @@ class Session:
     def open(self, text: str) -> Port:
         """The port of a port string, with the ring lengths that were asked for; it is closed with the session."""
         port: Port = self._ports.enter_context(probe(text))
+        # Reports go by name, and "null:" may well be opened twice.
+        self._names[text] = self._names.get(text, 0) + 1
+        if self._names[text] > 1:
+            port.name = f"{text}#{self._names[text]}"
         port.configure(rx_desc=self.args.rx_desc, tx_desc=self.args.tx_desc)
         return port
 
