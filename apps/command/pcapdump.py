@@ -17,7 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "file", type=Path, metavar="FILE", help="the capture to write; an old one is replaced"
     )
     parser.add_argument(
-        "--snaplen", type=count, default=262144, metavar="BYTES", help="keep that much of each frame (default: all)"
+        "--snaplen",
+        type=count,
+        default=262144,
+        metavar="BYTES",
+        help="keep that much of each frame (default: all)",
     )
     parser.add_argument("--count", type=count, metavar="N", help="stop after N frames")
     parser.add_argument(
@@ -32,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from apps.command.session import Outcome, Session
+    from apps.counter import Sink
     from apps.pcapdump import PcapDump
     from dataplane.pipeline import Pipeline
     from dataplane.stats import Report
@@ -47,7 +52,11 @@ def run(args: argparse.Namespace) -> int:
         port = session.open(args.port)
         port.promiscuous = True
         dump = PcapDump(
-            args.file, count=args.count, rotate_bytes=rotate_bytes, rotate_seconds=rotate_seconds, snaplen=args.snaplen
+            args.file,
+            count=args.count,
+            rotate_bytes=rotate_bytes,
+            rotate_seconds=rotate_seconds,
+            snaplen=args.snaplen,
         )
-        pipeline = Pipeline(port.rx(0) >> dump, name="pcapdump", burst=args.burst)
+        pipeline = Pipeline(port.rx(0) >> dump >> Sink(), name="pcapdump", burst=args.burst)
         return session.run(pipeline, until=lambda: dump.full, outcome=outcome)

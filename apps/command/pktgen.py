@@ -51,6 +51,12 @@ def run(args: argparse.Namespace) -> int:
         port = session.open(args.port)
         flows = args.flows or FLOWS.format(mac=mac_of(port) or DEFAULT_MAC)
         generator = PktGen(
-            flows, size=args.size, rate=args.rate, gaps=args.gaps, count=args.count, burst=args.burst, line_rate=port.info.line_rate or LINE_RATE
+            flows,
+            size=args.size,
+            rate=args.rate,
+            gaps=args.gaps,
+            count=args.count,
+            burst=args.burst,
+            line_rate=port.info.line_rate or LINE_RATE,
         )
         return session.run(Pipeline(generator >> port.tx(0), name="pktgen", lossless=True), outcome=outcome)

@@ -111,6 +111,9 @@ class Session:
             self.args.json.write_text(json.dumps({**self.report.to_dict(), **more}, indent=2) + "\n")
 
     def __enter__(self) -> Session:
+        # Until the run begins, SIGTERM is like Ctrl-C: what was opened is closed again.
+        self._ports.callback(signal.signal, signal.SIGTERM, signal.getsignal(signal.SIGTERM))
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         return self
 
     def __exit__(
