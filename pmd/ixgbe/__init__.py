@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The driver of the Intel 82599. It knows `pmd.function` and `pmd.datasheet`, and no bus: `pmd.probe` joins them.
+
+queue    the hot loops, one copy for PF and VF
+common   what PF and VF share: memory, queues, start and stop, counters of queues
+pf       the Physical Function as a port; bring-up in the datasheet's order
+reset, nvm, link, filters, datapath, counters    the steps of the bring-up, one small method a section
+
+Tags in comments: SILENT: the datasheet does not say, CONFLICT: sources disagree, SKIPPED: a step left out; each with the reason.
+"""

@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What PF and VF share: memory the device can reach, queues on and off, counters of queues, the order of start and stop."""
+
+from __future__ import annotations
+
+import itertools
+from abc import abstractmethod
+
+from dataplane.errors import ConfigError, DeviceError, DeviceGone
+from dataplane.hugepage import Arena, Block, unwatch_arenas, watch_arenas
+from dataplane.port import Port
+from pmd.datasheet import limits, pci
+from pmd.function import Bar, Function
+from pmd.ixgbe.counters import Watch
+from pmd.ixgbe.datapath import RxRegisters, RxUnit, TxRegisters, TxUnit
+from pmd.ixgbe.queue import IxgbeRxQueue, IxgbeTxQueue
+from pmd.portstring import PortString
+
+__all__ = ["RING_LENGTHS", "IxgbeBase"]
+
+RING_LENGTHS = (limits.RING_MIN, limits.RING_MAX, limits.RING_MULTIPLE)
+
+_numbers = itertools.count()
+
+
+class IxgbeBase(Port):
+    """A function of an 82599. Subclasses say where a queue's registers are and bring the device up and down.
+
+    Options of the port string, read here: rx_desc, tx_desc (descriptors), mtu (bytes), drop_en (on, off, auto: a queue
+    without free descriptors drops instead of holding up the others; auto = with more than one Rx queue),
+    vlan_strip (on, off: tags go from the frame to ``vlan_tci``).
+    """
+
+    def __init__(self, function: Function, spec: PortString, bar: Bar) -> None:
+        super().__init__(spec.text)
+        self.function = function
+        self.bar = bar
+        self.number = next(_numbers) % 0xFFFF
+        self.rx_unit = RxUnit(bar)
+        self.tx_unit = TxUnit(bar)
+        self._rings: Arena | None = None
+        self._mapped: list[Arena] = []
+        self._watch: Watch | None = None
+        self._baseline: dict[str, int] = {}
+        self.drop_en = spec.word("drop_en", "auto", ("on", "off", "auto"))
+        self.vlan_strip = spec.flag("vlan_strip", False)
+        self.rx_desc = self._checked_length("rx_desc", spec.integer("rx_desc", self.rx_desc), RING_LENGTHS)
+        self.tx_desc = self._checked_length("tx_desc", spec.integer("tx_desc", self.tx_desc), RING_LENGTHS)
+        self.mtu = spec.integer("mtu", self.mtu)
+
+    # ---- for PF and VF ----------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _rx_registers(self, index: int) -> RxRegisters:
+        """Where Rx queue `index` is controlled."""
+
+    @abstractmethod
+    def _tx_registers(self, index: int) -> TxRegisters:
+        """Where Tx queue `index` is controlled."""
+
+    @abstractmethod
+    def _bring_up(self) -> None:
+        """The device, reset and set up, with every queue and both units still off."""
+
+    @abstractmethod
+    def _quiet(self) -> None:
+        """Reset: after this the device touches no memory, whatever state it was in."""
+
+    @abstractmethod
+    def _collect(self) -> None:
+        """Add up the device's counters. Raises DeviceGone."""
+
+    @abstractmethod
+    def _device_xstats(self) -> dict[str, int]:
+        """What was added up."""
+
+    # ---- queues -----------------------------------------------------------------------------------------------
+
+    def _make_rx(self, index: int) -> IxgbeRxQueue:
+        return IxgbeRxQueue(self, index)
+
+    def _make_tx(self, index: int) -> IxgbeTxQueue:
+        return IxgbeTxQueue(self, index)
+
+    def _start(self) -> None:
+        for index in range(self.rx_queues):  # naming queue 3 asks for 0 to 3
+            self._rx.setdefault(index, self._make_rx(index))
+        for index in range(self.tx_queues):
+            self._tx.setdefault(index, self._make_tx(index))
+        if self._rx:
+            self._check_buffers()
+        try:
+            self._collect()  # a reset loses what was counted since the last read
+            self._bring_up()
+            watch_arenas(self)
+            rx_rings, tx_rings = self._cut_rings()
+            self._start_tx(tx_rings)
+            self._start_rx(rx_rings)
+        except BaseException:
+            self._abandon()
+            raise
+        self._watch = Watch(self.name, self._collect)
+        self._watch.start()
+
+    def _start_tx(self, rings: list[Block]) -> None:
+        """4.6.8: the unit before its queues."""
+        for index, ring in enumerate(rings):
+            self.tx_unit.set_queue(self._tx_registers(index), ring)
+        if rings:
+            self._enable_tx()
+        for index, ring in enumerate(rings):
+            registers = self._tx_registers(index)
+            self._tx[index].attach(ring, self.bar.address(registers.tail.offset))
+            self.tx_unit.start_queue(registers)
+
+    def _start_rx(self, rings: list[Block]) -> None:
+        """4.6.7: queues full of buffers first, then the unit's gate."""
+        drop = self.drop_en == "on" or self.drop_en == "auto" and len(rings) > 1
+        for index, ring in enumerate(rings):
+            registers = self._rx_registers(index)
+            self.rx_unit.set_queue(registers, ring, self._buffer_size(), drop)
+            tail = self.bar.address(registers.tail.offset)
+            self._rx[index].attach(ring, tail, self.mempool, self.number, self.vlan_strip)
+            self.rx_unit.start_queue(registers, self.rx_desc, self.vlan_strip)
+        if rings:
+            self._enable_rx()
+
+    def _enable_rx(self) -> None:
+        """The unit of all queues; a VF's is its PF's."""
+
+    def _enable_tx(self) -> None:
+        """The unit of all queues; a VF's is its PF's."""
+
+    def _disable_rx(self) -> None:
+        """No packets to any queue."""
+
+    def _disable_tx(self) -> None:
+        """No packets from any queue."""
+
+    def _stop(self) -> None:
+        """4.6.7.1.2, 4.6.8.1.2: Rx first, so that Tx can run dry. A device that is gone has stopped already."""
+        if self._watch is not None:
+            self._watch.stop()
+            self._watch = None
+        try:
+            for index in self._tx:
+                # Packets handed over are sent; on a link that is down they never will be.
+                self.tx_unit.drain_queue(self._tx_registers(index))
+            self._disable_rx()
+            for index in self._rx:
+                self.rx_unit.stop_queue(self._rx_registers(index))
+            for index in self._tx:
+                self.tx_unit.stop_queue(self._tx_registers(index))
+            self._disable_tx()
+            self._collect()
+        except DeviceGone:
+            self._let_go()
+        except BaseException:
+            self._abandon()
+            raise
+        else:
+            self._let_go()
+
+    def _abandon(self) -> None:
+        """Something failed half-way: no memory is given back before the device is quiet."""
+        try:
+            self._quiet()
+        except DeviceGone:
+            pass
+        except DeviceError:
+            # It may still write to its buffers. A function level reset is what is left.
+            self.function.reset()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Every mbuf back to its pool, every mapping away."""
+        for queue in (*self._rx.values(), *self._tx.values()):
+            queue.detach()
+        unwatch_arenas(self)
+        for arena in self._mapped:
+            self.function.dma_unmap(arena)
+        self._mapped.clear()
+        if self._rings is not None:
+            self._rings.close()
+            self._rings = None
+
+    # ---- memory -----------------------------------------------------------------------------------------------
+
+    def arena_opened(self, arena: Arena) -> None:
+        """Packets of any mempool may be sent through this port: the device must reach all of them."""
+        self.function.dma_map(arena)
+        self._mapped.append(arena)
+
+    def arena_closing(self, arena: Arena) -> None:
+        """Its memory goes: the device must not reach it any longer."""
+        if arena in self._mapped:
+            self._mapped.remove(arena)
+            self.function.dma_unmap(arena)
+
+    def _cut_rings(self) -> tuple[list[Block], list[Block]]:
+        """One arena for the descriptors of all queues."""
+        rx_size, tx_size = self.rx_desc * limits.DESCRIPTOR_SIZE, self.tx_desc * limits.DESCRIPTOR_SIZE
+        total = self.rx_queues * rx_size + self.tx_queues * tx_size
+        if not total:
+            return [], []
+        self._rings = Arena(total, name=f"{self.name}-rings")
+        cut = self._rings.alloc
+        rx = [cut(rx_size, align=limits.RING_ALIGN, name=f"rx{n}") for n in range(self.rx_queues)]
+        return rx, [cut(tx_size, align=limits.RING_ALIGN, name=f"tx{n}") for n in range(self.tx_queues)]
+
+    def _buffer_size(self) -> int:
+        """Bytes of a buffer as the chip counts them: whole KiB, at most 16."""
+        whole = self.mempool.data_room // limits.RX_BUFFER_UNIT * limits.RX_BUFFER_UNIT
+        return int(min(whole, limits.RX_BUFFER_MAX))
+
+    def _check_buffers(self) -> None:
+        if self._buffer_size() == 0:
+            raise ConfigError(
+                f"{self.name}: mbufs with {self.mempool.data_room} bytes of data cannot receive: the chip counts buffers in KiB "
+                f"(datasheet 8.2.3.8.7), give the port a mempool with data_room=1024 or more"
+            )
+
+    # ---- counters ---------------------------------------------------------------------------------------------
+
+    def poll_stats(self) -> None:
+        """Read the device's counters now; the port does it by itself every 10 s. Raises DeviceGone."""
+        self._collect()
+
+    def xstats(self) -> dict[str, int]:
+        """Counters since the port was opened, by DPDK's names; of a device that is gone, the last that it told."""
+        if not self.closed:
+            try:
+                self._collect()
+            except DeviceGone:
+                pass
+        return {name: count - self._baseline.get(name, 0) for name, count in self._totals().items()}
+
+    def reset_xstats(self) -> None:
+        """Count from zero again."""
+        self._baseline = {}
+        self._baseline = self.xstats()
+
+    def _totals(self) -> dict[str, int]:
+        totals = self._device_xstats()
+        totals["tx_errors"] = sum(queue.errors for queue in self._tx.values())
+        totals["rx_mbuf_allocation_errors"] = sum(queue.alloc_failures for queue in self._rx.values())
+        return totals
+
+    def _claim(self) -> None:
+        """9.3.3.3: registers and bus mastering on, the INTx line off."""
+        config = self.function.config
+        command = config.read16(pci.COMMAND)
+        config.write16(
+            pci.COMMAND, command | pci.COMMAND_MEMORY | pci.COMMAND_BUS_MASTER | pci.COMMAND_NO_INTX
+        )

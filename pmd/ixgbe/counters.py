@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The chip's counters, added up for as long as the port is open (datasheet 8.2.3.23).
+
+A read clears a counter, and at its maximum a counter sticks. At 10 Gb/s the 36-bit byte counters are full after 55 s and
+the 32-bit packet counters after 288 s, so somebody must read them every `INTERVAL` seconds: `Watch` does. The counts of
+pause frames received have 16 bits: 65,535 of them between two reads are the most that can be told.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+
+from dataplane.errors import DataplaneError, DeviceGone
+from pmd.datasheet import (
+    BPRC,
+    BPTC,
+    CRCERRS,
+    ERRBC,
+    GORCH,
+    GORCL,
+    GOTCH,
+    GOTCL,
+    GPRC,
+    GPTC,
+    ILLERRC,
+    LXOFFRXCNT,
+    LXOFFTXC,
+    LXONRXCNT,
+    LXONTXC,
+    MLFC,
+    MNGPDC,
+    MNGPRC,
+    MNGPTC,
+    MPRC,
+    MPTC,
+    MRFC,
+    MSPDC,
+    PRC64,
+    PRC127,
+    PRC255,
+    PRC511,
+    PRC1023,
+    PRC1522,
+    PTC64,
+    PTC127,
+    PTC255,
+    PTC511,
+    PTC1023,
+    PTC1522,
+    QBRC_H,
+    QBRC_L,
+    QBTC_H,
+    QBTC_L,
+    QPRC,
+    QPRDC,
+    QPTC,
+    RFC,
+    RJC,
+    RLEC,
+    ROC,
+    RQSMR,
+    RUC,
+    RXMPC,
+    TORH,
+    TORL,
+    TPR,
+    TPT,
+    TQSM,
+    XEC,
+    RegisterRef,
+    limits,
+)
+from pmd.function import Bar
+
+__all__ = ["INTERVAL", "Counters", "Watch"]
+
+log = logging.getLogger("dataplane")
+
+INTERVAL = 10.0
+"""Seconds between two reads by `Watch`: a fifth of what the byte counters bear."""
+
+# DPDK's name of the port's counters: registers that are added up, or the low and high half of one.
+_SINGLE: dict[str, RegisterRef | Iterable[RegisterRef]] = {
+    "rx_crc_errors": CRCERRS,
+    "rx_illegal_byte_errors": ILLERRC,
+    "rx_error_bytes": ERRBC,
+    "rx_mac_short_packet_dropped": MSPDC,
+    "mac_local_errors": MLFC,
+    "mac_remote_errors": MRFC,
+    "rx_length_errors": RLEC,
+    "tx_xon_packets": LXONTXC,
+    "rx_xon_packets": LXONRXCNT,
+    "tx_xoff_packets": LXOFFTXC,
+    "rx_xoff_packets": LXOFFRXCNT,
+    "rx_size_64_packets": PRC64,
+    "rx_size_65_to_127_packets": PRC127,
+    "rx_size_128_to_255_packets": PRC255,
+    "rx_size_256_to_511_packets": PRC511,
+    "rx_size_512_to_1023_packets": PRC1023,
+    "rx_size_1024_to_max_packets": PRC1522,
+    "rx_broadcast_packets": BPRC,
+    "rx_multicast_packets": MPRC,
+    "rx_fragment_errors": RFC,
+    "rx_undersize_errors": RUC,
+    "rx_oversize_errors": ROC,
+    "rx_jabber_errors": RJC,
+    "rx_management_packets": MNGPRC,
+    "rx_management_dropped": MNGPDC,
+    "tx_management_packets": MNGPTC,
+    "rx_total_packets": TPR,
+    "tx_total_packets": TPT,
+    "tx_size_64_packets": PTC64,
+    "tx_size_65_to_127_packets": PTC127,
+    "tx_size_128_to_255_packets": PTC255,
+    "tx_size_256_to_511_packets": PTC511,
+    "tx_size_512_to_1023_packets": PTC1023,
+    "tx_size_1024_to_max_packets": PTC1522,
+    "tx_multicast_packets": MPTC,
+    "tx_broadcast_packets": BPTC,
+    "rx_l3_l4_xsum_error": XEC,
+    "mac_rx_good_packets": GPRC,
+    "tx_good_packets": GPTC,
+    "missed": RXMPC,
+}
+_PAIRS = {
+    "rx_total_bytes": (TORL, TORH),
+    "mac_rx_good_bytes": (GORCL, GORCH),
+    "mac_tx_good_bytes": (GOTCL, GOTCH),
+}
+# Frames that the MAC threw away. SILENT: ILLERRC and ERRBC count symbols and bytes of the same frames again, so they are not in.
+_RX_ERRORS = (
+    "rx_crc_errors",
+    "rx_mac_short_packet_dropped",
+    "rx_length_errors",
+    "rx_fragment_errors",
+    "rx_undersize_errors",
+    "rx_oversize_errors",
+    "rx_jabber_errors",
+)
+_INTERNAL = ("missed", "mac_rx_good_packets", "mac_rx_good_bytes", "mac_tx_good_bytes")
+
+
+class Counters:
+    """Totals since the port was opened. `collect` may be called from any thread."""
+
+    def __init__(self, bar: Bar) -> None:
+        self.bar = bar
+        self._lock = threading.Lock()
+        self._totals: dict[str, int] = {}
+
+    def map_queues(self) -> None:
+        """8.2.3.23: queue q counts in set q modulo 16; a reset puts all into set 0."""
+        for table in (RQSMR, TQSM):
+            for n, register in enumerate(table):
+                sets = {f"Q{i}": (4 * n + i) % limits.QUEUE_STATS for i in range(4)}
+                self.bar.write(register, register.pack(**sets))
+
+    def forget(self) -> None:
+        """4.6.5: read once and thrown away: what was counted before the port was ours."""
+        with self._lock:
+            self._read()
+
+    def collect(self) -> None:
+        """Add what the chip has counted since the last time. Raises DeviceGone, and then adds nothing."""
+        with self._lock:
+            counted = self._read()
+            self.bar.check()  # a device that went away while it was read has counted nothing like all ones
+            for name, count in counted.items():
+                self._totals[name] = self._totals.get(name, 0) + count
+
+    def snapshot(self, rx_queues: int, tx_queues: int) -> dict[str, int]:
+        """Totals by DPDK's names; counters of queues for as many as asked, at most the 16 sets."""
+        with self._lock:
+            totals = dict(self._totals)
+        of = totals.get
+        everything = range(limits.QUEUE_STATS)
+        dropped = sum(of(f"rx_q{q}_errors", 0) for q in everything)
+        stats = {
+            # GPRC counts frames that the filters refused or that were missed: what reached a queue is what was received.
+            "rx_good_packets": sum(of(f"rx_q{q}_packets", 0) for q in everything),
+            "tx_good_packets": of("tx_good_packets", 0),
+            "rx_good_bytes": sum(of(f"rx_q{q}_bytes", 0) for q in everything),
+            "tx_good_bytes": of("mac_tx_good_bytes", 0) - limits.FCS * of("tx_good_packets", 0),
+            # With Drop_En a packet without a descriptor is dropped at its queue, without it in front of the packet buffer.
+            "rx_missed_errors": of("missed", 0) + dropped,
+            "rx_errors": sum(of(name, 0) for name in _RX_ERRORS),
+        }
+        for q in range(min(rx_queues, limits.QUEUE_STATS)):
+            for what in ("packets", "bytes", "errors"):
+                stats[f"rx_q{q}_{what}"] = of(f"rx_q{q}_{what}", 0)
+        for q in range(min(tx_queues, limits.QUEUE_STATS)):
+            for what in ("packets", "bytes"):
+                stats[f"tx_q{q}_{what}"] = of(f"tx_q{q}_{what}", 0)
+        for name in (*_SINGLE, *_PAIRS):
+            if name not in _INTERNAL:
+                stats.setdefault(name, of(name, 0))
+        return stats
+
+    def _read(self) -> dict[str, int]:
+        """Every counter once."""
+        read = self.bar.read
+        counted = {name: sum(read(register) for register in _all(line)) for name, line in _SINGLE.items()}
+        for name, (low, high) in _PAIRS.items():
+            counted[name] = self._pair(low, high)
+        for q in range(limits.QUEUE_STATS):
+            counted[f"rx_q{q}_packets"] = read(QPRC[q])
+            counted[f"rx_q{q}_bytes"] = self._pair(QBRC_L[q], QBRC_H[q])
+            counted[f"rx_q{q}_errors"] = read(QPRDC[q])
+            counted[f"tx_q{q}_packets"] = read(QPTC[q])
+            counted[f"tx_q{q}_bytes"] = self._pair(QBTC_L[q], QBTC_H[q])
+        return counted
+
+    def _pair(self, low: RegisterRef, high: RegisterRef) -> int:
+        """8.2.3.23: 36 bits: the low half first, which holds the high one still."""
+        word = self.bar.read(low)
+        return word | (self.bar.read(high) & 0xF) << 32
+
+
+def _all(line: RegisterRef | Iterable[RegisterRef]) -> Iterable[RegisterRef]:
+    return line if line is RXMPC else (line,)  # type: ignore[return-value]
+
+
+class Watch:
+    """A thread that reads the counters often enough, while the port runs."""
+
+    def __init__(self, name: str, collect: Callable[[], None], interval: float = INTERVAL) -> None:
+        self._name, self._collect, self._interval = name, collect, interval
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"{name}-counters", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._end.set()
+        if self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._end.wait(self._interval):
+            try:
+                self._collect()
+            except DeviceGone:
+                return  # whoever polls the queues says so
+            except DataplaneError as error:
+                log.warning("%s: its counters cannot be read: %s", self._name, error)
+                return

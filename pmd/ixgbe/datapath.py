@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Receive and transmit: the units that all queues share, and one queue on or off (datasheet 4.6.7, 4.6.8).
+
+The registers of a queue are passed in: PF and VF have the same ones at different places.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from dataplane.hugepage import Block
+from pmd.datasheet import (
+    CTRL_EXT,
+    DCA_RXCTRL,
+    DCA_TXCTRL,
+    DESCTYPE_ADVANCED,
+    DMATXCTL,
+    DTXMXSZRQ,
+    HLREG0,
+    MAXFRS,
+    MTQC,
+    MTQC_64Q,
+    RDRXCTL,
+    RTTBCNRC,
+    RTTDCS,
+    RTTDQSEL,
+    RXCTRL,
+    RXPBSIZE,
+    SECRXCTRL,
+    SECRXSTAT,
+    TXPBSIZE,
+    TXPBTHRESH,
+    RegisterRef,
+    limits,
+)
+from pmd.function import Bar
+
+__all__ = ["RxRegisters", "RxUnit", "TxRegisters", "TxUnit"]
+
+QUEUE_TIMEOUT = 0.01  # 10 times 1 ms, as every driver has it
+
+
+class RxRegisters(NamedTuple):
+    """One Rx queue's, in the order they are written."""
+
+    base_low: RegisterRef
+    base_high: RegisterRef
+    length: RegisterRef
+    dca: RegisterRef
+    srrctl: RegisterRef
+    head: RegisterRef
+    tail: RegisterRef
+    control: RegisterRef
+
+
+class TxRegisters(NamedTuple):
+    """One Tx queue's."""
+
+    base_low: RegisterRef
+    base_high: RegisterRef
+    length: RegisterRef
+    dca: RegisterRef
+    writeback: RegisterRef
+    head: RegisterRef
+    tail: RegisterRef
+    control: RegisterRef
+
+
+class RxUnit:
+    """4.6.7, 7.1."""
+
+    def __init__(self, bar: Bar) -> None:
+        self.bar = bar
+
+    def packet_buffer(self) -> None:
+        """8.2.3.8.9: one traffic class has all of the 512 KB."""
+        for register in RXPBSIZE:
+            size = limits.RX_PACKET_BUFFER >> 10 if register.index == 0 else 0
+            self.bar.write(register, register.pack(SIZE=size))
+
+    def crc_and_dma(self) -> None:
+        """8.2.3.22.8, 8.2.3.8.8: the CRC is taken off, and both registers say so; three fields want given values."""
+        self.bar.update(HLREG0, RXCRCSTRP=1, LPBK=0)
+        self.bar.update(RDRXCTL, CRCSTRIP=1, RSCFRSTSIZE=0, RSCACKC=1, FCOE_WRFIX=1)
+
+    def frame_size(self, mtu: int) -> None:
+        """8.2.3.22.13: frames up to mtu + 18 bytes. Without JUMBOEN the limit is 1518, whatever MAXFRS says."""
+        # CONFLICT: an MTU below 1500 is kept by Linux for sending only; a limit below 1518 is not possible without JUMBOEN.
+        frame = max(mtu + limits.HEADER_AND_FCS, limits.FRAME_STANDARD)
+        self.bar.update(MAXFRS, MFS=frame)
+        self.bar.update(HLREG0, JUMBOEN=int(frame > limits.FRAME_STANDARD))
+
+    def snooping(self) -> None:
+        """8.2.3.1.3, 8.2.3.11.1: no access without snooping, no relaxed order for what must be seen in order."""
+        self.bar.set(CTRL_EXT.NS_DIS)
+        for register in DCA_RXCTRL:
+            # RESERVED1 comes up as 1 and must be 0 (8.2.3.11.1).
+            self.bar.update(register, RESERVED1=0, DATA_WRO=0, HEAD_WRO=0)
+
+    def enable(self) -> None:
+        """4.6.7: open the gate while the block before it is stopped (8.2.3.12.5)."""
+        bar = self.bar
+        bar.set(SECRXCTRL.RX_DIS)
+        bar.wait(SECRXSTAT.SECRX_RDY, timeout=0.04, interval=1e-5)
+        bar.set(RXCTRL.RXEN)
+        bar.clear(SECRXCTRL.RX_DIS)
+
+    def disable(self) -> None:
+        """4.6.7.1.2: no more packets."""
+        self.bar.clear(RXCTRL.RXEN)
+
+    def set_queue(self, queue: RxRegisters, ring: Block, buffer_size: int, drop: bool) -> None:
+        """4.6.7, 8.2.3.8: where the descriptors are, how large the buffers (bytes). drop: with no descriptors, drop."""
+        bar = self.bar
+        _set_ring(bar, queue, ring)
+        kib = buffer_size // limits.RX_BUFFER_UNIT
+        bar.update(
+            queue.srrctl, BSIZEPACKET=kib, BSIZEHEADER=4, RDMTS=0, DESCTYPE=DESCTYPE_ADVANCED, DROP_EN=int(drop)
+        )
+
+    def start_queue(self, queue: RxRegisters, descriptors: int, strip_vlan: bool) -> None:
+        """4.6.7.1: on, and only when it says so, the descriptors: an earlier tail is lost."""
+        bar = self.bar
+        bar.update(queue.control, ENABLE=1, VME=int(strip_vlan))
+        bar.wait(queue.control.ENABLE, timeout=QUEUE_TIMEOUT)
+        bar.write(queue.tail, descriptors - 1)
+
+    def stop_queue(self, queue: RxRegisters) -> None:
+        """4.6.7.1.2: off; a write-back may still be under way when the bit has fallen."""
+        bar = self.bar
+        bar.clear(queue.control.ENABLE)
+        bar.wait(queue.control.ENABLE, 0, timeout=QUEUE_TIMEOUT)
+        bar.sleep(1e-4)
+
+
+class TxUnit:
+    """4.6.8, 7.2."""
+
+    def __init__(self, bar: Bar) -> None:
+        self.bar = bar
+
+    def mac(self) -> None:
+        """8.2.3.22.8: CRC appended, short frames padded."""
+        self.bar.update(HLREG0, TXCRCEN=1, TXPADEN=1)
+
+    def packet_buffer(self) -> None:
+        """8.2.3.9.13, 8.2.3.9.16: one traffic class has all of the 160 KB; the threshold leaves room for a large frame."""
+        size = limits.TX_PACKET_BUFFER >> 10
+        for register, threshold in zip(TXPBSIZE, TXPBTHRESH, strict=True):
+            first = register.index == 0
+            self.bar.write(register, register.pack(SIZE=size if first else 0))
+            self.bar.write(threshold, threshold.pack(THRESH=size - 10 if first else 0))
+
+    def arbiter(self) -> None:
+        """8.2.3.9.1, 8.2.3.9.15: no traffic classes, no pools: 64 queues. MTQC may change only while the arbiter rests."""
+        bar = self.bar
+        bar.write(DTXMXSZRQ, DTXMXSZRQ.pack(MAX_BYTES=0xFFF))
+        bar.set(RTTDCS.ARBDIS)
+        bar.write(MTQC, MTQC_64Q)
+        bar.clear(RTTDCS.ARBDIS)
+
+    def no_rates(self) -> None:
+        """8.2.3.10.16: rate limits are a memory, undefined after power-up: none for every queue."""
+        for queue in range(limits.TX_QUEUES):
+            self.bar.write(RTTDQSEL, RTTDQSEL.pack(QUEUE=queue))
+            self.bar.write(RTTBCNRC, 0)
+
+    def ordering(self) -> None:
+        """8.2.3.11.2: descriptors are written back in order, or DD says nothing."""
+        for register in DCA_TXCTRL:
+            self.bar.clear(register.DESC_WRO)
+
+    def enable(self) -> None:
+        """4.6.8: before any queue."""
+        self.bar.set(DMATXCTL.TE)
+
+    def disable(self) -> None:
+        """4.6.8.1.2: after the last queue."""
+        self.bar.clear(DMATXCTL.TE)
+
+    def set_queue(self, queue: TxRegisters, ring: Block) -> None:
+        """4.6.8, 8.2.3.9: where the descriptors are; fetched 32 at a time, DD written as soon as asked for."""
+        bar = self.bar
+        _set_ring(bar, queue, ring)
+        bar.write(queue.writeback, 0)  # DD in the descriptor, not the head in memory
+        # 7.2.3.4: WTHRESH must be 0 when only some descriptors ask for a report. 32 + 0 stay within the cache of 40.
+        bar.update(queue.control, PTHRESH=32, HTHRESH=1, WTHRESH=0)
+
+    def start_queue(self, queue: TxRegisters) -> None:
+        """4.6.8.1: on; the tail may move when it says so."""
+        bar = self.bar
+        bar.set(queue.control.ENABLE)
+        bar.wait(queue.control.ENABLE, timeout=QUEUE_TIMEOUT)
+
+    def drain_queue(self, queue: TxRegisters, patience: float = 0.01) -> bool:
+        """4.6.8.1.2: what was handed over is sent. False if the head has not moved for `patience` s: the link is down."""
+        bar = self.bar
+        tail, seen = bar.read(queue.tail), -1
+        deadline = bar.now() + patience
+        while True:
+            late = bar.now() >= deadline
+            head = bar.read(queue.head)
+            if head == tail:
+                return True
+            if head != seen:
+                seen, deadline = head, bar.now() + patience
+            elif late:
+                bar.check()
+                return False
+            bar.sleep(1e-4)
+
+    def stop_queue(self, queue: TxRegisters) -> None:
+        """4.6.8.1.2: off."""
+        self.bar.clear(queue.control.ENABLE)
+        self.bar.wait(queue.control.ENABLE, 0, timeout=QUEUE_TIMEOUT)
+
+
+def _set_ring(bar: Bar, queue: RxRegisters | TxRegisters, ring: Block) -> None:
+    """8.2.3.8.1 to 8.2.3.8.5, 8.2.3.9.5 to 8.2.3.9.9: base (of the device's address), length in bytes, head = tail: empty."""
+    bar.write(queue.base_low, ring.iova & 0xFFFF_FFFF)
+    bar.write(queue.base_high, ring.iova >> 32)
+    bar.write(queue.length, ring.size)
+    bar.write(queue.head, 0)
+    bar.write(queue.tail, 0)

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which frames come in and to which queue: MAC, multicast, VLAN, RSS (datasheet 7.1.1, 7.1.2, 8.2.3.7).
+
+What was asked for is kept here, and written again after each reset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dataplane.errors import ConfigError
+from dataplane.port import parse_mac
+from pmd.datasheet import (
+    ETQF,
+    FCTRL,
+    FTQF,
+    MCSTCTRL,
+    MPSAR_HI,
+    MPSAR_LO,
+    MRQC,
+    MRQE_OFF,
+    MRQE_RSS,
+    MTA,
+    PSRTYPE,
+    RAH,
+    RAL,
+    RETA,
+    RFCTL,
+    RSSRK,
+    RXCSUM,
+    SYNQF,
+    UTA,
+    VFTA,
+    VLNCTRL,
+    VLVF,
+    VLVFB,
+    RegisterRef,
+    limits,
+)
+from pmd.function import Bar
+
+__all__ = ["DEFAULT_KEY", "SYMMETRIC_KEY", "Filters", "multicast_hash", "rss_key"]
+
+# The key of Microsoft's RSS specification, which everybody uses; and one whose hash is the same for both directions of a flow.
+DEFAULT_KEY = bytes.fromhex(
+    "6d5a56da255b0ec24167253d43a38fb0d0ca2bcbae7b30b477cb2da38030f20c6a42b73bbeac01fa"
+)
+SYMMETRIC_KEY = bytes.fromhex("6d5a") * 20
+
+
+def multicast_hash(address: bytes) -> int:
+    """7.1.1.1: the bit of MTA for an address: its bits 47:36 with MCSTCTRL.MO = 0."""
+    return (address[4] >> 4 | address[5] << 4) & 0xFFF
+
+
+def rss_key(text: str) -> bytes:
+    """A key by name ("default", "symmetric") or as 80 hex digits. Raises ConfigError."""
+    if text in ("default", "symmetric"):
+        return DEFAULT_KEY if text == "default" else SYMMETRIC_KEY
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
+    if len(key) != limits.RSS_KEY_SIZE:
+        raise ConfigError(f"rss_key={text}: default, symmetric or {2 * limits.RSS_KEY_SIZE} hex digits are possible")
+    return key
+
+
+class Filters:
+    """What one port lets in."""
+
+    def __init__(self, bar: Bar) -> None:
+        self.bar = bar
+        self.mac = bytes(6)
+        self.promiscuous = False
+        self.allmulticast = False
+        self.multicast: tuple[bytes, ...] = ()
+        self.vlans: set[int] | None = None  # None: no filter
+        self.key = DEFAULT_KEY
+
+    def permanent_mac(self) -> bytes:
+        """8.2.3.7.8, 8.2.3.7.9: RAR 0, as the EEPROM filled it in at reset."""
+        bar = self.bar
+        return bar.read(RAL[0]).to_bytes(4, "little") + bar.get(RAH[0].ADDR).to_bytes(2, "little")
+
+    def clear_tables(self) -> None:
+        """4.6.7: tables are memories, undefined after power-up. The VFs' ones too: a VF must not inherit a filter."""
+        bar = self.bar
+        for n in range(1, limits.RX_ADDRESSES):
+            bar.write(RAH[n], 0)  # AV first: half an address must not match
+            bar.write(RAL[n], 0)
+        for table in (MPSAR_LO, MPSAR_HI, MTA, VFTA, VLVF, VLVFB, UTA, FTQF, ETQF, PSRTYPE):
+            for register in table:
+                bar.write(register, 0)
+        bar.write(SYNQF, 0)
+
+    def write_all(self, rx_queues: int) -> None:
+        """4.6.7: everything that was asked for."""
+        self.write_mac()
+        self.write_multicast()
+        self.write_vlans()
+        self.write_modes()
+        self.write_rss(rx_queues)
+
+    def write_mac(self) -> None:
+        """8.2.3.7.8, 8.2.3.7.9: RAR 0; not valid while it is written."""
+        bar = self.bar
+        bar.clear(RAH[0].AV)
+        bar.write(RAL[0], int.from_bytes(self.mac[:4], "little"))
+        bar.write(RAH[0], RAH[0].pack(ADDR=int.from_bytes(self.mac[4:], "little"), AV=1))
+
+    def write_modes(self) -> None:
+        """8.2.3.7.1: broadcast always; unicast and multicast for others as asked."""
+        self.bar.update(
+            FCTRL,
+            SBP=0,
+            BAM=1,
+            UPE=int(self.promiscuous),
+            MPE=int(self.promiscuous or self.allmulticast),
+        )
+
+    def set_multicast(self, addresses: Iterable[str]) -> None:
+        """Remember a list. Raises ConfigError for an address that is no multicast one."""
+        parsed = [(text, parse_mac(text)) for text in addresses]
+        for text, address in parsed:
+            if not address[0] & 1:
+                raise ConfigError(f"{text} is no multicast address: the lowest bit of its first byte is 0")
+        self.multicast = tuple(address for _, address in parsed)
+
+    def write_multicast(self) -> None:
+        """8.2.3.7.3, 8.2.3.7.7: a bit of 4096 for each address, so groups with the same 12 bits come along."""
+        bar = self.bar
+        table = [0] * len(MTA)
+        for address in self.multicast:
+            vector = multicast_hash(address)
+            table[vector >> 5] |= 1 << (vector & 31)
+        for register, word in zip(MTA, table, strict=True):
+            bar.write(register, word)
+        bar.write(MCSTCTRL, MCSTCTRL.pack(MO=0, MFE=int(bool(self.multicast))))
+
+    def set_vlan(self, vid: int, on: bool) -> None:
+        """Remember a VLAN. Raises ConfigError."""
+        if not 0 <= vid < limits.VLANS:
+            raise ConfigError(f"VLAN {vid}: from 0 to {limits.VLANS - 1} is possible")
+        if self.vlans is None:
+            self.vlans = set()
+        (self.vlans.add if on else self.vlans.discard)(vid)
+
+    def write_vlan(self, vid: int) -> None:
+        """8.2.3.7.11: one bit of the table."""
+        register = VFTA[vid >> 5]
+        first = vid & ~31
+        self.bar.write(register, sum(1 << v - first for v in range(first, first + 32) if v in (self.vlans or ())))
+
+    def write_vlans(self) -> None:
+        """8.2.3.7.2, 8.2.3.7.11: the table, then the filter's switch. Untagged frames always pass (7.1.1.2)."""
+        for vid in sorted({vid & ~31 for vid in self.vlans or ()}):
+            self.write_vlan(vid)
+        self.bar.update(VLNCTRL, CFIEN=0, VFE=int(self.vlans is not None))
+
+    def write_rss(self, rx_queues: int) -> None:
+        """7.1.2.8, 8.2.3.7.12 to 15: flows spread over the queues, at most 16; off with one queue."""
+        bar = self.bar
+        # 8.2.3.7.5: with PCSD the descriptor carries the hash. SKIPPED: fragment checksums, nobody asks for them.
+        bar.update(RXCSUM, PCSD=1, IPPCSE=0)
+        bar.set(RFCTL.RSC_DIS)  # 7.11: merged packets are not what came over the wire
+        queues = min(rx_queues, limits.RSS_QUEUES)
+        if queues < 2:
+            bar.write(MRQC, MRQC.pack(MRQE=MRQE_OFF))
+            return
+        for n, register in enumerate(RSSRK):
+            bar.write(register, int.from_bytes(self.key[4 * n : 4 * n + 4], "little"))
+        for n, register in enumerate(RETA):
+            bar.write(register, _entries(register, [(4 * n + i) % queues for i in range(4)]))
+        bar.write(
+            MRQC,
+            MRQC.pack(MRQE=MRQE_RSS, TCP_IPV4=1, IPV4=1, IPV6=1, TCP_IPV6=1, UDP_IPV4=1, UDP_IPV6=1),
+        )
+
+
+def _entries(register: RegisterRef, queues: list[int]) -> int:
+    return register.pack(**{f"ENTRY{i}": queue for i, queue in enumerate(queues)})

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The 82599's Physical Function as a port. Bring-up follows the datasheet from 4.6.3 on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dataplane.errors import ConfigError, DeviceGone
+from dataplane.port import Link, PortInfo, format_mac, parse_mac
+from pmd.datasheet import (
+    DCA_RXCTRL,
+    DCA_TXCTRL,
+    RDBAH,
+    RDBAL,
+    RDH,
+    RDLEN,
+    RDT,
+    RXDCTL,
+    SRRCTL,
+    TDBAH,
+    TDBAL,
+    TDH,
+    TDLEN,
+    TDT,
+    TDWBAL,
+    TXDCTL,
+    limits,
+    pci,
+)
+from pmd.function import Function
+from pmd.ixgbe.common import RING_LENGTHS, IxgbeBase
+from pmd.ixgbe.counters import Counters
+from pmd.ixgbe.datapath import RxRegisters, TxRegisters
+from pmd.ixgbe.filters import Filters, rss_key
+from pmd.ixgbe.link import LinkUnit
+from pmd.ixgbe.nvm import Nvm
+from pmd.ixgbe.reset import Reset
+from pmd.portstring import PortString
+
+__all__ = ["IxgbePort"]
+
+_RX = (RDBAL, RDBAH, RDLEN, DCA_RXCTRL, SRRCTL, RDH, RDT, RXDCTL)
+_TX = (TDBAL, TDBAH, TDLEN, DCA_TXCTRL, TDWBAL, TDH, TDT, TXDCTL)
+
+
+class IxgbePort(IxgbeBase):
+    """A port of an 82599. `pmd.probe` makes it.
+
+    Up to 128 Rx queues, of which RSS fills the first 16, and 64 Tx queues, with 64 to 8192 descriptors each. Beside the options of
+    `IxgbeBase`: promiscuous, allmulticast (on, off: as the verbs), rss_key (default, symmetric or 80 hex digits),
+    eeprom_check (on, off: the checksum over the whole EEPROM when the port is opened).
+    """
+
+    info = PortInfo(
+        driver="ixgbe",
+        max_rx_queues=limits.RX_QUEUES,
+        max_tx_queues=limits.TX_QUEUES_PLAIN,
+        rx_desc=RING_LENGTHS,
+        tx_desc=RING_LENGTHS,
+        max_frame=limits.MAX_FRAME,
+        line_rate=10_000_000_000,
+    )
+
+    def __init__(self, function: Function, spec: PortString) -> None:
+        bar = function.bar(pci.PF_BAR_REGISTERS)
+        self.filters = Filters(bar)
+        super().__init__(function, spec, bar)
+        self._reset = Reset(bar)
+        self._nvm = Nvm(bar)
+        self._counters = Counters(bar)
+        self.filters.promiscuous = spec.flag("promiscuous", False)
+        self.filters.allmulticast = spec.flag("allmulticast", False)
+        self.filters.key = rss_key(spec.word("rss_key", "default"))
+        check = spec.flag("eeprom_check", True)
+        spec.done()
+        self._claim()
+        self.bar.check()
+        self._reset.run()
+        self._nvm.wait_auto_read()
+        caps = self._nvm.verify() if check else self._nvm.read_caps()
+        self.filters.mac = self.filters.permanent_mac()
+        self._link = LinkUnit(bar, function.device_id, caps)
+        self._link.flow_control_off()
+        self._link.set_up()
+        self._reset.announce()
+        self._counters.forget()
+
+    # ---- bring-up ---------------------------------------------------------------------------------------------
+
+    def _bring_up(self) -> None:
+        """4.6.3: reset, then general, link, statistics, filters, receive, transmit, in this order."""
+        self._reset.run()
+        self._nvm.wait_auto_read()
+        self._link.flow_control_off()
+        self._link.set_up()
+        self._counters.map_queues()
+        self._set_filters()
+        self._set_receive()
+        self._set_transmit()
+        self._reset.announce()
+        self._counters.forget()
+
+    def _set_filters(self) -> None:
+        """7.1.1: tables emptied, then what was asked for."""
+        self.filters.clear_tables()
+        self.filters.write_all(self.rx_queues)
+
+    def _set_receive(self) -> None:
+        """4.6.7: what all Rx queues share."""
+        self.rx_unit.packet_buffer()
+        self.rx_unit.crc_and_dma()
+        self.rx_unit.frame_size(self._mtu)
+        self.rx_unit.snooping()
+
+    def _set_transmit(self) -> None:
+        """4.6.8: what all Tx queues share."""
+        self.tx_unit.mac()
+        self.tx_unit.packet_buffer()
+        self.tx_unit.arbiter()
+        self.tx_unit.no_rates()
+        self.tx_unit.ordering()
+
+    def _rx_registers(self, index: int) -> RxRegisters:
+        return RxRegisters(*(register[index] for register in _RX))
+
+    def _tx_registers(self, index: int) -> TxRegisters:
+        return TxRegisters(*(register[index] for register in _TX))
+
+    def _enable_rx(self) -> None:
+        self.rx_unit.enable()
+
+    def _enable_tx(self) -> None:
+        self.tx_unit.enable()
+
+    def _disable_rx(self) -> None:
+        self.rx_unit.disable()
+
+    def _disable_tx(self) -> None:
+        self.tx_unit.disable()
+
+    def _quiet(self) -> None:
+        """4.6.3: a reset, and no driver owns the port."""
+        self._reset.run()
+
+    def _close(self) -> None:
+        """4.6.3, 8.2.3.1.3: quiet, ownership withdrawn, the function given back."""
+        try:
+            self._collect()
+            self._reset.withdraw()
+            self._quiet()
+        except DeviceGone:
+            pass
+        finally:
+            self.function.close()
+
+    # ---- settings ---------------------------------------------------------------------------------------------
+
+    @property
+    def mac(self) -> str:
+        """Its MAC address; the card's own until it is changed, which holds for as long as the port is open."""
+        return format_mac(self.filters.mac)
+
+    @mac.setter
+    def mac(self, value: str) -> None:
+        address = parse_mac(value)
+        if address[0] & 1 or not any(address):
+            raise ConfigError(f"{self.name}: {value} cannot be a port's own address: it is multicast or zero")
+        self.filters.mac = address
+        if self.started:
+            self.filters.write_mac()
+
+    @property
+    def promiscuous(self) -> bool:
+        """Whether frames for other addresses are received; settable at any time."""
+        return self.filters.promiscuous
+
+    @promiscuous.setter
+    def promiscuous(self, on: bool) -> None:
+        self.filters.promiscuous = bool(on)
+        if self.started:
+            self.filters.write_modes()
+
+    @property
+    def allmulticast(self) -> bool:
+        """Whether every multicast frame is received; settable at any time."""
+        return self.filters.allmulticast
+
+    @allmulticast.setter
+    def allmulticast(self, on: bool) -> None:
+        self.filters.allmulticast = bool(on)
+        if self.started:
+            self.filters.write_modes()
+
+    def set_multicast(self, addresses: Iterable[str]) -> None:
+        """Receive these groups. The chip compares 12 bits of 48: a group that is not listed may come along."""
+        self.filters.set_multicast(addresses)
+        if self.started:
+            self.filters.write_multicast()
+
+    def vlan_filter(self, vid: int, on: bool = True) -> None:
+        """Receive (or no longer receive) tagged frames of that VLAN; the first call switches the filter on."""
+        first = self.filters.vlans is None
+        self.filters.set_vlan(vid, on)
+        if self.started:
+            self.filters.write_vlan(vid)
+            if first:
+                self.filters.write_vlans()
+
+    @property
+    def link(self) -> Link:
+        """State of the link, read now."""
+        return self._link.state()
+
+    def wait_link(self, timeout: float = 10.0) -> Link:
+        """Wait until the link is up, at most `timeout` s. Raises DeviceTimeout when it stays down."""
+        return self._link.wait_up(timeout)
+
+    # ---- counters ---------------------------------------------------------------------------------------------
+
+    def _collect(self) -> None:
+        self._counters.collect()
+
+    def _device_xstats(self) -> dict[str, int]:
+        return self._counters.snapshot(self.rx_queues, self.tx_queues)

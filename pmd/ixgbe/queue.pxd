@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The hot loops of the 82599: one copy for PF and VF, which differ only in where a queue's registers lie.
+
+Shared memory is laid out for vectors: descriptors are an array of 16 bytes each, `sw` an array of mbuf pointers with the same
+index, and an mbuf's words are written whole.
+"""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+from dataplane.mbuf cimport mbuf, mempool_t
+from dataplane.queue cimport RxQueue, TxQueue
+from pmd.datasheet.hw82599 cimport hw_rx_desc, hw_tx_desc
+
+
+cdef class IxgbeRxQueue(RxQueue):
+    cdef hw_rx_desc *ring
+    cdef mbuf **sw              # the mbuf behind each descriptor
+    cdef volatile uint32_t *tail
+    cdef mempool_t *pool
+    cdef uint64_t rearm         # data_off, refcnt, nb_segs and port of every packet
+    cdef uint32_t length
+    cdef uint32_t next          # the descriptor to look at
+    cdef uint32_t fill          # the descriptor to give a buffer next
+    cdef uint32_t missing       # descriptors from `fill` to `next` without a buffer; below length, always
+    cdef uint32_t threshold     # buffers taken from the pool, and given to the NIC, at once
+    cdef uint32_t empty_polls
+    cdef mbuf *first            # of a packet whose last buffer has not arrived yet
+    cdef mbuf *last
+    cdef uint8_t[256] flags     # DP_RX_* by what a descriptor says: see _flag_index
+    cdef readonly uint64_t alloc_failures
+    cdef object _mempool        # kept alive
+    cdef object _memory         # of the descriptor ring
+
+    cdef void refill(self) noexcept nogil
+    cdef mbuf *gather(self, mbuf *m, uint64_t status) noexcept nogil
+    cdef void look_for_device(self) noexcept nogil
+
+
+# Descriptors up to `last` are done when the NIC has written DD there.
+cdef struct run_t:
+    mempool_t *pool     # of every mbuf of the run; NULL: not all of one, or descriptors without one
+    uint32_t last
+
+
+cdef class IxgbeTxQueue(TxQueue):
+    cdef hw_tx_desc *ring
+    cdef mbuf **sw              # the mbuf whose data a descriptor sends; NULL: a context
+    cdef volatile uint32_t *tail
+    cdef run_t *runs            # in order; indices count up and are masked
+    cdef uint32_t runs_mask
+    cdef uint32_t run_first
+    cdef uint32_t run_end
+    cdef uint32_t length
+    cdef uint32_t next          # the descriptor to write
+    cdef uint32_t clean         # the oldest one not let go of
+    cdef uint32_t free          # descriptors that may be written: one always stays empty
+    cdef uint32_t rs_thresh
+    cdef uint32_t open_run      # descriptors written since the last RS
+    cdef mempool_t *open_pool   # of the first mbuf among them
+    cdef uint64_t open_mixed    # not 0: they are not all of that pool
+    cdef uint64_t[2][2] contexts    # what the NIC's two context slots hold
+    cdef uint32_t context       # the slot used last
+    cdef uint32_t refusals
+    cdef readonly uint64_t errors   # packets that the chip cannot send: counted, freed
+    cdef object _memory
+
+    cdef void reclaim(self) noexcept nogil
+    cdef void release(self, run_t *run) noexcept nogil
+    cdef void close_run(self) noexcept nogil
+    cdef bint send_one(self, mbuf *m) noexcept nogil
+    cdef int context_for(self, mbuf *m) noexcept nogil

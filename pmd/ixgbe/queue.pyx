@@ -1,0 +1,492 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The hot loops of the 82599: one copy for PF and VF.
+
+`rx_burst` and `tx_burst` are the only code that runs per packet. They touch the descriptor, the pointer beside it and the
+first cache line of the mbuf, and one register: the tail. Whoever made the queue attaches memory to it before the NIC's
+queue is enabled, and detaches it after it has been disabled; a detached queue receives nothing and takes nothing.
+"""
+
+from libc.errno cimport ENODEV
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memset
+
+from dataplane.machine cimport read32, read64, rmb, unlikely, wmb, write32
+from dataplane.mbuf cimport (
+    MBUF_HEADROOM, MBUF_REARM, RX_IP_BAD, RX_IP_GOOD, RX_L4_BAD, RX_L4_GOOD, RX_RSS, RX_VLAN, RX_VLAN_STRIPPED,
+    TX_IP_CSUM, TX_IPV4, TX_TCP_CSUM, TX_TSO, TX_UDP_CSUM, TX_VLAN, data, data_iova,
+)
+from dataplane.mempool cimport Mempool, alloc_bulk, free_bulk, free_packets
+from pmd.datasheet.hw82599 cimport *
+
+from dataplane.errors import DeviceGone, MempoolError
+from pmd.datasheet import limits
+
+cdef enum:
+    BATCH = 32              # mbufs moved between queue and pool at once
+    GONE_MASK = 0xFFFF      # polls in vain between two looks at the device: 1 us in a millisecond or more
+    FLAG_RSS = 1 << 6
+    FLAG_UDP = 1 << 7
+    SEGMENTS_MAX = 40       # limits.TX_SEGMENTS_MAX: checked at import
+    FRAME_MIN = 17          # limits.TX_FRAME_MIN
+    FRAME_MAX = 9728 + 4    # limits.MAX_FRAME, without FCS, and two VLAN tags
+    ETHERNET = 14
+
+cdef uint32_t ALL_ONES = 0xFFFFFFFF
+cdef uint32_t PLAIN = HW_TXD_CMD_EOP | HW_TXD_CMD_IFCS | HW_TXD_CMD_DEXT | HW_TXD_DTYP_DATA
+cdef uint64_t OFFLOADS = TX_VLAN | TX_IP_CSUM | TX_UDP_CSUM | TX_TCP_CSUM | TX_TSO
+cdef uint64_t CHECKSUMS = TX_IP_CSUM | TX_UDP_CSUM | TX_TCP_CSUM | TX_TSO
+assert (SEGMENTS_MAX, FRAME_MIN) == (limits.TX_SEGMENTS_MAX, limits.TX_FRAME_MIN)
+assert FRAME_MAX == limits.MAX_FRAME - limits.FCS + 8
+
+# What a detached queue works on: no packet ever arrives here, and nobody reads this tail.
+cdef hw_rx_desc[2] nothing
+cdef mbuf *nobody[2]
+cdef uint32_t nowhere = 0
+
+
+cdef inline uint32_t flag_index(uint64_t info, uint64_t status) noexcept nogil:
+    """Bits 0..3 VP, UDPCS, L4CS, IPCS; 4 L4E, 5 IPE; 6 there is an RSS hash; 7 it is UDP."""
+    return <uint32_t> (status >> 3 & 0x0F | status >> 26 & 0x30 | <uint64_t> (info & 0x0F != 0) << 6 | info >> 2 & FLAG_UDP)
+
+
+cdef uint8_t _flags_of(uint32_t index, bint strip) noexcept:
+    cdef uint32_t status = (index & 0x0F) << 3
+    cdef uint64_t flags = RX_RSS if index & FLAG_RSS else 0
+    if strip and status & HW_RXD_STAT_VP:
+        flags |= RX_VLAN | RX_VLAN_STRIPPED
+    if status & HW_RXD_STAT_IPCS:
+        flags |= RX_IP_BAD if index & 0x20 else RX_IP_GOOD
+    if status & HW_RXD_STAT_L4CS:
+        if not index & 0x10:
+            flags |= RX_L4_GOOD
+        elif not index & FLAG_UDP:
+            # CONFLICT: the chip reports an error for IPv4 UDP without a checksum (0) too, so a bad UDP checksum
+            # says nothing: it counts as not checked.
+            flags |= RX_L4_BAD
+    return <uint8_t> flags
+
+
+cdef class IxgbeRxQueue(RxQueue):
+    """Advanced one-buffer descriptors (datasheet 7.1.6, 7.1.9)."""
+
+    def __cinit__(self):
+        self._idle()
+
+    cdef uint16_t rx_burst(self, mbuf **pkts, uint16_t n) noexcept nogil:
+        cdef hw_rx_desc *ring = self.ring
+        cdef mbuf **sw = self.sw
+        cdef const uint8_t *flags = self.flags
+        cdef uint64_t rearm = self.rearm, status, info
+        cdef uint32_t at = self.next, length = self.length, seen = 0
+        cdef uint16_t taken = 0
+        cdef mbuf *m
+        # At least one descriptor with a buffer is never the NIC's (see refill), so DD is 0 there and this loop
+        # cannot run into descriptors that it has been through already.
+        while taken < n:
+            status = read64(&ring[at].qword[1])
+            if not status & HW_RXD_STAT_DD:
+                break
+            rmb()  # nothing of the packet or the descriptor is read before DD was seen
+            info = ring[at].qword[0]
+            m = sw[at]
+            (<uint64_t *> &m.data_off)[0] = rearm
+            m.ol_flags = flags[flag_index(info, status)]
+            # Two words of two fields each: packet_type and pkt_len; data_len with vlan_tci, and rss_hash.
+            (<uint64_t *> &m.packet_type)[0] = (info & HW_RXD_PKT_TYPE_MASK) >> HW_RXD_PKT_TYPE_SHIFT | status >> 32 << 48 >> 16
+            (<uint64_t *> &m.data_len)[0] = status >> 32 | info >> 32 << 32
+            seen += 1
+            at += 1
+            if at == length:
+                at = 0
+            if unlikely(self.first != NULL or not status & HW_RXD_STAT_EOP):
+                m = self.gather(m, status)
+                if m == NULL:
+                    continue
+            pkts[taken] = m
+            taken += 1
+        self.next = at
+        self.missing += seen
+        if self.missing >= self.threshold:
+            self.refill()  # also when nothing arrived: the pool may have been empty the last time
+        if unlikely(seen == 0):
+            self.look_for_device()
+        return taken
+
+    cdef void refill(self) noexcept nogil:
+        """Buffers for the descriptors that have none, a batch at a time; the doorbell once."""
+        cdef hw_rx_desc *ring = self.ring
+        cdef uint32_t fill = self.fill, missing = self.missing, length = self.length, batch, i
+        cdef mbuf **sw
+        while missing >= self.threshold:
+            batch = min(self.threshold, length - fill)
+            sw = &self.sw[fill]
+            if unlikely(alloc_bulk(self.pool, sw, batch)):
+                self.alloc_failures += 1
+                # With most of the descriptors still armed there is time: the next poll tries again. Close to the end
+                # one buffer is better than none, or a pool with a few left would never let a packet in again.
+                if missing + 2 * self.threshold < length or alloc_bulk(self.pool, sw, 1):
+                    break
+                batch = 1
+            for i in range(batch):
+                ring[fill + i].qword[0] = sw[i].buf_iova + MBUF_HEADROOM
+                ring[fill + i].qword[1] = 0  # header address 0, and with it DD
+            missing -= batch
+            fill += batch
+            if fill == length:
+                fill = 0
+        if missing != self.missing:
+            self.fill = fill
+            self.missing = missing
+            wmb()  # the descriptors are in memory before the NIC is told of them
+            # The last buffer is kept back: with the tail on the head the ring would be empty, not full (7.1.9).
+            write32(self.tail, (fill if fill else length) - 1)
+
+    cdef mbuf *gather(self, mbuf *m, uint64_t status) noexcept nogil:
+        """One buffer of a packet that has several. Returns the packet with its last one, NULL until then."""
+        cdef mbuf *first = self.first
+        if first == NULL:
+            self.first = self.last = m
+            return NULL
+        self.last.next = m
+        self.last = m
+        first.nb_segs += 1
+        first.pkt_len += m.data_len
+        if not status & HW_RXD_STAT_EOP:
+            return NULL
+        first.ol_flags = m.ol_flags  # what holds for the packet is said in its last descriptor (7.1.6.2)
+        first.packet_type = m.packet_type
+        first.vlan_tci = m.vlan_tci
+        first.rss_hash = m.rss_hash
+        self.first = NULL
+        return first
+
+    cdef void look_for_device(self) noexcept nogil:
+        """A device that was pulled out writes no descriptor: its registers read all ones, its tail too."""
+        self.empty_polls += 1
+        if unlikely(self.empty_polls & GONE_MASK == 0) and read32(self.tail) == ALL_ONES:
+            self.fault = ENODEV
+
+    cpdef object fault_error(self):
+        return DeviceGone(f"{self!r}: the device is gone, its registers read all ones: probe {self.port.name} again")
+
+    # ---- set-up ---------------------------------------------------------------------------------------------
+
+    def attach(self, memory, size_t tail, Mempool mempool, uint16_t number, bint strip):
+        """Arm every descriptor of `memory` (a Block) with a buffer. number: `port` of the mbufs; strip: tags are removed.
+
+        The NIC may be given `length - 1` descriptors, from 0 on: write that to the tail once its queue is enabled.
+        Raises MempoolError if the pool has too few mbufs.
+        """
+        cdef uint32_t i, length = memory.size // limits.DESCRIPTOR_SIZE
+        self.detach()
+        self.ring = <hw_rx_desc *> <size_t> memory.address
+        self.sw = <mbuf **> calloc(length, sizeof(mbuf *))
+        if self.sw == NULL:
+            self._idle()
+            raise MemoryError
+        memset(self.ring, 0, length * sizeof(hw_rx_desc))
+        for i in range(length):
+            if alloc_bulk(mempool.pool, &self.sw[i], 1):
+                free_packets(self.sw, i)
+                free(self.sw)
+                self._idle()
+                raise MempoolError(
+                    f"{self!r}: {mempool!r} has {i} mbufs left for a descriptor ring of {length}: "
+                    "make the pool larger or rx_desc smaller"
+                )
+            self.ring[i].qword[0] = self.sw[i].buf_iova + MBUF_HEADROOM
+        for i in range(256):
+            self.flags[i] = _flags_of(i, strip)
+        self.rearm = MBUF_REARM | <uint64_t> number << 48
+        self.length = length
+        self.next = self.fill = self.missing = self.empty_polls = 0
+        self.threshold = min(BATCH, length // 4)
+        self.pool = mempool.pool
+        self.tail = <volatile uint32_t *> tail
+        self._mempool, self._memory = mempool, memory
+        self.fault = 0
+
+    def detach(self):
+        """Give every mbuf back. The NIC must have let go of the queue."""
+        cdef uint32_t at
+        if self._memory is None:
+            return
+        if self.first != NULL:
+            free_packets(&self.first, 1)
+        for i in range(self.length - self.missing):
+            at = (self.next + i) % self.length
+            free_packets(&self.sw[at], 1)
+        free(self.sw)
+        self._idle()
+
+    def _idle(self):
+        self.ring, self.sw, self.tail, self.length = nothing, nobody, &nowhere, 2
+        self.next = self.fill = self.missing = 0
+        self.threshold = 2
+        self.first = self.last = NULL
+        self.pool = NULL
+        self._mempool = self._memory = None
+
+    @property
+    def armed(self):
+        """Descriptors that have a buffer."""
+        return self.length - self.missing if self._memory is not None else 0
+
+
+cdef class IxgbeTxQueue(TxQueue):
+    """Advanced descriptors (datasheet 7.2.3); one report of the NIC (RS) for every `rs_thresh` of them."""
+
+    def __cinit__(self):
+        self._idle()
+
+    cdef uint16_t tx_burst(self, mbuf **pkts, uint16_t n) noexcept nogil:
+        cdef uint32_t before = self.next, stretch, done
+        cdef uint16_t taken = 0
+        self.reclaim()
+        while taken < n:
+            # As far as no descriptor reports, the ring does not wrap and there is room: one plain loop.
+            stretch = min(min(<uint32_t> n - taken, self.free), min(self.rs_thresh - self.open_run, self.length - self.next))
+            if unlikely(stretch == 0):
+                break
+            if self.open_run == 0:
+                self.open_pool = pkts[taken].pool
+            done = write_plain(self, &pkts[taken], stretch)
+            taken += done
+            self.free -= done
+            self.open_run += done
+            self.next += done
+            if self.next == self.length:
+                self.next = 0
+            if self.open_run >= self.rs_thresh:
+                self.close_run()
+            if unlikely(done < stretch):
+                if not self.send_one(pkts[taken]):
+                    break
+                taken += 1
+        if self.next != before:
+            wmb()  # the descriptors are in memory before the NIC is told of them
+            write32(self.tail, self.next)
+        elif unlikely(n != 0):
+            self.refusals += 1
+            if unlikely(self.refusals & GONE_MASK == 0) and read32(self.tail) == ALL_ONES:
+                self.fault = ENODEV
+        return taken
+
+    cdef void flush(self) noexcept nogil:
+        # Up to rs_thresh - 1 packets behind the last report stay until more are sent, or the port stops.
+        self.reclaim()
+
+    cdef void reclaim(self) noexcept nogil:
+        """Free what the NIC has reported as done: eagerly, so that the same few mbufs go round and stay in the cache."""
+        cdef run_t *run
+        while self.run_first != self.run_end:
+            run = &self.runs[self.run_first & self.runs_mask]
+            if not read32(&self.ring[run.last].data.upper) & HW_TXD_STAT_DD:
+                break
+            rmb()  # the NIC has read the data before it wrote DD; nobody may write to it before DD was seen
+            self.release(run)
+            self.run_first += 1
+
+    cdef void release(self, run_t *run) noexcept nogil:
+        """Free the mbufs from `clean` to the end of the run: by bulk, and without a look at them, if one pool has them all."""
+        cdef uint32_t clean = self.clean, length = self.length, end = run.last + 1
+        cdef uint32_t wrapped = 0 if end > clean else end
+        cdef uint32_t straight = (length if wrapped else end) - clean
+        if run.pool != NULL:
+            free_bulk(run.pool, &self.sw[clean], straight)
+            if wrapped:
+                free_bulk(run.pool, self.sw, wrapped)
+        else:
+            free_packets(&self.sw[clean], straight)
+            free_packets(self.sw, wrapped)
+        self.free += straight + wrapped
+        self.clean = end if end < length else 0
+
+    cdef void close_run(self) noexcept nogil:
+        """Ask for a report of the last descriptor written, which ends a packet."""
+        cdef uint32_t last = (self.next if self.next else self.length) - 1
+        cdef run_t *run = &self.runs[self.run_end & self.runs_mask]
+        self.ring[last].data.lower |= HW_TXD_CMD_RS
+        run.last = last
+        run.pool = self.open_pool if self.open_mixed == 0 else NULL
+        self.run_end += 1
+        self.open_run = 0
+        self.open_mixed = 0
+
+    cdef bint send_one(self, mbuf *m) noexcept nogil:
+        """A packet that is not one plain segment. False: there is no room for it now; else it was taken."""
+        cdef uint32_t total = 0, need = 0, lower = PLAIN & ~HW_TXD_CMD_EOP, upper = 0, at = self.next
+        cdef mbuf *segment = m
+        cdef mbuf *following
+        while segment != NULL:
+            total += segment.data_len
+            need += segment.data_len != 0  # a descriptor of 0 bytes is forbidden (7.2.3.2.4): an empty segment gets none
+            segment = segment.next
+        if total < FRAME_MIN and total == m.pkt_len and pad(m):
+            total = FRAME_MIN
+        if total != m.pkt_len or total < FRAME_MIN or need > SEGMENTS_MAX or not offloads_fit(m):
+            self.errors += 1
+            free_packets(&m, 1)
+            return True
+        if self.free < need + 1:  # and one for a context
+            return False
+        if self.open_run == 0:
+            self.open_pool = m.pool
+        if m.ol_flags & OFFLOADS:
+            upper = <uint32_t> self.context_for(m) << HW_TXD_IDX_SHIFT
+            at = self.next
+            upper |= HW_TXD_POPTS_IXSM if m.ol_flags & TX_IP_CSUM else 0
+            upper |= HW_TXD_POPTS_TXSM if m.ol_flags & (TX_UDP_CSUM | TX_TCP_CSUM | TX_TSO) else 0
+            lower |= HW_TXD_CMD_VLE if m.ol_flags & TX_VLAN else 0
+            if m.ol_flags & TX_TSO:
+                lower |= HW_TXD_CMD_TSE
+                total -= m.l2_len + m.l3_len + m.l4_len
+        upper |= total << HW_TXD_PAYLEN_SHIFT
+        self.open_run += need
+        self.free -= need
+        segment = m
+        while segment != NULL:
+            following = segment.next
+            segment.next = NULL  # each goes back to its pool by itself
+            if segment.data_len == 0:
+                free_bulk(segment.pool, &segment, 1)
+            else:
+                need -= 1
+                self.ring[at].data.address = data_iova(segment)
+                self.ring[at].data.lower = lower | segment.data_len | (HW_TXD_CMD_EOP if need == 0 else 0)
+                self.ring[at].data.upper = upper
+                self.sw[at] = segment
+                self.open_mixed |= <uint64_t> segment.pool ^ <uint64_t> self.open_pool
+                at = at + 1 if at + 1 < self.length else 0
+            segment = following
+        self.next = at
+        if self.open_run >= self.rs_thresh:
+            self.close_run()
+        return True
+
+    cdef int context_for(self, mbuf *m) noexcept nogil:
+        """The slot with this packet's context; written to the slot used longest ago if neither has it (7.2.3.2.3)."""
+        cdef uint32_t vlan = m.vlan_tci if m.ol_flags & TX_VLAN else 0
+        cdef uint32_t slot = 0, lengths = m.l3_len | (m.l2_len if m.l2_len else ETHERNET) << HW_TXC_MACLEN_SHIFT | vlan << HW_TXC_VLAN_SHIFT
+        cdef uint32_t command = HW_TXD_CMD_DEXT | HW_TXD_DTYP_CTX
+        command |= HW_TXC_TUCMD_IPV4 if m.ol_flags & (TX_IPV4 | TX_IP_CSUM) else 0
+        command |= HW_TXC_TUCMD_TCP if m.ol_flags & (TX_TCP_CSUM | TX_TSO) else HW_TXC_TUCMD_UDP
+        if m.ol_flags & TX_TSO:
+            slot = <uint32_t> m.l4_len << HW_TXC_L4LEN_SHIFT | <uint32_t> m.tso_segsz << HW_TXC_MSS_SHIFT
+        cdef uint64_t wanted = command | <uint64_t> slot << 32
+        cdef uint32_t at, which = self.context
+        for _ in range(2):
+            if self.contexts[which][0] == lengths and self.contexts[which][1] == wanted:
+                self.context = which
+                return which
+            which ^= 1
+        which = self.context = self.context ^ 1
+        self.contexts[which][0] = lengths
+        self.contexts[which][1] = wanted
+        at = self.next
+        self.ring[at].qword[0] = lengths
+        self.ring[at].qword[1] = wanted | <uint64_t> which << 32 + HW_TXC_IDX_SHIFT
+        self.sw[at] = NULL
+        self.open_mixed = 1  # there is a descriptor without an mbuf in this run
+        self.open_run += 1
+        self.free -= 1
+        self.next = at + 1 if at + 1 < self.length else 0
+        return which
+
+    cpdef object fault_error(self):
+        return DeviceGone(f"{self!r}: the device is gone, its registers read all ones: probe {self.port.name} again")
+
+    # ---- set-up ---------------------------------------------------------------------------------------------
+
+    def attach(self, memory, size_t tail):
+        """Work on the descriptors of `memory` (a Block). Head and tail of the NIC must be 0."""
+        cdef uint32_t length = memory.size // limits.DESCRIPTOR_SIZE, runs = 4
+        self.detach()
+        self.rs_thresh = min(BATCH, length // 4)
+        while runs < length // self.rs_thresh + 2:
+            runs *= 2
+        self.sw = <mbuf **> calloc(length, sizeof(mbuf *))
+        self.runs = <run_t *> calloc(runs, sizeof(run_t))
+        if self.sw == NULL or self.runs == NULL:
+            free(self.sw)
+            free(self.runs)
+            self._idle()
+            raise MemoryError
+        self.ring = <hw_tx_desc *> <size_t> memory.address
+        memset(self.ring, 0, length * sizeof(hw_tx_desc))
+        memset(self.contexts, 0, sizeof(self.contexts))
+        self.runs_mask = runs - 1
+        self.length = length
+        self.free = length - 1  # with all of them written the tail would be on the head: empty, not full (7.2.3)
+        self.tail = <volatile uint32_t *> tail
+        self._memory = memory
+        self.fault = 0
+
+    def detach(self):
+        """Give every mbuf back, sent or not. The NIC must have let go of the queue."""
+        if self._memory is None:
+            return
+        while self.clean != self.next:
+            free_packets(&self.sw[self.clean], 1)
+            self.clean = (self.clean + 1) % self.length
+        free(self.sw)
+        free(self.runs)
+        self._idle()
+
+    def _idle(self):
+        self.ring, self.sw, self.runs, self.tail, self.length = NULL, NULL, NULL, &nowhere, 1
+        self.next = self.clean = self.free = self.open_run = self.run_first = self.run_end = 0
+        self.open_mixed = 0
+        self.open_pool = NULL
+        self.context = self.refusals = 0
+        self.rs_thresh = 1
+        self._memory = None
+
+    @property
+    def held(self):
+        """Descriptors whose mbufs are not back in their pools."""
+        return self.length - 1 - self.free
+
+
+cdef inline uint32_t write_plain(IxgbeTxQueue self, mbuf **pkts, uint32_t n) noexcept nogil:
+    """A descriptor for each packet up to the first that is not one segment of a legal size without offloads."""
+    cdef hw_tx_desc *ring = &self.ring[self.next]
+    cdef mbuf **sw = &self.sw[self.next]
+    cdef uint64_t pool = <uint64_t> self.open_pool, mixed = self.open_mixed, size, rearm
+    cdef uint64_t command = PLAIN
+    cdef uint32_t i = 0
+    cdef mbuf *m
+    while i < n:
+        m = pkts[i]
+        rearm = (<uint64_t *> &m.data_off)[0]  # data_off, refcnt, nb_segs, port in one load
+        size = m.data_len
+        if unlikely((m.ol_flags & OFFLOADS) != 0 or <uint16_t> (rearm >> 32) != 1 or size - FRAME_MIN > FRAME_MAX - FRAME_MIN):
+            break
+        ring[i].qword[0] = m.buf_iova + (rearm & 0xFFFF)
+        ring[i].qword[1] = command | size | size << 32 + HW_TXD_PAYLEN_SHIFT  # this clears DD too
+        sw[i] = m
+        mixed |= pool ^ <uint64_t> m.pool
+        i += 1
+    self.open_mixed = mixed
+    return i
+
+
+cdef bint pad(mbuf *m) noexcept nogil:
+    """Zeros behind a frame that is too short for the chip; the MAC pads it to 60 with zeros anyway (7.2.3.2.4)."""
+    cdef uint32_t length = m.data_len
+    if m.next != NULL or length < ETHERNET or m.data_off + FRAME_MIN > m.buf_len:
+        return False
+    memset(data(m) + length, 0, FRAME_MIN - length)
+    m.pkt_len = m.data_len = FRAME_MIN
+    return True
+
+
+cdef bint offloads_fit(mbuf *m) noexcept nogil:
+    """Whether the context descriptor can say what is asked, and the frames that come of it are legal ones."""
+    cdef uint32_t headers = m.l2_len + m.l3_len + m.l4_len
+    if m.ol_flags & CHECKSUMS and (not ETHERNET <= m.l2_len <= 127 or not 20 <= m.l3_len <= 511):
+        return False
+    if not m.ol_flags & TX_TSO:
+        return m.pkt_len <= FRAME_MAX
+    return 20 <= m.l4_len <= 60 and headers < m.pkt_len and 0 < m.tso_segsz <= FRAME_MAX - headers and m.pkt_len < 1 << 18
