@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 from abc import abstractmethod
+from contextlib import suppress
 
 from dataplane.errors import ConfigError, DeviceError, DeviceGone
 from dataplane.hugepage import Arena, Block, unwatch_arenas, watch_arenas
@@ -115,7 +116,7 @@ class IxgbeBase(Port):
 
     def _start_rx(self, rings: list[Block]) -> None:
         """4.6.7: queues full of buffers first, then the unit's gate."""
-        drop = self.drop_en == "on" or self.drop_en == "auto" and len(rings) > 1
+        drop = self.drop_en == "on" or (self.drop_en == "auto" and len(rings) > 1)
         for index, ring in enumerate(rings):
             registers = self._rx_registers(index)
             self.rx_unit.set_queue(registers, ring, self._buffer_size(), drop)
@@ -164,9 +165,8 @@ class IxgbeBase(Port):
     def _abandon(self) -> None:
         """Something failed half-way: no memory is given back before the device is quiet."""
         try:
-            self._quiet()
-        except DeviceGone:
-            pass
+            with suppress(DeviceGone):
+                self._quiet()
         except DeviceError:
             # It may still write to its buffers. A function level reset is what is left.
             self.function.reset()
@@ -216,8 +216,8 @@ class IxgbeBase(Port):
     def _check_buffers(self) -> None:
         if self._buffer_size() == 0:
             raise ConfigError(
-                f"{self.name}: mbufs with {self.mempool.data_room} bytes of data cannot receive: the chip counts buffers in KiB "
-                f"(datasheet 8.2.3.8.7), give the port a mempool with data_room=1024 or more"
+                f"{self.name}: mbufs with {self.mempool.data_room} bytes of data cannot receive: the chip counts buffers "
+                f"in KiB (datasheet 8.2.3.8.7), give the port a mempool with data_room=1024 or more"
             )
 
     # ---- counters ---------------------------------------------------------------------------------------------
@@ -229,10 +229,8 @@ class IxgbeBase(Port):
     def xstats(self) -> dict[str, int]:
         """Counters since the port was opened, by DPDK's names; of a device that is gone, the last that it told."""
         if not self.closed:
-            try:
+            with suppress(DeviceGone):
                 self._collect()
-            except DeviceGone:
-                pass
         return {name: count - self._baseline.get(name, 0) for name, count in self._totals().items()}
 
     def reset_xstats(self) -> None:

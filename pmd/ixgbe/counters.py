@@ -129,7 +129,7 @@ _PAIRS = {
     "mac_rx_good_bytes": (GORCL, GORCH),
     "mac_tx_good_bytes": (GOTCL, GOTCH),
 }
-# Frames that the MAC threw away. SILENT: ILLERRC and ERRBC count symbols and bytes of the same frames again, so they are not in.
+# Frames that the MAC threw away. ILLERRC and ERRBC are not in: they count symbols and bytes of the same frames again.
 _RX_ERRORS = (
     "rx_crc_errors",
     "rx_mac_short_packet_dropped",

@@ -115,7 +115,12 @@ class RxUnit:
         _set_ring(bar, queue, ring)
         kib = buffer_size // limits.RX_BUFFER_UNIT
         bar.update(
-            queue.srrctl, BSIZEPACKET=kib, BSIZEHEADER=4, RDMTS=0, DESCTYPE=DESCTYPE_ADVANCED, DROP_EN=int(drop)
+            queue.srrctl,
+            BSIZEPACKET=kib,
+            BSIZEHEADER=4,
+            RDMTS=0,
+            DESCTYPE=DESCTYPE_ADVANCED,
+            DROP_EN=int(drop),
         )
 
     def start_queue(self, queue: RxRegisters, descriptors: int, strip_vlan: bool) -> None:
@@ -216,7 +221,7 @@ class TxUnit:
 
 
 def _set_ring(bar: Bar, queue: RxRegisters | TxRegisters, ring: Block) -> None:
-    """8.2.3.8.1 to 8.2.3.8.5, 8.2.3.9.5 to 8.2.3.9.9: base (of the device's address), length in bytes, head = tail: empty."""
+    """8.2.3.8.1 to 8.2.3.8.5, 8.2.3.9.5 to 8.2.3.9.9: base as the device sees it, bytes, head = tail: empty."""
     bar.write(queue.base_low, ring.iova & 0xFFFF_FFFF)
     bar.write(queue.base_high, ring.iova >> 32)
     bar.write(queue.length, ring.size)

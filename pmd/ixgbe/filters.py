@@ -41,7 +41,7 @@ from pmd.function import Bar
 
 __all__ = ["DEFAULT_KEY", "SYMMETRIC_KEY", "Filters", "multicast_hash", "rss_key"]
 
-# The key of Microsoft's RSS specification, which everybody uses; and one whose hash is the same for both directions of a flow.
+# The key of Microsoft's RSS specification, which everybody uses; and one with the same hash for both directions of a flow.
 DEFAULT_KEY = bytes.fromhex(
     "6d5a56da255b0ec24167253d43a38fb0d0ca2bcbae7b30b477cb2da38030f20c6a42b73bbeac01fa"
 )
@@ -62,7 +62,9 @@ def rss_key(text: str) -> bytes:
     except ValueError:
         key = b""
     if len(key) != limits.RSS_KEY_SIZE:
-        raise ConfigError(f"rss_key={text}: default, symmetric or {2 * limits.RSS_KEY_SIZE} hex digits are possible")
+        raise ConfigError(
+            f"rss_key={text}: default, symmetric or {2 * limits.RSS_KEY_SIZE} hex digits are possible"
+        )
     return key
 
 
@@ -150,7 +152,9 @@ class Filters:
         """8.2.3.7.11: one bit of the table."""
         register = VFTA[vid >> 5]
         first = vid & ~31
-        self.bar.write(register, sum(1 << v - first for v in range(first, first + 32) if v in (self.vlans or ())))
+        self.bar.write(
+            register, sum(1 << v - first for v in range(first, first + 32) if v in (self.vlans or ()))
+        )
 
     def write_vlans(self) -> None:
         """8.2.3.7.2, 8.2.3.7.11: the table, then the filter's switch. Untagged frames always pass (7.1.1.2)."""

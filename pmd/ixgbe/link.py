@@ -75,7 +75,7 @@ class LinkUnit:
         if word == 0xFFFF_FFFF:
             bar.check()
         # An empty cage can look like a link, by crosstalk from the neighbour (specification update).
-        if not LINKS.UP.extract(word) or self.checks_module and not bar.get(ESDP.SDP2):
+        if not LINKS.UP.extract(word) or (self.checks_module and not bar.get(ESDP.SDP2)):
             return Link(False, 0)
         return Link(True, MBPS.get(LINKS.SPEED.extract(word), 0))
 
@@ -89,7 +89,7 @@ class LinkUnit:
                 return state
             if late:
                 raise DeviceTimeout(
-                    f"{LINKS.UP} still 0 after {timeout:g} s on {self.bar.name} (datasheet {LINKS.section}): see that cable and "
-                    f"module are in, and that the other end is up"
+                    f"{LINKS.UP} still 0 after {timeout:g} s on {self.bar.name} (datasheet {LINKS.section}): see "
+                    f"that cable and module are in, and that the other end is up"
                 )
             self.bar.sleep(min(0.01, max(timeout, 1e-4)))

@@ -153,8 +153,8 @@ def _guard(bar: Bar) -> None:
         if bar.now() >= deadline:
             bar.clear(SWSM.SMBI)
             raise DeviceTimeout(
-                f"{SWSM.SWESMBI} still 0 after {_TRIES * _APART:g} s on {bar.name} (datasheet {SWSM.section}): firmware keeps "
-                f"the semaphore; power the machine off and on"
+                f"{SWSM.SWESMBI} still 0 after {_TRIES * _APART:g} s on {bar.name} (datasheet {SWSM.section}): "
+                f"firmware keeps the semaphore; power the machine off and on"
             )
         bar.sleep(_APART)
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 from dataplane.errors import ConfigError, DeviceGone
 from dataplane.port import Link, PortInfo, format_mac, parse_mac
@@ -46,8 +47,8 @@ _TX = (TDBAL, TDBAH, TDLEN, DCA_TXCTRL, TDWBAL, TDH, TDT, TXDCTL)
 class IxgbePort(IxgbeBase):
     """A port of an 82599. `pmd.probe` makes it.
 
-    Up to 128 Rx queues, of which RSS fills the first 16, and 64 Tx queues, with 64 to 8192 descriptors each. Beside the options of
-    `IxgbeBase`: promiscuous, allmulticast (on, off: as the verbs), rss_key (default, symmetric or 80 hex digits),
+    Up to 128 Rx queues, of which RSS fills the first 16, and 64 Tx queues, with 64 to 8192 descriptors each. Options beside
+    those of `IxgbeBase`: promiscuous, allmulticast (on, off: as the verbs), rss_key (default, symmetric or 80 hex digits),
     eeprom_check (on, off: the checksum over the whole EEPROM when the port is opened).
     """
 
@@ -145,11 +146,10 @@ class IxgbePort(IxgbeBase):
     def _close(self) -> None:
         """4.6.3, 8.2.3.1.3: quiet, ownership withdrawn, the function given back."""
         try:
-            self._collect()
-            self._reset.withdraw()
-            self._quiet()
-        except DeviceGone:
-            pass
+            with suppress(DeviceGone):
+                self._collect()
+                self._reset.withdraw()
+                self._quiet()
         finally:
             self.function.close()
 
