@@ -6,5 +6,5 @@ common   what PF and VF share: memory, queues, start and stop, counters of queue
 pf       the Physical Function as a port; bring-up in the datasheet's order
 reset, nvm, link, filters, datapath, counters    the steps of the bring-up, one small method a section
 
-Tags in comments, each with a reason: SILENT: the datasheet does not say; CONFLICT: sources disagree; SKIPPED: a step left out.
+Tags in comments, each with its reason: SILENT: the datasheet does not say; CONFLICT: sources disagree; SKIPPED: left out.
 """

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataplane.errors import ConfigError, DeviceError, DeviceGone
 from dataplane.hugepage import Arena, Block, unwatch_arenas, watch_arenas
 from dataplane.port import Port
-from pmd.datasheet import limits, pci
+from pmd.datasheet import STATUS, RegisterRef, limits, pci
 from pmd.function import Bar, Function
 from pmd.ixgbe.counters import Watch
 from pmd.ixgbe.datapath import RxRegisters, RxUnit, TxRegisters, TxUnit
@@ -111,7 +111,7 @@ class IxgbeBase(Port):
             self._enable_tx()
         for index, ring in enumerate(rings):
             registers = self._tx_registers(index)
-            self._tx[index].attach(ring, self.bar.address(registers.tail.offset))
+            self._tx[index].attach(ring, self._at(registers.tail), self._at(STATUS))
             self.tx_unit.start_queue(registers)
 
     def _start_rx(self, rings: list[Block]) -> None:
@@ -120,11 +120,16 @@ class IxgbeBase(Port):
         for index, ring in enumerate(rings):
             registers = self._rx_registers(index)
             self.rx_unit.set_queue(registers, ring, self._buffer_size(), drop)
-            tail = self.bar.address(registers.tail.offset)
-            self._rx[index].attach(ring, tail, self.mempool, self.number, self.vlan_strip)
+            self._rx[index].attach(
+                ring, self._at(registers.tail), self._at(STATUS), self.mempool, self.number, self.vlan_strip
+            )
             self.rx_unit.start_queue(registers, self.rx_desc, self.vlan_strip)
         if rings:
             self._enable_rx()
+
+    def _at(self, register: RegisterRef) -> int:
+        """Where a register is in this process's memory. STATUS is at the same offset for PF and VF."""
+        return self.bar.address(register.offset)
 
     def _enable_rx(self) -> None:
         """The unit of all queues; a VF's is its PF's."""

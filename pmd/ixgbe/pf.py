@@ -47,7 +47,7 @@ _TX = (TDBAL, TDBAH, TDLEN, DCA_TXCTRL, TDWBAL, TDH, TDT, TXDCTL)
 class IxgbePort(IxgbeBase):
     """A port of an 82599. `pmd.probe` makes it.
 
-    Up to 128 Rx queues, of which RSS fills the first 16, and 64 Tx queues, with 64 to 8192 descriptors each. Options beside
+    Up to 128 Rx queues, of which RSS fills the first 16, and 64 Tx queues, with 8 to 8192 descriptors each. Options beside
     those of `IxgbeBase`: promiscuous, allmulticast (on, off: as the verbs), rss_key (default, symmetric or 80 hex digits),
     eeprom_check (on, off: the checksum over the whole EEPROM when the port is opened).
     """

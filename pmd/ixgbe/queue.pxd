@@ -5,6 +5,7 @@ Shared memory is laid out for vectors: descriptors are an array of 16 bytes each
 index, and an mbuf's words are written whole.
 """
 
+cimport cython
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from dataplane.mbuf cimport mbuf, mempool_t
@@ -12,10 +13,12 @@ from dataplane.queue cimport RxQueue, TxQueue
 from pmd.datasheet.hw82599 cimport hw_rx_desc, hw_tx_desc
 
 
+@cython.final
 cdef class IxgbeRxQueue(RxQueue):
     cdef hw_rx_desc *ring
     cdef mbuf **sw              # the mbuf behind each descriptor
     cdef volatile uint32_t *tail
+    cdef volatile uint32_t *status      # reads all ones when the device is gone
     cdef mempool_t *pool
     cdef uint64_t rearm         # data_off, refcnt, nb_segs and port of every packet
     cdef uint32_t length
@@ -42,10 +45,12 @@ cdef struct run_t:
     uint32_t last
 
 
+@cython.final
 cdef class IxgbeTxQueue(TxQueue):
     cdef hw_tx_desc *ring
     cdef mbuf **sw              # the mbuf whose data a descriptor sends; NULL: a context
     cdef volatile uint32_t *tail
+    cdef volatile uint32_t *status
     cdef run_t *runs            # in order; indices count up and are masked
     cdef uint32_t runs_mask
     cdef uint32_t run_first

@@ -6,6 +6,7 @@ first cache line of the mbuf, and one register: the tail. Whoever made the queue
 queue is enabled, and detaches it after it has been disabled; a detached queue receives nothing and takes nothing.
 """
 
+cimport cython
 from libc.errno cimport ENODEV
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
@@ -67,6 +68,7 @@ cdef uint8_t _flags_of(uint32_t index, bint strip) noexcept:
     return <uint8_t> flags
 
 
+@cython.final
 cdef class IxgbeRxQueue(RxQueue):
     """Advanced one-buffer descriptors (datasheet 7.1.6, 7.1.9)."""
 
@@ -162,9 +164,9 @@ cdef class IxgbeRxQueue(RxQueue):
         return first
 
     cdef void look_for_device(self) noexcept nogil:
-        """A device that was pulled out writes no descriptor: its registers read all ones, its tail too."""
+        """A device that was pulled out writes no descriptor: its registers read all ones, STATUS too, which never is otherwise."""
         self.empty_polls += 1
-        if unlikely(self.empty_polls & GONE_MASK == 0) and read32(self.tail) == ALL_ONES:
+        if unlikely(self.empty_polls & GONE_MASK == 0) and read32(self.status) == ALL_ONES:
             self.fault = ENODEV
 
     cpdef object fault_error(self):
@@ -172,9 +174,10 @@ cdef class IxgbeRxQueue(RxQueue):
 
     # ---- set-up ---------------------------------------------------------------------------------------------
 
-    def attach(self, memory, size_t tail, Mempool mempool, uint16_t number, bint strip):
-        """Arm every descriptor of `memory` (a Block) with a buffer. number: `port` of the mbufs; strip: tags are removed.
+    def attach(self, memory, size_t tail, size_t status, Mempool mempool, uint16_t number, bint strip):
+        """Arm every descriptor of `memory` (a Block) with a buffer.
 
+        tail, status: where those registers are in this process; number: `port` of the mbufs; strip: tags are removed.
         The NIC may be given `length - 1` descriptors, from 0 on: write that to the tail once its queue is enabled.
         Raises MempoolError if the pool has too few mbufs.
         """
@@ -204,6 +207,7 @@ cdef class IxgbeRxQueue(RxQueue):
         self.threshold = min(BATCH, length // 4)
         self.pool = mempool.pool
         self.tail = <volatile uint32_t *> tail
+        self.status = <volatile uint32_t *> status
         self._mempool, self._memory = mempool, memory
         self.fault = 0
 
@@ -221,7 +225,8 @@ cdef class IxgbeRxQueue(RxQueue):
         self._idle()
 
     def _idle(self):
-        self.ring, self.sw, self.tail, self.length = nothing, nobody, &nowhere, 2
+        self.ring, self.sw, self.length = nothing, nobody, 2
+        self.tail = self.status = &nowhere
         self.next = self.fill = self.missing = 0
         self.threshold = 2
         self.first = self.last = NULL
@@ -234,6 +239,7 @@ cdef class IxgbeRxQueue(RxQueue):
         return self.length - self.missing if self._memory is not None else 0
 
 
+@cython.final
 cdef class IxgbeTxQueue(TxQueue):
     """Advanced descriptors (datasheet 7.2.3); one report of the NIC (RS) for every `rs_thresh` of them."""
 
@@ -269,7 +275,7 @@ cdef class IxgbeTxQueue(TxQueue):
             write32(self.tail, self.next)
         elif unlikely(n != 0):
             self.refusals += 1
-            if unlikely(self.refusals & GONE_MASK == 0) and read32(self.tail) == ALL_ONES:
+            if unlikely(self.refusals & GONE_MASK == 0) and read32(self.status) == ALL_ONES:
                 self.fault = ENODEV
         return taken
 
@@ -325,7 +331,8 @@ cdef class IxgbeTxQueue(TxQueue):
             segment = segment.next
         if total < FRAME_MIN and total == m.pkt_len and pad(m):
             total = FRAME_MIN
-        if total != m.pkt_len or total < FRAME_MIN or need > SEGMENTS_MAX or not offloads_fit(m):
+        # Of a short ring, what the run still open may keep back and one descriptor are never free.
+        if total != m.pkt_len or total < FRAME_MIN or need > min(SEGMENTS_MAX, self.length - self.rs_thresh - 1) or not offloads_fit(m):
             self.errors += 1
             free_packets(&m, 1)
             return True
@@ -399,7 +406,7 @@ cdef class IxgbeTxQueue(TxQueue):
 
     # ---- set-up ---------------------------------------------------------------------------------------------
 
-    def attach(self, memory, size_t tail):
+    def attach(self, memory, size_t tail, size_t status):
         """Work on the descriptors of `memory` (a Block). Head and tail of the NIC must be 0."""
         cdef uint32_t length = memory.size // limits.DESCRIPTOR_SIZE, runs = 4
         self.detach()
@@ -420,6 +427,7 @@ cdef class IxgbeTxQueue(TxQueue):
         self.length = length
         self.free = length - 1  # with all of them written the tail would be on the head: empty, not full (7.2.3)
         self.tail = <volatile uint32_t *> tail
+        self.status = <volatile uint32_t *> status
         self._memory = memory
         self.fault = 0
 
@@ -435,7 +443,8 @@ cdef class IxgbeTxQueue(TxQueue):
         self._idle()
 
     def _idle(self):
-        self.ring, self.sw, self.runs, self.tail, self.length = NULL, NULL, NULL, &nowhere, 1
+        self.ring, self.sw, self.runs, self.length = NULL, NULL, NULL, 1
+        self.tail = self.status = &nowhere
         self.next = self.clean = self.free = self.open_run = self.run_first = self.run_end = 0
         self.open_mixed = 0
         self.open_pool = NULL

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from dataplane.hugepage import Block
+from dataplane.mempool import Mempool
+from dataplane.queue import RxQueue, TxQueue
+
+class IxgbeRxQueue(RxQueue):
+    """Advanced one-buffer descriptors (datasheet 7.1.6, 7.1.9)."""
+
+    @property
+    def alloc_failures(self) -> int:
+        """How often the pool had no mbufs for it."""
+    @property
+    def armed(self) -> int:
+        """Descriptors that have a buffer."""
+    def attach(
+        self, memory: Block, tail: int, status: int, mempool: Mempool, number: int, strip: bool
+    ) -> None:
+        """Arm every descriptor of `memory` with a buffer. tail, status: where those registers are. Raises MempoolError."""
+    def detach(self) -> None:
+        """Give every mbuf back. The NIC must have let go of the queue."""
+
+class IxgbeTxQueue(TxQueue):
+    """Advanced descriptors (datasheet 7.2.3)."""
+
+    @property
+    def errors(self) -> int:
+        """Packets that the chip cannot send: freed and counted."""
+    @property
+    def held(self) -> int:
+        """Descriptors whose mbufs are not back in their pools."""
+    def attach(self, memory: Block, tail: int, status: int) -> None:
+        """Work on the descriptors of `memory`. Head and tail of the NIC must be 0."""
+    def detach(self) -> None:
+        """Give every mbuf back, sent or not. The NIC must have let go of the queue."""
