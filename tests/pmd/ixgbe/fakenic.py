@@ -9,11 +9,13 @@ from __future__ import annotations
 import ctypes
 
 from pmd.datasheet import (
+    ALL,
     CTRL,
     EEC,
     EERD,
     ESDP,
     LINKS,
+    RC,
     RDBAH,
     RDBAL,
     RDH,
@@ -33,7 +35,6 @@ from pmd.datasheet import (
     eeprom,
     pci,
 )
-from pmd.datasheet import ALL, RC
 from pmd.datasheet.descriptors import TXD_CMD_EOP, TXD_CMD_RS, RxRead, RxWriteback, TxContext, unpack_tx
 from pmd.function import Bar, ConfigSpace, Function
 
@@ -207,7 +208,7 @@ class FakeFunction(Function):
         return True
 
     def transmit(self, most=1 << 30, queue=0):
-        """What the driver wants sent: a list of (frame, last data descriptor, context or None); DD where it was asked for."""
+        """What the driver wants sent, as (frame, last data descriptor, context or None); DD where it was asked for."""
         bar = self.registers
         length = bar[TDLEN[queue].offset] // 16
         head, tail = bar[TDH[queue].offset], bar[TDT[queue].offset]

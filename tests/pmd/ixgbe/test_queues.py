@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The hot loops against descriptors written by hand: every ring shape, several segments, offloads, exhausted pools."""
 
+import ctypes
 import random
 from contextlib import ExitStack
 
@@ -10,7 +11,7 @@ from fakenic import FakeFunction
 from dataplane.byhand import Held, receive, receive_packets, send
 from dataplane.errors import DeviceGone
 from dataplane.mempool import Mempool
-from pmd.datasheet import RDT, RDH
+from pmd.datasheet import RDH, RDT
 from pmd.datasheet import descriptors as d
 from pmd.ixgbe.pf import IxgbePort
 from pmd.portstring import PortString
@@ -134,8 +135,6 @@ def test_a_packet_whose_buffers_come_one_by_one(rig):
     assert nic.receive(data, rss_hash=7, rss_type=1, status=d.RXD_STAT_IPCS)
     # As the chip may write back: DD of the last ones later.
     base = nic.host(nic.registers[0x1000] | nic.registers[0x1004] << 32)
-    import ctypes
-
     words = [ctypes.c_uint32.from_address(base + 16 * n + 8) for n in range(5)]
     saved = [word.value for word in words]
     for word in words[1:]:
@@ -263,7 +262,7 @@ def test_a_device_that_vanished_is_noticed_by_sending(rig):
 
 
 def test_a_stopped_port_is_polled_in_vain(rig):
-    port, nic = rig()
+    port, _ = rig()
     port.stop()
     assert receive(port.rx(0)) == []
     assert send(port.tx(0), [frame(1)]) == 0
