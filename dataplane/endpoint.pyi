@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Types of dataplane.endpoint."""
+
+from dataplane.app import App, Source
+from dataplane.queue import RxQueue, TxQueue
+
+class RxStage(Source):
+    queue: RxQueue
+    def __init__(self, queue: RxQueue) -> None: ...
+
+class TxStage(App):
+    queue: TxQueue
+    retries: int
+    def __init__(self, queue: TxQueue, lossless: bool = False) -> None: ...
