@@ -22,7 +22,13 @@ def nothing_leaks() -> Iterator[None]:
     """Every mempool that is alive after a test is as full as before, new ones are full; no thread and no lcore is left."""
     held, threads, free = _held(), set(threading.enumerate()), machine.free_lcores()
     yield
-    gc.collect()  # ports that a test forgot, and stopped objects that hold each other
+    if _leaks(held, threads, free):
+        gc.collect()  # ports that a test forgot, and objects that hold each other
+    leaks = _leaks(held, threads, free)
+    assert not leaks, "\n".join(leaks)
+
+
+def _leaks(held: dict[int, int], threads: set[threading.Thread], free: int) -> list[str]:
     leaks = [
         f"{pool!r}: {pool.in_use - held.get(id(pool), 0)} mbufs were not given back"
         for pool in mempool.pools()
@@ -31,4 +37,4 @@ def nothing_leaks() -> Iterator[None]:
     leaks += [f"thread {thread.name} still runs" for thread in set(threading.enumerate()) - threads]
     if machine.free_lcores() != free:
         leaks.append(f"{free - machine.free_lcores()} lcore numbers were not given back")
-    assert not leaks, "\n".join(leaks)
+    return leaks
