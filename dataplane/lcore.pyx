@@ -2,7 +2,8 @@
 """The loop of an lcore: polls the sources of its pipelines until it is stopped, they are done, or a stage fails.
 
 A lap polls each source once; a burst goes all the way to its Tx queue before the next is taken. What need not happen for
-each burst (flushing, looking for a stop or a fault) happens in laps that found nothing, and each `SELDOM` laps otherwise.
+each burst (flushing, looking for a fault) happens after laps that found nothing, and every `SELDOM` laps otherwise. A stop
+is looked for after each: a lap may be long, with Python or a full queue in it.
 """
 
 import logging
@@ -173,8 +174,7 @@ cdef class Loop:
                 for i in range(self._n_pythons):
                     if (<Stage> self._pythons[i]).fault:
                         return FAULT
-                # Laps with Python in them are long: look for a stop after each.
-                if likely(self.laps % SELDOM and not (self._n_pythons and self._stop)):
+                if likely(self.laps % SELDOM and not self._stop):
                     continue
             else:
                 empty += 1
