@@ -237,7 +237,7 @@ def _memfd(size: int, page: int, name: str) -> tuple[int, int, mmap.mmap]:
     flags = _MFD_CLOEXEC
     if page > mmap.PAGESIZE:
         flags |= _MFD_HUGETLB | (page.bit_length() - 1) << _MFD_HUGE_SHIFT
-    fd = os.memfd_create(f"dataplane-{name}", flags)
+    fd = os.memfd_create(f"dataplane-{name}"[:60], flags)  # at most 249 bytes are possible
     try:
         os.ftruncate(fd, size)
         # Populated at once: a page fault in a poll loop is a stall, and too few pages must fail here.

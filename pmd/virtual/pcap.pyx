@@ -46,6 +46,8 @@ cdef class PcapRx(VirtualRx):
         have = take(self, pkts, n)
         got = self._plain(pkts, have, until)
         if unlikely(got == 0 and have):
+            free_bulk(self.pool, pkts + 1, have - 1)  # a long record may need them
+            have = 1
             got = self._odd(pkts[0], until)
         if got < have:
             free_bulk(self.pool, pkts + got, have - got)
@@ -110,8 +112,8 @@ cdef class PcapRx(VirtualRx):
             return 0
         if self.reader.fcs_bytes and record.wire_length >= self.reader.fcs_bytes:
             record.length = min(record.length, record.wire_length - self.reader.fcs_bytes)
-        if record.length == 0:
-            self.errors += 1  # nothing that could be sent on
+        if record.length == 0 or record.length > <uint64_t> self.pool.n * self.pool.data_room:
+            self.errors += 1  # nothing that could be sent on, or more than this pool will ever have room for
             return 0
         arrived(first, record.length, record.timestamp_ns)
         if self.fill_chain(first, record.data, record.length):
