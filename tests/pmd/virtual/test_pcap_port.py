@@ -188,7 +188,7 @@ def test_damage_is_an_error_after_the_whole_records(capture, play, options, tail
     port = play(path, options)
     got = []
     deadline = time.monotonic() + 5
-    with pytest.raises(PcapError, match="record 41 at offset .* the 40 records before are whole"):
+    with pytest.raises(PcapError, match=r"record 41 at offset .* the 40 records before are whole"):
         while time.monotonic() < deadline:
             got += receive(port.rx())
     assert got == sent
