@@ -70,6 +70,7 @@ class Card:
         self.index, self.manner, self.threaded = index, manner, threaded
         self.timing = timing or Timing()
         addresses = [parse_mac(mac) for mac in macs] if macs else [stable_mac(index, n) for n in range(ports)]
+        self.addresses = addresses
         self.eeprom = image(addresses)
         self.lock, self.clock = CardLock(), Clock(not threaded)
         self._sfp = [sfp_memory(serial=f"{index:02}{n:02}") if sfp else None for n in range(ports)]
@@ -108,6 +109,10 @@ class Card:
     def sfp(self, port: int) -> bytes | None:
         """The identification memory of the module in a port, None when there is none."""
         return self._sfp[port]
+
+    def restore_eeprom(self) -> None:
+        """The EEPROM is as it was when the card was made."""
+        self.eeprom[:] = image(self.addresses)
 
     def _config_changed(self, chip: Controller, what: str) -> None:
         """A write to configuration space had a consequence (datasheet 4.2.1, 5.2, 9.3)."""

@@ -27,7 +27,7 @@ _MDIO_READ = (2, 3)  # MSCA.OP
 class General(Block):
     """CTRL and STATUS, the pins behind ESDP and I2CCTL, MDIO without a PHY."""
 
-    reset_at = 0  # ns: when the last reset began; 0: none yet
+    reset_at = 0  # ns: when the last reset by CTRL began; 0: none yet
 
     def power_up(self) -> None:
         """All registers at their reset values; the tables in RAM hold what they like, which is not 0 on a strict card."""
@@ -46,7 +46,6 @@ class General(Block):
         for block in self.chip.blocks.values():
             block.reset(power_up)
         self.chip.restart_engine()
-        self.reset_at = self.chip.clock.now_ns
 
     def reset(self, power_up: bool) -> None:
         self.i2c = Bus(self.card.sfp(self.chip.port))
@@ -62,6 +61,7 @@ class General(Block):
             if begun & CTRL.LRST.mask:
                 self.chip.blocks["link"].drop()
             self.restart()
+            self.reset_at = self.chip.clock.now_ns
             self.chip.after(self.timing.reset, CTRL.offset, begun)
             return begun
         if (old ^ new) & CTRL.GIO_DIS.mask:

@@ -31,6 +31,7 @@ class Link(Block):
     """Up when there is light at the other end and AUTOC speaks a language that an SFP+ module does."""
 
     carrier = False  # the other end of the wire is there and lit
+    unplugged = False  # a fault
 
     def reset(self, power_up: bool) -> None:
         self.chip.load(
@@ -65,6 +66,11 @@ class Link(Block):
             self.carrier = carrier
             self.evaluate()
 
+    def set_unplugged(self, unplugged: bool) -> None:
+        """A fault: the wire is pulled out, or put back."""
+        self.unplugged = unplugged
+        self.evaluate()
+
     def drop(self) -> None:
         """Link down, now."""
         self.chip.forget(STATUS.offset, STATUS.LINK_UP.mask)
@@ -76,7 +82,7 @@ class Link(Block):
 
     def evaluate(self) -> None:
         """Bring the link up, in `Timing.link`, or take it down, as AUTOC, HLREG0 and the wire say now."""
-        wanted = self.speed and not self.get(AUTOC2.LINK_DISABLE)
+        wanted = self.speed and not self.get(AUTOC2.LINK_DISABLE) and not self.unplugged
         wanted = wanted and (
             self.carrier or self.get(HLREG0.LPBK) or self.get(AUTOC.FLU) or self.get(MACC.FLU)
         )

@@ -1,38 +1,75 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The strict manner: what a driver must not do to registers, and the section that says so."""
+"""The strict manner: each access is looked at before it happens; what the datasheet forbids raises DatasheetViolation.
+
+The rules about single registers are data, in `pmd.model.violations`. Here is what concerns any access: addresses without a
+register, sizes, and the wait after a reset.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn
 
 from dataplane.errors import DatasheetViolation
+from pmd.datasheet import CTRL, STATUS, decode
+from pmd.model.violations import VIOLATIONS, Violation, Write
 
 if TYPE_CHECKING:
     from pmd.model.controller import Controller
 
+__all__ = ["RESET_WAIT_NS", "Strict"]
+
+RESET_WAIT_NS = 10_000_000  # 4.6.3.2: at least 10 ms
+_DURING_RESET = (CTRL.offset, STATUS.offset)  # what a driver may read meanwhile
+
+_by_line: dict[str, list[Violation]] = {}
+for _violation in VIOLATIONS:
+    for _line in _violation.registers:
+        _by_line.setdefault(_line.name, []).append(_violation)
+
 
 class Strict:
-    """Looks at each access of one port before it happens, and raises DatasheetViolation."""
+    """Looks at each access to one port."""
 
     def __init__(self, chip: Controller) -> None:
         self.chip = chip
 
     def reading(self, offset: int) -> None:
-        """A read of a register is about to happen."""
+        """A read of a register (canonical offset) is about to happen."""
+        if offset not in _DURING_RESET:
+            self._after_reset("read", offset, 0)
 
     def writing(self, offset: int, value: int) -> None:
-        """A write of a register is about to happen."""
+        """A write of a register (canonical offset) is about to happen."""
+        self._after_reset("write", offset, value)
+        register = decode(offset)
+        assert register is not None
+        for violation in _by_line.get(register.register.name, ()):
+            write = Write(self.chip, register, self.chip.peek(offset), value)
+            wrong = violation.broken(write)
+            if wrong:
+                message = f"{register.describe(value)}: {wrong}. {violation.rule}"
+                self._refuse(message, register.name, value, violation.section)
 
     def unknown(self, kind: str, offset: int, value: int) -> NoReturn:
-        """An access to an address without a register."""
-        self._refuse(
-            f"{kind} of {offset:#07x}, where the datasheet has no register", f"{offset:#07x}", value, "8.2.2"
-        )
+        """8.2.2: an access to an address without a register."""
+        message = f"{kind} of {offset:#07x}: the datasheet has no register there"
+        self._refuse(message, f"{offset:#07x}", value, "8.2.2")
 
     def wrong_size(self, kind: str, offset: int, size: int) -> NoReturn:
-        """Registers are dwords."""
+        """8.1.1: registers are dwords."""
         message = f"{kind} of {size} bytes at {offset:#07x}: registers are accessed as aligned dwords"
         self._refuse(message, f"{offset:#07x}", size, "8.1.1")
+
+    def _after_reset(self, kind: str, offset: int, value: int) -> None:
+        began = self.chip.blocks["general"].reset_at
+        passed = self.chip.clock.now_ns - began
+        if began and passed < RESET_WAIT_NS:
+            register = decode(offset)
+            assert register is not None
+            self._refuse(
+                f"{kind} of {register.name} {passed / 1e6:.3f} ms after a reset: only CTRL and STATUS may be read for 10 ms",
+                register.name, value, "4.6.3.2",
+            )  # fmt: skip
 
     def _refuse(self, message: str, register: str, value: int, section: str) -> NoReturn:
         raise DatasheetViolation(

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Ways in which a card can be ill, for tests of drivers. `FAULTS_AT_BRINGUP` lists those that a bring-up must notice.
+
+    for fault in FAULTS_AT_BRINGUP:
+        fault.inject(card, port=0)      # the driver must raise, and name fault.register
+        fault.heal(card, port=0)
+
+Any other stuck bit: ``stick(card, 0, RXDCTL[3].ENABLE, 0)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pmd.datasheet import (
+    EEC, EERD, FWSM, LINKS, RDRXCTL, RXDCTL, SECRXSTAT, STATUS, SW_FW_SYNC, SWSM, TXDCTL, FieldRef,
+)  # fmt: skip
+from pmd.model.eeprom import spoil
+
+if TYPE_CHECKING:
+    from pmd.model.card import Card
+
+__all__ = ["FAULTS_AT_BRINGUP", "Fault", "fault", "heal", "plug", "stick", "unplug"]
+
+_NEVER = 1 << 62  # ns
+_BAD_CHECKSUM = 1
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One illness. stage: where a bring-up meets it ("reset", "eeprom", "queues", "link", "any").
+
+    register: what an error about it must name; section: where the datasheet tells of the wait or the check.
+    """
+
+    name: str
+    stage: str
+    register: str
+    section: str
+    what: str
+    _inject: Callable[[Card, int], None]
+
+    def inject(self, card: Card, port: int = 0) -> None:
+        """The port is ill from now on."""
+        with card.lock:
+            self._inject(card, port)
+
+    def heal(self, card: Card, port: int = 0) -> None:
+        """Everything that was injected into the port is gone; a port that was pulled out stays so."""
+        heal(card, port)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def stick(card: Card, port: int, field: FieldRef, value: int) -> None:
+    """The field reads as `value`, and is it, whatever is written and whatever the chip does."""
+    with card.lock:
+        card.ports[port].hold(field.register.offset, field.mask, field.insert(0, value))
+
+
+def heal(card: Card, port: int = 0) -> None:
+    """No bit is stuck, every delay is as it was, the EEPROM is good again, the wire is plugged in."""
+    chip = card.ports[port]
+    with card.lock:
+        chip.release()
+        chip.blocks["general"].timing = card.timing
+        card.restore_eeprom()
+        chip.poke(FWSM.offset, FWSM.update(chip.peek(FWSM.offset), EXT_ERR_IND=0))
+        chip.poke(EEC.offset, EEC.update(chip.peek(EEC.offset), PRES=1))
+        for each in card.ports:
+            each.load([(SWSM.offset, 0), (SW_FW_SYNC.offset, 0)])
+    plug(card, port)
+
+
+def unplug(card: Card, port: int = 0) -> None:
+    """Pull the wire out of a port: both ends lose the link."""
+    with card.lock:
+        card.ports[port].shine(False)
+        card.ports[port].blocks["link"].set_unplugged(True)
+
+
+def plug(card: Card, port: int = 0) -> None:
+    """Put the wire back; the link comes up again in its time."""
+    with card.lock:
+        card.ports[port].shine(True)
+        card.ports[port].blocks["link"].set_unplugged(False)
+
+
+def fault(name: str) -> Fault:
+    """The fault of that name. KeyError says which there are."""
+    for found in FAULTS_AT_BRINGUP:
+        if found.name == name:
+            return found
+    raise KeyError(f"no fault {name!r}: there are {', '.join(each.name for each in FAULTS_AT_BRINGUP)}")
+
+
+def _stuck(field: FieldRef, value: int) -> Callable[[Card, int], None]:
+    return lambda card, port: stick(card, port, field, value)
+
+
+def _every_queue(line: object, value: int) -> Callable[[Card, int], None]:
+    def inject(card: Card, port: int) -> None:
+        for each in line:  # type: ignore[attr-defined]
+            if each.index < 8:  # what drivers' tests use; there is room for 16 stuck fields
+                stick(card, port, each.ENABLE, value)
+
+    return inject
+
+
+def _endless_reset(card: Card, port: int) -> None:
+    general = card.ports[port].blocks["general"]
+    general.timing = replace(card.timing, reset=_NEVER)
+
+
+def _bad_checksum(card: Card, port: int) -> None:
+    spoil(card.eeprom)
+    for chip in card.ports:
+        chip.poke(FWSM.offset, FWSM.update(chip.peek(FWSM.offset), EXT_ERR_IND=_BAD_CHECKSUM))
+
+
+def _gone(card: Card, port: int) -> None:
+    card.remove(port)
+
+
+FAULTS_AT_BRINGUP: tuple[Fault, ...] = (
+    Fault("master-never-ends", "reset", "STATUS", "5.2.5.3.2", "STATUS.GIO stays 1 after CTRL.GIO_DIS",
+          _stuck(STATUS.GIO, 1)),
+    Fault("reset-never-ends", "reset", "CTRL", "8.2.3.1.1", "CTRL.RST and LRST do not clear themselves", _endless_reset),
+    Fault("eeprom-never-read", "eeprom", "EEC", "8.2.3.2.1", "EEC.ARD stays 0: the chip does not load its EEPROM",
+          _stuck(EEC.ARD, 0)),
+    Fault("eeprom-absent", "eeprom", "EEC", "8.2.3.2.1", "EEC.PRES is 0: no EEPROM", _stuck(EEC.PRES, 0)),
+    Fault("eeprom-bad-checksum", "eeprom", "FWSM", "8.2.3.4.10", "FWSM.EXT_ERR_IND is 1: the EEPROM's checksum is wrong",
+          _bad_checksum),
+    Fault("eeprom-read-never-ends", "eeprom", "EERD", "8.2.3.2.2", "EERD.DONE stays 0", _stuck(EERD.DONE, 0)),
+    Fault("dma-never-ready", "reset", "RDRXCTL", "8.2.3.8.8", "RDRXCTL.DMAIDONE stays 0", _stuck(RDRXCTL.DMAIDONE, 0)),
+    Fault("semaphore-held", "any", "SWSM", "8.2.3.4.9", "SWSM.SMBI always reads 1: somebody else has the semaphore",
+          _stuck(SWSM.SMBI, 1)),
+    Fault("firmware-semaphore-held", "any", "SWSM", "8.2.3.4.9", "SWSM.SWESMBI stays 0: firmware has the semaphore",
+          _stuck(SWSM.SWESMBI, 0)),
+    Fault("firmware-holds-mac", "any", "SW_FW_SYNC", "8.2.3.4.11", "SW_FW_SYNC.FW_MAC stays 1: firmware has the MAC's registers",
+          _stuck(SW_FW_SYNC.FW_MAC, 1)),
+    Fault("rx-path-never-stops", "queues", "SECRXSTAT", "8.2.3.12.6", "SECRXSTAT.SECRX_RDY stays 0 after SECRXCTRL.RX_DIS",
+          _stuck(SECRXSTAT.SECRX_RDY, 0)),
+    Fault("rx-queue-never-starts", "queues", "RXDCTL", "8.2.3.8.6", "RXDCTL.ENABLE of queues 0 to 7 stays 0",
+          _every_queue(RXDCTL, 0)),
+    Fault("tx-queue-never-starts", "queues", "TXDCTL", "8.2.3.9.10", "TXDCTL.ENABLE of queues 0 to 7 stays 0",
+          _every_queue(TXDCTL, 0)),
+    Fault("link-never-up", "link", "LINKS", "8.2.3.22.20", "LINKS.UP stays 0", _stuck(LINKS.UP, 0)),
+    Fault("pulled-out", "any", "STATUS", "8.2.3.1.2", "every register reads all ones", _gone),
+)  # fmt: skip

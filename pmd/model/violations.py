@@ -1,0 +1,343 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a driver must not do to registers, as a table: `VIOLATIONS`. The strict manner looks each write up in it.
+
+A check gets a `Write` and returns what is wrong, or nothing. It runs before the write happens. What only the data path can
+see (a tail stored past the length, DMA outside the map, a bad descriptor) it reports itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pmd.datasheet import (
+    CTRL, DCA_RXCTRL, DMATXCTL, DTXMXSZRQ, EERD, ETQF, FCRTH, GCR_EXT, GPIE, HLREG0, L34TIMIR, MRQC, MTQC,
+    RDBAH, RDBAL, RDH, RDLEN, RDRXCTL, RDT, RTTDCS, RXCTRL, RXDCTL, RXPBSIZE, SRRCTL, STATUS, TDBAH, TDBAL,
+    TDH, TDLEN, TDT, TXDCTL, TXPBSIZE, VLNCTRL, VMOLR, FieldRef, Register, RegisterRef,
+)  # fmt: skip
+from pmd.datasheet import limits as limit
+from pmd.model.controller import Controller
+
+__all__ = ["VIOLATIONS", "Violation", "Write"]
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A write that is about to happen."""
+
+    chip: Controller
+    register: RegisterRef
+    old: int
+    value: int
+
+    @property
+    def index(self) -> int:
+        return self.register.index
+
+    def peek(self, register: RegisterRef) -> int:
+        """A register's word, stored."""
+        return self.chip.peek(register.offset)
+
+    def get(self, field: FieldRef) -> int:
+        """A field's value, stored."""
+        return field.extract(self.chip.peek(field.register.offset))
+
+    def sets(self, field: FieldRef) -> bool:
+        """Whether this write turns a bit on."""
+        return bool(self.value & ~self.old & field.mask)
+
+    def changes(self, mask: int) -> bool:
+        """Whether it changes any of these bits."""
+        return bool((self.old ^ self.value) & mask)
+
+
+Check = Callable[[Write], "str | None"]
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One rule. registers: a write to any of them is looked at; section: where the rule stands."""
+
+    name: str
+    section: str
+    rule: str
+    registers: tuple[Register, ...]
+    broken: Check
+
+
+VIOLATIONS: list[Violation] = []
+
+
+def _rule(name: str, section: str, rule: str, *registers: Register) -> Callable[[Check], Check]:
+    def add(check: Check) -> Check:
+        VIOLATIONS.append(Violation(name, section, rule, registers, check))
+        return check
+
+    return add
+
+
+# ---- descriptor rings ---------------------------------------------------------------------------------------------
+
+
+def _control(write: Write) -> RegisterRef:
+    """RXDCTL or TXDCTL of the queue that this register belongs to."""
+    is_rx = write.register.register in (RDBAL, RDBAH, RDLEN, RDH, RDT, SRRCTL, RXDCTL)
+    return (RXDCTL if is_rx else TXDCTL)[write.index]
+
+
+def _ring(write: Write) -> tuple[RegisterRef, RegisterRef, RegisterRef, RegisterRef, RegisterRef]:
+    """Base low and high, length, head, tail of that queue."""
+    is_rx = _control(write).register is RXDCTL
+    lines = (RDBAL, RDBAH, RDLEN, RDH, RDT) if is_rx else (TDBAL, TDBAH, TDLEN, TDH, TDT)
+    low, high, length, head, tail = (line[write.index] for line in lines)
+    return low, high, length, head, tail
+
+
+@_rule(
+    "ring-base", "8.2.3.8.1, 8.2.3.9.5", "A descriptor ring starts on a multiple of 128 bytes", RDBAL, TDBAL
+)
+def _ring_base(write: Write) -> str | None:
+    return "the base is not a multiple of 128" if write.value % limit.RING_ALIGN else None
+
+
+@_rule(
+    "ring-length",
+    "8.2.3.8.3, 8.2.3.9.7",
+    "A descriptor ring is a multiple of 128 bytes, at most 8192 descriptors",
+    RDLEN,
+    TDLEN,
+)
+def _ring_length(write: Write) -> str | None:
+    if write.value % (limit.RING_MULTIPLE * limit.DESCRIPTOR_SIZE):
+        return "the length is not a multiple of 128 bytes"
+    if write.value > limit.RING_MAX * limit.DESCRIPTOR_SIZE:
+        return f"the length is above {limit.RING_MAX} descriptors"
+    return None
+
+
+@_rule("ring-moved", "4.6.7.1, 4.6.8.1", "Base, length and buffer sizes of a queue stay as they are while it is enabled",
+       RDBAL, RDBAH, RDLEN, TDBAL, TDBAH, TDLEN, SRRCTL)  # fmt: skip
+def _ring_moved(write: Write) -> str | None:
+    moved = write.get(_control(write).ENABLE) and write.changes(
+        ~SRRCTL[0].DROP_EN.mask if write.register.register is SRRCTL else ~0
+    )
+    return f"changed while {_control(write).ENABLE} is 1" if moved else None
+
+
+@_rule(
+    "head-written",
+    "8.2.3.8.4, 8.2.3.9.8",
+    "The head belongs to the chip while the queue is enabled",
+    RDH,
+    TDH,
+)
+def _head_written(write: Write) -> str | None:
+    if write.get(_control(write).ENABLE) and write.changes(~0):
+        return f"written while {_control(write).ENABLE} is 1"
+    return None
+
+
+@_rule("tail-past-length", "8.2.3.8.5, 8.2.3.9.9", "A tail is below the number of descriptors", RDT, TDT)
+def _tail_past_length(write: Write) -> str | None:
+    _, _, length, _, _ = _ring(write)
+    slots = write.peek(length) // limit.DESCRIPTOR_SIZE
+    return f"the ring has {slots} descriptors" if write.value and write.value >= slots else None
+
+
+@_rule("tail-before-enable", "4.6.7.1, 4.6.8.1", "A tail moves only after ENABLE reads 1", RDT, TDT)
+def _tail_before_enable(write: Write) -> str | None:
+    _, _, _, head, _ = _ring(write)
+    lost = not write.get(_control(write).ENABLE) and write.value not in (0, write.peek(head))
+    return f"moved while {_control(write).ENABLE} reads 0: the chip loses it" if lost else None
+
+
+# ---- enabling queues ----------------------------------------------------------------------------------------------
+
+
+@_rule(
+    "queue-without-ring",
+    "4.6.7.1, 4.6.8.1",
+    "A queue gets its base and length before it is enabled",
+    RXDCTL,
+    TXDCTL,
+)
+def _queue_without_ring(write: Write) -> str | None:
+    low, high, length, _, _ = _ring(write)
+    if write.sets(_control(write).ENABLE):
+        if not write.peek(low) | write.peek(high):
+            return f"enabled before its base is set ({low.name} is 0)"
+        if not write.peek(length):
+            return f"enabled before its length is set ({length.name} is 0)"
+    return None
+
+
+@_rule(
+    "queue-with-tail", "4.6.7.1, 4.6.8.1", "Head and tail are equal when a queue is enabled", RXDCTL, TXDCTL
+)
+def _queue_with_tail(write: Write) -> str | None:
+    _, _, _, head, tail = _ring(write)
+    if write.sets(_control(write).ENABLE) and write.peek(head) != write.peek(tail):
+        return f"enabled with {head.name} at {write.peek(head)} and {tail.name} at {write.peek(tail)}"
+    return None
+
+
+@_rule("queue-before-te", "4.6.8", "DMATXCTL.TE is set before a Tx queue is enabled", TXDCTL)
+def _queue_before_te(write: Write) -> str | None:
+    early = write.sets(TXDCTL[write.index].ENABLE) and not write.get(DMATXCTL.TE)
+    return "enabled while DMATXCTL.TE is 0" if early else None
+
+
+@_rule(
+    "queue-of-no-pool", "7.2.1.2.1", "Without pools and traffic classes only Tx queues 0 to 63 exist", TXDCTL
+)
+def _queue_of_no_pool(write: Write) -> str | None:
+    beyond = (
+        write.index >= limit.TX_QUEUES_PLAIN and not write.get(MTQC.VT_ENA) and not write.get(MTQC.RT_ENA)
+    )
+    return "MTQC gives it to no pool or class" if write.sets(TXDCTL[write.index].ENABLE) and beyond else None
+
+
+@_rule(
+    "buffer-size", "8.2.3.8.7", "SRRCTL has a descriptor type that exists and buffers of 1 to 16 KiB", SRRCTL
+)
+def _buffer_size(write: Write) -> str | None:
+    fields = write.register.unpack(write.value)
+    if fields["DESCTYPE"] in (3, 6, 7):
+        return f"DESCTYPE {fields['DESCTYPE']} is reserved"
+    if not 1 <= fields["BSIZEPACKET"] <= limit.RX_BUFFER_MAX // limit.RX_BUFFER_UNIT:
+        return f"BSIZEPACKET is {fields['BSIZEPACKET']}"
+    if fields["DESCTYPE"] in (2, 5) and not fields["BSIZEHEADER"]:
+        return "header splitting without a header buffer (BSIZEHEADER is 0)"
+    return None
+
+
+# ---- turning the receiver and the transmitter on ------------------------------------------------------------------
+
+
+@_rule("rx-buffers", "8.2.3.8.9, 4.6.11.3", "The Rx packet buffers share 512 KiB before RXEN is set", RXCTRL)
+def _rx_buffers(write: Write) -> str | None:
+    kilobytes = sum(write.get(each.SIZE) for each in RXPBSIZE)
+    if write.sets(RXCTRL.RXEN) and not 0 < kilobytes <= limit.RX_PACKET_BUFFER >> 10:
+        return f"RXEN with {kilobytes} KiB of packet buffers in RXPBSIZE, of {limit.RX_PACKET_BUFFER >> 10}"
+    return None
+
+
+@_rule("rx-dma-words", "8.2.3.8.8", "RDRXCTL has its required values before RXEN is set", RXCTRL)
+def _rx_dma_words(write: Write) -> str | None:
+    if not write.sets(RXCTRL.RXEN):
+        return None
+    if write.get(RDRXCTL.RSCFRSTSIZE):
+        return "RXEN with RDRXCTL.RSCFRSTSIZE not 0"
+    if not write.get(RDRXCTL.RSCACKC) or not write.get(RDRXCTL.FCOE_WRFIX):
+        return "RXEN with RDRXCTL.RSCACKC or FCOE_WRFIX not 1"
+    return None
+
+
+@_rule("crc-strip", "8.2.3.8.8, 8.2.3.22.8", "HLREG0.RXCRCSTRP and RDRXCTL.CRCSTRIP agree", RXCTRL)
+def _crc_strip(write: Write) -> str | None:
+    if write.sets(RXCTRL.RXEN) and write.get(HLREG0.RXCRCSTRP) != write.get(RDRXCTL.CRCSTRIP):
+        return f"RXEN with HLREG0.RXCRCSTRP {write.get(HLREG0.RXCRCSTRP)} and RDRXCTL.CRCSTRIP {write.get(RDRXCTL.CRCSTRIP)}"
+    return None
+
+
+@_rule(
+    "rx-high-mark", "4.6.3.2, 8.2.3.3.4", "FCRTH[0].RTH is set before RXEN, with flow control off too", RXCTRL
+)
+def _rx_high_mark(write: Write) -> str | None:
+    return "RXEN with FCRTH[0].RTH at 0" if write.sets(RXCTRL.RXEN) and not write.get(FCRTH[0].RTH) else None
+
+
+@_rule("pool-mode", "8.2.3.5.18, 8.2.3.4.12", "GPIE.VT_MODE and GCR_EXT.VT_MODE agree", RXCTRL, DMATXCTL)
+def _pool_mode(write: Write) -> str | None:
+    starts = write.sets(RXCTRL.RXEN if write.register is RXCTRL else DMATXCTL.TE)
+    if starts and write.get(GPIE.VT_MODE) != write.get(GCR_EXT.VT_MODE):
+        return f"started with GPIE.VT_MODE {write.get(GPIE.VT_MODE)} and GCR_EXT.VT_MODE {write.get(GCR_EXT.VT_MODE)}"
+    return None
+
+
+@_rule("rx-running", "8.2.3.8.9, 8.2.3.8.8, 8.2.3.7.12, 8.2.3.22.8",
+       "Packet buffers, RDRXCTL, MRQC.MRQE and CRC stripping change only while RXEN is 0", RXPBSIZE, RDRXCTL, MRQC, HLREG0)  # fmt: skip
+def _rx_running(write: Write) -> str | None:
+    masks = {
+        RXPBSIZE: RXPBSIZE[0].SIZE.mask,
+        RDRXCTL: RDRXCTL.bits(RDRXCTL.access),
+        MRQC: MRQC.MRQE.mask,
+        HLREG0: HLREG0.RXCRCSTRP.mask,
+    }
+    changed = write.changes(masks[write.register.register])
+    return "changed while RXCTRL.RXEN is 1" if changed and write.get(RXCTRL.RXEN) else None
+
+
+@_rule("tx-buffers", "8.2.3.9.13, 4.6.11.3", "The Tx packet buffers share 160 KiB before TE is set", DMATXCTL)
+def _tx_buffers(write: Write) -> str | None:
+    kilobytes = sum(write.get(each.SIZE) for each in TXPBSIZE)
+    if write.sets(DMATXCTL.TE) and not 0 < kilobytes <= limit.TX_PACKET_BUFFER >> 10:
+        return f"TE with {kilobytes} KiB of packet buffers in TXPBSIZE, of {limit.TX_PACKET_BUFFER >> 10}"
+    return None
+
+
+@_rule("tx-requests", "8.2.3.9.1, 4.6.11.3.4", "Without DCB DTXMXSZRQ is 0xFFF before TE is set", DMATXCTL)
+def _tx_requests(write: Write) -> str | None:
+    small = not write.get(MTQC.RT_ENA) and write.get(DTXMXSZRQ.MAX_BYTES) != DTXMXSZRQ.MAX_BYTES.mask
+    return (
+        f"TE with DTXMXSZRQ at {write.get(DTXMXSZRQ.MAX_BYTES):#x}"
+        if write.sets(DMATXCTL.TE) and small
+        else None
+    )
+
+
+@_rule("arbiter", "8.2.3.9.15, 4.6.11.3", "MTQC changes only while RTTDCS.ARBDIS is 1", MTQC)
+def _arbiter(write: Write) -> str | None:
+    return "changed while RTTDCS.ARBDIS is 0" if write.changes(~0) and not write.get(RTTDCS.ARBDIS) else None
+
+
+# ---- the rest -----------------------------------------------------------------------------------------------------
+
+
+@_rule(
+    "reset-running",
+    "4.2.1.6, 5.2.5.3.2",
+    "Queues stop and PCIe master requests end before CTRL.RST is set",
+    CTRL,
+)
+def _reset_running(write: Write) -> str | None:
+    if not write.value & (CTRL.RST.mask | CTRL.LRST.mask):
+        return None
+    for line in (RXDCTL, TXDCTL):
+        for each in line:
+            if write.get(each.ENABLE):
+                return f"reset while {each.ENABLE} is 1"
+    busy = write.get(STATUS.GIO) and (write.get(RXCTRL.RXEN) or write.get(DMATXCTL.TE))
+    return "reset while STATUS.GIO is 1 (set CTRL.GIO_DIS and wait)" if busy else None
+
+
+@_rule("dca-reserved", "8.2.3.11.1", "DCA_RXCTRL bit 12 comes up 1 and must be written 0", DCA_RXCTRL)
+def _dca_reserved(write: Write) -> str | None:
+    return "bit 12 is written 1" if write.value & DCA_RXCTRL[0].RESERVED1.mask else None
+
+
+@_rule("filter-reserved", "8.2.3.7.20", "L34TIMIR bits 19:13 are written 1000000b", L34TIMIR)
+def _filter_reserved(write: Write) -> str | None:
+    reserved = L34TIMIR[0].RESERVED.extract(write.value)
+    return f"bits 19:13 are written {reserved:07b}b" if write.value and reserved != 0x40 else None
+
+
+@_rule("eeprom-busy", "8.2.3.2.2", "One EEPROM read at a time: EERD.DONE is 1 before the next START", EERD)
+def _eeprom_busy(write: Write) -> str | None:
+    busy = write.value & EERD.START.mask and write.chip.is_pending(EERD.offset)
+    return "started while the last read is under way" if busy else None
+
+
+# Bits that are reserved on the 82599 and have a meaning on its successors.
+_LATER_CHIPS = {
+    RXDCTL: 0x0000_BFFF,  # RLPML and its enable: X540
+    VMOLR: 0x00C0_0000,  # UPE, VPE: X540, X550
+    ETQF: 1 << 29,  # anti-spoofing: X550
+    VLNCTRL: 1 << 31,  # VME: 82598
+}
+
+
+@_rule("reserved-bits", "8.2.1", "Bits that only other chips have stay 0", *_LATER_CHIPS)
+def _reserved_bits(write: Write) -> str | None:
+    wrong = write.value & _LATER_CHIPS[write.register.register]
+    return f"reserved bits {wrong:#x} are written 1" if wrong else None
