@@ -91,7 +91,9 @@ class Card:
             name, port, registers, interrupts, self.lock, data_path(name, registers, interrupts, self)
         )
         chip.card, chip.timing = self, self.timing
-        chip.strict = Strict(chip) if self.manner == "strict" else None
+        if self.manner == "strict":
+            chip.strict = Strict(chip)
+            chip.record_violations(True)
         chip.config = PfConfig(port, ports, self.mac(port), lambda what: self._config_changed(chip, what))
         chip.blocks = {kind: make(chip, self, self.timing) for kind, make in _BLOCKS.items()}
         return chip
@@ -164,7 +166,7 @@ class Card:
             self.closed = True
             self.stop()
             for chip in self.ports:
-                chip.interrupts.close()
+                chip.interrupts.disconnect()
 
     def __enter__(self) -> Card:
         self.start()
@@ -232,7 +234,8 @@ def get_card(index: int = 0, **options: object) -> Card:
         for key, value in options.items():
             if key in ("manner", "threaded") and getattr(card, key) != value:
                 raise ConfigError(
-                    f"card {index} of the model is open with {key}={getattr(card, key)}: close its ports before it gets {key}={value}"
+                    f"card {index} of the model is open with {key}={getattr(card, key)}: close its ports before it "
+                    f"gets {key}={value}"
                 )
         return card
 

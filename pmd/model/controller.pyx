@@ -88,6 +88,7 @@ cdef class Controller:
         self._on_read, self._on_write = {}, {}
         self.blocks = {}
         interrupts.tick_self = <void *> self
+        interrupts.tick_owner = self
         interrupts.on_tick = _on_tick
 
     # ---- the bus ----------------------------------------------------------------------------------------------
@@ -323,6 +324,10 @@ cdef class Controller:
                 RULES[<uint32_t> offset >> 2].flags |= WRITES
                 self._on_write[line[index].offset] = writes
 
+    def has_side_effects(self, uint32_t offset):
+        """Whether a Block decides about reads or writes of that register."""
+        return offset in self._on_read or offset in self._on_write
+
     def peek(self, uint32_t offset):
         """The word as it is stored."""
         return self.regs[offset >> 2]
@@ -346,6 +351,10 @@ cdef class Controller:
         """Whether the data path may reach memory, as the command register and CTRL (the word given) say."""
         master = (self.config is None or self.config.bus_master) and not control & MASTER_DISABLE
         self.engine.stopped = self.gone or self.asleep or not master
+
+    def record_violations(self, bint on):
+        """Whether the data path takes note of what the datasheet forbids."""
+        self.engine.strict = on
 
     def shine(self, bint on):
         """Whether the other end of the wire sees our light."""

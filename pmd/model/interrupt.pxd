@@ -22,6 +22,7 @@ cdef class Interrupts:
     cdef bint dead
     cdef tick_t on_tick  # the controller's timers
     cdef void *tick_self
+    cdef object tick_owner  # keeps it alive
 
     # For the data path.
     cdef void rx_cause(self, int queue) noexcept nogil  # a packet was written back to Rx queue `queue`

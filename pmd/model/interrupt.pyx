@@ -8,6 +8,8 @@ EIMS[15:0] is the same mask as EIMS_EX(0)[15:0].
 
 import os
 
+from posix.unistd cimport close
+
 from dataplane.errors import DeviceError
 
 cdef extern from "<unistd.h>" nogil:
@@ -51,6 +53,12 @@ cdef class Interrupts:
         for vector in range(VECTORS):
             self.eventfds[vector] = -1
         self.masked = 0
+
+    def __dealloc__(self):
+        cdef int vector
+        for vector in range(VECTORS):
+            if self.eventfds[vector] >= 0:
+                close(self.eventfds[vector])
 
     # ---- from the data path ---------------------------------------------------------------------------------
 
@@ -244,7 +252,7 @@ cdef class Interrupts:
         """What each step of the engine does: end of moderation intervals, delays of the chip."""
         self.tick()
 
-    def close(self):
+    def disconnect(self):
         """Forget every eventfd."""
         for vector in range(VECTORS):
             self.connect(vector, -1)

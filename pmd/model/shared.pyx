@@ -5,6 +5,8 @@ import ctypes
 import mmap
 import os
 
+from posix.unistd cimport close
+
 from dataplane.clock cimport mono_ns
 from dataplane.machine cimport load_acquire, pause
 
@@ -59,7 +61,7 @@ cdef class RegisterFile:
     def __dealloc__(self):
         # The mapping goes with its last user; only the descriptor is ours alone.
         if self.fd > 2:
-            os.close(self.fd)
+            close(self.fd)
 
 
 cdef class CardLock:

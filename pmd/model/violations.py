@@ -256,7 +256,8 @@ def _pool_mode(write: Write) -> str | None:
 
 
 @_rule("rx-running", "8.2.3.8.9, 8.2.3.8.8, 8.2.3.7.12, 8.2.3.22.8",
-       "Packet buffers, RDRXCTL, MRQC.MRQE and CRC stripping change only while RXEN is 0", RXPBSIZE, RDRXCTL, MRQC, HLREG0)  # fmt: skip
+       "Packet buffers, RDRXCTL, MRQC.MRQE and CRC stripping change only while RXEN is 0",
+       RXPBSIZE, RDRXCTL, MRQC, HLREG0)  # fmt: skip
 def _rx_running(write: Write) -> str | None:
     masks = {
         RXPBSIZE: RXPBSIZE[0].SIZE.mask,
