@@ -4,12 +4,25 @@
 Everything here is called under the card's lock. Offsets are canonical: the caller has resolved aliases.
 """
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from pmd.model.interrupt cimport Interrupts
 from pmd.model.iommu cimport Domain
-from pmd.model.model cimport mdl_port
+from pmd.model.model cimport mdl_fifo, mdl_port
 from pmd.model.shared cimport Clock, DataPath, RegisterFile
+
+
+cdef class Engine
+
+
+# What is plugged into a port. The kinds are in pmd.model.wire, wire_tap and wire_pcap.
+cdef class Wire:
+    # Move what has arrived into the port's packet buffer and what it sent out of its fifo. Called in each step of a port
+    # that was plugged with pumped=True.
+    cdef uint32_t pump(self, Engine engine) noexcept nogil
+
+    # Tell the other end of whatever the wire is that this port stopped being one of its ends.
+    cdef void left(self, Engine engine)
 
 
 # written, reset, step, wire_up, lit, link, stopped, strict, violations, take_violations: as pmd.model.shared.DataPath says.
@@ -21,7 +34,18 @@ cdef class Engine(DataPath):
     cdef readonly Clock clock
     cdef readonly Domain domain      # what the function's DMA may reach
     cdef readonly str name
-    cdef readonly object wire        # the pmd.model.wire.Wire that is plugged in, or None
+    cdef readonly Wire wire          # what is plugged in, or None
+
+    # Plug a wire in: frames go to `out`; if that is full the port waits (elastic) or loses them. peer_lit: the other
+    # end's `lit`, NULL if the wire is up whenever it is there. Raises ConfigError if one is plugged in already.
+    cdef plug(self, Wire wire, mdl_fifo *out, bint elastic, bint pumped, const bint *peer_lit)
+    cpdef unplug(self)
 
     # The drop enable that PFQDE holds for an Rx queue (a write to PFQDE comes in by written()).
     cdef bint queue_drop(self, uint32_t queue) noexcept nogil
+
+    cdef uint64_t _taken             # violations handed out so far
+    cdef void _decode_tables(self) noexcept nogil
+    cdef void _decode_port(self) noexcept nogil
+    cdef void _remap(self) noexcept nogil
+    cdef void _tell(self) noexcept nogil

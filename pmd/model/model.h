@@ -7,6 +7,7 @@
 #define DATAPLANE_MODEL_H
 
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "dataplane.h"
@@ -91,9 +92,12 @@ struct mdl_fifo {
     uint64_t mac_out;
 };
 
-static inline uint32_t mdl_footprint(uint32_t len) { return (uint32_t)sizeof(struct mdl_frame) + ((len + 15u) & ~15u); }
+/* With room for an FCS, which is only made when a port does not strip it. */
+static inline uint32_t mdl_footprint(uint32_t len) { return (uint32_t)sizeof(struct mdl_frame) + ((len + 4u + 15u) & ~15u); }
 
 #define MDL_HOT (8u << 10) /* an empty FIFO starts over above this, so that a light load stays in L1 */
+
+#define MDL_STUBS (256u << 10) /* above the limit: the first bytes of lost frames */
 
 static inline void mdl_jump(struct mdl_fifo *f, uint32_t to)
 {
@@ -163,6 +167,26 @@ static inline void mdl_pop(struct mdl_fifo *f, const struct mdl_frame *frame)
     __atomic_store_n(&f->out, f->out + need, __ATOMIC_RELEASE);
 }
 
+/* For a producer that does not wait: the receiver will count a lost frame. Its first bytes tell what it was; if there
+ * is no room even for them, it is but a number. */
+static inline void mdl_lose(struct mdl_fifo *f, const uint8_t *data, uint32_t len, uint32_t flags)
+{
+    uint32_t kept = len < MDL_STUB ? len : MDL_STUB;
+    struct mdl_frame *frame = mdl_reserve_within(f, kept, f->limit + MDL_STUBS);
+    if (!frame) {
+        __atomic_add_fetch(&f->lost_unseen, 1, __ATOMIC_RELAXED);
+        return;
+    }
+    frame->len = (uint16_t)len;
+    frame->flags = (uint16_t)(MDL_LOST | flags);
+    frame->tag = 0;
+    frame->ready = 0;
+    memcpy(frame->data, data, kept);
+    mdl_commit(f, kept);
+}
+
+static inline uint32_t mdl_take_lost(struct mdl_fifo *f) { return __atomic_exchange_n(&f->lost_unseen, 0, __ATOMIC_RELAXED); }
+
 /* The next frame the MAC has not seen, beyond those that wait for descriptors. NULL: none. */
 static inline struct mdl_frame *mdl_peek_ahead(struct mdl_fifo *f)
 {
@@ -187,6 +211,36 @@ static inline struct mdl_frame *mdl_peek_ahead(struct mdl_fifo *f)
         f->mac_pos += need;
         f->mac_out += need;
     }
+}
+
+/* For the consumer: everything in it is gone. */
+static inline void mdl_fifo_clear(struct mdl_fifo *f)
+{
+    for (struct mdl_frame *frame; (frame = mdl_peek(f));)
+        mdl_pop(f, frame);
+}
+
+static inline struct mdl_fifo *mdl_fifo_new(uint32_t limit)
+{
+    struct mdl_fifo *f = aligned_alloc(DP_CACHE_LINE, sizeof *f);
+    if (!f)
+        return NULL;
+    memset(f, 0, sizeof *f);
+    f->limit = limit;
+    f->size = 4 * (limit > MDL_STUBS ? limit : MDL_STUBS);
+    f->base = aligned_alloc(DP_CACHE_LINE, f->size); /* pages that no frame reaches cost nothing */
+    if (!f->base) {
+        free(f);
+        return NULL;
+    }
+    return f;
+}
+
+static inline void mdl_fifo_free(struct mdl_fifo *f)
+{
+    if (f)
+        free(f->base);
+    free(f);
 }
 
 /* ---- receive filters, decoded ---- */
@@ -286,9 +340,10 @@ struct mdl_port {
     struct mdl_domain *domain;
     struct mdl_fifo *rx_fifo; /* the packet buffer */
     struct mdl_fifo *tx_fifo; /* where frames go: the peer's packet buffer or a wire's; NULL: nowhere */
-    uint8_t bus_master, link, elastic, loopback;
-    uint8_t tx_on, rx_on, crc_strip, tx_pad;
-    uint8_t tx_crc, pad0[3];
+    uint8_t link, elastic, loopback, rx_held; /* held: SECRXCTRL.RX_DIS keeps frames in the packet buffer */
+    uint8_t tx_on, crc_strip, tx_plain, length_check; /* plain: the MAC pads and appends FCS, the usual set-up */
+    uint8_t tx_pad, tx_crc, pools, pad0;
+    uint32_t rx_limit; /* bytes of packet buffer */
     uint32_t generation; /* of the domain, when ring addresses were cached */
     uint32_t dirty;      /* MDL_DIRTY_* */
     uint64_t now_ns;
@@ -302,13 +357,15 @@ struct mdl_port {
     uint32_t stats_queue; /* RXDSTATCTRL */
     struct mdl_filter filter;
     struct mdl_steer steer;
+    uint8_t wired, pumped, pad2[6];
+    const int *peer_lit; /* the other end of the wire, if it is a port */
     uint64_t violations;
     struct mdl_violation violation[MDL_VIOLATIONS];
     struct mdl_rxq rxq[MDL_QUEUES];
     struct mdl_txq txq[MDL_QUEUES];
 } DP_ALIGNED;
 
-enum { MDL_DIRTY_FILTER = 1, MDL_DIRTY_STEER = 2, MDL_DIRTY_PORT = 4, MDL_DIRTY_ALL = 7 };
+enum { MDL_DIRTY_FILTER = 1, MDL_DIRTY_STEER = 2 };
 
 static inline void mdl_violate(struct mdl_port *p, int code, uint32_t queue, uint32_t index, uint64_t value)
 {

@@ -23,14 +23,13 @@ cdef extern from "model.h" nogil:
         INEXACT "MDL_INEXACT"
         RXE "MDL_RXE"
         STUB "MDL_STUB"
+        STUBS "MDL_STUBS"
         QUEUES "MDL_QUEUES"
         RARS "MDL_RARS"
         TUPLES "MDL_TUPLES"
         VIOLATIONS "MDL_VIOLATIONS"
         DIRTY_FILTER "MDL_DIRTY_FILTER"
         DIRTY_STEER "MDL_DIRTY_STEER"
-        DIRTY_PORT "MDL_DIRTY_PORT"
-        DIRTY_ALL "MDL_DIRTY_ALL"
         V_TX_TAIL "MDL_V_TX_TAIL"
         V_RX_TAIL "MDL_V_RX_TAIL"
         V_TX_EMPTY "MDL_V_TX_EMPTY"
@@ -96,7 +95,9 @@ cdef extern from "model.h" nogil:
     mdl_frame *mdl_reserve_within(mdl_fifo *f, uint32_t len, uint32_t limit)
     void mdl_commit(mdl_fifo *f, uint32_t len)
     mdl_frame *mdl_peek(mdl_fifo *f)
-    void mdl_pop(mdl_fifo *f, const mdl_frame *frame)
+    void mdl_pop(mdl_fifo *f, mdl_frame *frame)
+    void mdl_lose(mdl_fifo *f, const uint8_t *data, uint32_t len, uint32_t flags)
+    uint32_t mdl_take_lost(mdl_fifo *f)
     mdl_frame *mdl_peek_ahead(mdl_fifo *f)
     mdl_fifo *mdl_fifo_new(uint32_t limit)
     void mdl_fifo_free(mdl_fifo *f)
@@ -164,8 +165,9 @@ cdef extern from "model.h" nogil:
         mdl_domain *domain
         mdl_fifo *rx_fifo
         mdl_fifo *tx_fifo
-        uint8_t bus_master, link, elastic, loopback
-        uint8_t tx_on, rx_on, crc_strip, tx_pad, tx_crc
+        uint8_t link, elastic, loopback, rx_held
+        uint8_t tx_on, crc_strip, tx_plain, length_check, tx_pad, tx_crc, pools
+        uint32_t rx_limit
         uint32_t generation, dirty
         uint64_t now_ns
         uint64_t *rx_enabled
@@ -178,6 +180,8 @@ cdef extern from "model.h" nogil:
         uint32_t tx_max, stats_queue
         mdl_filter filter
         mdl_steer steer
+        uint8_t wired, pumped
+        const bint *peer_lit
         uint64_t violations
         mdl_violation *violation
         mdl_rxq *rxq

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One packet from any descriptors that a driver may write: legacy, advanced, context; several; nonsense."""
+
+from libc.stdint cimport uint32_t
+
+from pmd.model.mac_stats cimport Tally
+from pmd.model.model cimport mdl_fifo, mdl_port
+
+cdef enum:
+    NOT_YET = 0  # the packet's last descriptor is not there, or cannot be read
+    NO_ROOM = -1  # the wire takes no more
+
+
+# The packet or the context that starts at descriptor `at`. Returns how many descriptors it took, sent or not;
+# NOT_YET or NO_ROOM if it has to wait.
+cdef int assemble(
+    mdl_port *p, uint32_t index, uint32_t at, uint32_t tail, mdl_fifo *out, Tally *tally
+) noexcept nogil

@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One port's data path: decodes what the driver wrote to the register file, and moves frames a step at a time."""
+
+from libc.stdlib cimport calloc, free
+from libc.string cimport memset
+
+cdef extern from "<stdlib.h>" nogil:
+    void *aligned_alloc(size_t alignment, size_t size)
+
+from pmd.model.filter cimport decode_filter
+from pmd.model.model cimport (
+    DIRTY_FILTER,
+    DIRTY_STEER,
+    QUEUES,
+    VIOLATIONS,
+    mdl_ctz64,
+    mdl_fifo_clear,
+    mdl_fifo_free,
+    mdl_fifo_new,
+    mdl_rxq,
+    mdl_swap16,
+    mdl_txq,
+)
+from pmd.model.rx cimport decode_rxq, rx_step
+from pmd.model.steer cimport decode_steer
+from pmd.model.tx cimport decode_txq, tx_step
+from pmd.model.word cimport *
+
+from dataplane.errors import ConfigError
+from pmd.model.violation import describe
+
+cdef enum:
+    PACKET_BUFFER = 512 << 10
+    FRAME_STANDARD = 1518
+    TX_CRC_EN = 1 << 0
+    RX_CRC_STRIP = 1 << 1
+    JUMBOEN = 1 << 2
+    TX_PAD_EN = 1 << 10
+    LOOPBACK = 1 << 15
+    LENGTH_ERRORS = 1 << 27
+    QDE_WRITE = 1 << 16
+
+
+cdef class Wire:
+    """What is plugged into a port."""
+
+    cdef uint32_t pump(self, Engine engine) noexcept nogil:
+        return 0
+
+    cdef void left(self, Engine engine):
+        pass
+
+
+cdef class Engine(DataPath):
+    """The DMA side of one port. `registers`: its register file; `interrupts`: who hears of work done; `clock`: the card's."""
+
+    def __cinit__(self, str name, RegisterFile registers not None, Interrupts interrupts not None, Clock clock not None):
+        self.name = name
+        self.registers, self.interrupts, self.clock = registers, interrupts, clock
+        self.regs = <uint32_t *> registers.at
+        self.domain = Domain(name)
+        self.port = <mdl_port *> aligned_alloc(64, sizeof(mdl_port))
+        if self.port == NULL:
+            raise MemoryError(f"no memory for the data path of {name}")
+        memset(self.port, 0, sizeof(mdl_port))
+        self.port.regs = self.regs
+        self.port.domain = self.domain.c
+        self.port.elastic = 1
+        self.port.rx_fifo = mdl_fifo_new(PACKET_BUFFER)
+        if self.port.rx_fifo == NULL:
+            raise MemoryError(f"no memory for the packet buffer of {name}")
+        self.reset()
+
+    def __dealloc__(self):
+        if self.port != NULL:
+            mdl_fifo_free(self.port.rx_fifo)
+            free(self.port)
+
+    # ---- registers ------------------------------------------------------------------------------------------
+
+    cdef void written(self, uint32_t offset, uint32_t value) noexcept nogil:
+        cdef mdl_port *p = self.port
+        cdef uint32_t queue
+        if 0x01000 <= offset < 0x02000:
+            decode_rxq(p, (offset - 0x01000) >> 6)
+        elif 0x0D000 <= offset < 0x0E000:
+            decode_rxq(p, 64 + ((offset - 0x0D000) >> 6))
+        elif 0x06000 <= offset < 0x08000:
+            decode_txq(p, (offset - 0x06000) >> 6)
+        elif W_RQSMR << 2 <= offset < (W_RQSMR << 2) + 128:
+            for queue in range(offset - (W_RQSMR << 2), offset - (W_RQSMR << 2) + 4):
+                p.rxq[queue].set = self.regs[offset >> 2] >> ((queue & 3) * 8) & 0xF
+        elif W_TQSM << 2 <= offset < (W_TQSM << 2) + 128:
+            for queue in range(offset - (W_TQSM << 2), offset - (W_TQSM << 2) + 4):
+                p.txq[queue].set = self.regs[offset >> 2] >> ((queue & 3) * 8) & 0xF
+        elif offset == W_QDE << 2:
+            if value & QDE_WRITE:
+                queue = value >> 8 & 0x7F
+                p.qde[queue >> 6] &= ~(<uint64_t> 1 << (queue & 63))
+                p.qde[queue >> 6] |= <uint64_t> (value & 1) << (queue & 63)
+                decode_rxq(p, queue)
+        elif offset < 0x01000:
+            if offset == W_CTRL_EXT << 2:
+                p.dirty |= DIRTY_FILTER
+        else:
+            # Tables are decoded by the next step: a driver fills a whole one at a time.
+            p.dirty |= DIRTY_STEER if offset >= 0x0E000 else DIRTY_FILTER | DIRTY_STEER
+            if 0x02F00 <= offset < 0x05000 or offset >= 0x08000:
+                self._decode_port()
+
+    cdef void reset(self) noexcept nogil:
+        cdef mdl_port *p = self.port
+        cdef uint32_t index
+        mdl_fifo_clear(p.rx_fifo)
+        p.qde[0] = p.qde[1] = 0
+        p.rx_causes[0] = p.rx_causes[1] = p.tx_causes[0] = p.tx_causes[1] = 0
+        p.other_causes = p.tx_next = 0
+        for index in range(QUEUES):
+            p.rxq[index].enabled = p.txq[index].enabled = 0
+            decode_rxq(p, index)
+            decode_txq(p, index)
+        p.generation = p.domain.generation
+        p.dirty = DIRTY_FILTER | DIRTY_STEER
+        self._decode_port()
+        self._decode_tables()
+
+    cdef void _decode_tables(self) noexcept nogil:
+        if self.port.dirty & DIRTY_FILTER:
+            decode_filter(&self.port.filter, self.regs)
+        if self.port.dirty & DIRTY_STEER:
+            decode_steer(&self.port.steer, self.regs)
+        self.port.dirty = 0
+
+    cdef void _decode_port(self) noexcept nogil:
+        cdef mdl_port *p = self.port
+        cdef uint32_t *r = self.regs
+        cdef uint32_t hlreg0 = r[W_HLREG0], index, sizes = 0
+        p.crc_strip = (hlreg0 & RX_CRC_STRIP) != 0
+        p.tx_crc = (hlreg0 & TX_CRC_EN) != 0
+        p.tx_pad = (hlreg0 & TX_PAD_EN) != 0
+        p.tx_plain = p.tx_crc and p.tx_pad
+        p.loopback = (hlreg0 & LOOPBACK) != 0
+        p.length_check = (hlreg0 & LENGTH_ERRORS) != 0
+        p.tx_on = r[W_DMATXCTL] & 1
+        p.tx_vlan_type = mdl_swap16(r[W_DMATXCTL] >> 16)
+        p.tx_max = r[W_MAXFRS] >> 16 if hlreg0 & JUMBOEN else FRAME_STANDARD
+        p.rx_held = r[W_SECRXCTRL] >> 1 & 1
+        p.stats_queue = r[W_RXDSTATCTRL] & 0x1F
+        p.pools = r[W_MTQC] != 0
+        for index in range(8):
+            sizes += r[W_RXPBSIZE + index] & 0xFFC00
+        p.rx_fifo.limit = min(sizes, PACKET_BUFFER)
+
+    cdef void _remap(self) noexcept nogil:
+        """The DMA map changed: where rings are in memory has to be looked up anew."""
+        cdef mdl_port *p = self.port
+        cdef uint32_t index
+        p.generation = p.domain.generation
+        for index in range(QUEUES):
+            if p.rxq[index].enabled:
+                decode_rxq(p, index)
+            if p.txq[index].enabled:
+                decode_txq(p, index)
+
+    # ---- running --------------------------------------------------------------------------------------------
+
+    cdef uint32_t step(self, uint32_t budget) noexcept nogil:
+        cdef mdl_port *p = self.port
+        cdef uint32_t work
+        if self.stopped:
+            return 0
+        if p.dirty:
+            self._decode_tables()
+        if p.generation != p.domain.generation:
+            self._remap()
+        work = 0
+        if p.pumped:
+            p.now_ns = self.clock.now()
+            work += self.wire.pump(self)
+        if self.link or p.loopback:
+            work += tx_step(p, budget)
+        work += rx_step(p, budget)
+        if work:
+            self._tell()
+        if self.strict:
+            self.violations = <uint32_t> (p.violations - self._taken)
+        return work
+
+    cdef void _tell(self) noexcept nogil:
+        """Interrupt causes of this step, each once."""
+        cdef mdl_port *p = self.port
+        cdef uint32_t half
+        cdef uint64_t left
+        for half in range(2):
+            left, p.rx_causes[half] = p.rx_causes[half], 0
+            while left:
+                self.interrupts.rx_cause(half * 64 + mdl_ctz64(left))
+                left &= left - 1
+            left, p.tx_causes[half] = p.tx_causes[half], 0
+            while left:
+                self.interrupts.tx_cause(half * 64 + mdl_ctz64(left))
+                left &= left - 1
+        if p.other_causes:
+            self.interrupts.other_cause(p.other_causes)
+            p.other_causes = 0
+
+    # ---- the wire -------------------------------------------------------------------------------------------
+
+    cdef plug(self, Wire wire, mdl_fifo *out, bint elastic, bint pumped, const bint *peer_lit):
+        if self.wire is not None:
+            raise ConfigError(f"{self.name} has a wire already: unplug it first")
+        self.wire = wire
+        self.port.tx_fifo, self.port.peer_lit = out, peer_lit
+        self.port.elastic, self.port.pumped, self.port.wired = elastic, pumped, 1
+
+    cpdef unplug(self):
+        """Pull the wire out of this port. The other end sees its link go."""
+        cdef Wire wire = self.wire
+        if wire is None:
+            return
+        self.port.wired = self.port.pumped = 0
+        self.port.tx_fifo, self.port.peer_lit = NULL, NULL
+        self.wire = None
+        wire.left(self)
+
+    cdef bint wire_up(self) noexcept nogil:
+        return self.port.wired and (self.port.peer_lit == NULL or self.port.peer_lit[0])
+
+    cdef bint queue_drop(self, uint32_t queue) noexcept nogil:
+        return self.port.qde[queue >> 6 & 1] >> (queue & 63) & 1
+
+    # ---- for Python -----------------------------------------------------------------------------------------
+
+    def take_violations(self):
+        """(register, value, section, what was wrong) for each forbidden thing seen since the last call."""
+        cdef mdl_port *p = self.port
+        cdef uint64_t index, first = max(self._taken, p.violations - VIOLATIONS if p.violations > VIOLATIONS else 0)
+        found = []
+        for index in range(first, p.violations):
+            v = p.violation[index % VIOLATIONS]
+            found.append(describe(v.code, v.queue, v.index, v.value))
+        self._taken = p.violations
+        self.violations = 0
+        return found
+
+    def set_lit(self, bint on):
+        """Bring this end of the wire up or down: what the other end sees."""
+        self.lit = on
+
+    def set_link(self, bint on):
+        """What a controller concluded: without link nothing is sent."""
+        self.link = on
+
+    @property
+    def is_wire_up(self):
+        """Whether a wire is plugged in and its other end is up."""
+        return self.wire_up()
+
+    def run(self, unsigned int budget=64):
+        """One step, by hand. Returns how many packets it moved. The caller holds the card's lock, or there is no runner."""
+        self.interrupts.tick()
+        return self.step(budget)
+
+    def write(self, unsigned int offset, unsigned int value):
+        """Store a register and decode it, without the access rules of a controller: for tests of the data path alone."""
+        self.regs[offset >> 2] = value
+        self.written(offset, value)
+
+    def restart(self):
+        """What a reset of the port does to the data path."""
+        self.reset()

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which frames the MAC lets in (datasheet 7.1.1.1, 8.2.3.7)."""
+
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+from dataplane.machine cimport likely
+from pmd.model.model cimport mdl_filter, mdl_load64
+
+cdef enum:
+    PASS_NOT = 0
+    PASS_EXACT = 1  # by address, broadcast or promiscuity
+    PASS_INEXACT = 2  # by the multicast hash only
+
+# The tables of the register file, decoded. Called when a register that they come from has changed.
+cdef void decode_filter(mdl_filter *f, uint32_t *regs) noexcept nogil
+
+# The same answer as `accept`, for every address but the first.
+cdef uint32_t accept_address(const mdl_filter *f, uint64_t destination) noexcept nogil
+
+# The VLAN filter's word on a frame of n bytes.
+cdef bint accept_vlan(const mdl_filter *f, const uint8_t *data, uint32_t n) noexcept nogil
+
+
+cdef inline uint32_t accept(const mdl_filter *f, const uint8_t *data, uint32_t n) noexcept nogil:
+    """PASS_* for a frame of n bytes, at least 14."""
+    cdef uint64_t destination = mdl_load64(data) & <uint64_t> 0xFFFFFFFFFFFF
+    cdef uint32_t verdict = PASS_EXACT
+    if not likely(destination == f.rar0):
+        verdict = accept_address(f, destination)
+    if f.vlan_filter and verdict and not accept_vlan(f, data, n):
+        return PASS_NOT
+    return verdict

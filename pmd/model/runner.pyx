@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What makes a card run by itself: a thread on a spare core. Without it `Card.step` does the same by hand."""
+
+import os
+import threading
+
+from libc.stdint cimport uint32_t, uint64_t
+
+from dataplane.machine cimport load_acquire, pause, store_release
+
+from dataplane.errors import ConfigError
+from pmd.model.engine cimport Engine
+from pmd.model.shared cimport CardLock
+
+cdef extern from *:
+    """
+    #include <sched.h>
+    #include <sys/prctl.h>
+    #include <time.h>
+    static void dp_sleep_us(int us)
+    {
+        struct timespec t = {0, us * 1000L};
+        nanosleep(&t, NULL);
+    }
+    /* A sleep of this thread ends when it should, not up to 50 us later. */
+    static void dp_sharp_timers(void) { prctl(PR_SET_TIMERSLACK, 1000ul, 0, 0, 0); }
+    """
+    void give_core "sched_yield" () noexcept nogil
+    void sleep_us "dp_sleep_us" (int us) noexcept nogil
+    void sharp_timers "dp_sharp_timers" () noexcept nogil
+
+cdef enum:
+    SPINS = 256  # idle rounds that only pause
+    YIELDS = 4096  # then rounds that offer the core to others
+    SLEEP_US = 50  # then sleeps, growing to this
+
+
+cdef class Runner:
+    """Steps the ports of a card (one or two), under its lock and without the GIL, from start() to stop().
+
+    card: what has a `lock` and `ports` with an `engine` each. cpu: where its thread runs, None for anywhere. budget:
+    packets that a port moves in each direction before the next one's turn. Raises ConfigError.
+    """
+
+    cdef readonly CardLock lock
+    cdef readonly Engine first, second
+    cdef readonly object cpu
+    cdef readonly uint32_t budget
+    cdef readonly uint64_t rounds, busy_rounds, packets
+    cdef uint32_t _stopping
+    cdef object _thread, _failure
+
+    def __init__(self, card, *, cpu=None, uint32_t budget=64):
+        engines = [port.engine for port in card.ports]
+        if not 1 <= len(engines) <= 2:
+            raise ConfigError(f"a runner for {len(engines)} ports: a card has one or two")
+        if cpu is not None and cpu not in os.sched_getaffinity(0):
+            usable = ",".join(map(str, sorted(os.sched_getaffinity(0))))
+            raise ConfigError(f"the model cannot run on CPU {cpu}: usable are {usable}")
+        self.lock, self.first = card.lock, engines[0]
+        self.second = engines[1] if len(engines) > 1 else None
+        self.cpu, self.budget = cpu, budget
+
+    @property
+    def running(self):
+        """Whether a thread runs the card."""
+        return self._thread is not None
+
+    def start(self):
+        """Run the card in a thread of its own. ConfigError if it does already."""
+        if self._thread is not None:
+            raise ConfigError(f"{self.first.name}: its runner runs already")
+        self._stopping = 0
+        self._thread = threading.Thread(target=self._main, name=f"model-{self.first.name}", daemon=True)
+        self._thread.start()
+
+    def stop(self):
+        """End the thread; the card stands still then. Raises what ended it early, if anything did."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        store_release(&self._stopping, 1)
+        thread.join(10.0)
+        if thread.is_alive():
+            raise ConfigError(f"{self.first.name}: its runner does not stop: somebody holds the card's lock for good")
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+
+    cdef uint32_t _round(self) noexcept nogil:
+        cdef uint32_t work
+        self.first.interrupts.tick()
+        work = self.first.step(self.budget)
+        if self.second is not None:
+            self.second.interrupts.tick()
+            work += self.second.step(self.budget)
+        self.rounds += 1
+        if work:
+            self.busy_rounds += 1
+            self.packets += work
+        return work
+
+    def _main(self):
+        try:
+            if self.cpu is not None:
+                os.sched_setaffinity(0, {self.cpu})
+            with nogil:
+                self._loop()
+        except BaseException as error:
+            self._failure = error
+
+    cdef void _loop(self) noexcept nogil:
+        cdef uint32_t idle = 0
+        sharp_timers()
+        self.lock.take()
+        while not load_acquire(&self._stopping):
+            if self._round():
+                idle = 0
+                if self.lock.wanted():
+                    self.lock.let_in()
+                continue
+            idle += 1
+            self.lock.give()
+            # The lock is free while nothing happens, and the core is offered to others ever more.
+            if idle < SPINS:
+                pause()
+            elif idle < YIELDS:
+                give_core()
+            else:
+                sleep_us(min((idle - YIELDS) // 64 + 1, SLEEP_US))
+            self.lock.take()
+        self.lock.give()

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""From the packet buffer to the Rx descriptors."""
+
+from libc.stdint cimport uint32_t
+
+from pmd.model.model cimport mdl_port
+
+
+# Move up to `budget` frames. Returns how many left the packet buffer.
+cdef uint32_t rx_step(mdl_port *p, uint32_t budget) noexcept nogil
+
+# Queue `index` from its registers: after a write to one of them, and when the DMA map changed.
+cdef void decode_rxq(mdl_port *p, uint32_t index) noexcept nogil

@@ -1,0 +1,425 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The receive side (datasheet 7.1): MAC, packet buffer, queue, descriptor.
+
+A frame in the packet buffer first meets the MAC: counters, errors, filters. What it lets in is parsed and steered, and
+goes into buffers of its queue. A queue without descriptors either drops or holds up everything behind it; then the MAC
+alone goes on, so that its counters and the packet buffer's overflow are right whatever the driver does.
+"""
+
+from libc.stdint cimport uint8_t, uint16_t, uint64_t
+from libc.string cimport memcpy, memset
+
+from dataplane.machine cimport likely, prefetch_write, read32, rmb, store_release, unlikely
+from pmd.model.checksum cimport fcs
+from pmd.model.filter cimport PASS_INEXACT, accept
+from pmd.model.iommu cimport dma_read, dma_write, lookup, translate
+from pmd.model.mac_stats cimport Tally, count, count36, flush_rx, note_good
+from pmd.model.model cimport (
+    BAD_CRC,
+    COUNTED,
+    INEXACT,
+    LOST,
+    QUEUES,
+    READ,
+    REFUSED,
+    RX_DATA,
+    RX_DESC_FETCH,
+    RX_DESC_WRITE,
+    RXE,
+    V_RX_BUFFER_SIZE,
+    V_RX_HEADER,
+    V_RX_SMALL_RING,
+    V_RX_SPLIT,
+    V_RX_TAIL,
+    WRITE,
+    mdl_be16,
+    mdl_copy,
+    mdl_fifo,
+    mdl_fold,
+    mdl_frame,
+    mdl_load16,
+    mdl_load64,
+    mdl_peek,
+    mdl_peek_ahead,
+    mdl_pop,
+    mdl_publish64,
+    mdl_rxq,
+    mdl_store32,
+    mdl_sum,
+    mdl_take_lost,
+    mdl_violate,
+)
+from pmd.model.packet cimport *
+from pmd.model.steer cimport MAX_TARGETS, choose
+from pmd.model.word cimport *
+
+cdef enum:
+    FRAME_MIN = 64
+    FCS_SIZE = 4
+    TAG_SIZE = 4
+    RX_MISS = 1 << 17  # EICR
+    ALL_QUEUES = 0x10  # RXDSTATCTRL
+    RAW_PAUSE = 0x0888  # EtherType 0x8808 as loaded
+    OPCODE_PAUSE = 1
+    OPCODE_PRIORITY_PAUSE = 0x0101
+
+cdef uint64_t PAUSE_ADDRESS = 0x010000C28001  # 01:80:C2:00:00:01
+
+
+# What a burst has done to one queue and not yet told the register file.
+cdef struct Visit:
+    mdl_rxq *queue
+    uint32_t index
+    uint32_t packets
+    uint64_t bytes
+    uint32_t done_packets  # for RXDGPC
+    uint64_t done_bytes
+
+
+cdef void decode_rxq(mdl_port *p, uint32_t index) noexcept nogil:
+    cdef uint32_t *r = p.regs + (W_RXQ + index * 16 if index < 64 else W_RXQ_HIGH + (index - 64) * 16)
+    cdef mdl_rxq *q = &p.rxq[index]
+    cdef uint64_t bit = <uint64_t> 1 << (index & 63)
+    cdef uint32_t srrctl = r[W_SRRCTL], kind = srrctl >> 25 & 7
+    cdef bint enable = r[W_RXDCTL] >> 25 & 1
+    q.tail, q.head_reg = r + W_RDT, r + W_RDH
+    q.drop = (srrctl >> 28 & 1) or (p.qde[index >> 6] & bit) != 0
+    q.strip = r[W_RXDCTL] >> 30 & 1
+    q.legacy = kind == 0
+    q.buffer = (srrctl & 0x1F) << 10
+    q.set = p.regs[W_RQSMR + (index >> 2)] >> ((index & 3) * 8) & 0xF
+    if not enable:
+        q.enabled = 0
+        p.rx_enabled[index >> 6] &= ~bit
+        return
+    if not q.enabled:
+        q.base = (r[W_RDBAL] & ~<uint32_t> 0x7F) | <uint64_t> r[W_RDBAH] << 32
+        q.n = (r[W_RDLEN] & 0xFFFFF) >> 4 & ~<uint32_t> 7
+        q.head = r[W_RDH] & 0xFFFF
+        if q.head >= q.n:
+            q.head = 0
+        q.bad_tail = 0xFFFFFFFF
+        q.warned = 0
+        if kind != 0 and kind != 1:
+            # Header split is not to be relied on (7.1.10): such a queue works as one with a single buffer.
+            mdl_violate(p, V_RX_SPLIT, index, 0, srrctl)
+        if q.buffer == 0 or q.buffer > 16384:
+            mdl_violate(p, V_RX_BUFFER_SIZE, index, 0, srrctl)
+    if q.buffer == 0 or q.buffer > 16384:
+        q.buffer = 2048
+    q.enabled, q.stalled = q.n != 0, 0
+    q.ring = NULL
+    if q.n and lookup(p.domain, q.base, q.n * 16, READ) != NULL:
+        q.ring = lookup(p.domain, q.base, q.n * 16, WRITE)
+    if q.enabled:
+        p.rx_enabled[index >> 6] |= bit
+
+
+# ---- the MAC -----------------------------------------------------------------------------------------------------
+
+
+cdef bint _pause(mdl_port *p, mdl_frame *frame) noexcept nogil:
+    """Counts a flow control frame (8.2.3.22.34). True if the MAC eats it."""
+    cdef const uint8_t *data = frame.data
+    cdef uint32_t opcode, priority
+    if frame.len < 18 or mdl_load16(data + 12) != RAW_PAUSE:
+        return False
+    opcode = mdl_be16(data + 14)
+    if opcode == OPCODE_PAUSE:
+        _count16(p.regs, W_LXOFFRXCNT if mdl_load16(data + 16) else W_LXONRXCNT)
+    elif opcode == OPCODE_PRIORITY_PAUSE and frame.len >= 34:
+        for priority in range(8):
+            if data[17] >> priority & 1:
+                count(p.regs, (W_PXOFFRXCNT if mdl_load16(data + 18 + 2 * priority) else W_PXONRXCNT) + priority, 1)
+    return not p.filter.pass_pause
+
+
+cdef inline void _count16(uint32_t *regs, uint32_t word) noexcept nogil:
+    if regs[word] < 0xFFFF:
+        regs[word] += 1
+
+
+cdef bint _bad(mdl_port *p, mdl_frame *frame, uint32_t size) noexcept nogil:
+    """Counts what is wrong with a frame of `size` bytes with FCS. True if it is a bad packet."""
+    cdef uint32_t limit = p.filter.max_bytes, etype
+    cdef const uint8_t *data = frame.data
+    cdef bint crc = frame.flags & BAD_CRC
+    if size < FRAME_MIN:
+        count(p.regs, W_RFC if crc else W_RUC, 1)
+        return True
+    if size > limit:
+        # A tag is not in the limit, and with double VLAN neither are two (8.2.3.22.13).
+        if mdl_load16(data + 12) == p.filter.vet:
+            limit += TAG_SIZE
+        elif p.filter.extended_vlan and mdl_load16(data + 12) == p.filter.outer_vet:
+            limit += 2 * TAG_SIZE if mdl_load16(data + 16) == p.filter.vet else TAG_SIZE
+        if size > limit:
+            count(p.regs, W_RJC if crc else W_ROC, 1)
+            return True
+    if crc:
+        count(p.regs, W_CRCERRS, 1)
+        return True
+    if p.length_check:
+        etype = mdl_be16(data + 12)
+        # SILENT: a wrong length field is reported by RLEC and the packet goes on; padding to the minimum is right.
+        if etype <= 1500 and etype != size - 18u and not (size == FRAME_MIN and etype < 46):
+            count(p.regs, W_RLEC, 1)
+    return False
+
+
+cdef bint _mac(mdl_port *p, mdl_frame *frame, Tally *t) noexcept nogil:
+    """Whether the frame goes on to a queue. Notes what later stages need in its flags."""
+    cdef uint32_t size = frame.len + FCS_SIZE, verdict, etype
+    cdef const uint8_t *data = frame.data
+    cdef bint bad
+    t.any_packets += 1
+    t.any_bytes += size
+    bad = unlikely(size < FRAME_MIN or size > p.filter.max_bytes or frame.flags & BAD_CRC)
+    etype = mdl_be16(data + 12)
+    if bad or (etype <= 1500 and p.length_check):
+        bad = _bad(p, frame, size)
+    if bad:
+        if not p.filter.store_bad or frame.len < 14:
+            return False
+        frame.flags |= RXE
+    else:
+        t.unfiltered += 1
+        t.unfiltered_bytes += size
+        if unlikely(mdl_load64(data) & <uint64_t> 0xFFFFFFFFFFFF == PAUSE_ADDRESS) and _pause(p, frame):
+            return False
+    verdict = accept(&p.filter, data, frame.len)
+    if not verdict:
+        return False
+    if verdict == PASS_INEXACT:
+        frame.flags |= INEXACT
+    if not bad:
+        note_good(t, data, size)
+        if frame.flags & LOST:
+            count(p.regs, W_RXMPC, 1)
+            p.other_causes |= RX_MISS
+    return not frame.flags & LOST and p.filter.receive
+
+
+cdef void _mac_alone(mdl_port *p, Tally *t) noexcept nogil:
+    """The queues are blocked: count and filter what has come in behind."""
+    cdef mdl_frame *frame = mdl_peek_ahead(p.rx_fifo)
+    while frame != NULL:
+        if not _mac(p, frame, t):
+            frame.flags |= REFUSED
+        frame.flags |= COUNTED
+        frame = mdl_peek_ahead(p.rx_fifo)
+
+
+# ---- descriptors -------------------------------------------------------------------------------------------------
+
+
+cdef void _leave(mdl_port *p, Visit *v) noexcept nogil:
+    """Tell the register file what happened to the queue since it was entered."""
+    cdef mdl_rxq *q = v.queue
+    if q == NULL:
+        return
+    store_release(q.head_reg, q.head)
+    if v.packets:
+        count(p.regs, W_QPRC + q.set * 16, v.packets)
+        count36(p.regs, W_QBRC + q.set * 16, v.bytes)
+        p.rx_causes[v.index >> 6] |= <uint64_t> 1 << (v.index & 63)
+        if p.stats_queue == ALL_QUEUES or p.stats_queue == v.index:
+            v.done_packets += v.packets
+            v.done_bytes += v.bytes
+    v.queue = NULL
+
+
+cdef inline mdl_rxq *_enter(mdl_port *p, Visit *v, uint32_t index) noexcept nogil:
+    if v.queue != NULL and v.index == index:
+        return v.queue
+    _leave(p, v)
+    v.queue, v.index, v.packets, v.bytes = &p.rxq[index], index, 0, 0
+    return v.queue
+
+
+cdef void _store(mdl_port *p, uint64_t iova, const uint8_t *data, uint32_t n, uint32_t index) noexcept nogil:
+    """Posted writes: the device does not learn that one was blocked."""
+    cdef uint8_t *to = translate(p.domain, iova, n, WRITE)
+    if likely(to != NULL):
+        mdl_copy(to, data, n)
+    elif n:
+        dma_write(p.domain, iova, data, n, RX_DATA, index)
+
+
+cdef uint32_t _available(mdl_port *p, mdl_rxq *q, uint32_t index) noexcept nogil:
+    cdef uint32_t tail = read32(q.tail)
+    if unlikely(tail >= q.n):
+        if q.bad_tail != tail:
+            q.bad_tail = tail
+            mdl_violate(p, V_RX_TAIL, index, q.n, tail)
+        return 0
+    rmb()  # the descriptors are as new as the tail
+    return tail - q.head if tail >= q.head else tail + q.n - q.head
+
+
+cdef bint _fetch(mdl_port *p, mdl_rxq *q, uint32_t index, uint32_t at, uint64_t *words) noexcept nogil:
+    """The descriptor at `at`. False, and the queue stalls until it is enabled anew, if it cannot be read."""
+    if q.ring != NULL:
+        words[0], words[1] = mdl_load64(q.ring + at * 16), mdl_load64(q.ring + at * 16 + 8)
+    elif not dma_read(p.domain, <uint8_t *> words, q.base + at * 16, 16, RX_DESC_FETCH, index):
+        q.stalled = 1
+        return False
+    if unlikely(words[1] & 1 and not q.legacy and not q.warned):
+        q.warned = 1
+        mdl_violate(p, V_RX_HEADER, index, at, words[1])
+    return True
+
+
+cdef inline void _write_back(
+    mdl_port *p, mdl_rxq *q, uint32_t index, uint32_t at, uint64_t low, uint64_t high
+) noexcept nogil:
+    cdef uint64_t[2] words
+    cdef uint8_t *d
+    if likely(q.ring != NULL):
+        d = q.ring + at * 16
+        (<uint64_t *> d)[0] = low
+        mdl_publish64(d + 8, high)  # DD last: the driver may look at any time
+        return
+    words[0], words[1] = low, high
+    dma_write(p.domain, q.base + at * 16, <uint8_t *> words, 16, RX_DESC_WRITE, index)
+
+
+cdef uint64_t _legacy_status(uint32_t status) noexcept nogil:
+    """QW1[63:32] of a legacy descriptor but the tag: status byte, then errors."""
+    cdef uint64_t errors = 0
+    if status & HW_RXD_ERR_RXE:
+        errors |= HW_RXD_LEGACY_ERR_RXE
+    if status & HW_RXD_ERR_L4E:
+        errors |= HW_RXD_LEGACY_ERR_TCPE
+    if status & HW_RXD_ERR_IPE:
+        errors |= HW_RXD_LEGACY_ERR_IPE
+    return <uint64_t> (status & 0xFF) << 32 | errors << 40
+
+
+cdef bint _put(
+    mdl_port *p, Visit *v, uint32_t index, mdl_frame *frame, const Parsed *parsed, uint32_t info, uint32_t hash
+) noexcept nogil:
+    """Give the frame to a queue, or drop it there. False: it has to wait for descriptors."""
+    cdef mdl_rxq *q = _enter(p, v, index)
+    cdef const uint8_t *data = frame.data
+    cdef uint32_t total = frame.len + (0 if p.crc_strip else FCS_SIZE), needed, piece, at, written = 0
+    cdef uint32_t skip_at = 0, status = parsed.status | HW_RXD_STAT_DD
+    cdef uint64_t[2] words
+    cdef uint64_t high
+    if unlikely(not q.enabled or q.stalled):
+        count(p.regs, W_QPRDC + q.set * 16, 1)
+        return True
+    if q.strip and status & HW_RXD_STAT_VP:
+        skip_at = parsed.tag_at
+        total -= TAG_SIZE
+    needed = 1 if likely(total <= q.buffer) else (total + q.buffer - 1) // q.buffer
+    if unlikely(_available(p, q, index) < needed):
+        if not q.drop and needed < q.n:
+            return False
+        if needed >= q.n:
+            mdl_violate(p, V_RX_SMALL_RING, index, q.n, total)
+        count(p.regs, W_QPRDC + q.set * 16, 1)
+        return True
+    at = q.head
+    while True:
+        if unlikely(not _fetch(p, q, index, at, words)):
+            count(p.regs, W_QPRDC + q.set * 16, 1)
+            return True
+        piece = total - written
+        if piece > q.buffer:
+            piece = q.buffer
+        else:
+            status |= HW_RXD_STAT_EOP
+        if unlikely(skip_at and written == 0):
+            _store(p, words[0], data, skip_at, index)
+            _store(p, words[0] + skip_at, data + skip_at + TAG_SIZE, piece - skip_at, index)
+            data += TAG_SIZE
+        else:
+            _store(p, words[0], data + written, piece, index)
+        written += piece
+        if q.legacy:
+            high = piece | _legacy_status(status) | <uint64_t> parsed.tci << 48
+            _write_back(p, q, index, at, words[0], high)
+        else:
+            # Status, errors, tag mean something in the last descriptor only.
+            high = (status if status & HW_RXD_STAT_EOP else HW_RXD_STAT_DD) | <uint64_t> piece << 32
+            _write_back(p, q, index, at, info | <uint64_t> hash << 32, high | <uint64_t> parsed.tci << 48)
+        at = at + 1 if at + 1 < q.n else 0
+        if status & HW_RXD_STAT_EOP:
+            break
+    q.head = at
+    v.packets += 1
+    v.bytes += total
+    return True
+
+
+cdef uint32_t _fragment_words(mdl_port *p, mdl_frame *frame, Parsed *parsed) noexcept nogil:
+    """RXCSUM.PCSD = 0: IP identification and the sum over a fragment's payload take the hash's place (7.1.11.2)."""
+    cdef const uint8_t *header = frame.data + parsed.l3
+    cdef uint32_t sum = 0, size = (header[0] & 15) * 4
+    if parsed.ip != 4:
+        return 0
+    if parsed.fragment and p.steer.ip_payload_sum:
+        sum = mdl_fold(mdl_sum(header + size, parsed.end - parsed.l3 - size))
+        if parsed.protocol == PROTO_UDP and not mdl_be16(header + 6) & 0x1FFF and size + 8 <= mdl_be16(header + 2):
+            if mdl_load16(header + size + 6):
+                parsed.status |= HW_RXD_STAT_UDPV
+    return mdl_be16(header + 4) | sum << 16
+
+
+cdef bint _deliver(mdl_port *p, Visit *v, mdl_frame *frame) noexcept nogil:
+    """Parse, steer, and give a copy to every target. False: a target waits; `frame.tag` says which."""
+    cdef Parsed parsed
+    cdef uint8_t[MAX_TARGETS] targets
+    cdef uint32_t n, info, hash, check
+    classify(&p.filter, frame.data, frame.len, &parsed)
+    n = choose(p, frame, &parsed, targets, &info, &hash)
+    if not p.steer.hash_in_descriptor:
+        hash = _fragment_words(p, frame, &parsed)
+    if unlikely(frame.flags & (INEXACT | RXE)):
+        if frame.flags & INEXACT:
+            parsed.status |= HW_RXD_STAT_PIF
+        if frame.flags & RXE:
+            parsed.status |= HW_RXD_ERR_RXE
+    if unlikely(not p.crc_strip):
+        check = fcs(frame.data, frame.len)
+        mdl_store32(frame.data + frame.len, ~check if frame.flags & BAD_CRC else check)
+    while frame.tag < n:
+        if not _put(p, v, targets[frame.tag], frame, &parsed, info, hash):
+            frame.flags |= COUNTED
+            return False
+        frame.tag += 1
+    if unlikely(parsed.status & (HW_RXD_ERR_IPE | HW_RXD_ERR_L4E)):
+        count(p.regs, W_XEC, 1)
+    return True
+
+
+cdef uint32_t rx_step(mdl_port *p, uint32_t budget) noexcept nogil:
+    cdef mdl_fifo *fifo = p.rx_fifo
+    cdef mdl_frame *frame = mdl_peek(fifo)
+    cdef Tally tally
+    cdef Visit visit
+    cdef uint32_t done = 0
+    cdef bint wanted
+    if frame == NULL:
+        return 0
+    if unlikely(fifo.lost_unseen):
+        count(p.regs, W_RXMPC, mdl_take_lost(fifo))
+    memset(&tally, 0, sizeof(tally))
+    memset(&visit, 0, sizeof(visit))
+    while frame != NULL and done < budget:
+        wanted = not frame.flags & REFUSED if frame.flags & COUNTED else _mac(p, frame, &tally)
+        if wanted and (p.rx_held or not _deliver(p, &visit, frame)):
+            frame.flags |= COUNTED
+            _mac_alone(p, &tally)
+            break
+        mdl_pop(fifo, frame)
+        done += 1
+        frame = mdl_peek(fifo)
+    _leave(p, &visit)
+    if tally.any_packets:
+        flush_rx(p.regs, &tally)
+    if visit.done_packets:
+        count(p.regs, W_RXDGPC, visit.done_packets)
+        count36(p.regs, W_RXDGBCL, visit.done_bytes)
+    return done

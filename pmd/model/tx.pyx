@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The transmit side (datasheet 7.2): descriptors, data, completion.
+
+A frame is put together where it will be read: in the peer's packet buffer, or in the buffer of a wire that delays. The
+usual descriptor (advanced, a whole frame, no offload) takes the short way; everything else goes through
+pmd.model.assemble.
+"""
+
+from libc.stdint cimport uint8_t, uint64_t
+from libc.string cimport memset
+
+from dataplane.machine cimport likely, read32, rmb, store_release, unlikely
+from pmd.model.assemble cimport NO_ROOM, assemble
+from pmd.model.iommu cimport dma_read, dma_write, lookup, translate
+from pmd.model.mac_stats cimport Tally, count, count36, flush_tx, note_good
+from pmd.model.model cimport (
+    READ,
+    TX_DESC_FETCH,
+    TX_DESC_WRITE,
+    TX_HEAD_WRITE,
+    V_TX_QUEUE,
+    V_TX_TAIL,
+    WRITE,
+    mdl_commit,
+    mdl_copy,
+    mdl_ctz64,
+    mdl_fifo,
+    mdl_fifo_refresh,
+    mdl_frame,
+    mdl_load32,
+    mdl_load64,
+    mdl_port,
+    mdl_publish32,
+    mdl_reserve,
+    mdl_txq,
+    mdl_violate,
+)
+from pmd.model.word cimport *
+
+cdef extern from *:
+    """
+    #include "hw82599.h"
+    /* What tells the usual descriptor from all others. */
+    #define TX_FORM (HW_TXD_DTYP_MASK | HW_TXD_CMD_DEXT | HW_TXD_CMD_EOP | HW_TXD_CMD_IFCS | HW_TXD_CMD_TSE | HW_TXD_CMD_VLE)
+    #define TX_PLAIN (HW_TXD_DTYP_DATA | HW_TXD_CMD_DEXT | HW_TXD_CMD_EOP | HW_TXD_CMD_IFCS)
+    #define TX_CONTEXT (HW_TXD_DTYP_CTX | HW_TXD_CMD_DEXT)
+    #define TX_POPTS (HW_TXD_POPTS_IXSM | HW_TXD_POPTS_TXSM | HW_TXD_POPTS_IPSEC)
+    """
+    const uint32_t FORM "TX_FORM"
+    const uint32_t PLAIN "TX_PLAIN"
+    const uint32_t CONTEXT "TX_CONTEXT"
+    const uint32_t HW_TXD_POPTS "TX_POPTS"
+    const uint32_t HW_TXD_LEN_MASK
+    const uint32_t HW_TXD_CMD_RS
+    const uint32_t HW_TXD_CMD_DEXT
+    const uint32_t HW_TXD_DTYP_MASK
+    const uint32_t HW_TXD_PAYLEN_SHIFT
+    const uint32_t HW_TXD_STAT_DD
+
+cdef enum:
+    ODD = -9  # not the usual descriptor
+    PACKET_MIN = 17  # smaller ones are undefined
+    FRAME_MIN = 60  # without FCS
+    FCS_SIZE = 4
+    PLAIN_QUEUES = 64  # without pools and traffic classes the others do not transmit
+    TURN = 32  # packets of a queue before the next one's turn
+
+
+cdef void decode_txq(mdl_port *p, uint32_t index) noexcept nogil:
+    cdef uint32_t *r = p.regs + W_TXQ + index * 16
+    cdef mdl_txq *q = &p.txq[index]
+    cdef uint64_t bit = <uint64_t> 1 << (index & 63)
+    q.tail, q.head_reg = r + W_TDT, r + W_TDH
+    q.wthresh = r[W_TXDCTL] >> 16 & 0x7F
+    q.head_wb = r[W_TDWBAL] & 1
+    q.head_address = (r[W_TDWBAL] & ~<uint32_t> 3) | <uint64_t> r[W_TDWBAH] << 32
+    q.set = p.regs[W_TQSM + (index >> 2)] >> ((index & 3) * 8) & 0xF
+    if not r[W_TXDCTL] >> 25 & 1:
+        q.enabled = 0
+        p.tx_enabled[index >> 6] &= ~bit
+        return
+    if not q.enabled:
+        q.base = (r[W_TDBAL] & ~<uint32_t> 0x7F) | <uint64_t> r[W_TDBAH] << 32
+        q.n = (r[W_TDLEN] & 0xFFFFF) >> 4 & ~<uint32_t> 7
+        q.head = r[W_TDH] & 0xFFFF
+        if q.head >= q.n:
+            q.head = 0
+        q.written = q.head
+        q.bad_tail = 0xFFFFFFFF
+        q.warned = 0
+        memset(q.context, 0, sizeof(q.context[0]) * 2)
+    q.enabled, q.stalled = q.n != 0, 0
+    q.ring = NULL
+    if q.n and lookup(p.domain, q.base, q.n * 16, READ) != NULL:
+        q.ring = lookup(p.domain, q.base, q.n * 16, WRITE)
+    if q.enabled:
+        p.tx_enabled[index >> 6] |= bit
+
+
+# ---- completion (7.2.3.5) ----------------------------------------------------------------------------------------
+
+
+cdef void _write_done(mdl_port *p, mdl_txq *q, uint32_t index, uint32_t at) noexcept nogil:
+    cdef uint32_t done = HW_TXD_STAT_DD
+    if likely(q.ring != NULL):
+        mdl_publish32(q.ring + at * 16 + 12, done)
+    else:
+        dma_write(p.domain, q.base + at * 16 + 12, <uint8_t *> &done, 4, TX_DESC_WRITE, index)
+
+
+cdef void _write_head(mdl_port *p, mdl_txq *q, uint32_t index) noexcept nogil:
+    cdef uint8_t *to = translate(p.domain, q.head_address, 4, WRITE)
+    if to != NULL and not q.head_address & 3:
+        mdl_publish32(to, q.head)
+    else:
+        dma_write(p.domain, q.head_address, <uint8_t *> &q.head, 4, TX_HEAD_WRITE, index)
+
+
+cdef inline uint32_t _lower_word(mdl_port *p, mdl_txq *q, uint32_t index, uint32_t at) noexcept nogil:
+    cdef uint32_t lower = 0
+    if likely(q.ring != NULL):
+        return mdl_load32(q.ring + at * 16 + 8)
+    dma_read(p.domain, <uint8_t *> &lower, q.base + at * 16 + 8, 4, TX_DESC_FETCH, index)
+    return lower
+
+
+cdef inline uint32_t _report(mdl_port *p, mdl_txq *q, uint32_t index, uint32_t at, bint at_once) noexcept nogil:
+    """Whether the descriptor wants its end reported; done at once if neither WTHRESH nor head write-back is on."""
+    cdef uint32_t lower = _lower_word(p, q, index, at)
+    if not lower & HW_TXD_CMD_RS or lower & (HW_TXD_CMD_DEXT | HW_TXD_DTYP_MASK) == CONTEXT:
+        return 0
+    if at_once:
+        _write_done(p, q, index, at)
+    return 1
+
+
+cdef void _write_group(mdl_port *p, mdl_txq *q, uint32_t index) noexcept nogil:
+    """Everything done since the last write-back: DD in the descriptors that asked for it."""
+    while q.written != q.head:
+        _report(p, q, index, q.written, True)
+        q.written = q.written + 1 if q.written + 1 < q.n else 0
+
+
+cdef void _complete(mdl_port *p, mdl_txq *q, uint32_t index, uint32_t asked, bint idle) noexcept nogil:
+    """After a turn. `asked`: some descriptor had RS; with WTHRESH = 0 and no head write-back DD is in memory already.
+
+    With WTHRESH descriptors are written back in groups; what is left goes out when the queue runs empty, where
+    silicon waits for the interrupt timer.
+    """
+    cdef uint32_t pending
+    if q.head_wb:
+        if asked:
+            _write_head(p, q, index)
+    elif q.wthresh:
+        pending = q.head - q.written if q.head >= q.written else q.head + q.n - q.written
+        if pending < q.wthresh and not idle:
+            return
+        _write_group(p, q, index)
+    if asked:
+        p.tx_causes[index >> 6] |= <uint64_t> 1 << (index & 63)
+
+
+# ---- a turn of one queue -----------------------------------------------------------------------------------------
+
+
+cdef inline int _plain(mdl_port *p, mdl_txq *q, uint32_t at, mdl_fifo *out, Tally *tally) noexcept nogil:
+    """The usual descriptor: advanced, a whole frame, FCS by the MAC, no offload. 1: sent; else as `assemble`, or ODD."""
+    cdef uint8_t *d = q.ring + at * 16
+    cdef uint32_t lower = mdl_load32(d + 8), upper = mdl_load32(d + 12), n = lower & HW_TXD_LEN_MASK, size
+    cdef uint8_t *source
+    cdef mdl_frame *frame
+    if unlikely(
+        lower & FORM != PLAIN
+        or upper & HW_TXD_POPTS
+        or upper >> HW_TXD_PAYLEN_SHIFT != n
+        or n < PACKET_MIN
+        or n + FCS_SIZE > p.tx_max
+    ):
+        return ODD
+    source = translate(p.domain, mdl_load64(d), n, READ)
+    if unlikely(source == NULL):
+        return ODD
+    size = n if n > FRAME_MIN else FRAME_MIN
+    frame = mdl_reserve(out, size)
+    if unlikely(frame == NULL):
+        return NO_ROOM if p.elastic else ODD
+    mdl_copy(frame.data, source, n)
+    if n < size:
+        memset(frame.data + n, 0, size - n)
+    frame.len, frame.flags, frame.tag, frame.ready = size, 0, 0, p.now_ns
+    note_good(tally, frame.data, size + FCS_SIZE)
+    mdl_commit(out, size)
+    return 1
+
+
+cdef uint32_t _turn(mdl_port *p, uint32_t index, mdl_fifo *out, uint32_t turn, Tally *tally, bint *blocked) noexcept nogil:
+    """Up to `turn` packets of a queue. Returns how many it took; sets *blocked if the wire takes no more."""
+    cdef mdl_txq *q = &p.txq[index]
+    cdef uint32_t tail = read32(q.tail), at = q.head, taken = 0, asked = 0
+    cdef uint32_t packets = tally.packets
+    cdef uint64_t bytes_before = tally.bytes
+    cdef bint at_once = not q.wthresh and not q.head_wb, plain = q.ring != NULL and p.tx_plain
+    cdef int used
+    rmb()  # the descriptors are as new as the tail
+    while taken < turn and at != tail:
+        used = _plain(p, q, at, out, tally) if likely(plain) else ODD
+        if unlikely(used == ODD):
+            used = assemble(p, index, at, tail, out, tally)
+        if unlikely(used <= 0):
+            blocked[0] = used == NO_ROOM
+            break
+        taken += 1
+        while used:
+            asked |= _report(p, q, index, at, at_once)
+            at = at + 1 if at + 1 < q.n else 0
+            used -= 1
+    if taken or q.written != at and q.wthresh:
+        q.head = at
+        store_release(q.head_reg, at)
+        _complete(p, q, index, asked, at == tail)
+    packets = tally.packets - packets
+    if packets:
+        count(p.regs, W_QPTC + q.set * 16, packets)
+        count36(p.regs, W_QBTC + q.set * 2, tally.bytes - bytes_before - FCS_SIZE * packets)
+    return taken
+
+
+cdef bint _has_work(mdl_port *p, uint32_t index) noexcept nogil:
+    cdef mdl_txq *q = &p.txq[index]
+    cdef uint32_t tail = read32(q.tail)
+    if likely(tail == q.head):
+        return q.wthresh and q.written != q.head
+    if q.stalled:
+        return False
+    if tail >= q.n:
+        if q.bad_tail != tail:
+            q.bad_tail = tail
+            mdl_violate(p, V_TX_TAIL, index, q.n, tail)
+        return False
+    if index >= PLAIN_QUEUES and not p.pools:
+        if not q.warned:
+            q.warned = 1
+            mdl_violate(p, V_TX_QUEUE, index, 0, index)
+        return False
+    return True
+
+
+cdef uint32_t tx_step(mdl_port *p, uint32_t budget) noexcept nogil:
+    cdef mdl_fifo *out = p.rx_fifo if p.loopback else p.tx_fifo
+    cdef uint32_t taken = 0, visited, index, got
+    cdef uint64_t left
+    cdef bint blocked = False
+    cdef Tally tally
+    if out == NULL or not p.tx_on or not (p.tx_enabled[0] | p.tx_enabled[1]):
+        return 0
+    memset(&tally, 0, sizeof(tally))
+    mdl_fifo_refresh(out)
+    # Twice over the enabled queues: from the one whose turn it is to the last, then from the first.
+    index = p.tx_next
+    for visited in range(4):
+        left = p.tx_enabled[(index >> 6) & 1]
+        if visited == 0:
+            left &= ~<uint64_t> 0 << (index & 63)
+        while left and not blocked and taken < budget:
+            got = mdl_ctz64(left) + (index & 64)
+            left &= left - 1
+            if _has_work(p, got):
+                taken += _turn(p, got, out, min(TURN, budget - taken), &tally, &blocked)
+                p.tx_next = (got + 1) & 127
+        if blocked or taken >= budget:
+            break
+        index = ((index & 64) + 64) & 127
+    if tally.packets:
+        flush_tx(p.regs, &tally)
+        count(p.regs, W_TXDGPC, tally.packets)
+        count36(p.regs, W_TXDGBCL, tally.bytes - FCS_SIZE * tally.packets)
+    return taken
