@@ -6,6 +6,7 @@ from __future__ import annotations
 __all__ = ["VIOLATIONS", "describe"]
 
 # (register, section, text); the text is formatted with the queue, the descriptor's index and the offending value.
+# fmt: off
 VIOLATIONS = (
     ("TDT", "7.2.3.3", "tail {value} is beyond the end of a descriptor ring of {index}"),
     ("RDT", "7.1.9", "tail {value} is beyond the end of a descriptor ring of {index}"),
@@ -29,6 +30,7 @@ VIOLATIONS = (
     ("RDRXCTL", "8.2.3.8.8", "CRCSTRIP and HLREG0.RXCRCSTRP differ ({value:#010x})"),
     ("MAXFRS", "8.2.3.22.13", "the packet at descriptor {index} has {value} bytes with FCS: more than MAXFRS allows"),
 )
+# fmt: on
 
 
 def describe(code: int, queue: int, index: int, value: int) -> tuple[str, int, str, str]:

@@ -11,7 +11,18 @@ from dataplane.hugepage import Arena, Block
 from pmd.datasheet.filters import FCTRL, RAH, RAL, RXCSUM
 from pmd.datasheet.link import HLREG0, MAXFRS
 from pmd.datasheet.register import Register, RegisterRef
-from pmd.datasheet.rx import DESCTYPE_ADVANCED, RDBAH, RDBAL, RDH, RDLEN, RDT, RXCTRL, RXDCTL, RXPBSIZE, SRRCTL
+from pmd.datasheet.rx import (
+    DESCTYPE_ADVANCED,
+    RDBAH,
+    RDBAL,
+    RDH,
+    RDLEN,
+    RDT,
+    RXCTRL,
+    RXDCTL,
+    RXPBSIZE,
+    SRRCTL,
+)
 from pmd.datasheet.stats import PAIRS
 from pmd.datasheet.tx import DMATXCTL, TDBAH, TDBAL, TDH, TDLEN, TDT, TXDCTL
 from pmd.model.engine import Engine
@@ -143,7 +154,9 @@ class TxQueue:
         poke(self.room, data, at)
         return self.room.iova + at
 
-    def send(self, frame: bytes, pieces: int = 1, command: int = 0, upper: int = 0, ring_bell: bool = True) -> None:
+    def send(
+        self, frame: bytes, pieces: int = 1, command: int = 0, upper: int = 0, ring_bell: bool = True
+    ) -> None:
         """A frame by advanced data descriptors, in so many pieces of about equal size."""
         cut = [len(frame) * i // pieces for i in range(pieces + 1)]
         for i in range(pieces):
@@ -154,8 +167,20 @@ class TxQueue:
         if ring_bell:
             self.bell()
 
-    def context(self, maclen: int, iplen: int, tucmd: int = 0, vlan: int = 0, mss: int = 0, l4len: int = 0, slot: int = 0) -> None:
-        self.put(iplen | maclen << 9 | vlan << 16, DEXT | CONTEXT | tucmd << 9 | (slot << 4 | l4len << 8 | mss << 16) << 32)
+    def context(
+        self,
+        maclen: int,
+        iplen: int,
+        tucmd: int = 0,
+        vlan: int = 0,
+        mss: int = 0,
+        l4len: int = 0,
+        slot: int = 0,
+    ) -> None:
+        self.put(
+            iplen | maclen << 9 | vlan << 16,
+            DEXT | CONTEXT | tucmd << 9 | (slot << 4 | l4len << 8 | mss << 16) << 32,
+        )
 
     def done(self, at: int) -> bool:
         return bool(peek(self.ring, 16, at * 16)[12] & 1)
@@ -169,7 +194,15 @@ class RxQueue:
     """An Rx descriptor ring with one buffer for each descriptor."""
 
     def __init__(
-        self, port: Port, index: int, n: int, kib: int = 2, drop: int = 0, rxdctl: int = 0, kind: int = DESCTYPE_ADVANCED, give: int = -1
+        self,
+        port: Port,
+        index: int,
+        n: int,
+        kib: int = 2,
+        drop: int = 0,
+        rxdctl: int = 0,
+        kind: int = DESCTYPE_ADVANCED,
+        give: int = -1,
     ) -> None:
         self.port, self.index, self.n, self.size, self.kind = port, index, n, kib << 10, kind
         self.next = self.tail = 0
@@ -220,7 +253,9 @@ class RxQueue:
         return frames
 
 
-def frame(size: int, dst: bytes = MAC, src: bytes = PEER, etype: int = 0x88B5, fill: int | None = None) -> bytes:
+def frame(
+    size: int, dst: bytes = MAC, src: bytes = PEER, etype: int = 0x88B5, fill: int | None = None
+) -> bytes:
     """A frame of `size` bytes without FCS, with a payload that differs from byte to byte."""
     body = bytes((7 * i + 3) & 0xFF if fill is None else fill for i in range(max(size - 14, 0)))
     return (dst + src + etype.to_bytes(2, "big") + body)[:size]
