@@ -54,6 +54,31 @@ cdef enum:
     TRAILER_MAGIC = 0x64706C61
     TRAILER = 16
 
+# A stamp that changes with every frame.
+cdef enum:
+    FAST      # follows the fastest axis
+    FREE      # follows a free axis
+    SEQUENCE
+    CLOCK
+
+cdef struct quick_t:
+    uint64_t base
+    uint64_t step
+    const uint64_t *table
+    uint32_t axis
+    uint16_t offset
+    uint8_t width
+    uint8_t shift
+    uint8_t merge
+    uint8_t kind
+
+# A checksum that one of them reaches, with a coefficient for each.
+cdef struct reached_t:
+    const uint16_t *coefficients
+    uint32_t sum
+    uint16_t offset
+    uint16_t zero_is_ffff
+
 
 cdef class Stamper:
     cdef readonly object flows
@@ -83,17 +108,22 @@ cdef class Stamper:
 
     # form "odometer": one template, whose slow axes are stamped into `live` when they turn
     cdef uint8_t *live
-    cdef uint32_t fast_axis
-    cdef uint32_t *fast       # stamps that change with every frame
-    cdef uint32_t n_fast
-    cdef uint32_t *fast_sums  # sums that change with every frame
-    cdef uint32_t n_fast_sums
     cdef uint64_t *partial    # per sum: what the slow stamps add up to
+    cdef uint32_t fast_axis   # MAX_AXES: none
+    cdef uint32_t *free       # the free axes
+    cdef quick_t *quick       # stamps that change with every frame
+    cdef reached_t *reached   # sums that do
+    cdef uint16_t *coefficients_of_quick
+    cdef uint32_t n_free
+    cdef uint32_t n_quick
+    cdef uint32_t n_reached
 
     # Makes each of n empty mbufs the next frame. `sequence` and `clock` go to the stamps that want them; the sequence
     # counts on from frame to frame.
     cdef void write(self, mbuf **pkts, uint16_t n, uint64_t sequence, uint64_t clock) noexcept nogil
     cdef void _odometer(self, mbuf **pkts, uint16_t n, uint64_t sequence, uint64_t clock) noexcept nogil
+    cdef void _carry(self, uint32_t a) noexcept nogil
+    cdef void _run(self, mbuf **pkts, uint16_t n, uint64_t sequence, uint64_t clock) noexcept nogil
     cdef void _turn(self) noexcept nogil
     cdef void _walk(self, mbuf **pkts, uint16_t n, uint64_t sequence, uint64_t clock) noexcept nogil
     cdef void _next_digits(self, const part_t *part) noexcept nogil

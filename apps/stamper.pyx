@@ -3,9 +3,9 @@
 
 There are three ways to do it, and the cheapest that fits is chosen:
 
+table       few frames: all are rendered beforehand, and a frame costs one copy.
 odometer    one packet, one layout: the slow axes are stamped into a live template whenever they turn, so a frame costs one
             copy, the stamps of the fastest axis and the checksums those reach.
-table       several packets or layouts, few frames: all are rendered beforehand, a frame costs one copy.
 walk        several packets or layouts, many frames: every stamp of every frame.
 """
 
@@ -20,9 +20,6 @@ import numpy as np
 
 from apps.flows import program as records
 from dataplane.errors import ConfigError
-
-
-FEW_FRAMES = 512  # 32 KiB of the smallest frames: they stay in the first-level cache
 
 
 cdef extern from *:
@@ -90,6 +87,7 @@ cdef void _apply(uint8_t *frame, const stamp_t *stamp, uint64_t value) noexcept 
 cdef void _ready(mbuf *m, uint32_t length) noexcept nogil:
     rearm(m, 0)
     m.ol_flags = 0
+    m.timestamp_ns = 0
     set_single(m, length)
 
 
@@ -119,8 +117,7 @@ cdef class Stamper:
             raise ConfigError(f"{most} fields vary in one packet, {MAX_AXES} are possible: give some of them one value")
         one = len(program.templates) == 1
         if form is None:
-            few = flows.fits_table and not flows.trailer
-            form = "table" if few and (not one or flows.count <= FEW_FRAMES) else "odometer" if one else "walk"
+            form = "table" if flows.fits_table and not flows.trailer else "odometer" if one else "walk"
         if form not in ("odometer", "table", "walk") or form == "odometer" and not one:
             raise ConfigError(f"form {form!r} does not fit {flows!r}; leave it out")
         self.flows = flows
@@ -150,34 +147,52 @@ cdef class Stamper:
             self._turn()
 
     def _split(self, program):
-        """Which stamps and sums change with every frame."""
-        axes = list(program.axes)
-        turning = [index for index, axis in enumerate(axes) if not axis["free"]]
-        self.fast_axis = max(turning, default=MAX_AXES)
-        quick = {index for index, axis in enumerate(axes) if axis["free"]} | {
-            self.fast_axis, records.AXIS_SEQUENCE, records.AXIS_CLOCK
-        }
-        fast = [index for index, stamp in enumerate(program.stamps) if int(stamp["axis"]) in quick]
-        sums = [
-            index for index, entry in enumerate(program.sums)
-            if any(program.coefficients[int(entry["first_coefficient"]) + at] for at in fast)
-        ]
+        """Which stamps and sums change with every frame, in the form the loop wants."""
+        cdef quick_t *quick
+        cdef reached_t *reached
+        cdef uint32_t k, s
+        free_axes = [index for index, axis in enumerate(program.axes) if axis["free"]]
+        self.fast_axis = max(set(range(len(program.axes))) - set(free_axes), default=MAX_AXES)
+        kinds = {records.AXIS_SEQUENCE: SEQUENCE, records.AXIS_CLOCK: CLOCK, self.fast_axis: FAST}
+        kinds.update((index, FREE) for index in free_axes)
+        chosen = [index for index, stamp in enumerate(program.stamps) if int(stamp["axis"]) in kinds]
+        sums = {}
+        for index, entry in enumerate(program.sums):
+            first = int(entry["first_coefficient"])
+            coefficients = [int(program.coefficients[first + at]) for at in chosen]
+            if any(coefficients):
+                sums[index] = coefficients
+        self.n_free, self.n_quick, self.n_reached = len(free_axes), len(chosen), len(sums)
         self.live = <uint8_t *> _lines(program.longest)
-        self.fast = <uint32_t *> _lines(4 * len(fast))
-        self.fast_sums = <uint32_t *> _lines(4 * len(sums))
-        self.partial = <uint64_t *> _lines(8 * len(program.sums))
-        for at, index in enumerate(fast):
-            self.fast[at] = index
-        for at, index in enumerate(sums):
-            self.fast_sums[at] = index
-        self.n_fast = len(fast)
-        self.n_fast_sums = len(sums)
+        self.partial = <uint64_t *> _lines(sizeof(uint64_t) * len(program.sums))
+        self.free = <uint32_t *> _lines(sizeof(uint32_t) * self.n_free)
+        self.quick = <quick_t *> _lines(sizeof(quick_t) * self.n_quick)
+        self.reached = <reached_t *> _lines(sizeof(reached_t) * self.n_reached)
+        self.coefficients_of_quick = <uint16_t *> _lines(sizeof(uint16_t) * self.n_quick * self.n_reached)
+        for k in range(self.n_free):
+            self.free[k] = free_axes[k]
+        for k in range(self.n_quick):
+            stamp = &self.stamps[<uint32_t> chosen[k]]
+            quick = &self.quick[k]
+            quick.kind = kinds[stamp.axis]
+            quick.base, quick.step, quick.axis = stamp.base, stamp.step, stamp.axis
+            quick.table = &self.tables[stamp.table] if stamp.table >= 0 else NULL
+            quick.offset, quick.width, quick.shift, quick.merge = stamp.offset, stamp.width, stamp.shift, stamp.merge
+        for s, (index, coefficients) in enumerate(sums.items()):
+            reached = &self.reached[s]
+            entry = program.sums[index]
+            reached.sum, reached.offset, reached.zero_is_ffff = index, entry["offset"], entry["zero_is_ffff"]
+            reached.coefficients = &self.coefficients_of_quick[s * self.n_quick]
+            for k in range(self.n_quick):
+                self.coefficients_of_quick[s * self.n_quick + k] = coefficients[k]
 
     def __dealloc__(self):
         free(self.live)
-        free(self.fast)
-        free(self.fast_sums)
         free(self.partial)
+        free(self.free)
+        free(self.quick)
+        free(self.reached)
+        free(self.coefficients_of_quick)
 
     cdef void write(self, mbuf **pkts, uint16_t n, uint64_t sequence, uint64_t clock) noexcept nogil:
         cdef uint16_t i
@@ -198,13 +213,48 @@ cdef class Stamper:
     # ---- odometer ---------------------------------------------------------------------------------------------
 
     cdef void _odometer(self, mbuf **pkts, uint16_t n, uint64_t sequence, uint64_t clock) noexcept nogil:
+        """Runs of frames in which no slow axis turns: the live template holds everything but the quick stamps."""
         cdef const part_t *part = self.parts
-        cdef uint32_t length = self.templates.length, stamps = self.templates.stamps
+        cdef uint32_t a
+        cdef uint16_t done = 0, run
+        cdef uint64_t left
+        while done < n:
+            left = part.count - self.inside
+            if self.fast_axis < MAX_AXES:
+                left = min(left, self.axes[self.fast_axis].count - self.digit[self.fast_axis])
+            run = <uint16_t> min(<uint64_t> (n - done), left)
+            self._run(pkts + done, run, sequence + done, clock)
+            done += run
+            self.inside += run
+            if unlikely(self.inside == part.count):
+                self.inside = 0
+                memset(self.digit, 0, part.axes * sizeof(uint64_t))
+                self._turn()
+            elif self.fast_axis < MAX_AXES:
+                self.digit[self.fast_axis] += run
+                if self.digit[self.fast_axis] == self.axes[self.fast_axis].count:
+                    self.digit[self.fast_axis] = 0
+                    self._carry(self.fast_axis)
+                    self._turn()
+
+    cdef void _carry(self, uint32_t a) noexcept nogil:
+        """Axis `a` has gone round: turn the slower ones. Past the slowest it begins again."""
+        while a > 0:
+            a -= 1
+            if self.axes[a].free:
+                continue
+            self.digit[a] += 1
+            if self.digit[a] < self.axes[a].count:
+                return
+            self.digit[a] = 0
+
+    cdef void _run(self, mbuf **pkts, uint16_t n, uint64_t sequence, uint64_t clock) noexcept nogil:
+        cdef uint32_t length = self.templates.length, n_quick = self.n_quick, n_reached = self.n_reached
+        cdef uint64_t digit = self.digit[self.fast_axis] if self.fast_axis < MAX_AXES else 0
         cdef uint64_t values[2 * MAX_AXES + 2]
-        cdef const stamp_t *stamp
-        cdef const sum_t *entry
-        cdef const uint16_t *coefficient
-        cdef uint64_t total
+        cdef const quick_t *quick
+        cdef const reached_t *reached
+        cdef uint64_t value, total
         cdef uint8_t *frame
         cdef uint32_t k, s
         cdef uint16_t i
@@ -212,19 +262,32 @@ cdef class Stamper:
             frame = data_at_start(pkts[i])
             copy(frame, self.live, length)
             _ready(pkts[i], length)
-            for k in range(self.n_fast):
-                stamp = &self.stamps[self.fast[k]]
-                values[k] = self._value(stamp, sequence + i, clock)
-                _apply(frame, stamp, values[k])
-                values[k] = words(values[k])
-            for s in range(self.n_fast_sums):
-                entry = &self.sums[self.fast_sums[s]]
-                coefficient = &self.coefficients[entry.first_coefficient]
-                total = self.partial[self.fast_sums[s]]
-                for k in range(self.n_fast):
-                    total += values[k] * coefficient[self.fast[k]]
-                put(frame + entry.offset, checksum(total, entry.zero_is_ffff), 2)
-            self._next_digits(part)
+            for k in range(n_quick):
+                quick = &self.quick[k]
+                if quick.kind == FAST:
+                    value = quick.table[digit] if quick.table != NULL else quick.base + quick.step * digit
+                elif quick.kind == FREE:
+                    value = quick.table[self.digit[quick.axis]]
+                elif quick.kind == CLOCK:
+                    value = clock
+                else:
+                    value = <uint64_t> TRAILER_MAGIC << 32 | <uint32_t> (sequence + i)
+                if unlikely(quick.merge):
+                    merge(frame + quick.offset, value << quick.shift, quick.width)
+                else:
+                    put(frame + quick.offset, value, quick.width)
+                values[k] = words(value)
+            for s in range(n_reached):
+                reached = &self.reached[s]
+                total = self.partial[reached.sum]
+                for k in range(n_quick):
+                    total += values[k] * reached.coefficients[k]
+                put(frame + reached.offset, checksum(total, reached.zero_is_ffff), 2)
+            digit += 1
+            for k in range(self.n_free):
+                self.digit[self.free[k]] += 1
+                if self.digit[self.free[k]] == self.axes[self.free[k]].count:
+                    self.digit[self.free[k]] = 0
 
     cdef void _turn(self) noexcept nogil:
         """Stamp what the slow axes show into the live template."""
@@ -280,13 +343,11 @@ cdef class Stamper:
                 put(frame + entry.offset, checksum(total, entry.zero_is_ffff), 2)
             self._next_digits(part)
 
-    # ---- both -------------------------------------------------------------------------------------------------
-
     cdef void _next_digits(self, const part_t *part) noexcept nogil:
         """Turn the odometer: free axes with every frame, the others from the last on while they carry."""
         cdef uint32_t a = part.axes
         cdef const axis_t *axis
-        cdef bint carry = True, slow = False
+        cdef bint carry = True
         self.inside += 1
         if unlikely(self.inside == part.count):
             self.inside = 0
@@ -294,22 +355,16 @@ cdef class Stamper:
             self.part += 1
             if self.part == self.n_parts:
                 self.part = 0
-            if self.live != NULL:
-                self._turn()
             return
         while a > 0:
             a -= 1
             axis = &self.axes[part.first_axis + a]
             if axis.free or carry:
                 self.digit[a] += 1
-                if not axis.free and a != self.fast_axis:
-                    slow = True
                 if self.digit[a] == axis.count:
                     self.digit[a] = 0
                 elif not axis.free:
                     carry = False
-        if slow and self.live != NULL:
-            self._turn()
 
     cdef uint64_t _value(self, const stamp_t *stamp, uint64_t sequence, uint64_t clock) noexcept nogil:
         cdef uint64_t digit

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from apps.flows import layout
 from apps.flows.axes import FREE_DRAWS, Axis, find_axes, layers_of
 from apps.flows.program import AXIS_CLOCK, AXIS_SEQUENCE, TRAILER, TRAILER_MAGIC, Builder, Program, Stamp, Sum
-from apps.flows.render import render
+from apps.flows.render import render_digits
 from dataplane.errors import ConfigError
 
 FCS = 4
@@ -239,21 +239,12 @@ class PacketCompiler:
                 )
 
     def _agrees(self, program: Program, digits: dict[int, int]) -> bool:
-        """Whether the frame with these digits is scapy's. Free axes follow the frame's number, so they are
-        read back.
-        """
-        number = 0
-        for index, axis in enumerate(self.axes):
-            if not axis.free:
-                number = number * axis.count + digits.get(index, 0)
-        if any(axis.free for axis in self.axes):
-            product = math.prod(axis.count for axis in self.axes if not axis.free)
-            number += product * (sum(digits.values()) % max(1, self.count // product))
-            free = {index: number % axis.count for index, axis in enumerate(self.axes) if axis.free}
-            digits = {**digits, **free}
-        tail = struct.pack(">IIQ", TRAILER_MAGIC, number & 0xFFFFFFFF, 0) if self.trailer else b""
+        """Whether the frame with these digits (of axes; others are 0) is scapy's."""
+        tail = struct.pack(">IIQ", TRAILER_MAGIC, 7, 0) if self.trailer else b""
         expected = bytes(self._fixed(digits, tail))
-        frames, lengths = render(program, np.array([number], np.uint64), program.longest)
+        arrays = [np.array([digits.get(index, 0)], np.uint64) for index in range(len(self.axes))]
+        sequence = np.array([7], np.uint64)
+        frames, lengths = render_digits(program, program.parts[0], arrays, sequence, program.longest)
         return bytes(frames[0, : lengths[0]]) == expected
 
 

@@ -28,39 +28,45 @@ def render(
     which = np.searchsorted(ends, inside, side="right")
     for index in np.unique(which):
         rows = np.flatnonzero(which == index)
-        before = ends[index - 1] if index else np.uint64(0)
-        _part(program, program.parts[index], inside[rows] - before, numbers[rows], rows, frames, lengths)
+        part = program.parts[index]
+        digits = _digits(program, part, inside[rows] - (ends[index - 1] if index else np.uint64(0)))
+        frames[rows], lengths[rows] = render_digits(program, part, digits, numbers[rows], slot)
     return frames, lengths
 
 
-def _part(
-    program: Program, part: Any, numbers: Any, sequence: Any, rows: Any, frames: Any, lengths: Any
-) -> None:
+def render_digits(
+    program: Program, part: Any, digits: list[NDArray[np.uint64]], sequence: NDArray[np.uint64], slot: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
+    """The frames of a part whose axes show `digits` (an array for each axis), with these sequence numbers."""
+    frames = np.zeros((len(sequence), slot), np.uint8)
+    lengths = np.zeros(len(sequence), np.uint16)
     axes = program.axes[part["first_axis"] : part["first_axis"] + part["axes"]]
-    digits: list[Any] = [None] * len(axes)
-    rest = numbers.copy()
-    chosen = np.zeros(len(numbers), np.int64)
-    for index in range(len(axes) - 1, -1, -1):
-        axis = axes[index]
-        if axis["free"]:
-            digits[index] = numbers % axis["count"]
-            continue
-        rest, digits[index] = np.divmod(rest, axis["count"])
-        chosen += digits[index].astype(np.int64) * int(axis["template_step"])
+    chosen = np.zeros(len(sequence), np.int64)
+    for axis, digit in zip(axes, digits, strict=True):
+        chosen += digit.astype(np.int64) * int(axis["template_step"])
     for number in np.unique(chosen):
         template = program.templates[part["first_template"] + number]
-        if part["templates"] == 1:
-            picked, where = digits, rows
-        else:
-            mask = chosen == number
-            picked, where = [digit[mask] for digit in digits], rows[mask]
-        length = int(template["length"])
-        lengths[where] = length
-        first = int(template["first_byte"])
-        block = np.empty((len(where), length), np.uint8)
+        rows = np.flatnonzero(chosen == number)
+        length, first = int(template["length"]), int(template["first_byte"])
+        block = np.empty((len(rows), length), np.uint8)
         block[:] = program.bytes[first : first + length]
-        _stamp(program, template, picked, sequence if part["templates"] == 1 else sequence[mask], block)
-        frames[where, :length] = block
+        _stamp(program, template, [digit[rows] for digit in digits], sequence[rows], block)
+        frames[rows, :length] = block
+        lengths[rows] = length
+    return frames, lengths
+
+
+def _digits(program: Program, part: Any, numbers: NDArray[np.uint64]) -> list[NDArray[np.uint64]]:
+    """What each axis of a part shows at these frames: the last one turns fastest."""
+    digits = []
+    rest = numbers
+    for axis in program.axes[part["first_axis"] : part["first_axis"] + part["axes"]][::-1]:
+        if axis["free"]:
+            digits.append(numbers % axis["count"])
+        else:
+            rest, digit = np.divmod(rest, axis["count"])
+            digits.append(digit)
+    return digits[::-1]
 
 
 def _stamp(

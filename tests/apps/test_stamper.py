@@ -49,9 +49,17 @@ def sent(flows, count, form=None, burst=32):
 def test_equals_numpy(name):
     packet, form = PACKETS[name]
     flows = Flows(packet)
-    assert Stamper(flows).form == form
     count = min(2 * flows.count + 5, 3000)  # past the end of a short cycle
-    assert sent(flows, count) == rendered(flows, count)
+    assert sent(flows, count, form) == rendered(flows, count)
+
+
+def test_the_cheapest_form_that_fits_is_chosen():
+    ports = UDP(sport=(1, 60_000))
+    assert Stamper(Flows(IP(dst="10.0.0.0/28") / UDP(sport=(1, 4096)))).form == "table"
+    assert Stamper(Flows(IP(dst="10.0.0.0/28") / ports)).form == "odometer"
+    assert Stamper(Flows(IP() / ports, size=1518)).form == "odometer"  # 92 MB of table
+    assert Stamper(Flows(IP() / UDP(), trailer=True)).form == "odometer"
+    assert Stamper(Flows([IP(dst="10.0.0.0/28") / ports, IP()])).form == "walk"
 
 
 @pytest.mark.parametrize("name", ["one", "addresses and ports", "bits", "random", "mixed"])
