@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from apps.flows import Flows as Flows
     from apps.l2fwd import L2Fwd as L2Fwd
     from apps.latency import Latency as Latency
+    from apps.macswap import MacSwap as MacSwap
     from apps.pcapdump import PcapDump as PcapDump
     from apps.pktgen import PktGen as PktGen
     from apps.tee import Tee as Tee
@@ -22,6 +23,7 @@ _HOMES = {
     "Flows": "flows",
     "L2Fwd": "l2fwd",
     "Latency": "latency",
+    "MacSwap": "macswap",
     "PcapDump": "pcapdump",
     "PktGen": "pktgen",
     "Sink": "counter",
@@ -34,6 +36,7 @@ __all__ = [
     "Flows",
     "L2Fwd",
     "Latency",
+    "MacSwap",
     "PcapDump",
     "PktGen",
     "Sink",

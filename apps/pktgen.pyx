@@ -32,7 +32,7 @@ cdef class PktGen(Source):
     rate: "5 Mpps", "2 Gbps" (frames with FCS), "50%" (of `line_rate` bit/s, gaps and preambles included), packets per
         second, or None: as fast as the queue takes them.
     gaps: "even"; "poisson" (random, independent arrivals); "burst" (`burst` frames back to back, then silence).
-    count, seconds: stop after so many frames or so long; None: never.
+    count, seconds: stop after so many frames or with those due in so many seconds; None: never.
     stamp: write a sequence number and the time into the last 16 bytes of the payload, for `Latency`.
     line_rate: bit/s that "%" is of. mempool: where the frames' mbufs come from, None: a pool of its own. seed: of what is
     random. form: how frames are written, see `Stamper`.
@@ -122,16 +122,22 @@ cdef class PktGen(Source):
     cdef uint16_t poll(self) noexcept nogil:
         cdef mbuf *pkts[MAX_BURST]
         cdef uint16_t n = min(self.burst, <uint16_t> MAX_BURST)
-        cdef uint64_t now = tsc()
+        cdef uint64_t now = tsc(), since
         if unlikely(self.started == 0):
             self.started = now
+        since = now - self.started
         if self.limit:
             n = <uint16_t> min(<uint64_t> n, self.limit - self.sent)
-        if unlikely(self.done or n == 0 or (self.lasting and now - self.started >= self.lasting)):
+        if unlikely(self.lasting and since >= self.lasting):
+            # What was due before the end still goes out, however late this poll comes.
+            since = self.lasting
+            if self.gap == 0 or self.due >= <double> since:
+                n = 0
+        if unlikely(self.done or n == 0):
             self.done = True
             return 0
         if self.gap > 0:
-            n = self._due(n, <double> (now - self.started))
+            n = self._due(n, <double> since)
             if n == 0:
                 return 0
         if unlikely(alloc_bulk(self.mempool.pool, pkts, n)):

@@ -98,22 +98,23 @@ def test_a_stamp_across_segments_is_read(segment):
 
 @pytest.mark.parametrize("age_ns", [50_000, 5_000_000, 2_000_000_000])
 def test_latency_is_right_within_a_bucket(age_ns):
+    started = time.monotonic_ns()
     found = summary([stamped(number, age_ns) for number in range(64)])
+    passed = time.monotonic_ns() - started
     for name in ("min_ns", "mean_ns", "median_ns", "p99_ns", "max_ns"):
-        # Late by what this test takes itself.
-        assert age_ns * 0.98 <= found[name] <= age_ns * 1.02 + 5e6, name
+        assert age_ns * 0.98 <= found[name] <= (age_ns + passed) * 1.02, name
     assert found["min_ns"] <= found["median_ns"] <= found["p99_ns"] <= found["p999_ns"] <= found["max_ns"]
 
 
 def test_quantiles_follow_the_distribution():
-    """1 to 1000 ms, one packet each: the median is 500 ms, the 99th percentile 990 ms."""
-    ages = [1e6 * number for number in range(1, 1001)]
+    """1 to 1000 s, one packet each: the median is 500 s, the 99th percentile 990 s."""
+    ages = [1e9 * number for number in range(1, 1001)]
     random.Random(1).shuffle(ages)
     found = summary([stamped(number, age) for number, age in enumerate(ages)])
-    assert found["median_ns"] == pytest.approx(500e6, rel=0.04)
-    assert found["p99_ns"] == pytest.approx(990e6, rel=0.04)
-    assert found["min_ns"] == pytest.approx(1e6, abs=40e6)
-    assert found["max_ns"] == pytest.approx(1000e6, rel=0.04)
+    assert found["median_ns"] == pytest.approx(500e9, rel=0.03)
+    assert found["p99_ns"] == pytest.approx(990e9, rel=0.03)
+    assert found["min_ns"] == pytest.approx(1e9, rel=1)
+    assert found["max_ns"] == pytest.approx(1000e9, rel=0.01)
 
 
 def test_nothing_received_has_no_latency_and_knows_what_was_sent():

@@ -58,12 +58,13 @@ def test_without_a_size_frames_have_at_least_64_bytes():
 
 @pytest.mark.parametrize("gaps", ["even", "poisson", "burst"])
 def test_rate_is_kept_within_one_percent(gaps):
-    """Over the frames' own clock: the run ends with the first frame due after 0.3 s."""
-    generator = PktGen(PACKET, rate="1 Mpps", gaps=gaps, seconds=0.3)
-    run(generator)
-    kept = generator.sent + generator.skipped
-    # Poisson: the number in 0.3 s has a standard deviation of sqrt(300,000), 0.18 %; 5 of them make 0.9 %.
-    assert kept == pytest.approx(300_000, rel=0.01)
+    """As many frames as are due in that time, and not sooner; how late they may be is this machine's affair."""
+    generator = PktGen(PACKET, rate="1 Mpps", gaps=gaps, seconds=0.2)
+    _, seconds = run(generator)
+    # Poisson: gaps repeat after 4,096, whose mean is right, so it is out by less than those.
+    assert generator.sent + generator.skipped == pytest.approx(200_000, abs=200 if gaps == "poisson" else 32)
+    assert generator.skipped == 0 or seconds > 0.3
+    assert seconds >= 0.2
 
 
 def sent_at(generator):
