@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dataplane.headers import arp, eth, icmp, ip4, ip6, ip_number, mac_number, tcp, udp, vlan
     from dataplane.hugepage import Arena
     from dataplane.mempool import Mempool
+    from dataplane.native import Native
     from dataplane.pipeline import Pipeline
     from dataplane.ring import Ring
     from dataplane.running import Run, Stepper, run, start
@@ -30,6 +31,7 @@ _HOMES = {
     "headers": ("arp", "eth", "icmp", "ip4", "ip6", "ip_number", "mac_number", "tcp", "udp", "vlan"),
     "hugepage": ("Arena",),
     "mempool": ("Mempool",),
+    "native": ("Native",),
     "pipeline": ("Pipeline",),
     "ring": ("Ring",),
     "running": ("Run", "Stepper", "run", "start"),
@@ -48,6 +50,7 @@ __all__ = [
     "Frames",
     "GraphError",
     "Mempool",
+    "Native",
     "Packet",
     "Pipeline",
     "Report",

@@ -6,7 +6,7 @@ from dataplane.queue import RxQueue, TxQueue
 
 class RxStage(Source):
     queue: RxQueue
-    def __init__(self, queue: RxQueue) -> None: ...
+    def __init__(self, queue: RxQueue, burst: int = 32) -> None: ...
 
 class TxStage(App):
     queue: TxQueue

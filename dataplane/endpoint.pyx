@@ -24,8 +24,9 @@ cdef enum:
 cdef class RxStage(Source):
     """The head of a pipeline: polls an Rx queue."""
 
-    def __init__(self, RxQueue queue not None):
+    def __init__(self, RxQueue queue not None, uint16_t burst=32):
         self.queue = queue
+        self.burst = burst
         self.name = repr(queue)
 
     cdef uint16_t poll(self) noexcept nogil:

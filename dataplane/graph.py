@@ -117,8 +117,7 @@ class Graph:
         if any(each is stage for each in self.stages):
             return
         if isinstance(stage, RxQueue):
-            app: App = RxStage(stage)
-            app.burst = burst
+            app: App = RxStage(stage, burst)
         elif isinstance(stage, TxQueue):
             app = TxStage(stage, lossless)
         elif isinstance(stage, App):
