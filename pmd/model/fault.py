@@ -15,7 +15,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pmd.datasheet import (
-    EEC, EERD, FWSM, LINKS, RDRXCTL, RXDCTL, SECRXSTAT, STATUS, SW_FW_SYNC, SWSM, TXDCTL, FieldRef,
+    EEC,
+    EERD,
+    FWSM,
+    LINKS,
+    RDRXCTL,
+    RXDCTL,
+    SECRXSTAT,
+    STATUS,
+    SW_FW_SYNC,
+    SWSM,
+    TXDCTL,
+    FieldRef,
 )  # fmt: skip
 from pmd.model.eeprom import spoil
 

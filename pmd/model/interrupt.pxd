@@ -12,6 +12,7 @@ cdef class Interrupts:
     cdef volatile uint32_t *regs
     cdef readonly Clock clock
     cdef uint64_t pending  # vectors with a queue cause that nobody has taken
+    cdef uint64_t fresh  # vectors with a cause since their last message
     cdef uint64_t held  # vectors that wait for the end of their EITR interval
     cdef uint64_t masked  # MSI-X table: the vector's mask bit
     cdef uint64_t blocked  # MSI-X PBA: fired while masked
@@ -39,5 +40,7 @@ cdef class Interrupts:
     cdef void _queue_cause(self, uint8_t ivar) noexcept nogil
     cdef void _vector_cause(self, int vector) noexcept nogil
     cdef void _offer(self) noexcept nogil
+    cdef uint64_t _messages_of(self, uint64_t vectors) noexcept nogil
+    cdef uint64_t _vectors_of(self, uint32_t others) noexcept nogil
     cdef void _signal(self, int vector) noexcept nogil
     cdef void set_mask(self, int vector, bint on) noexcept nogil

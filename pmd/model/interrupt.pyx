@@ -72,6 +72,7 @@ cdef class Interrupts:
         if self.dead:
             return
         self.regs[EICR] |= eicr_bits & OTHERS
+        self.fresh |= self._vectors_of(eicr_bits & OTHERS)
         self._offer()
 
     cdef void tick(self) noexcept nogil:
@@ -88,27 +89,39 @@ cdef class Interrupts:
 
     cdef void _vector_cause(self, int vector) noexcept nogil:
         self.pending |= <uint64_t> 1 << vector
+        self.fresh |= self._messages_of(<uint64_t> 1 << vector)
         if vector < 16:
             self.regs[EICR] |= 1 << vector
         self._offer()
 
     # ---- the way out ----------------------------------------------------------------------------------------
 
-    cdef void _offer(self) noexcept nogil:
-        """Signal every vector that has an unmasked cause and whose interval is over."""
-        cdef uint64_t mask = self.regs[EIMS_EX] | <uint64_t> self.regs[EIMS_EX + 1] << 32
-        cdef uint64_t ready = self.pending & mask
-        cdef uint32_t others = self.regs[EICR] & self.regs[EIMS] & OTHERS
+    cdef uint64_t _messages_of(self, uint64_t vectors) noexcept nogil:
+        """Without MSI-X there is one message, or the INTx line, for everything."""
+        if self.regs[GPIE] & MSIX:
+            return vectors
+        return 1 if vectors else 0
+
+    cdef uint64_t _vectors_of(self, uint32_t others) noexcept nogil:
+        """The vectors that causes of EICR[31:16] go to."""
         cdef uint32_t misc = self.regs[IVAR_MISC]
-        if not ready and not others:
-            return
+        cdef uint64_t vectors = 0
         if not self.regs[GPIE] & MSIX:
-            ready = 1  # one message, or the INTx line, for everything
-        else:
-            if others & ~<uint32_t> TCP_TIMER and misc >> 8 & VALID:
-                ready |= <uint64_t> 1 << (misc >> 8 & 0x3F)
-            if others & TCP_TIMER and misc & VALID:
-                ready |= <uint64_t> 1 << (misc & 0x3F)
+            return 1 if others else 0
+        if others & ~<uint32_t> TCP_TIMER and misc >> 8 & VALID:
+            vectors |= <uint64_t> 1 << (misc >> 8 & 0x3F)
+        if others & TCP_TIMER and misc & VALID:
+            vectors |= <uint64_t> 1 << (misc & 0x3F)
+        return vectors
+
+    cdef void _offer(self) noexcept nogil:
+        """Signal every vector with a new cause that is not masked and whose interval is over."""
+        cdef uint64_t mask = self.regs[EIMS_EX] | <uint64_t> self.regs[EIMS_EX + 1] << 32
+        cdef uint64_t ready = self._messages_of(self.pending & mask)
+        ready |= self._vectors_of(self.regs[EICR] & self.regs[EIMS] & OTHERS)
+        ready &= self.fresh
+        if not ready:
+            return
         cdef uint64_t now = self.clock.now()
         cdef int vector
         for vector in range(VECTORS):
@@ -127,6 +140,7 @@ cdef class Interrupts:
         cdef uint64_t automask, queue_bits
         cdef uint32_t misc, others
         self.held &= ~bit
+        self.fresh &= ~bit
         self.not_before[vector] = self.clock.now() + (eitr & INTERVAL) * INTERVAL_NS if eitr & INTERVAL else 0
         if self.regs[GPIE] & MSIX:
             # The message takes its causes along: EIAC clears them, EIAM (with EIAME) masks them (7.3.1.2 to 7.3.1.4).
@@ -174,7 +188,7 @@ cdef class Interrupts:
 
     cdef void reset(self) noexcept nogil:
         cdef int vector
-        self.pending = self.held = self.blocked = 0
+        self.pending = self.fresh = self.held = self.blocked = 0
         for vector in range(VECTORS):
             self.not_before[vector] = 0
 
@@ -193,24 +207,36 @@ cdef class Interrupts:
         self.pending &= ~<uint64_t> (value & QUEUES)
 
     cdef void write_eics(self, int bank, uint32_t value) noexcept nogil:
+        cdef uint64_t vectors = value
         if bank < 0:
-            self.pending |= value & QUEUES
+            vectors &= QUEUES
             self.regs[EICR] |= value
+            self.fresh |= self._vectors_of(value & OTHERS)
         elif bank == 0:
-            self.pending |= value
             self.regs[EICR] |= value & QUEUES
         else:
-            self.pending |= <uint64_t> value << 32
+            vectors <<= 32
+        self.pending |= vectors
+        self.fresh |= self._messages_of(vectors)
         self._offer()
 
     cdef void write_mask(self, int bank, uint32_t value, bint on) noexcept nogil:
         cdef int word = EIMS if bank < 0 else EIMS_EX + bank
+        cdef uint64_t vectors
         self.regs[word] = self.regs[word] | value if on else self.regs[word] & ~value
         if bank < 0:
             self.regs[EIMS_EX] = self.regs[EIMS_EX] & OTHERS | self.regs[EIMS] & QUEUES
         elif bank == 0:
             self.regs[EIMS] = self.regs[EIMS] & OTHERS | self.regs[EIMS_EX] & QUEUES
         if on:
+            # What waits behind a mask that is lifted, or set again, is worth a message.
+            vectors = value & QUEUES if bank < 0 else value
+            if bank > 0:
+                vectors <<= 32
+            vectors &= self.pending
+            self.fresh |= self._messages_of(vectors)
+            if bank < 0:
+                self.fresh |= self._vectors_of(self.regs[EICR] & value & OTHERS)
             self._offer()
 
     # ---- for buses and tests --------------------------------------------------------------------------------
