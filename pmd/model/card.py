@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from dataplane.errors import ConfigError, DatasheetViolation
 from dataplane.port import parse_mac
@@ -20,19 +20,17 @@ from pmd.model.block import Timing
 from pmd.model.config_space import PfConfig
 from pmd.model.controller import Controller, step_all
 from pmd.model.eeprom import image, mac_of, stable_mac
+from pmd.model.engine import Engine
 from pmd.model.general import General
 from pmd.model.i2c import sfp_memory
 from pmd.model.interrupt import Interrupts
 from pmd.model.link import Link
 from pmd.model.nvm import Nvm
-from pmd.model.parts import data_path
 from pmd.model.queues import Queues
+from pmd.model.runner import Runner
 from pmd.model.shared import CardLock, Clock, RegisterFile
 from pmd.model.strict import Strict
 from pmd.model.trace import Access, Trace
-
-if TYPE_CHECKING:
-    from pmd.model.runner import Runner
 
 __all__ = ["Card", "get_card"]
 
@@ -87,9 +85,8 @@ class Card:
         name = f"model{2 * self.index + port}"
         registers = RegisterFile()
         interrupts = Interrupts(registers, self.clock)
-        chip = Controller(
-            name, port, registers, interrupts, self.lock, data_path(name, registers, interrupts, self)
-        )
+        engine = Engine(name, registers, interrupts, self.clock)
+        chip = Controller(name, port, registers, interrupts, self.lock, engine)
         chip.card, chip.timing = self, self.timing
         if self.manner == "strict":
             chip.strict = Strict(chip)
@@ -149,8 +146,6 @@ class Card:
     def start(self) -> None:
         """Run in a thread of its own. A card that runs already stays as it is."""
         if self._runner is None and self.threaded:
-            from pmd.model.runner import Runner
-
             self._runner = Runner(self)
             self._runner.start()
 

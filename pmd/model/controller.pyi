@@ -34,7 +34,13 @@ class Controller:
     timing: Timing
     blocks: dict[str, Any]
     def __init__(
-        self, name: str, port: int, registers: RegisterFile, interrupts: Interrupts, lock: CardLock, engine: DataPath
+        self,
+        name: str,
+        port: int,
+        registers: RegisterFile,
+        interrupts: Interrupts,
+        lock: CardLock,
+        engine: DataPath,
     ) -> None: ...
     def read(self, offset: int) -> int:
         """A 32-bit read at a byte offset of BAR0. The strict manner raises DatasheetViolation."""
