@@ -25,6 +25,7 @@ class Controller:
     engine: Any
     gone: bool
     asleep: bool
+    stopped: bool
     read_ns: int
     write_ns: int
     trace: Any

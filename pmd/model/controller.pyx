@@ -324,6 +324,11 @@ cdef class Controller:
                 RULES[<uint32_t> offset >> 2].flags |= WRITES
                 self._on_write[line[index].offset] = writes
 
+    @property
+    def stopped(self):
+        """Whether the data path stands still: no bus mastering, CTRL.GIO_DIS, asleep, or gone."""
+        return self.engine.stopped
+
     def has_side_effects(self, uint32_t offset):
         """Whether a Block decides about reads or writes of that register."""
         return offset in self._on_read or offset in self._on_write

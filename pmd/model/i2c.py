@@ -76,7 +76,7 @@ class Bus:
         elif self.state == "read":
             self.bits += 1
             if self.bits == 9 and data:  # the chip does not acknowledge: it wants no more
-                self.state = "idle"
+                self.state, self.pointer = "idle", (self.pointer + 1) & 0xFF
 
     def _fall(self) -> None:
         """Between clocks the data line may change: the module acknowledges, or shows its next bit."""

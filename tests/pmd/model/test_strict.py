@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The strict manner: each rule of `VIOLATIONS` broken once, and a proper bring-up that breaks none."""
+
+import re
+
+import pytest
+from chip_fixtures import Chip
+
+from dataplane.errors import DatasheetViolation
+from pmd.datasheet import (
+    CTRL,
+    DCA_RXCTRL,
+    DMATXCTL,
+    DTXMXSZRQ,
+    EERD,
+    ETQF,
+    FCRTH,
+    GCR_EXT,
+    GPIE,
+    HLREG0,
+    L34TIMIR,
+    LINKS,
+    MRQC,
+    MTA,
+    MTQC,
+    RDBAL,
+    RDH,
+    RDLEN,
+    RDRXCTL,
+    RDT,
+    RTTDCS,
+    RXCTRL,
+    RXDCTL,
+    RXPBSIZE,
+    SRRCTL,
+    STATUS,
+    TDBAL,
+    TDH,
+    TDLEN,
+    TDT,
+    TXDCTL,
+    TXPBSIZE,
+    VLNCTRL,
+    VMOLR,
+)
+from pmd.model.violations import VIOLATIONS
+from pmd.model.wire import PortWire
+
+
+@pytest.fixture
+def chip():
+    with Chip(manner="strict") as chip:
+        yield chip
+
+
+def reset(bar):
+    bar.set(CTRL.RST)
+    bar.wait(CTRL.RST, 0)
+    bar.sleep(0.01)
+
+
+def rx_ready(bar):
+    """Everything that RXEN asks for."""
+    for each in RXPBSIZE:
+        bar.write(each, RXPBSIZE[0].pack(SIZE=512) if each.index == 0 else 0)
+    bar.update(RDRXCTL, RSCFRSTSIZE=0, RSCACKC=1, FCOE_WRFIX=1, CRCSTRIP=1)
+    bar.update(FCRTH[0], RTH=(512 * 1024 - 0x6000) // 32)
+
+
+def tx_ready(bar):
+    """Everything that TE asks for."""
+    for each in TXPBSIZE:
+        bar.write(each, TXPBSIZE[0].pack(SIZE=160) if each.index == 0 else 0)
+    bar.write(DTXMXSZRQ, 0xFFF)
+
+
+def rx_ring(bar, queue=0):
+    bar.write(RDBAL[queue], 0x10_0000)
+    bar.write(RDLEN[queue], 64 * 16)
+    bar.update(SRRCTL[queue], DESCTYPE=1, BSIZEPACKET=2)
+
+
+def tx_ring(bar, queue=0):
+    bar.write(TDBAL[queue], 0x20_0000)
+    bar.write(TDLEN[queue], 64 * 16)
+
+
+def running(bar):
+    rx_ready(bar)
+    tx_ready(bar)
+    rx_ring(bar)
+    tx_ring(bar)
+    bar.set(RXCTRL.RXEN)
+    bar.set(DMATXCTL.TE)
+    for enable in (RXDCTL[0].ENABLE, TXDCTL[0].ENABLE):
+        bar.set(enable)
+        bar.wait(enable)
+
+
+def after(*steps):
+    def act(bar):
+        for step in steps:
+            step(bar)
+
+    return act
+
+
+def write(register, value):
+    return lambda bar: bar.write(register, value)
+
+
+def update(register, **values):
+    return lambda bar: bar.update(register, **values)
+
+
+def turn_on(field):
+    return lambda bar: bar.set(field)
+
+
+# name of the rule -> (what leads up to it, the access that breaks it)
+BREAKS = [
+    ("ring-base", None, write(RDBAL[3], 0x1040)),
+    ("ring-base", None, write(TDBAL[3], 0x1001)),
+    ("ring-length", None, write(RDLEN[3], 64 * 16 + 16)),
+    ("ring-length", None, write(TDLEN[3], 8200 * 16)),
+    ("ring-moved", running, write(RDBAL[0], 0x30_0000)),
+    ("ring-moved", running, write(TDLEN[0], 128 * 16)),
+    ("ring-moved", running, update(SRRCTL[0], BSIZEPACKET=4)),
+    ("head-written", running, write(RDH[0], 1)),
+    ("head-written", running, write(TDH[0], 1)),
+    ("tail-past-length", running, write(RDT[0], 64)),
+    ("tail-past-length", running, write(TDT[0], 0xFFFF)),
+    ("tail-before-enable", rx_ring, write(RDT[0], 63)),
+    ("tail-before-enable", tx_ring, write(TDT[0], 1)),
+    ("queue-without-ring", None, turn_on(RXDCTL[0].ENABLE)),
+    ("queue-without-ring", write(RDBAL[1], 0x1000), turn_on(RXDCTL[1].ENABLE)),
+    ("queue-without-ring", None, turn_on(TXDCTL[0].ENABLE)),
+    ("queue-with-tail", after(rx_ring, write(RDH[0], 5)), turn_on(RXDCTL[0].ENABLE)),
+    ("queue-before-te", tx_ring, turn_on(TXDCTL[0].ENABLE)),
+    (
+        "queue-of-no-pool",
+        after(tx_ready, lambda bar: tx_ring(bar, 64), turn_on(DMATXCTL.TE)),
+        turn_on(TXDCTL[64].ENABLE),
+    ),
+    ("buffer-size", None, update(SRRCTL[0], DESCTYPE=3)),
+    ("buffer-size", None, update(SRRCTL[0], BSIZEPACKET=0)),
+    ("buffer-size", None, update(SRRCTL[0], BSIZEPACKET=17)),
+    ("buffer-size", None, update(SRRCTL[0], DESCTYPE=2, BSIZEHEADER=0)),
+    ("rx-buffers", after(rx_ready, write(RXPBSIZE[1], RXPBSIZE[1].pack(SIZE=512))), turn_on(RXCTRL.RXEN)),
+    ("rx-buffers", after(rx_ready, write(RXPBSIZE[0], 0)), turn_on(RXCTRL.RXEN)),
+    ("rx-dma-words", after(rx_ready, update(RDRXCTL, RSCFRSTSIZE=8)), turn_on(RXCTRL.RXEN)),
+    ("rx-dma-words", after(rx_ready, update(RDRXCTL, RSCACKC=0)), turn_on(RXCTRL.RXEN)),
+    ("crc-strip", after(rx_ready, update(HLREG0, RXCRCSTRP=0)), turn_on(RXCTRL.RXEN)),
+    ("rx-high-mark", after(rx_ready, write(FCRTH[0], 0)), turn_on(RXCTRL.RXEN)),
+    ("pool-mode", after(rx_ready, update(GPIE, VT_MODE=2)), turn_on(RXCTRL.RXEN)),
+    ("pool-mode", after(tx_ready, update(GCR_EXT, VT_MODE=1)), turn_on(DMATXCTL.TE)),
+    ("rx-running", running, write(RXPBSIZE[0], RXPBSIZE[0].pack(SIZE=256))),
+    ("rx-running", running, update(HLREG0, RXCRCSTRP=0)),
+    ("rx-running", running, update(MRQC, MRQE=1)),
+    ("rx-running", running, update(RDRXCTL, CRCSTRIP=0)),
+    ("tx-buffers", after(tx_ready, write(TXPBSIZE[1], TXPBSIZE[0].pack(SIZE=160))), turn_on(DMATXCTL.TE)),
+    ("tx-requests", after(tx_ready, write(DTXMXSZRQ, 0x10)), turn_on(DMATXCTL.TE)),
+    ("arbiter", None, write(MTQC, 0x9)),
+    ("reset-running", running, turn_on(CTRL.RST)),
+    ("reset-running", after(rx_ready, turn_on(RXCTRL.RXEN)), turn_on(CTRL.LRST)),
+    ("dca-reserved", None, update(DCA_RXCTRL[9], DESC_DCA=1)),
+    ("filter-reserved", None, update(L34TIMIR[0], RX_QUEUE=3)),
+    ("eeprom-busy", write(EERD, EERD.pack(START=1, ADDR=1)), write(EERD, EERD.pack(START=1, ADDR=2))),
+    ("reserved-bits", None, write(RXDCTL[0], 1 << 15)),
+    ("reserved-bits", None, write(VMOLR[5], 1 << 22)),
+    ("reserved-bits", None, write(ETQF[2], 1 << 29)),
+    ("reserved-bits", None, write(VLNCTRL, 1 << 31 | 0x8100)),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "lead_up", "break_it"), BREAKS, ids=[f"{name}-{n}" for n, (name, _, _) in enumerate(BREAKS)]
+)
+def test_each_rule_is_seen_broken(chip, name, lead_up, break_it):
+    rule = next(rule for rule in VIOLATIONS if rule.name == name)
+    reset(chip.bar)
+    if lead_up is not None:
+        lead_up(chip.bar)
+    with pytest.raises(DatasheetViolation) as caught:
+        break_it(chip.bar)
+    error = caught.value
+    assert error.section == rule.section and rule.section in str(error)
+    assert rule.rule in str(error), str(error)
+    assert error.register.partition("[")[0] in {line.name for line in rule.registers}
+    assert str(error).startswith("model0: ") and error.register in str(error)
+
+
+def test_every_rule_has_a_test_and_a_section():
+    assert {name for name, _, _ in BREAKS} == {rule.name for rule in VIOLATIONS}
+    assert all(re.fullmatch(r"\d+(\.\d+)+(, \d+(\.\d+)+)*", rule.section) for rule in VIOLATIONS)
+
+
+def test_a_refused_write_changes_nothing(chip):
+    with pytest.raises(DatasheetViolation):
+        chip.bar.write(MTQC, 0x9)
+    assert chip.bar[MTQC] == 0
+
+
+def test_a_lenient_card_takes_it_all():
+    for _, lead_up, break_it in BREAKS:
+        with Chip() as chip:
+            if lead_up is not None:
+                lead_up(chip.bar)
+            break_it(chip.bar)
+
+
+def test_bring_up_by_the_book_and_restart_break_no_rule(chip):
+    for _ in range(2):
+        chip.bar.set(CTRL.GIO_DIS)
+        chip.bar.wait(STATUS.GIO, 0)
+        reset(chip.bar)
+        chip.bar.set(RTTDCS.ARBDIS)
+        chip.bar.write(MTQC, 0)
+        chip.bar.clear(RTTDCS.ARBDIS)
+        chip.bar.write(DCA_RXCTRL[0], chip.bar[DCA_RXCTRL[0]] & ~DCA_RXCTRL[0].RESERVED1.mask)
+        running(chip.bar)
+        chip.bar.write(RDT[0], 63)
+        chip.card.check()
+        chip.bar.clear(RXCTRL.RXEN)
+        for enable in (RXDCTL[0].ENABLE, TXDCTL[0].ENABLE):
+            chip.bar.clear(enable)
+            chip.bar.wait(enable, 0)
+
+
+def test_no_access_for_10_ms_after_a_reset(chip):
+    chip.bar.set(CTRL.RST)
+    chip.bar.read(STATUS)
+    with pytest.raises(DatasheetViolation, match=r"read of LINKS 0\.\d+ ms after a reset.*4\.6\.3\.2"):
+        chip.bar.read(LINKS)
+    chip.bar.sleep(0.009)
+    with pytest.raises(DatasheetViolation, match=r"write of MTA\[0\] 9\.\d+ ms after a reset"):
+        chip.bar.write(MTA[0], 0)
+    chip.bar.sleep(0.001)
+    chip.bar.write(MTA[0], 0)
+
+
+@pytest.mark.parametrize("offset", [0x0000C, 0x1FFFC, 0x20000])
+def test_an_address_without_register(chip, offset):
+    with pytest.raises(DatasheetViolation, match=r"no register there \(datasheet 8\.2\.2\)"):
+        chip.bar.read32(offset)
+    with pytest.raises(DatasheetViolation, match=r"no register there"):
+        chip.bar.write32(offset, 0)
+
+
+def test_sizes_other_than_dwords(chip):
+    for access in (lambda: chip.chip.read_bytes(0, 2), lambda: chip.chip.write_bytes(2, b"\0\0\0\0")):
+        with pytest.raises(DatasheetViolation, match=r"aligned dwords \(datasheet 8\.1\.1\)"):
+            access()
+
+
+def test_tables_come_up_with_noise_until_software_clears_them():
+    """4.6.3: their contents are undefined after power-up; a lenient card is kind."""
+    with Chip(manner="strict") as strict, Chip() as lenient:
+        assert strict.bar[MTA[17]] not in (0, 0xFFFF_FFFF)
+        assert lenient.bar[MTA[17]] == 0
+
+
+def test_what_the_data_path_saw_is_raised_at_the_next_access_or_by_check(chip):
+    PortWire(chip.chip.engine, chip.card.ports[1].engine)
+    reset(chip.bar)
+    running(chip.bar)
+    chip.bar.wait(LINKS.UP)
+    chip.chip.registers.poke(TDT[0].offset, 500)  # as a driver stores it, past the seam
+    chip.card.step()
+    with pytest.raises(DatasheetViolation, match="tail 500 is beyond") as caught:
+        chip.bar.read(STATUS)
+    assert caught.value.register == "TDT[0]"
+    chip.chip.registers.poke(TDT[0].offset, 600)
+    chip.card.step()
+    with pytest.raises(DatasheetViolation, match="tail 600"):
+        chip.card.check()
