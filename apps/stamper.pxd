@@ -117,12 +117,14 @@ cdef class Stamper:
     cdef uint32_t n_free
     cdef uint32_t n_quick
     cdef uint32_t n_reached
+    cdef bint plain           # `_run_plain` will do
 
     # Makes each of n empty mbufs the next frame. `sequence` and `clock` go to the stamps that want them; the sequence
     # counts on from frame to frame.
     cdef void write(self, mbuf **pkts, uint16_t n, uint64_t sequence, uint64_t clock) noexcept nogil
     cdef void _odometer(self, mbuf **pkts, uint16_t n, uint64_t sequence, uint64_t clock) noexcept nogil
     cdef void _carry(self, uint32_t a) noexcept nogil
+    cdef void _run_plain(self, mbuf **pkts, uint16_t n) noexcept nogil
     cdef void _run(self, mbuf **pkts, uint16_t n, uint64_t sequence, uint64_t clock) noexcept nogil
     cdef void _turn(self) noexcept nogil
     cdef void _walk(self, mbuf **pkts, uint16_t n, uint64_t sequence, uint64_t clock) noexcept nogil
