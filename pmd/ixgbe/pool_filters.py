@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The filters of a PF that shares its port with VFs (datasheet 7.10.3.3, 8.2.3.27).
+
+A frame must pass the port's filter, and then each pool's: so what VFs want is added to the tables that were the PF's alone,
+and what the PF wants gets a pool. The verbs are those of `Filters`; those of a VF stand beside them.
+"""
+
+from __future__ import annotations
+
+from pmd.datasheet import (
+    FCTRL,
+    MCSTCTRL,
+    MRQC,
+    MTA,
+    PSRTYPE,
+    RETA,
+    RFCTL,
+    RSSRK,
+    RXCSUM,
+    VFTA,
+    VLNCTRL,
+    VMOLR,
+)
+from pmd.function import Bar
+from pmd.ixgbe.filters import Filters, multicast_hash
+from pmd.ixgbe.pools import AddressTable, PoolLayout, VlanSlots
+
+__all__ = ["PoolFilters"]
+
+
+class PoolFilters(Filters):
+    """What a port with VFs lets in, and for whom."""
+
+    def __init__(self, bar: Bar, layout: PoolLayout) -> None:
+        super().__init__(bar)
+        self.layout = layout
+        self.addresses = AddressTable(bar)
+        self.slots = VlanSlots(bar)
+        self._members: dict[int, int] = {}  # VLAN -> the VFs that have it
+        self._hashes: dict[int, tuple[int, ...]] = {}
+        self._allmulti = 0  # VFs that get every multicast frame
+        self._mta = [0] * len(MTA)
+        self._pf_mac = b""
+
+    def clear_tables(self) -> None:
+        """4.6.7: and nothing is left of what VFs had."""
+        super().clear_tables()
+        for register in VMOLR:
+            self.bar.write(register, 0)
+        self.addresses.forget()
+        self.slots.forget()
+        self._members.clear()
+        self._hashes.clear()
+        self._allmulti, self._mta, self._pf_mac = 0, [0] * len(MTA), b""
+
+    # ---- the PF's own -------------------------------------------------------------------------------------------
+
+    def write_mac(self) -> None:
+        """8.2.3.7.8: RAR 0 belongs to the PF's pool."""
+        pool = self.layout.pf_pool
+        if self._pf_mac != self.mac:
+            self.addresses.remove(self._pf_mac, pool)
+        self.addresses.add(self.mac, pool, slot=0)
+        self._pf_mac = self.mac
+
+    def write_modes(self) -> None:
+        """8.2.3.7.1, 8.2.3.27.14: the port lets in what anybody wants; who gets it is the pools' affair.
+
+        The 82599 has no pool that is promiscuous for unicast: the PF gets by being the default pool what the port lets in
+        and no VF takes.
+        """
+        everything = self.promiscuous or self.allmulticast
+        self.bar.update(
+            FCTRL, SBP=0, BAM=1, UPE=int(self.promiscuous), MPE=int(everything or bool(self._allmulti))
+        )
+        self.bar.update(
+            VMOLR[self.layout.pf_pool],
+            AUPE=1,
+            BAM=1,
+            ROPE=0,
+            ROMPE=int(bool(self.multicast)),
+            MPE=int(everything),
+        )
+
+    def write_multicast(self) -> None:
+        """8.2.3.7.3, 8.2.3.7.7: the PF's groups and the VFs' hashes in one table. Only words that change are written."""
+        table = [0] * len(MTA)
+        vectors = [multicast_hash(address) for address in self.multicast]
+        for hashes in self._hashes.values():
+            vectors.extend(hashes)
+        for vector in vectors:
+            table[vector >> 5] |= 1 << (vector & 31)
+        for register, word, before in zip(MTA, table, self._mta, strict=True):
+            if word != before:
+                self.bar.write(register, word)
+        self._mta = table
+        self.bar.write(MCSTCTRL, MCSTCTRL.pack(MO=0, MFE=int(bool(vectors))))
+        self.bar.update(VMOLR[self.layout.pf_pool], ROMPE=int(bool(self.multicast)))
+
+    def write_vlan(self, vid: int) -> None:
+        """8.2.3.7.11, 8.2.3.27.15: the port's table has a VLAN if the PF or a VF has it."""
+        pools = self._members.get(vid, 0)
+        if not pools:
+            self._write_vfta(vid)  # 7.10.3.3: the port's bit goes first, and comes first
+            self.slots.set(vid, 0)
+            return
+        if self._pf_has(vid):
+            pools |= 1 << self.layout.pf_pool  # or a broadcast in this VLAN would reach VFs and not the PF
+        self._write_vfta(vid)
+        self.slots.set(vid, pools)
+
+    def write_vlans(self) -> None:
+        """8.2.3.7.2: with pools the VLAN filter is always on; a PF that has not asked for one gets every VLAN."""
+        for register in VFTA:
+            self._write_vfta(register.index * 32)
+        for vid in tuple(self._members):
+            self.write_vlan(vid)
+        self.bar.update(VLNCTRL, CFIEN=0, VFE=1)
+
+    def write_rss(self, rx_queues: int) -> None:
+        """7.1.2.8: RSS within a pool: one key and one table for all, PSRTYPE.RQPL says how many bits count."""
+        bar, layout = self.bar, self.layout
+        bar.update(RXCSUM, PCSD=1, IPPCSE=0)
+        bar.set(RFCTL.RSC_DIS)  # 7.10: no merging with pools
+        for n, register in enumerate(RSSRK):
+            bar.write(register, int.from_bytes(self.key[4 * n : 4 * n + 4], "little"))
+        for register in RETA:
+            first = 4 * register.index
+            a, b, c, d = ((first + i) % layout.queues for i in range(4))
+            bar.write(register, register.pack(ENTRY0=a, ENTRY1=b, ENTRY2=c, ENTRY3=d))
+        bar.write(
+            MRQC, MRQC.pack(MRQE=layout.mrqe, TCP_IPV4=1, IPV4=1, IPV6=1, TCP_IPV6=1, UDP_IPV4=1, UDP_IPV6=1)
+        )
+        bits = max(min(rx_queues, layout.queues), 1).bit_length() - 1
+        bar.write(PSRTYPE[layout.pf_pool], PSRTYPE[layout.pf_pool].pack(RQPL=bits))
+
+    # ---- VFs ----------------------------------------------------------------------------------------------------
+
+    def join_vlan(self, vid: int, vf: int) -> bool:
+        """Let a VF have a VLAN's frames. False: all 64 slots are taken."""
+        if vid not in self.slots and vid and not self.slots.free:
+            return False
+        self._members[vid] = self._members.get(vid, 0) | 1 << vf
+        self.write_vlan(vid)
+        return True
+
+    def leave_vlan(self, vid: int, vf: int) -> None:
+        """A VF has that VLAN no longer."""
+        if not self._members.get(vid, 0) >> vf & 1:
+            return
+        self._members[vid] &= ~(1 << vf)
+        if not self._members[vid]:
+            del self._members[vid]
+        self.write_vlan(vid)
+
+    def vlans_of(self, vf: int) -> list[int]:
+        """The VLANs that a VF has."""
+        return sorted(vid for vid, pools in self._members.items() if pools >> vf & 1)
+
+    def set_hashes(self, vf: int, hashes: tuple[int, ...]) -> None:
+        """The multicast groups of a VF, as 12-bit hashes."""
+        if self._hashes.get(vf, ()) != hashes:
+            self._hashes[vf] = hashes
+            self.write_multicast()
+
+    def set_allmulti(self, vf: int, on: bool) -> None:
+        """Whether a VF gets every multicast frame."""
+        mask = self._allmulti | 1 << vf if on else self._allmulti & ~(1 << vf)
+        if mask != self._allmulti:
+            self._allmulti = mask
+            self.write_modes()
+
+    def _pf_has(self, vid: int) -> bool:
+        return self.vlans is None or vid in self.vlans or vid == 0
+
+    def _write_vfta(self, vid: int) -> None:
+        first = vid & ~31
+        word = 0xFFFF_FFFF if self.vlans is None else 0
+        for v in range(first, first + 32):
+            if self._pf_has(v) or v in self._members:
+                word |= 1 << v - first
+        self.bar.write(VFTA[vid >> 5], word)

@@ -1,0 +1,424 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The PF's rule over its VFs: mode registers, and what each VF may and has (datasheet 7.10, 4.6.10).
+
+Nothing here waits and nothing speaks to a VF: `vf_service` does, `notify` says to whom. Verbs may be called from any thread;
+`lock` guards the tables that PF and VFs share.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from dataplane.errors import ConfigError
+from dataplane.port import format_mac
+from pmd.datasheet import (
+    GCR_EXT,
+    GPIE,
+    HLREG0,
+    MAXFRS,
+    MTQC,
+    PFDTXGSWC,
+    PFVFSPOOF,
+    QDE,
+    RTTBCNRC,
+    RTTBCNRM,
+    RTTDCS,
+    RTTDQSEL,
+    TDWBAH,
+    TDWBAL,
+    VFRE,
+    VFTE,
+    VLANA_ALWAYS,
+    VLANA_DESCRIPTOR,
+    VMECM,
+    VMOLR,
+    VMTXSW,
+    VMVIR,
+    VT_CTL,
+    limits,
+    mailbox,
+)
+from pmd.function import Bar
+from pmd.ixgbe.policy import VfState, stable_mac
+from pmd.ixgbe.pool_filters import PoolFilters
+from pmd.ixgbe.pools import pools_in, set_pool
+
+__all__ = ["Refused", "Sriov"]
+
+
+class Refused(Exception):
+    """A VF asked for what it does not get; the text says why."""
+
+
+class Sriov:
+    """VFs 0 to `layout.vfs` - 1 of a port. name: what messages call the PF; pf_mac: its permanent address."""
+
+    def __init__(self, bar: Bar, name: str, filters: PoolFilters, pf_mac: bytes) -> None:
+        self.bar, self.name, self.filters, self.layout = bar, name, filters, filters.layout
+        self.lock = threading.RLock()
+        self.vfs = [VfState(n, stable_mac(pf_mac, n)) for n in range(self.layout.vfs)]
+        self.notify = 0  # VFs that have to be told that something has changed
+        self.up = False
+        self.frame = limits.FRAME_STANDARD  # the PF's own largest frame, with FCS
+        self.speed = 0  # Mbit/s of the link, 0 while it is down
+        self.spoofed = 0  # frames that the spoof check has dropped, of all VFs
+
+    # ---- the port -----------------------------------------------------------------------------------------------
+
+    def set_up(self, frame: int) -> None:
+        """4.6.10.1: pools and switching on, after a reset and before the queues. frame: the PF's largest, with FCS.
+
+        Every VF is without rights until it asks: the reset told it to begin anew (RSTI, 7.10.2.9).
+        """
+        bar, layout = self.bar, self.layout
+        with self.lock:
+            self.frame = frame
+            bar.update(GCR_EXT, VT_MODE=layout.vt_mode)
+            bar.update(GPIE, VT_MODE=layout.vt_mode)  # 8.2.3.5.18: both must say the same
+            bar.set(RTTDCS.ARBDIS)
+            bar.write(MTQC, layout.mtqc)
+            bar.clear(RTTDCS.ARBDIS)
+            # 7.10.3.3: what no VF takes is the PF's; broadcasts and multicasts are copied to every pool that wants them.
+            bar.write(VT_CTL, VT_CTL.pack(VT_ENA=1, DEF_PL=layout.pf_pool, DIS_DEF_POOL=0, RPL_EN=1))
+            for n in range(2):
+                bar.write(VMTXSW[n], 0)  # nobody gets back what it sent
+                for register in (VFRE[n], VFTE[n]):
+                    pool = layout.pf_pool - 32 * n
+                    bar.write(register, 1 << pool if 0 <= pool < 32 else 0)
+                bar.write(VMECM[n], 0)
+            bar.set(PFDTXGSWC.LBE)
+            # 7.10.3.4: a pool's packets are drained even with flow control off only if FCRTH is set: the link unit does it.
+            bar.write(RTTBCNRM, 0x14 if frame > limits.FRAME_STANDARD else 0x4)
+            for state in self.vfs:
+                state.reset()
+                self._drop_without_descriptors(state.number)
+                self._defaults(state)
+            self.up = True
+
+    def go_down(self) -> None:
+        """4.6.10: no VF sends or receives, and each has to be told."""
+        with self.lock:
+            self.up = False
+            for state in self.vfs:
+                state.clear_to_send = False
+                self._write_gates(state)
+            self.notify = self._all
+
+    def link_changed(self, speed: int) -> None:
+        """The link is at `speed` Mbit/s now, 0: down. Rates depend on it; every VF is told."""
+        with self.lock:
+            self.speed = speed
+            for state in self.vfs:
+                self._write_rate(state)
+            self.notify = self._all
+
+    @property
+    def in_use(self) -> list[VfState]:
+        """VFs whose drivers have begun and not gone."""
+        return [state for state in self.vfs if state.active]
+
+    @property
+    def _all(self) -> int:
+        return (1 << self.layout.vfs) - 1
+
+    def vf(self, number: int) -> VfState:
+        """What is known of a VF. Raises ConfigError."""
+        if not 0 <= number < len(self.vfs):
+            raise ConfigError(f"{self.name} has no VF {number}: it has 0..{len(self.vfs) - 1}")
+        return self.vfs[number]
+
+    def collect_spoofed(self, count: int) -> None:
+        """Add to the dropped frames what SSVPC, which a read clears, has told."""
+        self.spoofed += count
+
+    # ---- what happens to a VF -------------------------------------------------------------------------------------
+
+    def on_reset(self, state: VfState) -> None:
+        """4.6.10.2: a VF was reset, or begins anew: it has nothing but what the administrator gave it."""
+        with self.lock:
+            state.resets += 1
+            self._forget(state)
+            self._write_gates(state)
+            self._defaults(state)
+
+    def begin(self, state: VfState) -> bytes:
+        """RESET: the VF's driver is there. Returns its address."""
+        with self.lock:
+            self._forget(state)
+            state.active = True
+            self._defaults(state)
+            self._drop_without_descriptors(state.number)
+            for queue in self.layout.queues_of(state.number):
+                # 8.2.3.9.11: no reset clears where heads are written to, so the next driver would have them in its memory.
+                self.bar.write(TDWBAL[queue], 0)
+                self.bar.write(TDWBAH[queue], 0)
+            self._give_mac(state, state.own_mac)
+            self._write_rate(state)
+            self._write_gates(state)
+            state.clear_to_send = True
+            return state.mac
+
+    def _forget(self, state: VfState) -> None:
+        number = state.number
+        for mac in {state.mac, *state.macvlans} - {b""}:
+            self.filters.addresses.remove(mac, number)
+        self.filters.set_hashes(number, ())
+        self.filters.set_allmulti(number, False)
+        state.reset()
+
+    def _defaults(self, state: VfState) -> None:
+        """8.2.3.27.14: broadcasts, and untagged frames unless it has a port VLAN; VLAN 0 or the port VLAN."""
+        for vid in self.filters.vlans_of(state.number):
+            self.filters.leave_vlan(vid, state.number)
+        self.filters.join_vlan(state.policy.vlan, state.number)
+        self.bar.write(
+            VMOLR[state.number], VMOLR[state.number].pack(BAM=1, AUPE=int(not state.policy.port_vlan))
+        )
+        self._write_tag(state)
+        self._write_spoof(state)
+
+    # ---- what a VF asks -------------------------------------------------------------------------------------------
+
+    def give_mac(self, state: VfState, mac: bytes) -> None:
+        """SET_MAC_ADDR. Raises Refused."""
+        with self.lock:
+            self._check_mac(state, mac)
+            if state.policy.mac and mac != state.policy.mac and not state.policy.trust:
+                raise Refused(
+                    f"its address was set to {format_mac(state.policy.mac)} by the administrator, and it is not trusted"
+                )
+            self._give_mac(state, mac)
+
+    def give_macvlan(self, state: VfState, index: int, mac: bytes) -> None:
+        """SET_MACVLAN. Raises Refused.
+
+        CONFLICT: Linux' driver switches the spoof check off for a VF with further addresses. The chip knows them, they are
+        in RAR for its pool, so the check stays.
+        """
+        with self.lock:
+            if index:
+                self._check_mac(state, mac)
+                if state.policy.mac and not state.policy.trust:
+                    raise Refused(
+                        "its address was set by the administrator, and it is not trusted with others"
+                    )
+            if index <= 1:
+                for old in state.macvlans:
+                    if old != state.mac:
+                        self.filters.addresses.remove(old, state.number)
+                state.macvlans.clear()
+            if index and mac not in state.macvlans:
+                without = sum(not other.macvlans for other in self.vfs if other is not state)
+                reserve = sum(
+                    not other.mac for other in self.vfs
+                )  # VFs that have no address yet will need one
+                room = self.filters.addresses.free - reserve
+                if mac not in (state.mac,) and not self.filters.addresses.owners(mac):
+                    if room < 1:
+                        raise Refused("the chip's 128 addresses are taken")
+                    # One VF must not take what others may want: as long as some have none, one is left for each.
+                    if state.macvlans and room <= without:
+                        raise Refused(
+                            f"{room} of the chip's addresses are left, for {without} VFs that have no second one"
+                        )
+                self.filters.addresses.add(mac, state.number)
+                state.macvlans.append(mac)
+
+    def give_vlan(self, state: VfState, vid: int, add: bool) -> None:
+        """SET_VLAN. Raises Refused."""
+        with self.lock:
+            if state.policy.port_vlan:
+                raise Refused(f"it has port VLAN {state.policy.vlan}, which is the only one")
+            if not add:
+                if vid:  # VLAN 0 is untagged traffic with a priority: it stays, and that is no error
+                    self.filters.leave_vlan(vid, state.number)
+                return
+            has = self.filters.vlans_of(state.number)
+            if vid in self.filters.slots or vid in has:
+                self.filters.join_vlan(vid, state.number)
+                return
+            free = self.filters.slots.free
+            without = sum(
+                not any(self.filters.vlans_of(other.number)) for other in self.vfs if other is not state
+            )
+            if any(has) and 0 < free <= without:
+                raise Refused(f"{free} of the chip's 64 VLANs are left, for {without} VFs that have none")
+            if not self.filters.join_vlan(vid, state.number):
+                raise Refused("the chip's 64 VLANs are taken")
+
+    def give_frame(self, state: VfState, frame: int) -> None:
+        """SET_LPE. Raises Refused.
+
+        One limit holds for the whole port, so a VF with small buffers must not receive while others take large frames.
+        """
+        with self.lock:
+            if not limits.FRAME_MIN <= frame <= limits.MAX_FRAME:
+                raise Refused(
+                    f"a largest frame of {frame} bytes: from {limits.FRAME_MIN} to {limits.MAX_FRAME} are possible"
+                )
+            jumbo = self.frame > limits.FRAME_STANDARD
+            why = ""
+            if jumbo and state.api < mailbox.API_1_1:
+                why = f"the PF takes frames of {self.frame} bytes, and a VF that speaks API 1.0 cannot say that it does"
+            elif not jumbo and frame > limits.FRAME_STANDARD:
+                why = f"frames of {frame} bytes, the PF's largest are {self.frame}: set its MTU"
+            state.frame, state.too_large = (0, frame) if why else (frame, 0)
+            if not why and frame > self.bar.get(MAXFRS.MFS):
+                self.bar.update(MAXFRS, MFS=frame)
+                self.bar.set(HLREG0.JUMBOEN)
+            self._write_gates(state)
+            if why:
+                raise Refused(why)
+
+    def give_hashes(self, state: VfState, hashes: tuple[int, ...]) -> None:
+        """SET_MULTICAST: instead of those it had."""
+        with self.lock:
+            state.hashes = hashes
+            self.filters.set_hashes(state.number, hashes)
+            self._write_xcast(state)
+
+    def give_xcast(self, state: VfState, mode: int) -> int:
+        """UPDATE_XCAST_MODE: the mode that it gets. Raises Refused."""
+        with self.lock:
+            if mode > mailbox.XCAST_PROMISC:
+                raise Refused(f"there is no mode {mode}")
+            if mode == mailbox.XCAST_PROMISC and state.api < mailbox.API_1_3:
+                raise Refused("promiscuous is a mode from API 1.3 on")
+            if not state.policy.trust:
+                mode = min(mode, mailbox.XCAST_MULTI)
+            if mode == mailbox.XCAST_PROMISC:
+                raise Refused("no pool of an 82599 can be promiscuous")
+            state.xcast = mode
+            self._write_xcast(state)
+            return mode
+
+    # ---- what an administrator says -------------------------------------------------------------------------------
+
+    def set(self, number: int, setting: str, text: str) -> None:
+        """`ip link set PF vf NUMBER SETTING TEXT`. A VF that is in use begins anew with it. Raises ConfigError."""
+        state = self.vf(number)
+        policy = state.policy
+        with self.lock:
+            value = policy.parse(setting, text)
+            if setting == "mac" and isinstance(value, bytes) and value:
+                self._check_admin_mac(state, value)
+            before = getattr(policy, setting)
+            setattr(policy, setting, value)
+            if not self.up or value == before:
+                return
+            if setting == "mac" and state.active:
+                self._give_mac(state, state.own_mac)
+            elif setting in ("vlan", "qos"):
+                if policy.vlan and policy.vlan not in self.filters.slots and not self.filters.slots.free:
+                    setattr(policy, setting, before)
+                    raise ConfigError(
+                        f"vlan {policy.vlan}: the chip's 64 VLANs are taken: free one by vlan 0 of another VF"
+                    )
+                self._defaults(state)
+                self._write_xcast(state)
+            elif setting == "spoofchk":
+                self._write_spoof(state)
+            elif setting == "trust":
+                state.xcast = min(state.xcast, mailbox.XCAST_MULTI)
+                self._write_xcast(state)
+            elif setting == "state":
+                self._write_gates(state)
+            elif setting == "max_tx_rate":
+                self._write_rate(state)
+            if setting in ("mac", "vlan", "qos", "trust", "state") and state.active:
+                # Without CTS the VF has to begin anew, and sees how things are now.
+                state.clear_to_send = False
+                self.notify |= 1 << number
+
+    def link_enabled(self, state: VfState) -> bool:
+        """Whether the administrator has left the VF's link on; `auto`: as long as the PF is up."""
+        return state.policy.state != "disable" and (self.up or state.policy.state == "enable")
+
+    # ---- registers ------------------------------------------------------------------------------------------------
+
+    def _check_mac(self, state: VfState, mac: bytes) -> None:
+        if mac[0] & 1 or not any(mac):
+            raise Refused(f"{format_mac(mac)} cannot be its address: it is multicast or zero")
+        others = self.filters.addresses.owners(mac) & ~(1 << state.number)
+        if others and not state.policy.trust:
+            raise Refused(
+                f"{format_mac(mac)} is the address of {self._owners(others)}, and it is not trusted"
+            )
+
+    def _check_admin_mac(self, state: VfState, mac: bytes) -> None:
+        others = self.filters.addresses.owners(mac) & ~(1 << state.number)
+        taken = [other for other in self.vfs if other is not state and other.own_mac == mac]
+        if (others or taken or mac == self.filters.mac) and not state.policy.trust:
+            whose = f"VF {taken[0].number}" if taken else self._owners(others) if others else "the PF"
+            raise ConfigError(
+                f"mac {format_mac(mac)} is the address of {whose}: trust VF {state.number} first to let it share"
+            )
+
+    def _owners(self, pools: int) -> str:
+        return ", ".join(
+            "the PF" if pool == self.layout.pf_pool else f"VF {pool}" for pool in pools_in(pools)
+        )
+
+    def _give_mac(self, state: VfState, mac: bytes) -> None:
+        if state.mac and state.mac != mac and state.mac not in state.macvlans:
+            self.filters.addresses.remove(state.mac, state.number)
+        # First addresses lie at the far end of the table, one for each VF, so there is always room.
+        self.filters.addresses.add(mac, state.number, slot=limits.RX_ADDRESSES - 1 - state.number)
+        state.mac = mac
+
+    def _write_gates(self, state: VfState) -> None:
+        """8.2.3.27: PFVFTE, PFVFRE. While the PF takes jumbo frames a VF receives only once it has said that it does too."""
+        sends = state.active and self.up and self.link_enabled(state)
+        fits = not state.too_large and (bool(state.frame) or self.frame <= limits.FRAME_STANDARD)
+        set_pool(self.bar, VFTE, state.number, sends)
+        set_pool(self.bar, VFRE, state.number, sends and fits)
+
+    def _write_tag(self, state: VfState) -> None:
+        """8.2.3.27: PFVMVIR: the port VLAN in every frame, or what the descriptor says."""
+        policy, register = state.policy, VMVIR[state.number]
+        if policy.port_vlan:
+            word = register.pack(VID=policy.vlan, PRIORITY=policy.qos, VLANA=VLANA_ALWAYS)
+        else:
+            word = register.pack(VLANA=VLANA_DESCRIPTOR)
+        self.bar.write(register, word)
+
+    def _write_spoof(self, state: VfState) -> None:
+        """8.2.3.27: source address and VLAN must be the VF's own. The VLAN check works only beside the other."""
+        register, bit, on = PFVFSPOOF[state.number >> 3], 1 << (state.number & 7), state.policy.spoofchk
+        word = self.bar.read(register)
+        macs, vlans = register.MACAS.extract(word), register.VLANAS.extract(word)
+        if on:
+            macs, vlans = macs | bit, vlans | bit
+        else:
+            macs, vlans = macs & ~bit, vlans & ~bit
+        self.bar.write(register, register.pack(MACAS=macs, VLANAS=vlans))
+        set_pool(self.bar, VMECM, state.number, on)
+
+    def _write_xcast(self, state: VfState) -> None:
+        """8.2.3.27.14. A VF without groups takes none, or it would get those of others."""
+        number = state.number
+        # CONFLICT: Linux' PF takes broadcasts away in mode "none", DPDK's leaves them. DPDK's VF says "none" when it is
+        # no longer promiscuous, and needs ARP even so.
+        self.bar.update(
+            VMOLR[number],
+            ROMPE=int(bool(state.hashes) and state.xcast >= mailbox.XCAST_MULTI),
+            MPE=int(state.xcast >= mailbox.XCAST_ALLMULTI),
+        )
+        self.filters.set_allmulti(number, state.xcast >= mailbox.XCAST_ALLMULTI)
+
+    def _write_rate(self, state: VfState) -> None:
+        """8.2.3.10.16: link speed by rate, 10 bits and 14 behind the point, for each of the VF's Tx queues."""
+        rate = state.policy.max_tx_rate
+        word = 0
+        if rate and self.speed > rate:
+            factor = (self.speed << 14) // rate
+            word = RTTBCNRC.pack(RS_ENA=1, RF_INT=factor >> 14, RF_DEC=factor & 0x3FFF)
+        for queue in self.layout.queues_of(state.number):
+            self.bar.write(RTTDQSEL, RTTDQSEL.pack(QUEUE=queue))
+            self.bar.write(RTTBCNRC, word)
+
+    def _drop_without_descriptors(self, number: int) -> None:
+        """8.2.3.27.9: a VF that takes no packets must not hold up the port: they are dropped, whatever its SRRCTL says."""
+        for queue in self.layout.queues_of(number):
+            self.bar.write(QDE, QDE.pack(QUEUE=queue, QDE=1, WE=1))
+            self.bar.read(QDE)  # 8.2.3.27.9: one write must have arrived before the next

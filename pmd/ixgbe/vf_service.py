@@ -1,0 +1,400 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The PF serves its VFs: resets, requests, and what it has to tell them (datasheet 7.10.2.9, 4.6.10.2).
+
+One round looks at every VF once, and serves at most one message of each: first its reset, then its message, then its ACK,
+then what the PF has to say. Nothing in a round waits. What a VF can do to this is to be slow itself: a mailbox that it
+holds is taken from it after a second, and one that asks without end is answered at a bounded rate.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from dataplane.errors import DataplaneError, DeviceGone
+from dataplane.port import Link
+from pmd.datasheet import RETA, SSVPC, limits, mailbox
+from pmd.ixgbe.mailbox import PfMailboxes
+from pmd.ixgbe.messages import (
+    ApiNegotiate,
+    FeaturesNegotiate,
+    GetLinkState,
+    GetQueues,
+    GetReta,
+    GetRssKey,
+    Message,
+    Queues,
+    Reset,
+    SetLpe,
+    SetMac,
+    SetMacvlan,
+    SetMulticast,
+    SetVlan,
+    UpdateXcast,
+    api_name,
+    decode,
+    pack_reta,
+)
+from pmd.ixgbe.policy import VfState
+from pmd.ixgbe.sriov import Refused, Sriov
+
+__all__ = ["SPOKEN", "VfService"]
+
+log = logging.getLogger("dataplane")
+
+SPOKEN = (
+    mailbox.API_1_0,
+    mailbox.API_1_1,
+    mailbox.API_1_2,
+    mailbox.API_1_3,
+    mailbox.API_1_6,
+    mailbox.API_1_7,
+)
+"""The versions that this PF speaks. 2.0 is another protocol, 1.4 and 1.5 are for chips with IPsec and for the E610."""
+
+# The first version that has a request.
+_SINCE: dict[type[Message], int] = {
+    GetQueues: mailbox.API_1_1,
+    GetReta: mailbox.API_1_2,
+    GetRssKey: mailbox.API_1_2,
+    UpdateXcast: mailbox.API_1_2,
+    GetLinkState: mailbox.API_1_2,
+    FeaturesNegotiate: mailbox.API_1_7,
+}
+
+IDLE, BUSY = 2e-3, 2e-4  # seconds between rounds; a VF in its handshake asks again at once
+BUSY_FOR = 0.05
+LINK_INTERVAL = 0.05
+BURST, RATE = 200, 1000.0  # messages that a VF may send at once, and in a second
+
+
+@dataclass
+class Line:
+    """The service's side of one VF."""
+
+    outbox: list[int] | None = None  # a reply that could not be written yet
+    blocked_since: float | None = None  # it has the memory, and we want it
+    unread_since: float | None = None  # it has not acknowledged our last message
+    greeted: bool = False  # our last message was the NACK that answers a stray ACK
+    tokens: float = BURST
+    filled_at: float = 0.0
+    forced: int = 0  # how often its lock was broken
+    held_back: int = 0  # how often it had to wait for asking too much
+
+
+@dataclass
+class Service:
+    """Counts over all VFs."""
+
+    rounds: int = 0
+    messages: int = 0
+    refused: int = 0
+    lines: list[Line] = field(default_factory=list)
+
+
+class VfService:
+    """`round` serves once; `start` has a thread do it until `stop`. link: reads the state of the port's link."""
+
+    def __init__(self, sriov: Sriov, link: Callable[[], Link]) -> None:
+        self.sriov, self.bar = sriov, sriov.bar
+        self.boxes = PfMailboxes(sriov.bar, sriov.layout.vfs)
+        self.counts = Service(lines=[Line() for _ in sriov.vfs])
+        self._link, self._link_seen, self._link_at = link, -1, 0.0
+        self._first = 0
+        self._end = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._handlers: dict[type[Message], Callable[[VfState, Message], list[int]]] = {
+            SetMac: self._set_mac,
+            SetMulticast: self._set_multicast,
+            SetVlan: self._set_vlan,
+            SetLpe: self._set_lpe,
+            SetMacvlan: self._set_macvlan,
+            ApiNegotiate: self._negotiate,
+            GetQueues: self._get_queues,
+            GetReta: self._get_reta,
+            GetRssKey: self._get_rss_key,
+            UpdateXcast: self._update_xcast,
+            GetLinkState: self._get_link_state,
+            FeaturesNegotiate: self._features,
+        }
+
+    # ---- life -----------------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Forget what was in the mailboxes before, after the PF's reset and before PFRSTD tells the VFs to go on."""
+        with self.sriov.lock:
+            self.boxes.clear()
+            self.counts.lines[:] = [Line() for _ in self.sriov.vfs]
+            self._link_seen = -1
+
+    def start(self) -> None:
+        """Serve in a thread of its own."""
+        self._end.clear()
+        self._thread = threading.Thread(target=self._run, name=f"{self.sriov.name}-vfs", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """No more service; what the PF has to say has been said, or could not be."""
+        self._end.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+        self._thread = None
+
+    def _run(self) -> None:
+        busy_until = 0.0
+        while True:
+            began = time.monotonic()
+            try:
+                if self.round():
+                    busy_until = began + BUSY_FOR
+            except DeviceGone:
+                return  # whoever polls the queues says so
+            except DataplaneError as error:
+                log.warning("%s: its VFs are served no longer: %s", self.sriov.name, error)
+                return
+            # However much VFs ask, half of the time belongs to others.
+            taken = time.monotonic() - began
+            if self._end.wait(max(BUSY if began < busy_until else IDLE, taken)):
+                return
+
+    def farewell(self, patience: float = 0.1) -> None:
+        """Tell every VF that the PF goes, and see that they have read it; for at most `patience` s."""
+        deadline = self.bar.now() + patience
+        while self.sriov.notify or any(line.outbox for line in self.counts.lines):
+            self.round()
+            if self.bar.now() >= deadline:
+                return
+            self.bar.sleep(BUSY)
+
+    # ---- one round ------------------------------------------------------------------------------------------------
+
+    def round(self) -> int:
+        """Serve every VF once. Returns how many messages were taken."""
+        sriov, boxes = self.sriov, self.boxes
+        taken = 0
+        with sriov.lock:
+            now = self.bar.now()
+            self.counts.rounds += 1
+            self._watch_link(now)
+            resets = boxes.was_reset()
+            requests, acks = boxes.pending()
+            if resets | requests | acks | sriov.notify | self._waiting():
+                count = len(sriov.vfs)
+                for n in range(count):  # round robin: who is served first changes
+                    v = (self._first + n) % count
+                    bit = 1 << v
+                    taken += self._serve(v, bool(resets & bit), bool(requests & bit), bool(acks & bit), now)
+                self._first = (self._first + 1) % count
+            spoofed = self.bar.read(SSVPC)
+            if spoofed:
+                sriov.collect_spoofed(spoofed)
+        self.counts.messages += taken
+        return taken
+
+    def _waiting(self) -> int:
+        return any(line.outbox or line.blocked_since is not None for line in self.counts.lines)
+
+    def _watch_link(self, now: float) -> None:
+        if now < self._link_at:
+            return
+        self._link_at = now + LINK_INTERVAL
+        speed = self._link().speed
+        if speed != self._link_seen:
+            self._link_seen = speed
+            self.sriov.link_changed(speed)
+
+    def _serve(self, v: int, reset: bool, request: bool, ack: bool, now: float) -> int:
+        state, line = self.sriov.vfs[v], self.counts.lines[v]
+        taken = 0
+        if reset:
+            self._on_reset(state, line)
+        if line.outbox is not None:
+            self._answer(state, line, now)
+        if request and line.outbox is None and self._may_ask(line, now):
+            taken = self._on_message(state, line, now)
+        if ack and line.unread_since != now:  # else it was of what we had said before
+            self._on_ack(state, line, now)
+        if self.sriov.notify >> v & 1 and line.outbox is None:
+            self._tell(state, line, now)
+        return taken
+
+    def _on_reset(self, state: VfState, line: Line) -> None:
+        """4.6.10.2: PFVFLRE. What it wanted before, and what we wanted to tell it, is over."""
+        self.boxes.clear_reset(state.number)
+        self.sriov.on_reset(state)
+        line.outbox = line.unread_since = line.blocked_since = None
+        line.greeted = False
+
+    def _may_ask(self, line: Line, now: float) -> bool:
+        line.tokens = min(BURST, line.tokens + (now - line.filled_at) * RATE)
+        line.filled_at = now
+        if line.tokens < 1:
+            line.held_back += 1
+            return False
+        line.tokens -= 1
+        return True
+
+    def _on_message(self, state: VfState, line: Line, now: float) -> int:
+        words = self.boxes.take(state.number)
+        if words is None:
+            self._blocked(state, line, now)
+            return 0
+        line.blocked_since = line.unread_since = None  # who asks has read what we said, or does not want to
+        line.greeted = False
+        state.messages += 1
+        # A VF that resets itself and asks at once: its reset comes first, though we looked for it before.
+        if words[0] & mailbox.TYPE_MASK == mailbox.RESET and self.boxes.was_reset() >> state.number & 1:
+            self._on_reset(state, line)
+        reply = self._reply(state, words)
+        if reply is not None:
+            line.outbox = reply
+            self._answer(state, line, now)
+        return 1
+
+    def _on_ack(self, state: VfState, line: Line, now: float) -> None:
+        self.boxes.clear_ack(state.number)
+        line.unread_since = None
+        told = line.greeted or (state.active and self.sriov.notify >> state.number & 1)
+        if not state.clear_to_send and line.outbox is None and not told:
+            # An ACK of a VF that may not send: it has missed that it has to begin anew.
+            line.outbox, line.greeted = [mailbox.NACK], True
+            self._answer(state, line, now)
+
+    def _answer(self, state: VfState, line: Line, now: float) -> None:
+        assert line.outbox is not None
+        if self.boxes.put(state.number, line.outbox):
+            line.outbox = line.blocked_since = None
+            line.unread_since = now
+        else:
+            self._blocked(state, line, now)
+
+    def _tell(self, state: VfState, line: Line, now: float) -> None:
+        """PF_CONTROL_MSG: look at your link again, and without CTS: begin anew."""
+        if not state.active:
+            self.sriov.notify &= ~(1 << state.number)  # nobody listens
+            return
+        if line.unread_since is not None and now - line.unread_since < mailbox.REPLY_TIMEOUT:
+            return  # it would lose the answer that it has not read yet
+        word = mailbox.PF_CONTROL_MSG | (mailbox.CTS if state.clear_to_send else 0)
+        if self.boxes.put(state.number, [word], polite=True):
+            self.sriov.notify &= ~(1 << state.number)
+            line.blocked_since = None
+            line.unread_since, line.greeted = now, True
+        elif not self.boxes.requests_of(state.number):
+            self._blocked(state, line, now)
+
+    def _blocked(self, state: VfState, line: Line, now: float) -> None:
+        """It has the mailbox. For a moment that is right; a driver that died or means harm has it for ever."""
+        if line.blocked_since is None:
+            line.blocked_since = now
+        elif now - line.blocked_since >= mailbox.LOCK_TIMEOUT:
+            self.boxes.release_by_force(state.number)
+            line.blocked_since, line.outbox = None, None
+            line.forced += 1
+            if line.forced == 1:
+                log.warning(
+                    "%s: VF %d kept the mailbox for %g s: taken from it",
+                    self.sriov.name,
+                    state.number,
+                    mailbox.LOCK_TIMEOUT,
+                )
+
+    # ---- messages -------------------------------------------------------------------------------------------------
+
+    def _reply(self, state: VfState, words: list[int]) -> list[int] | None:
+        """The words to answer with; None: no answer is due."""
+        word = words[0]
+        if word & (mailbox.ACK | mailbox.NACK):
+            return None  # an answer of our own that was never read
+        message = decode(words)
+        if isinstance(message, Reset):
+            if word != mailbox.RESET:
+                self._note(state, message, "it has bits beside its type")
+                return [word & mailbox.TYPE_MASK | mailbox.NACK]
+            mac = self.sriov.begin(state)
+            return [mailbox.RESET_ACK, *mailbox.mac_words(mac), 0]  # MCSTCTRL.MO is 0
+        if not state.clear_to_send:
+            self._note(state, message, "it has not begun with RESET")
+            return [word & mailbox.TYPE_MASK | mailbox.NACK]
+        head = word & (mailbox.TYPE_MASK | mailbox.INFO_MASK)
+        try:
+            since = _SINCE.get(type(message), mailbox.API_1_0)
+            if state.api < since:
+                raise Refused(
+                    f"it is known from API {api_name(since)} on, and the VF speaks {api_name(state.api)}"
+                )
+            handler = self._handlers.get(type(message))
+            if handler is None:
+                raise Refused("an 82599's PF has no such service")
+            payload = handler(state, message)
+        except Refused as why:
+            self._note(state, message, str(why))
+            return [head | mailbox.NACK | mailbox.CTS]
+        return [head | mailbox.ACK | mailbox.CTS, *payload]
+
+    def _note(self, state: VfState, message: Message, why: str) -> None:
+        self.counts.refused += 1
+        state.refused(str(message), why)
+
+    def _set_mac(self, state: VfState, message: Message) -> list[int]:
+        assert isinstance(message, SetMac)
+        self.sriov.give_mac(state, message.mac)
+        return []
+
+    def _set_multicast(self, state: VfState, message: Message) -> list[int]:
+        assert isinstance(message, SetMulticast)
+        self.sriov.give_hashes(state, message.hashes)
+        return []
+
+    def _set_vlan(self, state: VfState, message: Message) -> list[int]:
+        assert isinstance(message, SetVlan)
+        self.sriov.give_vlan(state, message.vid, message.add)
+        return []
+
+    def _set_lpe(self, state: VfState, message: Message) -> list[int]:
+        assert isinstance(message, SetLpe)
+        self.sriov.give_frame(state, message.frame)
+        return []
+
+    def _set_macvlan(self, state: VfState, message: Message) -> list[int]:
+        assert isinstance(message, SetMacvlan)
+        self.sriov.give_macvlan(state, message.index, message.mac)
+        return []
+
+    def _negotiate(self, state: VfState, message: Message) -> list[int]:
+        assert isinstance(message, ApiNegotiate)
+        if message.version not in SPOKEN:
+            raise Refused(f"this PF speaks {', '.join(map(api_name, SPOKEN))}")
+        state.api = message.version
+        return [message.version]
+
+    def _get_queues(self, state: VfState, message: Message) -> list[int]:
+        queues = self.sriov.layout.queues
+        return Queues(queues, queues, int(state.policy.port_vlan), 0).payload()
+
+    def _get_reta(self, state: VfState, message: Message) -> list[int]:
+        self._may_query(state)
+        entries = [byte & 3 for register in RETA for byte in self.bar.read(register).to_bytes(4, "little")]
+        return pack_reta(entries)
+
+    def _get_rss_key(self, state: VfState, message: Message) -> list[int]:
+        self._may_query(state)
+        key = self.sriov.filters.key
+        return [int.from_bytes(key[n : n + 4], "little") for n in range(0, limits.RSS_KEY_SIZE, 4)]
+
+    def _may_query(self, state: VfState) -> None:
+        if not state.policy.query_rss:
+            raise Refused("the administrator has not allowed it: query_rss is off")
+
+    def _update_xcast(self, state: VfState, message: Message) -> list[int]:
+        assert isinstance(message, UpdateXcast)
+        return [self.sriov.give_xcast(state, message.mode)]
+
+    def _get_link_state(self, state: VfState, message: Message) -> list[int]:
+        return [int(self.sriov.link_enabled(state))]
+
+    def _features(self, state: VfState, message: Message) -> list[int]:
+        return [0]  # this PF has none of them
