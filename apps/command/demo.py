@@ -105,6 +105,7 @@ def run(args: argparse.Namespace) -> int:
             Pipeline(back.rx(0) >> latency >> dump >> Sink(), name="capture", **more),
             until=progress,
             outcome=outcome,
+            headline=False,
         )
 
 

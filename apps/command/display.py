@@ -88,9 +88,10 @@ class Display:
         self._live.stop()
 
 
-def totals(report: Report) -> Iterator[str]:
+def totals(report: Report, headline: bool = True) -> Iterator[str]:
     """A line for the run, one for each port, and one for each way packets were lost."""
-    yield f"{report.app}: {report.packets:,} packets in {report.seconds:.2f} s, {report.mpps:.3f} Mpps"
+    if headline:
+        yield f"{report.app}: {report.packets:,} packets in {report.seconds:.2f} s, {report.mpps:.3f} Mpps"
     for port, xstats in report.ports.items():
         parts = [
             f"{way} {xstats.get(f'{way}_good_packets', 0):,} packets {xstats.get(f'{way}_good_bytes', 0):,} bytes"

@@ -63,8 +63,12 @@ class Session:
         *pipelines: Pipeline,
         until: Callable[[], bool] | None = None,
         outcome: Callable[[Report], Outcome] | None = None,
+        headline: bool = True,
     ) -> int:
-        """Run until the pipelines are done, the time is over, `until` holds or a signal comes. Returns the exit status."""
+        """Run until the pipelines are done, the time is over, `until` holds or a signal comes. Returns the exit status.
+
+        headline: print how many packets the sources made; where one packet passes several pipelines that says little.
+        """
         with _signals() as stop:
             running = start(*pipelines, lcores=self.args.lcores or (None,))
             try:
@@ -83,7 +87,7 @@ class Session:
             complaints.append("an lcore failed")
         figures, lines, unmet = outcome(self.report) if outcome else ({}, [], [])
         complaints += unmet
-        for line in (*totals(self.report), *lines):
+        for line in (*totals(self.report, headline), *lines):
             print(line)
         for complaint in complaints:
             print(f"dataplane: {self.app}: {complaint}", file=sys.stderr)
