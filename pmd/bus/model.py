@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The model in this process as a bus: ``model0`` and ``model1`` are the ports of card 0, ``model2`` those of card 1 on.
 
-Options of a port string: ``manner`` (lenient, strict) and ``thread`` (on, off: stepped by whoever waits on it).
+Options of a port string: ``manner`` (lenient, strict) and ``thread`` (on, off: stepped by whoever waits on it), and those
+of its wire (`pmd.bus.wiring`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from mmap import PAGESIZE
 
 from dataplane.errors import ConfigError, DeviceError
 from dataplane.hugepage import Arena
+from pmd.bus.wiring import plug
 from pmd.datasheet import pci
 from pmd.function import Bar, Function
 from pmd.model.card import MANNERS, Card, drop_card, get_card, hold_card
@@ -111,6 +114,7 @@ class ModelFunction(Function):
         self._mapped: dict[int, list[int]] = {}  # arena's IOVA -> the IOVAs of its pieces
         self._vectors: set[int] = set()
         self._closed = False
+        self.pull_wire: Callable[[], None] | None = None  # of the wire that goes with this function
         hold_card(card)
         self._enable()
 
@@ -178,6 +182,8 @@ class ModelFunction(Function):
         if self._closed:
             return
         self._closed = True
+        if self.pull_wire is not None:
+            self.pull_wire()
         for vector in tuple(self._vectors):
             self.interrupt(vector, None)
         self.config.write16(pci.COMMAND, 0)
@@ -205,4 +211,10 @@ def open_function(spec: PortString) -> ModelFunction:
     if "thread" in spec.options:
         options["threaded"] = spec.flag("thread", True)
     index, port = divmod(int(number), 2)
-    return ModelFunction(get_card(index, **options), port)
+    function = ModelFunction(get_card(index, **options), port)
+    try:
+        function.pull_wire = plug(function.card, port, spec)
+    except BaseException:
+        function.close()
+        raise
+    return function

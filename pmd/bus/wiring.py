@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Wires in port strings: ``model0,wire=model2,loss=0.01``. The wire goes with the port that named it.
+
+Options beside ``wire``: loss and corrupt (probability for each frame), delay_us, rate_mbps, seed, and elastic (on: a sender
+waits while the receiver's packet buffer is full; off: frames are lost and counted, as on a real wire).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from dataplane.errors import ConfigError
+from pmd.model.card import Card, drop_card, get_card, hold_card
+from pmd.portstring import PortString
+
+__all__ = ["plug"]
+
+
+def plug(card: Card, port: int, spec: PortString) -> Callable[[], None] | None:
+    """Plug the wire of a port string into port `port` of `card`; returns what pulls it out, None if there is none.
+
+    A card at the other end that is not open yet is opened with this one's manner and thread. Raises ConfigError.
+    """
+    target = spec.word("wire", "")
+    if not target:
+        return None
+    if not re.fullmatch(r"model\d+", target):
+        raise ConfigError(
+            f"{spec.text}: wire={target}: name the model port at the other end, as in wire=model2"
+        )
+    options = {
+        "loss": _probability(spec, "loss"),
+        "corrupt": _probability(spec, "corrupt"),
+        "delay_ns": _positive(spec, "delay_us") * 1000,
+        "rate": _positive(spec, "rate_mbps") * 1_000_000 or None,
+        "elastic": spec.flag("elastic", True),
+        "seed": _positive(spec, "seed"),
+    }
+    index, far = divmod(int(target.removeprefix("model")), 2)
+    if index == card.index:
+        return _join(card, port, card, far, options)
+    other = get_card(index)
+    return _join(card, port, other, far, options)
+
+
+def _join(card: Card, port: int, other: Card, far: int, options: dict[str, object]) -> Callable[[], None]:
+    from pmd.model.wire import PortWire
+
+    near_engine, far_engine = card.ports[port].engine, other.ports[far].engine
+    hold_card(other)
+    try:
+        with _both(card, other):
+            wire = PortWire(near_engine, far_engine, **options)
+    except BaseException:
+        drop_card(other)
+        raise
+
+    def pull() -> None:
+        with _both(card, other):
+            if near_engine.wire is wire:
+                near_engine.unplug()
+        drop_card(other)
+
+    return pull
+
+
+def _both(card: Card, other: Card) -> ExitStack:
+    """The locks of both cards, always in the same order."""
+    locks = ExitStack()
+    for each in sorted({id(one): one for one in (card, other)}.values(), key=lambda one: one.index):
+        locks.enter_context(each.lock)
+    return locks
+
+
+def _probability(spec: PortString, key: str) -> float:
+    text = spec.word(key, "0")
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value <= 1.0:
+        raise ConfigError(f"{spec.text}: {key}={text}: a probability from 0 to 1 is possible")
+    return value
+
+
+def _positive(spec: PortString, key: str) -> int:
+    value = spec.integer(key, 0)
+    if value < 0:
+        raise ConfigError(f"{spec.text}: {key}={value}: it cannot be negative")
+    return value

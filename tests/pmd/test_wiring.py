@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Wires in port strings: what is sent at one end arrives at the other, and a wire goes with the port that named it."""
+
+from __future__ import annotations
+
+import gc
+import time
+
+import pytest
+
+from dataplane.byhand import receive, send
+from dataplane.errors import ConfigError
+from dataplane.port import Port
+from pmd import probe
+from pmd.model.card import get_card
+
+FRAMES = [b"\xff" * 6 + bytes([2, 0, 0, 0, 0, 9, 8, 0, number]) + bytes(45) for number in range(100)]
+
+
+def crossing(near: Port, far: Port, expected: int = 100) -> list[bytes]:
+    """What of FRAMES arrives at `far` when `near` sends them."""
+    rx, tx = far.rx(0), near.tx(0)
+    for port in (near, far):
+        port.start()
+    for port in (near, far):
+        assert port.wait_link(5).up
+    assert send(tx, FRAMES, near.mempool, timeout=5) == len(FRAMES)
+    got: list[bytes] = []
+    deadline = time.monotonic() + 5
+    while len(got) < expected and time.monotonic() < deadline:
+        got += receive(rx, 64, timeout=0.05)
+    for port in (near, far):
+        port.stop()
+    return got
+
+
+@pytest.mark.parametrize("far", ["model1", "model2"], ids=["one card", "two cards"])
+@pytest.mark.parametrize("options", ["", ",delay_us=200,rate_mbps=10000", ",elastic=off"])
+def test_frames_cross(far: str, options: str) -> None:
+    with probe(f"model0,wire={far}{options}") as left, probe(far) as right:
+        assert crossing(left, right) == FRAMES
+    gc.collect()
+
+
+def test_a_wire_works_both_ways() -> None:
+    with probe("model0,wire=model2") as left, probe("model2") as right:
+        assert crossing(right, left) == FRAMES
+
+
+def test_loss_is_of_the_wire_and_drawn_from_the_seed() -> None:
+    got = []
+    for _ in range(2):
+        with probe("model0,wire=model2,loss=0.5,seed=7") as left, probe("model2") as right:
+            got.append(crossing(left, right, expected=101 - 50))
+    assert 25 < len(got[0]) < 75
+    assert got[0][:40] == got[1][:40]
+
+
+def test_a_wire_goes_with_its_port() -> None:
+    far = probe("model2")
+    for _ in range(2):
+        with probe("model0,wire=model2"):
+            assert get_card(1).ports[0].engine.wire is not None
+        assert get_card(1).ports[0].engine.wire is None
+    far.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("model0,wire=eth0", "name the model port at the other end"),
+        ("model0,wire=model0", "to itself"),
+        ("model0,wire=model2,loss=2", "a probability from 0 to 1"),
+        ("model0,wire=model2,loss=much", "a probability from 0 to 1"),
+        ("model0,wire=model2,delay_us=-1", "cannot be negative"),
+        ("model0,loss=0.1", "no option 'loss'"),
+    ],
+)
+def test_wires_that_are_none(text: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        probe(text)
+    with probe("model0"):  # nothing of the failed one is left
+        assert get_card(0).ports[0].engine.wire is None
+
+
+def test_a_port_has_one_wire() -> None:
+    with probe("model0,wire=model2"), pytest.raises(ConfigError, match="model2 has a wire already"):
+        probe("model1,wire=model2")
