@@ -107,7 +107,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_files_that_pages_name_exist() -> None:
     for page in PAGES:
         for name in re.findall(r"`((?:tests|pmd|dataplane|apps|docs|bench)/[\w/.]+\.\w+)`", page.read_text()):
-            assert (ROOT / name).exists(), f"{page.name} names {name}"
+            assert "NAME" in name or (ROOT / name).exists(), f"{page.name} names {name}"
 
 
 def test_the_command_line_page_names_every_command_and_option() -> None:

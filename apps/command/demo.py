@@ -55,8 +55,7 @@ def run(args: argparse.Namespace) -> int:
         forwarded = report.ports[right.name].get("tx_good_packets", 0)
         arrived = latency.summary(sent=sent)
         lost = arrived["lost"]
-        # While packets arrived: bring-up and the wait at the end are not part of it.
-        rate = mpps(progress.received - progress.first, progress.last - progress.began)
+        rate = mpps(*progress.span())
         figures = {
             "sent": sent,
             "forwarded": forwarded,
@@ -119,7 +118,7 @@ class _Progress:
         self._latency = latency
         self._wanted = wanted
         self.received = self.first = 0
-        self.began = self.last = monotonic()
+        self.created = self.began = self.last = monotonic()
 
     def __call__(self) -> bool:
         received, now = self._latency.received, monotonic()
@@ -128,6 +127,12 @@ class _Progress:
                 self.began, self.first = now, received
             self.received, self.last = received, now
         return received >= self._wanted or now - self.last > PATIENCE
+
+    def span(self) -> tuple[int, float]:
+        """Packets, and the seconds in which they came: without bring-up and the wait at the end, if it can be told."""
+        if self.received > self.first:
+            return self.received - self.first, self.last - self.began
+        return self.received, self.last - self.created
 
 
 def _us(ns: float | None) -> str:

@@ -106,6 +106,13 @@ def test_l2fwd_both_ways_on_one_or_two_lcores(tmp_path: Path, lcores: list[str])
     assert bursts["packets"] == 16 * bursts["bursts"]
 
 
+def test_macswap_sends_back(capture: Path, tmp_path: Path) -> None:
+    port = f"pcap:{capture}>{tmp_path / 'out.pcap'}"
+    report = run("macswap", port, folder=tmp_path)
+    assert report["ports"][port]["tx_good_packets"] == 100
+    assert frames(tmp_path / "out.pcap") == [frame[6:12] + frame[:6] + frame[12:] for frame in FRAMES]
+
+
 def test_pktgen_sends_what_is_asked(tmp_path: Path) -> None:
     report = run("pktgen", "null:", "--count", "5_000", "--size", "128", folder=tmp_path)
     assert report["sent"] == report["ports"]["null:"]["tx_good_packets"] == 5000
