@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`dataplane demo`: it loses nothing, its counts agree, its capture is one, on two CPUs and on one; and it fails when it should."""
+"""`dataplane demo`: nothing is lost, counts agree, the capture is one, on one CPU too; and it fails when it should."""
 
 from __future__ import annotations
 
