@@ -9,6 +9,8 @@ from dataplane.mbuf cimport data, mbuf
 
 from dataplane.port import parse_mac
 
+UNUSED = "00:00:00:00:00:00"
+
 
 cdef class L2Fwd(App):
     """Forward; src and dst are MAC addresses ("02:00:00:00:00:01") to write, None leaves what is there."""
@@ -25,7 +27,7 @@ cdef class L2Fwd(App):
         self.dst = dst
         self.write_src = src is not None
         self.write_dst = dst is not None
-        cdef bytes both = (parse_mac(dst) if dst is not None else bytes(6)) + (parse_mac(src) if src is not None else bytes(6))
+        cdef bytes both = parse_mac(UNUSED if dst is None else dst) + parse_mac(UNUSED if src is None else src)
         memcpy(self.header, <const char *> both, 12)
 
     cdef void push(self, mbuf **pkts, uint16_t n) noexcept nogil:

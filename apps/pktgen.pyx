@@ -173,11 +173,10 @@ cdef class PktGen(Source):
 
     cdef void _advance(self, uint16_t n) noexcept nogil:
         """The next `n` frames are sent."""
-        cdef uint16_t i
         if self.random_gaps == NULL:
             self.due += self.gap * n
             return
-        for i in range(n):
+        for _ in range(n):
             self.due += self.random_gaps[self.at]
             self.at = (self.at + 1) % GAPS
 

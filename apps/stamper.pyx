@@ -220,7 +220,6 @@ cdef class Stamper:
     cdef void _odometer(self, mbuf **pkts, uint16_t n, uint64_t sequence, uint64_t clock) noexcept nogil:
         """Runs of frames in which no slow axis turns: the live template holds everything but the quick stamps."""
         cdef const part_t *part = self.parts
-        cdef uint32_t a
         cdef uint16_t done = 0, run
         cdef uint64_t left
         while done < n:
@@ -418,4 +417,4 @@ for _name, _size in (
     ("PART", sizeof(part_t)),
 ):
     if getattr(records, _name).itemsize != _size:
-        raise ImportError(f"apps.stamper was built against another apps.flows.program: {_name} has another size, build again")
+        raise ImportError(f"apps.stamper was built against another apps.flows.program ({_name} has changed): build again")

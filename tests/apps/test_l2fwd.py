@@ -28,7 +28,7 @@ def test_l2fwd_writes_the_addresses_it_was_given_and_nothing_else(src, dst, segm
 
 
 def test_l2fwd_refuses_what_is_no_address():
-    for bad in ("02:00:00:00:00", "eth0", "02:00:00:00:00:0g"):
+    for bad in ("", "02:00:00:00:00", "eth0", "02:00:00:00:00:0g"):
         with pytest.raises(ConfigError, match="no MAC address"):
             L2Fwd(dst=bad)
 
