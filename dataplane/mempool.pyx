@@ -4,6 +4,7 @@
 An mbuf has one owner, so nothing is counted when it is freed and a free does not read the mbuf.
 """
 
+import sys
 import weakref
 
 from libc.stdint cimport UINT16_MAX, uint8_t
@@ -27,6 +28,9 @@ cdef enum:
     POISON = 0x6B  # fills the data room of a debug pool's free mbufs
 
 HUGE_PAGE = 2 << 20
+
+# A C variable: when the interpreter ends, the globals of Arena's module may be gone before the last pool.
+cdef object _is_finalizing = sys.is_finalizing
 
 _alive = weakref.WeakSet()
 
@@ -205,7 +209,7 @@ cdef class Mempool:
         # Only once nobody can hold an mbuf any more: a pool that is not full is leaked on purpose, not freed under a NIC.
         # Here and not in __dealloc__, because arena and block may be in pieces by then when a cycle is collected.
         self._over = self.pool != NULL and self.available == self.pool.n
-        if self._over and self._block is not None:
+        if self._over and self._block is not None and not _is_finalizing():
             self.arena.free(self._block)
 
     def __dealloc__(self):

@@ -2,6 +2,8 @@
 """Mempool: geometry, all or nothing, last in first out, lcore caches, and what a debug pool catches."""
 
 import ctypes
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -199,3 +201,20 @@ def test_a_debug_pool_catches(misuse):
     assert pool.available == 8
     with pytest.raises(MempoolError, match="freed twice"):
         pool.check()
+
+
+def test_a_pool_that_lives_to_the_end_of_the_interpreter_says_nothing():
+    program = (
+        "import sys\nfrom dataplane.mempool import Mempool\n"
+        "def held(): pass\n"
+        "held.self, held.pool = held, Mempool(64, hugepages='no')\n"
+        "sys.held = held\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PYTHONPATH": ":".join(sys.path)},
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
