@@ -70,16 +70,17 @@ cdef class TxStage(App):
             n -= sent
             if n == 0:
                 return
-            spins += 1
-            if spins < SPINS:
-                pause()
-            else:
-                sched_yield()
             if sent:
                 since = tsc()
             elif patience and tsc() - since > patience:
                 drop(self, DROP_TX_FULL, pkts, n)
                 return
+            # Whatever time this takes, there is another try after it: the one who makes room may have had our core.
+            spins += 1
+            if spins < SPINS:
+                pause()
+            else:
+                sched_yield()
             if self.halt != NULL and self.halt[0]:
                 drop(self, DROP_STOPPED, pkts, n)
                 return

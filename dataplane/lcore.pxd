@@ -3,7 +3,7 @@
 
 from libc.stdint cimport uint32_t, uint64_t
 
-cdef enum:
+cpdef enum:
     # Why a loop ended.
     STOPPED = 1  # `stop` was called, or the laps asked for are over
     DONE = 2     # all sources are done

@@ -8,6 +8,11 @@ from dataplane.app import App
 from dataplane.graph import Link
 from dataplane.queue import RxQueue, TxQueue
 
+STOPPED: int
+DONE: int
+COUNTED: int
+FAULT: int
+
 class Loop:
     apps: list[App]
     queues: list[RxQueue | TxQueue]

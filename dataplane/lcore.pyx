@@ -102,7 +102,7 @@ cdef class Loop:
             raise
 
     def close(self, raising=True):
-        """Flush, and call the apps' `stop`, sources first. raising: raise what the first of them raised."""
+        """Flush, and call the apps' `stop`, sources first. raising: raise what goes wrong in that; of several, the first."""
         cdef int i
         with nogil:
             for i in range(self._n_apps):
@@ -110,7 +110,10 @@ cdef class Loop:
         for app in self.apps:
             if isinstance(app, TxStage):
                 (<TxStage> app).halt = NULL
-        self._stop_apps(raising)
+        fault = self._fault() if raising else None
+        self._stop_apps(raising and fault is None)
+        if fault is not None:
+            raise fault
 
     def _stop_apps(self, raising):
         first = None
@@ -222,10 +225,11 @@ cdef class Loop:
         return polled
 
     def _fault(self):
+        """The error of the first stage that has one, or None."""
         for stage in (*self.apps, *self.queues):
             if (<Stage> stage).fault:
                 return (<Stage> stage).fault_error()
-        return AssertionError("a fault that went away")  # stages never clear theirs while they run
+        return None
 
 
 class Worker(threading.Thread):

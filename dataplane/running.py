@@ -7,10 +7,11 @@ threads are joined, the stages free again and the ports it started stopped: only
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
+import weakref
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 from dataplane.clock import hz
 from dataplane.errors import ConfigError, DataplaneError, GraphError
 from dataplane.graph import Graph, takes_gil
-from dataplane.lcore import Loop, Worker
+from dataplane.lcore import DONE, Loop, Worker
 from dataplane.machine import current_lcore, enter, leave
 from dataplane.port import Port
 from dataplane.stage import Stage
@@ -32,6 +33,7 @@ __all__ = ["Run", "Stepper", "run", "start"]
 log = logging.getLogger("dataplane")
 
 _TICK = 0.02  # s between two looks of the waiting thread: Ctrl-C and `until` are noticed in it
+_CHUNK = 65536  # laps between two looks of the stepper for Ctrl-C
 _FOLD = 10.0  # s between two readings of the ports' counters, so that none of a NIC's wraps twice unseen
 
 Until = Callable[[], bool] | threading.Event | None
@@ -40,6 +42,7 @@ _lock = threading.Lock()
 _claimed: dict[int, tuple[Stage, str]] = {}  # by id: a stage, and the pipeline that runs it
 _ports: dict[int, tuple[Port, int]] = {}  # by id: a port that a run started, and how many runs use it
 _warned: set[type] = set()
+_running: weakref.WeakSet[Run] = weakref.WeakSet()
 
 
 class _Setup:
@@ -89,13 +92,19 @@ class _Setup:
     def xstats(self) -> dict[str, dict[str, int]]:
         return {port.name: port.xstats() for port in self.ports}
 
-    def _read_into(self, ports: dict[str, dict[str, int]]) -> None:
-        """The larger of what is there and what the ports say; one that is gone says nothing."""
+    def _read_into(self, ports: dict[str, dict[str, int]]) -> list[BaseException]:
+        """Keep the larger of what is there and what the ports say; returns what went wrong."""
+        errors: list[BaseException] = []
         for port in self.ports:
             known = ports.setdefault(port.name, dict(self._before[port.name]))
-            with suppress(DataplaneError):
-                for name, value in port.xstats().items():
-                    known[name] = max(value, known.get(name, 0))
+            try:
+                said = port.xstats()
+            except DataplaneError as error:
+                errors.append(error)
+                continue
+            for name, value in said.items():
+                known[name] = max(value, known.get(name, 0))
+        return errors
 
     def report(self, ok: bool, ports: dict[str, dict[str, int]]) -> Report:
         edges, drops = self.counts()
@@ -116,7 +125,7 @@ class _Setup:
         errors: list[BaseException] = []
         ports: dict[str, dict[str, int]] = {}
         # Packets leave and arrive until a port stands still, and some ports forget what they counted when they stop.
-        self._read_into(ports)
+        errors += self._read_into(ports)
         errors += _stop_ports(self.ports)
         self._read_into(ports)
         report = self.report(ok and not errors, ports)
@@ -159,6 +168,7 @@ class Run:
             for loop, cpu in zip(self._setup.loops, lcores, strict=False)
         ]
         self._started: list[Worker] = []
+        _running.add(self)
         try:
             for worker in self._workers:
                 worker.start()
@@ -236,6 +246,7 @@ class Run:
             for worker in self._started:
                 worker.join()
             self._over.set()
+            _running.discard(self)
             errors = [worker.error for worker in self._workers if worker.error is not None]
             try:
                 self.report = self._setup.undo(ok=not errors)
@@ -287,7 +298,7 @@ class Stepper:
         try:
             if self._entered:
                 enter()
-            self._loop = self._setup.loops[0]
+            self._loop, self._over = self._setup.loops[0], False
             self._loop.open()
         except BaseException:
             self._undo(False)
@@ -297,13 +308,16 @@ class Stepper:
     def step(self, laps: int = 1) -> int:
         """Poll all sources `laps` times; returns how many packets they made. Raises the error of a stage that failed."""
         before = self._loop.packets
-        self._loop.spin(laps)
+        while laps > 0 and not self._over:
+            self._over = self._loop.spin(min(laps, _CHUNK)) == DONE
+            laps -= _CHUNK
         return self._loop.packets - before
 
     def finish(self) -> int:
         """Step until all sources are done; returns how many packets they made."""
         before = self._loop.packets
-        self._loop.spin()
+        while not self._over:
+            self.step(_CHUNK)
         return self._loop.packets - before
 
     def read(self) -> Readings:
@@ -322,6 +336,16 @@ class Stepper:
         if self._entered and current_lcore() is not None:
             leave()
         self.report = self._setup.undo(ok)
+
+
+@atexit.register
+def _stop_all() -> None:
+    """A program that ends stops what it started: an lcore must not poll memory that is on its way out."""
+    for running in list(_running):
+        try:
+            running.stop()
+        except Exception as error:
+            log.error("%s", error)
 
 
 def _claim(graphs: list[Graph]) -> None:

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -292,3 +294,26 @@ def test_sampler_sees_growth():
     assert second.mpps("frames.out") > 0 and second.gbps("frames.out") > 0
     assert second.per_second("null:", "tx_good_packets") > 0
     assert second.seconds > second.interval > 0
+
+
+@pytest.mark.parametrize("ending", ["", "raise SystemExit(3)"])
+def test_a_program_that_just_ends_stops_what_it_started(ending):
+    program = f"""
+import sys
+from dataplane import Frames, Pipeline
+from pmd import probe
+class Loud(type(probe("null:"))):
+    def _stop(self):
+        print("stopped", flush=True)
+port = Loud("loud", 64, False)
+running = Pipeline(Frames([bytes(64)], repeat=None) >> port.tx(0)).start()
+{ending}
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        env={"PYTHONPATH": ":".join(sys.path)},
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (3 if ending else 0, "stopped\n", "")
