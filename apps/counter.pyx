@@ -25,9 +25,6 @@ cdef class Counter(App):
         """Bytes of those packets, without FCS."""
         return self.out[0].bytes
 
-    def __repr__(self):
-        return "Counter()"
-
 
 cdef class Sink(App):
     """The end of a pipeline whose packets are no longer wanted: frees them. It is an end, not a drop."""
@@ -42,6 +39,3 @@ cdef class Sink(App):
             self.bytes += pkts[i].pkt_len
         self.packets += n
         free_packets(pkts, n)
-
-    def __repr__(self):
-        return "Sink()"

@@ -165,6 +165,3 @@ cdef class Latency(App):
             "p999_ns": self.quantile(0.999),
             "max_ns": self.most * per_cycle if unique else None,
         }
-
-    def __repr__(self):
-        return "Latency()"

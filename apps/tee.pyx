@@ -92,6 +92,3 @@ cdef class Tee(App):
         first.timestamp_ns = source.timestamp_ns
         memcpy(first.user, source.user, sizeof(source.user))
         return first
-
-    def __repr__(self):
-        return f"Tee(copies={self.copies})"

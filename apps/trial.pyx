@@ -11,7 +11,7 @@ The mbufs come from a debug mempool; `close` (or leaving the `with` block) fails
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from dataplane.app cimport MAX_BURST, MAX_EDGES, App, Source
+from dataplane.app cimport MAX_BURST, App, Source, connect, disconnect, reset
 from dataplane.mbuf cimport copy_out, data, mbuf, rearm, set_single
 from dataplane.mempool cimport Mempool, alloc_bulk, free_packets
 
@@ -57,6 +57,7 @@ cdef class Trial:
         self.mempool = Mempool(n, debug=debug, name="trial")
         self.out = {}
         self._catches = []
+        reset(app)
         for index, edge in enumerate(app.edges):
             if edge in unconnected:
                 continue
@@ -64,14 +65,8 @@ cdef class Trial:
             catch.frames = self.out.setdefault(edge, [])
             catch.keep = keep
             self._catches.append(catch)
-            app.out[<unsigned int> index].app = <void *> catch
-        self._hook("start")
-
-    def _hook(self, name):
-        """What an lcore calls before the first and after the last burst."""
-        hook = getattr(self.app, name, None)
-        if hook is not None:
-            hook()
+            connect(app, <unsigned int> index, catch)
+        app.start()
 
     def push(self, frames, burst=32, timestamp_ns=0):
         """Push `frames` (an iterable of bytes) in bursts of `burst`."""
@@ -143,30 +138,19 @@ cdef class Trial:
 
     @property
     def drops(self):
-        """Drop name -> packets, of the named drops that happened."""
-        cdef App app = self.app
-        found = {}
-        for index, name in enumerate(app.drops):
-            if app.dropped[<unsigned int> index]:
-                found[name] = app.dropped[<unsigned int> index]
-        return found
+        """Drop name -> packets, of the drops that happened."""
+        return self.app.drop_counts
 
     @property
     def counts(self):
         """Edge name -> (packets, bytes without FCS, bursts)."""
-        cdef App app = self.app
-        found = {}
-        for index, name in enumerate(app.edges):
-            edge = app.out[<unsigned int> index]
-            found[name] = (edge.packets, edge.bytes, edge.bursts)
-        return found
+        return self.app.edge_counts
 
     def close(self):
         """Disconnect the app; raises MempoolError or DataplaneError if an mbuf was kept, lost or freed twice."""
         cdef App app = self.app
-        self._hook("stop")
-        for index in range(MAX_EDGES):
-            app.out[<unsigned int> index].app = NULL
+        app.stop()
+        disconnect(app)
         self.mempool.check()
         if self.mempool.in_use:
             raise DataplaneError(f"{self.app!r} kept or lost {self.mempool.in_use} mbufs")
