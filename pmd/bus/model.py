@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from mmap import PAGESIZE
+from typing import Any
 
 from dataplane.errors import ConfigError, DeviceError
 from dataplane.hugepage import Arena
@@ -29,18 +30,24 @@ class ModelBar(Bar):
 
     def __init__(self, card: Card, chip: Controller) -> None:
         self.name = chip.name
-        self.read32 = chip.read  # type: ignore[method-assign]
-        self.write32 = chip.write  # type: ignore[method-assign]
         self._card, self._chip = card, chip
-        self.sleep, self.now = card.sleep, card.now  # type: ignore[method-assign]
+        self._read, self._write = chip.read, chip.write
 
     def read32(self, offset: int) -> int:
         """The register at a byte offset; DatasheetViolation from a strict card."""
-        return self._chip.read(offset)
+        return self._read(offset)
 
     def write32(self, offset: int, value: int) -> None:
         """Write the register at a byte offset; DatasheetViolation from a strict card."""
-        self._chip.write(offset, value)
+        self._write(offset, value)
+
+    def now(self) -> float:
+        """Seconds by the card's clock."""
+        return self._card.now()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; a card that is stepped runs meanwhile."""
+        self._card.sleep(seconds)
 
     def address(self, offset: int) -> int:
         """Where the register's dword is in memory: for tails, which have no side effect."""
@@ -205,7 +212,7 @@ def open_function(spec: PortString) -> ModelFunction:
         raise DeviceError(
             f"{spec.target}: the model has no virtual functions: open model{number} (its VF {virtual} cannot be)"
         )
-    options: dict[str, object] = {}
+    options: dict[str, Any] = {}
     if "manner" in spec.options:
         options["manner"] = spec.word("manner", "lenient", MANNERS)
     if "thread" in spec.options:

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Wires in port strings: ``model0,wire=model2,loss=0.01``. The wire goes with the port that named it.
+"""Wires in port strings: ``model0,wire=model2,loss=0.01``, or ``model0,wire=loop``: what it sends comes back to it.
+
+The wire goes with the port that named it. Both ends may name it: the first does.
 
 Options beside ``wire``: loss and corrupt (probability for each frame), delay_us, rate_mbps, seed, and elastic (on: a sender
 waits while the receiver's packet buffer is full; off: frames are lost and counted, as on a real wire).
@@ -10,9 +12,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from contextlib import ExitStack
+from typing import Any
 
 from dataplane.errors import ConfigError
 from pmd.model.card import Card, drop_card, get_card, hold_card
+from pmd.model.wire import LoopPlug, PortWire
 from pmd.portstring import PortString
 
 __all__ = ["plug"]
@@ -26,9 +30,11 @@ def plug(card: Card, port: int, spec: PortString) -> Callable[[], None] | None:
     target = spec.word("wire", "")
     if not target:
         return None
+    if target == "loop":
+        return _loop(card, port)
     if not re.fullmatch(r"model\d+", target):
         raise ConfigError(
-            f"{spec.text}: wire={target}: name the model port at the other end, as in wire=model2"
+            f"{spec.text}: wire={target}: name the model port at the other end, as in wire=model2, or loop"
         )
     options = {
         "loss": _probability(spec, "loss"),
@@ -39,16 +45,31 @@ def plug(card: Card, port: int, spec: PortString) -> Callable[[], None] | None:
         "seed": _positive(spec, "seed"),
     }
     index, far = divmod(int(target.removeprefix("model")), 2)
-    if index == card.index:
-        return _join(card, port, card, far, options)
-    other = get_card(index)
+    if (index, far) == (card.index, port):
+        raise ConfigError(f"{spec.text}: a wire from a port to itself is wire=loop")
+    other = card if index == card.index else get_card(index, like=card)
+    if far >= len(other.ports):
+        raise ConfigError(f"{spec.text}: card {index} of the model has {len(other.ports)} port")
     return _join(card, port, other, far, options)
 
 
-def _join(card: Card, port: int, other: Card, far: int, options: dict[str, object]) -> Callable[[], None]:
-    from pmd.model.wire import PortWire
+def _loop(card: Card, port: int) -> Callable[[], None]:
+    engine = card.ports[port].engine
+    with card.lock:
+        LoopPlug(engine)
 
+    def pull() -> None:
+        with card.lock:
+            engine.unplug()
+
+    return pull
+
+
+def _join(card: Card, port: int, other: Card, far: int, options: dict[str, Any]) -> Callable[[], None] | None:
     near_engine, far_engine = card.ports[port].engine, other.ports[far].engine
+    known = near_engine.wire
+    if isinstance(known, PortWire) and far_engine in (known.a, known.b):
+        return None  # asked for from its other end already
     hold_card(other)
     try:
         with _both(card, other):

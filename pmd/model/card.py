@@ -216,16 +216,17 @@ _cards: dict[int, Card] = {}
 _cards_lock = threading.Lock()
 
 
-def get_card(index: int = 0, **options: object) -> Card:
+def get_card(index: int = 0, *, like: Card | None = None, **options: object) -> Card:
     """The process's card of that number, made with these options (see `Card`) when it is asked for first.
 
-    Raises ConfigError when it is there already and an option says something else.
+    A card that is made takes what the options leave open from the card `like`; without one it is threaded. Raises
+    ConfigError when it is there already and an option says something else.
     """
     with _cards_lock:
         card = _cards.get(index)
         if card is None or card.closed:
-            options.setdefault("threaded", True)
-            card = _cards[index] = Card(index=index, **options)  # type: ignore[arg-type]
+            made = {"threaded": like.threaded, "manner": like.manner} if like is not None else {"threaded": True}
+            card = _cards[index] = Card(index=index, **(made | options))  # type: ignore[arg-type]
         for key, value in options.items():
             if key in ("manner", "threaded") and getattr(card, key) != value:
                 raise ConfigError(

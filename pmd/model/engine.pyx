@@ -266,6 +266,22 @@ cdef class Engine(DataPath):
         self.regs[offset >> 2] = value
         self.written(offset, value)
 
+    def lose_doorbells(self, str kind, unsigned int queue, bint lost):
+        """A fault: while `lost`, the data path does not see the tail of that "rx" or "tx" queue move."""
+        cdef volatile uint32_t *tail = self.port.rxq[queue].tail if kind == "rx" else self.port.txq[queue].tail
+        cdef uint32_t *stale = &self.stale[queue if kind == "rx" else 128 + queue]
+        if lost:
+            stale[0] = tail[0]
+            tail = stale
+        elif kind == "rx":
+            tail = self.regs + ((0x01018 + 0x40 * queue if queue < 64 else 0x0D018 + 0x40 * (queue - 64)) >> 2)
+        else:
+            tail = self.regs + ((0x06018 + 0x40 * queue) >> 2)
+        if kind == "rx":
+            self.port.rxq[queue].tail = tail
+        else:
+            self.port.txq[queue].tail = tail
+
     def restart(self):
         """What a reset of the port does to the data path."""
         self.reset()

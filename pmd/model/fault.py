@@ -5,7 +5,8 @@
         fault.inject(card, port=0)      # the driver must raise, and name fault.register
         fault.heal(card, port=0)
 
-Any other stuck bit: ``stick(card, 0, RXDCTL[3].ENABLE, 0)``.
+Any other stuck bit: ``stick(card, 0, RXDCTL[3].ENABLE, 0)``. While it runs: `unplug` and `plug` (a link that flaps),
+`lose_doorbells`, `Card.remove` (surprise removal). A wire that loses or corrupts frames: `pmd.model.wire.PortWire`.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from pmd.model.eeprom import spoil
 if TYPE_CHECKING:
     from pmd.model.card import Card
 
-__all__ = ["FAULTS_AT_BRINGUP", "Fault", "fault", "heal", "plug", "stick", "unplug"]
+__all__ = ["FAULTS_AT_BRINGUP", "Fault", "fault", "heal", "lose_doorbells", "plug", "stick", "unplug"]
 
 _NEVER = 1 << 62  # ns
 _BAD_CHECKSUM = 1
@@ -84,6 +85,12 @@ def heal(card: Card, port: int = 0) -> None:
         for each in card.ports:
             each.load([(SWSM.offset, 0), (SW_FW_SYNC.offset, 0)])
     plug(card, port)
+
+
+def lose_doorbells(card: Card, port: int, kind: str, queue: int, lost: bool = True) -> None:
+    """While `lost`, the chip does not notice that the tail of that "rx" or "tx" queue moves. Ends when it is set up anew."""
+    with card.lock:
+        card.ports[port].engine.lose_doorbells(kind, queue, lost)
 
 
 def unplug(card: Card, port: int = 0) -> None:
@@ -137,7 +144,7 @@ def _gone(card: Card, port: int) -> None:
 
 
 FAULTS_AT_BRINGUP: tuple[Fault, ...] = (
-    Fault("master-never-ends", "reset", "STATUS", "5.2.5.3.2", "STATUS.GIO stays 1 after CTRL.GIO_DIS",
+    Fault("master-never-ends", "reset", "STATUS", "8.2.3.1.2", "STATUS.GIO stays 1 after CTRL.GIO_DIS",
           _stuck(STATUS.GIO, 1)),
     Fault("reset-never-ends", "reset", "CTRL", "8.2.3.1.1", "CTRL.RST and LRST do not clear themselves", _endless_reset),
     Fault("eeprom-never-read", "eeprom", "EEC", "8.2.3.2.1", "EEC.ARD stays 0: the chip does not load its EEPROM",

@@ -82,10 +82,9 @@ class Link(Block):
 
     def evaluate(self) -> None:
         """Bring the link up, in `Timing.link`, or take it down, as AUTOC, HLREG0 and the wire say now."""
-        wanted = self.speed and not self.get(AUTOC2.LINK_DISABLE) and not self.unplugged
-        wanted = wanted and (
-            self.carrier or self.get(HLREG0.LPBK) or self.get(AUTOC.FLU) or self.get(MACC.FLU)
-        )
+        able = bool(self.speed) and not self.get(AUTOC2.LINK_DISABLE) and not self.unplugged
+        forced = self.get(HLREG0.LPBK) or self.get(AUTOC.FLU) or self.get(MACC.FLU)
+        wanted = able and (self.carrier or forced)
         if not wanted:
             self.drop()
         elif not self.up and not self.chip.is_pending(LINKS.offset):
