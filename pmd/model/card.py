@@ -225,7 +225,9 @@ def get_card(index: int = 0, *, like: Card | None = None, **options: object) -> 
     with _cards_lock:
         card = _cards.get(index)
         if card is None or card.closed:
-            made = {"threaded": like.threaded, "manner": like.manner} if like is not None else {"threaded": True}
+            made = (
+                {"threaded": like.threaded, "manner": like.manner} if like is not None else {"threaded": True}
+            )
             card = _cards[index] = Card(index=index, **(made | options))  # type: ignore[arg-type]
         for key, value in options.items():
             if key in ("manner", "threaded") and getattr(card, key) != value:
