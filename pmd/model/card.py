@@ -177,9 +177,14 @@ class Card:
     # ---- for tests and tools ----------------------------------------------------------------------------------
 
     def check(self) -> None:
-        """Raise DatasheetViolation for what the data path saw since the last access. Lenient cards have nothing to say."""
+        """Raise DatasheetViolation for what the data path saw since the last access, DMA outside the map included.
+
+        A lenient card has nothing to say.
+        """
         with self.lock:
             for chip in self.ports:
+                if chip.strict is not None:
+                    chip.strict.faults()
                 for register, value, section, message in chip.take_violations():
                     raise DatasheetViolation(
                         f"{chip.name}: {message} (datasheet {section})",

@@ -21,6 +21,15 @@ __all__ = ["RESET_WAIT_NS", "Strict"]
 RESET_WAIT_NS = 10_000_000  # 4.6.3.2: at least 10 ms
 _DURING_RESET = (CTRL.offset, STATUS.offset)  # what a driver may read meanwhile
 
+# What the data path was after when it left its map -> the register that gave it the address, and that register's section.
+_LED_BY = {
+    "Rx descriptor": ("RDBAL", "8.2.3.8.1"),
+    "Rx data": ("RDT", "7.1.6.1"),
+    "Tx descriptor": ("TDBAL", "8.2.3.9.5"),
+    "Tx data": ("TDT", "7.2.3.2.4"),
+    "Tx head": ("TDWBAL", "8.2.3.9.11"),
+}
+
 _by_line: dict[str, list[Violation]] = {}
 for _violation in VIOLATIONS:
     for _line in _violation.registers:
@@ -32,14 +41,28 @@ class Strict:
 
     def __init__(self, chip: Controller) -> None:
         self.chip = chip
+        self._seen = 0
+
+    def faults(self) -> None:
+        """DMA outside the map since the last look: what an IOMMU reports, and a card without one turns into damage."""
+        domain = self.chip.engine.domain
+        if domain.fault_count == self._seen:
+            return
+        self._seen = domain.fault_count
+        fault = domain.take_faults()[0]
+        kind, _, queue = fault.what.rpartition(" queue ")
+        register, section = next(found for start, found in _LED_BY.items() if kind.startswith(start))
+        self._refuse(str(fault), f"{register}[{queue}]", fault.iova, section)
 
     def reading(self, offset: int) -> None:
         """A read of a register (canonical offset) is about to happen."""
+        self.faults()
         if offset not in _DURING_RESET:
             self._after_reset("read", offset, 0)
 
     def writing(self, offset: int, value: int) -> None:
         """A write of a register (canonical offset) is about to happen."""
+        self.faults()
         self._after_reset("write", offset, value)
         register = decode(offset)
         assert register is not None

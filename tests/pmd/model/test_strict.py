@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The strict manner: each rule of `VIOLATIONS` broken once, and a proper bring-up that breaks none."""
 
+import ctypes
 import re
+import struct
 
 import pytest
 from chip_fixtures import Chip
 
 from dataplane.errors import DatasheetViolation
+from dataplane.hugepage import Arena
 from pmd.datasheet import (
     CTRL,
     DCA_RXCTRL,
@@ -34,6 +37,7 @@ from pmd.datasheet import (
     RXPBSIZE,
     SRRCTL,
     STATUS,
+    TDBAH,
     TDBAL,
     TDH,
     TDLEN,
@@ -274,3 +278,31 @@ def test_what_the_data_path_saw_is_raised_at_the_next_access_or_by_check(chip):
     chip.card.step()
     with pytest.raises(DatasheetViolation, match="tail 600"):
         chip.card.check()
+
+
+@pytest.mark.parametrize(("mapped", "register"), [(False, "TDBAL[0]"), (True, "TDT[0]")])
+def test_dma_outside_the_map_is_raised(chip, mapped, register):
+    PortWire(chip.chip.engine, chip.card.ports[1].engine)
+    ring = Arena(4096, hugepages="no")
+    reset(chip.bar)
+    rx_ready(chip.bar)
+    tx_ready(chip.bar)
+    chip.bar.write(TDBAL[0], ring.iova & 0xFFFF_FFFF)
+    chip.bar.write(TDBAH[0], ring.iova >> 32)
+    chip.bar.write(TDLEN[0], 64 * 16)
+    if mapped:
+        chip.function.dma_map(ring)
+    # One data descriptor of 64 bytes at IOVA 0x1000, which is nobody's.
+    ctypes.memmove(ring.address, struct.pack("<QII", 0x1000, 0x2B30_0000 | 64, 64 << 14), 16)
+    chip.bar.set(DMATXCTL.TE)
+    chip.bar.set(TXDCTL[0].ENABLE)
+    chip.bar.wait(TXDCTL[0].ENABLE)
+    chip.bar.wait(LINKS.UP)
+    chip.bar.write(TDT[0], 1)
+    chip.card.step()
+    with pytest.raises(DatasheetViolation, match="is outside the map") as caught:
+        chip.card.check()
+    assert caught.value.register == register
+    chip.card.check()  # told once
+    chip.function.dma_unmap(ring)
+    ring.close()
