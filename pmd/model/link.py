@@ -24,6 +24,7 @@ from pmd.datasheet import (
 )
 from pmd.model.block import Block, on_read, on_write
 
+_UP, _LATCHED_UP = LINKS.UP.mask, LINKS.LATCHED_UP.mask
 _AN_IDLE = 4  # ANLP1.AN_STATE: any state but 0 says that the pipeline runs
 
 
@@ -113,5 +114,6 @@ class Link(Block):
     @on_read(LINKS)
     def status(self, offset: int, value: int) -> int:
         """8.2.3.22.20: LATCHED_UP stays 0 from when the link was lost until it has been read once with the link up."""
-        self.chip.load([(offset, LINKS.update(value, LATCHED_UP=int(bool(value & LINKS.UP.mask))))])
+        if not value & _LATCHED_UP and value & _UP:
+            self.chip.load([(offset, value | _LATCHED_UP)])
         return value

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from pmd.datasheet import ALL, RC, RS, RW, SC, W1C, W1S, WO, Register, RegisterRef, decode
 
@@ -97,6 +98,7 @@ RAMS = (
 _KEPT = frozenset(SHARED) | {"FWSM", "FRTIMER", "MREVID", "BARCTRL", "GRC", "EEMNGCTL", "STATUS", "LINKS"}
 
 
+@cache
 def reset_words(power_up: bool) -> list[tuple[int, int]]:
     """(offset, value) of what a reset writes. Power-up reaches everything; CTRL.RST spares RAMs and what is not its own."""
     spared = () if power_up else {*RAMS, *_KEPT}
@@ -107,6 +109,7 @@ def _each(line: Register) -> Iterator[RegisterRef]:
     return (line[n] for n in range(line.count))
 
 
+@cache
 def ram_offsets() -> list[int]:
     """Where the tables in RAM are."""
     return [ref.offset for line in ALL if line.name in RAMS for ref in _each(line)]
