@@ -109,7 +109,13 @@ def _values(layer: Any, name: str, value: Any) -> Values:
     if isinstance(value, Gen):
         return Values([list(value)])
     pieces: list[Any] = []
-    for element in SetGen([value] if layer.get_field(name).islist else value).values:
+    try:
+        elements = SetGen([value] if layer.get_field(name).islist else value).values
+    except ValueError as error:
+        raise ConfigError(
+            f"{type(layer).__name__}.{name}={value!r} is no range ({error}); give (first, last) or (first, last, step)"
+        ) from error
+    for element in elements:
         if isinstance(element, Net):
             pieces.append(_limited(layer, name, element))
         elif isinstance(element, range):

@@ -130,8 +130,7 @@ class PacketCompiler:
                 bare = layout.fix(self.packet, choice)
                 length, payload = len(bytes(bare)), layout.payload_length(bare)
             except Exception as error:  # scapy raises whatever the field's code raises
-                reason = " ".join(str(error).split("\n")[:2])
-                raise ConfigError(f"{self.name}: scapy cannot build this packet: {reason}") from error
+                raise ConfigError(f"{self.name}: scapy cannot build this packet: {_reason(error)}") from error
             self._paddings[shape] = self._padding(length + FCS, payload)
         return layout.fix(self.packet, choice, self._paddings[shape], tail)
 
@@ -148,6 +147,8 @@ class PacketCompiler:
             raise ConfigError(
                 f"size {wanted} is too small: {self.name}{why} takes {least} bytes with FCS; give size={least} or more"
             )
+        if wanted <= FCS:
+            raise ConfigError(f"{self.name} has no bytes to send; give it a payload or a size")
         return wanted - bare
 
     def _template(self, builder: Builder, shaping: list[Axis], shape: tuple[int, ...], encoded: Any) -> None:
@@ -193,7 +194,9 @@ class PacketCompiler:
                 bits = layout.encode(layer, axis.field, place, axis.values[index])
             except Exception as error:  # scapy raises whatever the field's code raises
                 value = axis.values[index]
-                raise ConfigError(f"{axis.name}={value!r} does not fit the field: {error}") from error
+                raise ConfigError(
+                    f"{axis.name}={value!r} does not fit the field: {_reason(error)}"
+                ) from error
             if bits is None:
                 raise _Misfit(axis)
             return bits
@@ -246,6 +249,11 @@ class PacketCompiler:
         sequence = np.array([7], np.uint64)
         frames, lengths = render_digits(program, program.parts[0], arrays, sequence, program.longest)
         return bytes(frames[0, : lengths[0]]) == expected
+
+
+def _reason(error: Exception) -> str:
+    """What scapy says of a value, without its advice on how to send it all the same."""
+    return " ".join(str(error).split("\n")[:2])
 
 
 def _clear(frame: bytearray, place: layout.Place) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import importlib
 import ipaddress
+import re
 from functools import cache
 from typing import Any
 
@@ -33,6 +34,7 @@ _LAYER_MODULES = (
     "vrrp",
 )
 _SETS = {"Net", "Net6"}
+_MAC = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}")
 
 
 @cache
@@ -147,28 +149,28 @@ def _call(text: str, node: ast.Call) -> Any:
 
 
 def _check_field(text: str, keyword: ast.keyword, layer: Any, value: Any) -> None:
-    """Refuses unknown fields and malformed addresses, which scapy would ask the name service about."""
-    from scapy.fields import IP6Field, IPField
+    """Refuses unknown fields and malformed addresses: scapy would ask the name service about them, or send them."""
+    from scapy.fields import IP6Field, IPField, MACField, StrField
 
     if not hasattr(layer, "fields_desc"):
         return
     fields = {field.name: field for field in layer.fields_desc}
+    name = f"{layer.__name__}.{keyword.arg}"
     if keyword.arg not in fields:
-        known = ", ".join(fields)
         raise _refuse(
-            text,
-            keyword.value,
-            f"is given to {layer.__name__}.{keyword.arg}, which does not exist (fields: {known})",
+            text, keyword.value, f"is given to {name}, which does not exist (fields: {', '.join(fields)})"
         )
     field = fields[keyword.arg]
     field = getattr(field, "fld", field)
-    if not isinstance(field, (IPField, IP6Field)):
-        return
-    for address in value if isinstance(value, (list, tuple)) else [value]:
-        if not isinstance(address, str):
-            continue
-        try:
-            ipaddress.ip_network(address.partition("%")[0], strict=False)
-        except ValueError as error:
-            reason = f"is no address or network for {layer.__name__}.{keyword.arg} ({error})"
-            raise _refuse(text, keyword.value, reason) from error
+    for each in value if isinstance(value, (list, tuple)) else [value]:
+        if isinstance(field, (IPField, IP6Field)) and isinstance(each, str):
+            try:
+                ipaddress.ip_network(each.partition("%")[0], strict=False)
+            except ValueError as error:
+                raise _refuse(
+                    text, keyword.value, f"is no address or network for {name} ({error})"
+                ) from error
+        elif isinstance(field, MACField) and isinstance(each, (str, int)) and not _MAC.fullmatch(str(each)):
+            raise _refuse(text, keyword.value, f"is no MAC address for {name}, as 02:00:00:00:00:01 is")
+        elif isinstance(field, StrField) and isinstance(each, int):
+            raise _refuse(text, keyword.value, f"is a number, and {name} takes a string or bytes")

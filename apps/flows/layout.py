@@ -89,6 +89,7 @@ def fix(packet: Any, choice: Choice, padding: int = 0, tail: bytes = b"") -> Any
     The zeros go into the innermost payload, so every length and checksum that scapy computes counts them.
     `tail` replaces the payload's last bytes.
     """
+    from scapy.compat import bytes_encode
     from scapy.packet import Padding, Raw
 
     upper: Any = None
@@ -99,21 +100,22 @@ def fix(packet: Any, choice: Choice, padding: int = 0, tail: bytes = b"") -> Any
     if padding:
         last = upper.lastlayer()
         if isinstance(last, (Raw, Padding)):
-            last.load = bytes(last.load) + bytes(padding)
+            last.load = bytes_encode(last.load) + bytes(padding)
         else:
             last.add_payload(Raw(bytes(padding)))
     if tail:
         last = upper.lastlayer()
-        last.load = bytes(last.load)[: -len(tail)] + tail
+        last.load = bytes_encode(last.load)[: -len(tail)] + tail
     return upper
 
 
 def payload_length(fixed: Any) -> int:
     """Bytes of payload behind the headers of a fixed packet."""
+    from scapy.compat import bytes_encode
     from scapy.packet import Padding, Raw
 
     last = fixed.lastlayer()
-    return len(bytes(last.load)) if isinstance(last, (Raw, Padding)) else 0
+    return len(bytes_encode(last.load)) if isinstance(last, (Raw, Padding)) else 0
 
 
 def starts_of(fixed: Any) -> list[tuple[Any, int, int, int]]:

@@ -61,6 +61,7 @@ def test_equals_scapy(packet):
         / TCP(dport=(1, 3)),
         IPv6(src="::1", dst=["::2", "2001:db8::/126"], hlim=[1, 255]) / UDP(sport=(0, 4)) / b"x",
         ARP(psrc="10.0.0.1", pdst="10.0.0.0/29", hwsrc="02:00:00:00:00:01"),
+        IP(src="1.2.3.4") / UDP(sport=(1, 3)) / Raw(load=["a", "bcd"]),
         Dot1Q(vlan=(1, 4), prio=(0, 7)) / Dot1Q(vlan=[5, 6]) / IP(src="1.1.1.1", dst="10.0.0.0/30"),
     ],
     ids=lambda packet: packet.summary(),
@@ -99,6 +100,12 @@ def test_size_grows_the_payload_with_right_lengths_and_checksums(size):
         assert parsed[IP].len == size - 18 and parsed[UDP].len == size - 38
         del parsed[IP].chksum, parsed[UDP].chksum
         assert bytes(parsed) == frame
+
+
+def test_payloads_of_several_lengths_grow_to_one_size():
+    packet = Ether(**MACS) / IP(src="1.1.1.1", dst="10.0.0.0/31") / UDP() / Raw(load=["a", b"bcd" * 9])
+    for frame, plain in zip(Flows(packet, size=100), packet, strict=True):
+        assert frame == bytes(plain.copy() / Raw(bytes(96 - len(plain))))
 
 
 def test_size_is_refused_when_nothing_could_be_sent():
@@ -171,6 +178,9 @@ def test_random_values_are_drawn_for_each_frame_and_repeat_with_the_seed():
         ([IP(), b"x"], "is not a packet"),
         (IP() / UDP(sport=[]), "UDP.sport is an empty set"),
         (IP() / UDP(sport=[70000, 1]), r"scapy cannot build .* 'sport'.*0 <= number <= 65535"),
+        (IP() / UDP(sport=(1, 5, 0)), r"UDP.sport=\(1, 5, 0\) is no range"),
+        (IP() / UDP(sport=(65_530, 65_540)), "UDP.sport=655[34]. does not fit the field: .*65535"),
+        (Raw(), "Raw has no bytes to send"),
         (IPv6(dst="2001:db8::/32"), r"IPv6.dst.*at most 2\*\*48"),
         (IP() / UDP(sport=[RandShort(), 1]), "random value inside a list"),
         (
