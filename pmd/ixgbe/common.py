@@ -32,6 +32,9 @@ class IxgbeBase(Port):
     vlan_strip (on, off: tags go from the frame to ``vlan_tci``).
     """
 
+    shared = False
+    """Whether pools share the port (7.10): then what is sent is switched, and descriptors name a context."""
+
     def __init__(self, function: Function, spec: PortString, bar: Bar) -> None:
         super().__init__(spec.text)
         self.function = function
@@ -40,6 +43,7 @@ class IxgbeBase(Port):
         self.rx_unit = RxUnit(bar)
         self.tx_unit = TxUnit(bar)
         self._rings: Arena | None = None
+        self._blocks: tuple[list[Block], list[Block]] = [], []  # of the Rx queues, of the Tx queues
         self._mapped: list[Arena] = []
         self._watch: Watch | None = None
         self._baseline: dict[str, int] = {}
@@ -94,14 +98,19 @@ class IxgbeBase(Port):
             self._collect()  # a reset loses what was counted since the last read
             self._bring_up()
             watch_arenas(self)
-            rx_rings, tx_rings = self._cut_rings()
-            self._start_tx(tx_rings)
-            self._start_rx(rx_rings)
+            self._blocks = self._cut_rings()
+            self._start_queues()
         except BaseException:
             self._abandon()
             raise
         self._watch = Watch(self.name, self._collect)
         self._watch.start()
+
+    def _start_queues(self) -> None:
+        """4.6.7, 4.6.8: every queue on, on the descriptor rings that were cut for it."""
+        rx_rings, tx_rings = self._blocks
+        self._start_tx(tx_rings)
+        self._start_rx(rx_rings)
 
     def _start_tx(self, rings: list[Block]) -> None:
         """4.6.8: the unit before its queues."""
@@ -111,7 +120,7 @@ class IxgbeBase(Port):
             self._enable_tx()
         for index, ring in enumerate(rings):
             registers = self._tx_registers(index)
-            self._tx[index].attach(ring, self._at(registers.tail), self._at(STATUS))
+            self._tx[index].attach(ring, self._at(registers.tail), self._at(STATUS), self.shared)
             self.tx_unit.start_queue(registers)
 
     def _start_rx(self, rings: list[Block]) -> None:
@@ -186,6 +195,7 @@ class IxgbeBase(Port):
             self.function.dma_unmap(arena)
         self._mapped.clear()
         if self._rings is not None:
+            self._blocks = [], []
             self._rings.close()
             self._rings = None
 

@@ -13,8 +13,15 @@ from dataplane.queue cimport RxQueue, TxQueue
 from pmd.datasheet.hw82599 cimport hw_rx_desc, hw_tx_desc
 
 
+# Keeps whoever polls a queue away while it is taken apart. `busy` while a call works on it; `paused`: it must not.
+cdef struct gate_t:
+    uint32_t busy
+    uint32_t paused
+
+
 @cython.final
 cdef class IxgbeRxQueue(RxQueue):
+    cdef gate_t gate
     cdef hw_rx_desc *ring
     cdef mbuf **sw              # the mbuf behind each descriptor
     cdef volatile uint32_t *tail
@@ -34,6 +41,7 @@ cdef class IxgbeRxQueue(RxQueue):
     cdef object _mempool        # kept alive
     cdef object _memory         # of the descriptor ring
 
+    cdef uint16_t receive(self, mbuf **pkts, uint16_t n) noexcept nogil
     cdef void refill(self) noexcept nogil
     cdef mbuf *gather(self, mbuf *m, uint64_t status) noexcept nogil
     cdef void look_for_device(self) noexcept nogil
@@ -47,6 +55,7 @@ cdef struct run_t:
 
 @cython.final
 cdef class IxgbeTxQueue(TxQueue):
+    cdef gate_t gate
     cdef hw_tx_desc *ring
     cdef mbuf **sw              # the mbuf whose data a descriptor sends; NULL: a context
     cdef volatile uint32_t *tail
@@ -65,10 +74,12 @@ cdef class IxgbeTxQueue(TxQueue):
     cdef uint64_t open_mixed    # not 0: they are not all of that pool
     cdef uint64_t[2][2] contexts    # what the NIC's two context slots hold
     cdef uint32_t context       # the slot used last
+    cdef uint32_t check         # CC: every descriptor names a context, slot 0 is that of plain packets
     cdef uint32_t refusals
     cdef readonly uint64_t errors   # packets that the chip cannot send: counted, freed
     cdef object _memory
 
+    cdef uint16_t send(self, mbuf **pkts, uint16_t n) noexcept nogil
     cdef void reclaim(self) noexcept nogil
     cdef void release(self, run_t *run) noexcept nogil
     cdef void close_run(self) noexcept nogil

@@ -16,6 +16,10 @@ class IxgbeRxQueue(RxQueue):
         self, memory: Block, tail: int, status: int, mempool: Mempool, number: int, strip: bool
     ) -> None:
         """Arm every descriptor of `memory` with a buffer. tail, status: where those registers are. Raises MempoolError."""
+    def pause(self) -> None:
+        """Keep the queue's poller out, whoever it is; returns when it is. The queue may be taken apart until `resume`."""
+    def resume(self) -> None:
+        """Let it in again."""
     def detach(self) -> None:
         """Give every mbuf back. The NIC must have let go of the queue."""
 
@@ -28,7 +32,11 @@ class IxgbeTxQueue(TxQueue):
     @property
     def held(self) -> int:
         """Descriptors whose mbufs are not back in their pools."""
-    def attach(self, memory: Block, tail: int, status: int) -> None:
+    def attach(self, memory: Block, tail: int, status: int, check: bool = False) -> None:
         """Work on the descriptors of `memory`. Head and tail of the NIC must be 0."""
+    def pause(self) -> None:
+        """Keep the queue's poller out, whoever it is; returns when it is. The queue may be taken apart until `resume`."""
+    def resume(self) -> None:
+        """Let it in again."""
     def detach(self) -> None:
         """Give every mbuf back, sent or not. The NIC must have let go of the queue."""

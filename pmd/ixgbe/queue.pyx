@@ -20,7 +20,9 @@ from dataplane.mbuf cimport (
 from dataplane.mempool cimport Mempool, alloc_bulk, free_bulk, free_packets
 from pmd.datasheet.hw82599 cimport *
 
-from dataplane.errors import DeviceGone, MempoolError
+import time
+
+from dataplane.errors import DeviceError, DeviceGone, MempoolError
 from pmd.datasheet import limits
 
 cdef enum:
@@ -44,6 +46,46 @@ assert FRAME_MAX == limits.MAX_FRAME - limits.FCS + 8
 cdef hw_rx_desc[2] nothing
 cdef mbuf *nobody[2]
 cdef uint32_t nowhere = 0
+
+
+cdef extern from *:
+    """
+    #include <sys/syscall.h>
+    #include <unistd.h>
+    static int dp_register_barrier(void) { return (int)syscall(SYS_membarrier, 1 << 4, 0, 0); }
+    static int dp_barrier_everywhere(void) { return (int)syscall(SYS_membarrier, 1 << 3, 0, 0); }
+    """
+    int dp_register_barrier() nogil     # MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED
+    int dp_barrier_everywhere() nogil   # MEMBARRIER_CMD_PRIVATE_EXPEDITED: every thread of this process passes a full fence
+
+cdef bint _fences = dp_register_barrier() == 0
+
+
+cdef inline bint enter(gate_t *gate) noexcept nogil:
+    """Two plain stores and a load a burst: the fence that keeps their order is paid for by `pause`."""
+    write32(&gate.busy, 1)
+    rmb()  # the compiler must not read anything of the queue before it has read `paused`
+    if unlikely(read32(&gate.paused) != 0):
+        write32(&gate.busy, 0)
+        return False
+    return True
+
+
+cdef inline void leave(gate_t *gate) noexcept nogil:
+    wmb()
+    write32(&gate.busy, 0)
+
+
+cdef _pause(gate_t *gate, queue):
+    write32(&gate.paused, 1)
+    if not _fences or dp_barrier_everywhere():
+        time.sleep(0.01)  # a kernel without it (before 4.14): a store has left its buffer long before that
+    deadline = time.monotonic() + 5.0
+    while read32(&gate.busy):
+        if time.monotonic() > deadline:
+            write32(&gate.paused, 0)
+            raise DeviceError(f"{queue!r}: an lcore has been within one burst for 5 s: it is stopped, or its process is in a debugger")
+        time.sleep(0)
 
 
 cdef inline uint32_t flag_index(uint64_t info, uint64_t status) noexcept nogil:
@@ -76,6 +118,13 @@ cdef class IxgbeRxQueue(RxQueue):
         self._idle()
 
     cdef uint16_t rx_burst(self, mbuf **pkts, uint16_t n) noexcept nogil:
+        cdef uint16_t taken = 0
+        if enter(&self.gate):
+            taken = self.receive(pkts, n)
+            leave(&self.gate)
+        return taken
+
+    cdef uint16_t receive(self, mbuf **pkts, uint16_t n) noexcept nogil:
         cdef hw_rx_desc *ring = self.ring
         cdef mbuf **sw = self.sw
         cdef const uint8_t *flags = self.flags
@@ -211,6 +260,15 @@ cdef class IxgbeRxQueue(RxQueue):
         self._mempool, self._memory = mempool, memory
         self.fault = 0
 
+    def pause(self):
+        """Keep the queue's poller out, whoever it is; returns when it is. The queue may be taken apart until `resume`."""
+        _pause(&self.gate, self)
+
+    def resume(self):
+        """Let it in again."""
+        wmb()
+        write32(&self.gate.paused, 0)
+
     def detach(self):
         """Give every mbuf back. The NIC must have let go of the queue."""
         cdef uint32_t at
@@ -247,6 +305,13 @@ cdef class IxgbeTxQueue(TxQueue):
         self._idle()
 
     cdef uint16_t tx_burst(self, mbuf **pkts, uint16_t n) noexcept nogil:
+        cdef uint16_t taken = 0
+        if enter(&self.gate):
+            taken = self.send(pkts, n)
+            leave(&self.gate)
+        return taken
+
+    cdef uint16_t send(self, mbuf **pkts, uint16_t n) noexcept nogil:
         cdef uint32_t before = self.next, stretch, done
         cdef uint16_t taken = 0
         self.reclaim()
@@ -281,7 +346,9 @@ cdef class IxgbeTxQueue(TxQueue):
 
     cdef void flush(self) noexcept nogil:
         # Up to rs_thresh - 1 packets behind the last report stay until more are sent, or the port stops.
-        self.reclaim()
+        if enter(&self.gate):
+            self.reclaim()
+            leave(&self.gate)
 
     cdef void reclaim(self) noexcept nogil:
         """Free what the NIC has reported as done: eagerly, so that the same few mbufs go round and stay in the cache."""
@@ -322,7 +389,7 @@ cdef class IxgbeTxQueue(TxQueue):
 
     cdef bint send_one(self, mbuf *m) noexcept nogil:
         """A packet that is not one plain segment. False: there is no room for it now; else it was taken."""
-        cdef uint32_t total = 0, need = 0, lower = PLAIN & ~HW_TXD_CMD_EOP, upper = 0, at = self.next
+        cdef uint32_t total = 0, need = 0, lower = PLAIN & ~HW_TXD_CMD_EOP, upper = self.check, at = self.next
         cdef mbuf *segment = m
         cdef mbuf *following
         while segment != NULL:
@@ -341,7 +408,7 @@ cdef class IxgbeTxQueue(TxQueue):
         if self.open_run == 0:
             self.open_pool = m.pool
         if m.ol_flags & OFFLOADS:
-            upper = <uint32_t> self.context_for(m) << HW_TXD_IDX_SHIFT
+            upper |= <uint32_t> self.context_for(m) << HW_TXD_IDX_SHIFT
             at = self.next
             upper |= HW_TXD_POPTS_IXSM if m.ol_flags & TX_IP_CSUM else 0
             upper |= HW_TXD_POPTS_TXSM if m.ol_flags & (TX_UDP_CSUM | TX_TCP_CSUM | TX_TSO) else 0
@@ -388,7 +455,7 @@ cdef class IxgbeTxQueue(TxQueue):
                 self.context = which
                 return which
             which ^= 1
-        which = self.context = self.context ^ 1
+        which = self.context = 1 if self.check else self.context ^ 1
         self.contexts[which][0] = lengths
         self.contexts[which][1] = wanted
         at = self.next
@@ -406,8 +473,12 @@ cdef class IxgbeTxQueue(TxQueue):
 
     # ---- set-up ---------------------------------------------------------------------------------------------
 
-    def attach(self, memory, size_t tail, size_t status):
-        """Work on the descriptors of `memory` (a Block). Head and tail of the NIC must be 0."""
+    def attach(self, memory, size_t tail, size_t status, bint check=False):
+        """Work on the descriptors of `memory` (a Block). Head and tail of the NIC must be 0.
+
+        tail, status: where those registers are in this process. check: pools share the port, so every descriptor must
+        name a context (7.2.3.2.4, CC); the first one in the ring sets it.
+        """
         cdef uint32_t length = memory.size // limits.DESCRIPTOR_SIZE, runs = 4
         self.detach()
         self.rs_thresh = min(BATCH, length // 4)
@@ -430,6 +501,23 @@ cdef class IxgbeTxQueue(TxQueue):
         self.status = <volatile uint32_t *> status
         self._memory = memory
         self.fault = 0
+        self.check = HW_TXD_CC if check else 0
+        if check:
+            self.contexts[0][0] = ETHERNET << HW_TXC_MACLEN_SHIFT
+            self.contexts[0][1] = HW_TXD_CMD_DEXT | HW_TXD_DTYP_CTX
+            self.ring[0].qword[0] = self.contexts[0][0]
+            self.ring[0].qword[1] = self.contexts[0][1]
+            self.next = self.open_run = self.open_mixed = 1
+            self.free -= 1
+
+    def pause(self):
+        """Keep the queue's poller out, whoever it is; returns when it is. The queue may be taken apart until `resume`."""
+        _pause(&self.gate, self)
+
+    def resume(self):
+        """Let it in again."""
+        wmb()
+        write32(&self.gate.paused, 0)
 
     def detach(self):
         """Give every mbuf back, sent or not. The NIC must have let go of the queue."""
@@ -448,7 +536,7 @@ cdef class IxgbeTxQueue(TxQueue):
         self.next = self.clean = self.free = self.open_run = self.run_first = self.run_end = 0
         self.open_mixed = 0
         self.open_pool = NULL
-        self.context = self.refusals = 0
+        self.context = self.refusals = self.check = 0
         self.rs_thresh = 1
         self._memory = None
 
@@ -463,7 +551,7 @@ cdef inline uint32_t write_plain(IxgbeTxQueue self, mbuf **pkts, uint32_t n) noe
     cdef hw_tx_desc *ring = &self.ring[self.next]
     cdef mbuf **sw = &self.sw[self.next]
     cdef uint64_t pool = <uint64_t> self.open_pool, mixed = self.open_mixed, size, rearm
-    cdef uint64_t command = PLAIN
+    cdef uint64_t command = PLAIN | <uint64_t> self.check << 32
     cdef uint32_t i = 0
     cdef mbuf *m
     while i < n:
