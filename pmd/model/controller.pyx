@@ -8,6 +8,7 @@ and set-on-read bits change. What the chip does a little later (a queue's ENABLE
 
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc
+from libc.string cimport memset
 
 from dataplane.errors import ConfigError, DatasheetViolation
 from pmd.model import registers as rules
@@ -388,6 +389,8 @@ cdef class Controller:
 
     def set_power(self, bint gone, bint asleep):
         """Whether the registers answer: pulled out for good, or not decoded for now."""
+        if gone:
+            memset(<void *> self.regs, 0xFF, REGISTER_BYTES)  # what is mapped reads all ones too
         self.gone, self.asleep = gone, asleep
         self.interrupts.dead = gone or asleep
         self.engine_runs(self.regs[0])

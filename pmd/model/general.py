@@ -64,11 +64,11 @@ class General(Block):
             self.reset_at = self.chip.clock.now_ns
             self.chip.after(self.timing.reset, CTRL.offset, begun)
             return begun
-        if (old ^ new) & CTRL.GIO_DIS.mask:
-            if new & CTRL.GIO_DIS.mask:
+        if new & CTRL.GIO_DIS.mask:
+            if self.get(STATUS.GIO):
                 self.later(self.timing.master, STATUS.GIO, 0)
-            else:
-                self.put(STATUS.GIO, 1)
+        elif old & CTRL.GIO_DIS.mask:
+            self.put(STATUS.GIO, 1)
         self.chip.engine_runs(new)
         return new | old & (CTRL.RST.mask | CTRL.LRST.mask)
 

@@ -99,10 +99,10 @@ _KEPT = frozenset(SHARED) | {"FWSM", "FRTIMER", "MREVID", "BARCTRL", "GRC", "EEM
 
 
 @cache
-def reset_words(power_up: bool) -> list[tuple[int, int]]:
+def reset_words(power_up: bool) -> tuple[tuple[int, int], ...]:
     """(offset, value) of what a reset writes. Power-up reaches everything; CTRL.RST spares RAMs and what is not its own."""
     spared = () if power_up else {*RAMS, *_KEPT}
-    return [(ref.offset, ref.reset) for line in ALL if line.name not in spared for ref in _each(line)]
+    return tuple((ref.offset, ref.reset) for line in ALL if line.name not in spared for ref in _each(line))
 
 
 def _each(line: Register) -> Iterator[RegisterRef]:
