@@ -20,7 +20,7 @@ _SIOCGIFFLAGS, _SIOCSIFFLAGS = 0x8913, 0x8914
 _SIOCGIFMTU, _SIOCSIFMTU = 0x8921, 0x8922
 _SIOCSIFHWADDR, _SIOCGIFHWADDR = 0x8924, 0x8927
 _SIOCGIFINDEX, _SIOCETHTOOL = 0x8933, 0x8946
-_ETHTOOL_GSET = 0x1
+_ETHTOOL_GSET, _ETHTOOL_GLINK = 0x1, 0xA
 _IFF_UP, _IFF_LOOPBACK, _IFF_RUNNING = 0x1, 0x8, 0x40
 _ARPHRD_ETHER = 1
 
@@ -111,21 +111,33 @@ class NetDevice:
     @property
     def link(self) -> Link:
         """Up when the interface is and has a carrier; the speed as its driver says it."""
-        up = self.flags & (_IFF_UP | _IFF_RUNNING) == _IFF_UP | _IFF_RUNNING
+        up = bool(self.flags & _IFF_UP) and self._carrier()
         return Link(up, self._speed() if up else 0)
+
+    def _carrier(self) -> bool:
+        """Asked of the driver: IFF_RUNNING follows a moment later. struct ethtool_value: the answer at 4."""
+        answer = self._ethtool(struct.pack("II", _ETHTOOL_GLINK, 0))
+        if answer is None:
+            return bool(self.flags & _IFF_RUNNING)
+        return answer[4:8] != bytes(4)
 
     def _speed(self) -> int:
         """Mbit/s, 0 when it is unknown. struct ethtool_cmd: speed at 12 (low) and 28 (high)."""
-        command = ctypes.create_string_buffer(struct.pack("I40x", _ETHTOOL_GSET))
-        try:
-            fcntl.ioctl(
-                self._socket, _SIOCETHTOOL, self._request(struct.pack("P", ctypes.addressof(command)))
-            )
-        except OSError:
+        answer = self._ethtool(struct.pack("I40x", _ETHTOOL_GSET))
+        if answer is None:
             return 0
-        (low,), (high,) = struct.unpack_from("H", command, 12), struct.unpack_from("H", command, 28)
+        (low,), (high,) = struct.unpack_from("H", answer, 12), struct.unpack_from("H", answer, 28)
         speed = int(high) << 16 | int(low)
         return 0 if speed in (0xFFFFFFFF, 0xFFFF) else speed
+
+    def _ethtool(self, command: bytes) -> bytes | None:
+        """What the driver makes of an ethtool command, None if it does not know it."""
+        room = ctypes.create_string_buffer(command, len(command))
+        try:
+            fcntl.ioctl(self._socket, _SIOCETHTOOL, self._request(struct.pack("P", ctypes.addressof(room))))
+        except OSError:
+            return None
+        return room.raw
 
     def _request(self, argument: bytes) -> bytes:
         return struct.pack("16s24s", self.name.encode(), argument)

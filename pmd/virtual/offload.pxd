@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a NIC would have done with a frame of the kernel's: finish its checksum, cut it into segments, put its VLAN tag in."""
+"""What a NIC would have done with a frame of the kernel's: finish its checksum, cut it up, put its VLAN tag in."""
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
@@ -26,7 +26,7 @@ cdef struct cutter_t:
     bint first
 
 
-# Write the checksum of frame[start:length] to start + offset, where the pseudo header's sum lies. 0, or -1: outside the frame.
+# Write the checksum of frame[start:length] to start + offset, where the pseudo header's sum lies. 0, or -1: not inside.
 cdef int finish_checksum(uint8_t *frame, uint32_t length, uint32_t start, uint32_t offset) noexcept nogil
 
 # Begin to cut a frame whose L4 header is at `l4` into segments of `size` bytes of payload. tag: a VLAN tag in network byte

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import time
 from typing import cast
 
-from dataplane.port import Port
+from dataplane.errors import PortError
+from dataplane.port import Link, Port
 from pmd.virtual.queue import VirtualRx, VirtualTx
 
 __all__ = ["VirtualPort"]
@@ -26,6 +28,17 @@ class VirtualPort(Port):
 
     def _stop(self) -> None:
         """Nothing is held between two bursts."""
+
+    def wait_link(self, timeout: float = 10.0) -> Link:
+        """Wait until the link is up, at most `timeout` s. Raises PortError when it stays down."""
+        deadline = time.monotonic() + timeout
+        while not (link := self.link).up:
+            if time.monotonic() >= deadline:
+                raise PortError(
+                    f"{self.name}: its link is still down after {timeout:g} s: bring up the other end"
+                )
+            time.sleep(0.01)
+        return link
 
     def xstats(self) -> dict[str, int]:
         """Counters since the port was opened or `reset_xstats`. Bytes are without FCS."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """tap: a network interface of the kernel whose other end is this port: ``tap:NAME``.
 
-The interface is made if it is not there, and then goes when the port is closed; one that was there stays. queues: how many
-queues it has (1). What the kernel sends by the interface the port receives, whole: without offloads announced, the kernel has
+The interface is made if it is not there, and then goes when the port is closed; one that was there stays. queues: how
+many it has (1). What the kernel sends by the interface the port receives, whole: without offloads announced, the kernel has
 cut it to the MTU, finished its checksums and put its VLAN tag in. ``mac`` and ``mtu`` are the interface's.
 """
 
@@ -223,7 +223,7 @@ class TapPort(VirtualPort):
                 codes.EPERM: "run as root or with CAP_NET_ADMIN, or let an administrator make it for you: "
                 f"'ip tuntap add {interface} mode tap user {os.geteuid()}'",
                 codes.EBUSY: "another process has it: choose another name",
-                codes.EINVAL: "there is an interface of that name which is no tap, or has other queues: choose another name",
+                codes.EINVAL: "there is an interface of that name which is no tap, or has other queues: choose another",
             }.get(error.errno, "see 'dmesg' for the kernel's reason")
             raise PortError(f"{self.name}: cannot make tap {interface}: {error.strerror}: {advice}") from None
         return answer[:16].rstrip(b"\0").decode()

@@ -117,7 +117,7 @@ def test_a_frame_to_an_interface_that_is_down_is_an_error_counted(tap):
     ip("link set t0 down")
     assert send(port.tx(), frames(3)) == 3
     ip("link set t0 up")
-    assert send(port.tx(), frames(3) + [b"short"]) == 4
+    assert send(port.tx(), [*frames(3), b"short"]) == 4
     stats = port.xstats()
     assert (stats["tx_good_packets"], stats["tx_errors"]) == (3, 4)
 
@@ -139,7 +139,7 @@ def test_a_deleted_interface_is_gone(tap):
 def test_the_kernel_numbers_a_tap_and_it_goes_with_the_port(network):
     with probe("tap:test%d") as port:
         assert port.interface == "test0"
-        assert os.path.exists("/sys/class/net") and "test0" in _interfaces()
+        assert "test0" in _interfaces()
         with pytest.raises(
             PortError, match="cannot make tap test0: Device or resource busy: another process"
         ):

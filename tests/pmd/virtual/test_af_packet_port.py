@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""af_packet: the port contract on a veth; offloads done in software; what goes wrong."""
+
+import os
+import socket
+import subprocess
+import time
+
+import pytest
+from scapy.layers.inet import IP, TCP
+from scapy.layers.l2 import Ether
+
+from dataplane.byhand import Held, receive, receive_packets, send
+from dataplane.errors import ConfigError, PortError, PortGone
+from dataplane.mempool import Mempool
+from pmd import probe
+from tests.pmd.port_contract import PortLife, PortReceives, PortSends, Rig, frames, opened
+from tests.pmd.virtual.conftest import Tapped, ip
+
+root = pytest.mark.root
+
+
+@pytest.fixture
+def veth(network):
+    """A pair, both ends up, in a network of their own: v0 for the port, v1 for the test."""
+    ip("link add v0 type veth peer name v1")
+    ip("link set v0 up")
+    ip("link set v1 up")
+    far = Tapped("v1")
+    yield far
+    far.close()
+
+
+@root
+class TestContract(PortLife, PortReceives, PortSends):
+    @pytest.fixture(params=["", ",qdisc_bypass=on"], ids=["plain", "bypass"])
+    def rig(self, veth, request):
+        for port in opened(probe(f"af_packet:v0{request.param}")):
+            yield Rig(port, veth.send, veth.collect)
+
+
+@pytest.fixture
+def port(veth):
+    """The port on v0, running; closed at the end."""
+    for port in opened(probe("af_packet:v0")):
+        port.rx(), port.tx()
+        port.start()
+        yield port
+
+
+@root
+def test_frames_carry_the_kernels_timestamp(port, veth):
+    before = time.time_ns()
+    veth.send(frames(10))
+    got = []
+    while len(got) < 10 and time.time_ns() < before + 2 * 10**9:
+        got += receive_packets(port.rx())
+    stamps = [packet.timestamp_ns for packet in got]
+    assert len(stamps) == 10
+    assert stamps == sorted(stamps)
+    assert before - 10**6 < stamps[0] <= stamps[-1] < time.time_ns() + 10**6
+
+
+@root
+def test_what_it_sends_it_does_not_receive(port, veth):
+    assert send(port.tx(), frames(20)) == 20
+    assert veth.collect(20, 2) == frames(20)
+    assert receive(port.rx(), 1, timeout=0.05) == []
+
+
+@root
+@pytest.mark.parametrize("ethertype", [b"\x81\x00", b"\x88\xa8"])
+@pytest.mark.parametrize("size", [60, 1514, 4000])
+def test_a_tag_that_the_kernel_took_out_is_put_back(port, veth, ethertype, size):
+    ip("link set v0 mtu 9000")
+    ip("link set v1 mtu 9000")
+    plain = frames(1, sizes=(size,))[0]
+    tagged = plain[:12] + ethertype + b"\xe0\x07" + plain[12:]
+    veth.send([tagged, plain])
+    assert receive(port.rx(), 2, timeout=2) == [tagged, plain]
+
+
+@root
+def test_long_frames_come_in_several_segments_and_wait_for_mbufs(network):
+    ip("link add v0 mtu 9000 type veth peer name v1 mtu 9000")
+    ip("link set v1 up")
+    for port in opened(probe("af_packet:v0").configure(mempool=Mempool(16))):
+        port.rx(), port.tx()
+        port.start()
+        port.wait_link(2)
+        far = Tapped("v1")
+        sent = frames(6, sizes=(2048, 2049, 9014, 60))
+        tagged = sent[2][:12] + b"\x81\x00\x00\x05" + sent[2][12:-4]
+        far.send([*sent, tagged])
+        with Held(port.mempool, 13):
+            got = receive(port.rx(), 3, timeout=0.1)
+            assert got == sent[:2]
+        got += receive(port.rx(), 5, timeout=2)
+        assert got == [*sent, tagged]
+        assert send(port.tx(), sent, Mempool(512), segment=60, timeout=1) == 6  # 9014 bytes have 151 segments
+        assert far.collect(6, 2) == sent
+        far.close()
+
+
+@root
+def test_others_frames_only_when_promiscuous(port, veth):
+    other = b"\x02\0\0\0\0\x55" + frames(1)[0][6:]
+    assert port.promiscuous
+    veth.send([other])
+    assert receive(port.rx(), 1, timeout=2) == [other]
+    port.promiscuous = False
+    mine = bytes.fromhex(port.mac.replace(":", "")) + other[6:]
+    veth.send([other, mine])
+    assert receive(port.rx(), 2, timeout=0.2) == [mine]
+    port.promiscuous = True
+    veth.send([other])
+    assert receive(port.rx(), 1, timeout=2) == [other]
+    shown = subprocess.run(["ip", "-d", "link", "show", "v0"], capture_output=True, text=True).stdout
+    assert "promiscuity 1" in shown
+    port.stop()
+    shown = subprocess.run(["ip", "-d", "link", "show", "v0"], capture_output=True, text=True).stdout
+    assert "promiscuity 0" in shown
+
+
+@root
+def test_a_frame_longer_than_the_mtu_is_an_error_counted(port, veth):
+    sent = frames(3, sizes=(60, 1519, 1514))
+    assert send(port.tx(), [*sent, b"short"]) == 4
+    assert veth.collect(2, 2) == [sent[0], sent[2]]
+    stats = port.xstats()
+    assert (stats["tx_good_packets"], stats["tx_good_bytes"], stats["tx_errors"]) == (2, 1574, 2)
+
+
+@root
+def test_what_the_kernel_drops_is_counted(port, veth):
+    # 8 MiB of ring, and nobody polls.
+    sent = frames(1, sizes=(1514,)) * 7000
+    veth.send(sent)
+    got = 0
+    while burst := receive(port.rx(), 32, timeout=0.05):
+        got += len(burst)
+    stats = port.xstats()
+    assert stats["rx_missed_errors"] > 0
+    assert got + stats["rx_missed_errors"] == 7000
+    veth.send(frames(5))
+    assert receive(port.rx(), 5, timeout=2) == frames(5)
+
+
+@root
+def test_large_frames_of_a_local_stack_are_cut_and_their_checksums_finished(port, veth):
+    ip("addr add 10.8.0.1/24 dev v1")
+    ip("neigh add 10.8.0.2 lladdr 02:00:00:00:00:99 dev v1")
+    client = socket.socket()
+    client.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        client.connect(("10.8.0.2", 4321))
+    # This test is the other host's TCP: it answers the SYN and opens its window wide.
+    (syn,) = receive(port.rx(), 1, timeout=2)
+    syn = Ether(syn)
+    assert bytes(syn) == _anew(syn)
+    reply = Ether(src=syn.dst, dst=syn.src) / IP(src="10.8.0.2", dst="10.8.0.1")
+    ack = syn[TCP].seq + 1
+    reply /= TCP(
+        sport=4321, dport=syn[TCP].sport, seq=99, ack=ack, flags="SA", window=65535, options=[("MSS", 1460)]
+    )
+    send(port.tx(), [bytes(reply)])
+    data = os.urandom(14_600)
+    deadline = time.monotonic() + 2
+    while time.monotonic() < deadline:
+        try:
+            client.send(data)
+            break
+        except BlockingIOError:
+            time.sleep(0.001)
+    got = receive(port.rx(), 11, timeout=2)
+    packets = [Ether(frame) for frame in got]
+    assert all(len(frame) <= 1514 for frame in got)
+    assert all(bytes(packet) == _anew(packet) for packet in packets)
+    payload = b"".join(bytes(packet[TCP].payload) for packet in packets)
+    assert payload == data
+    assert port.xstats()["rx_good_packets"] == 12
+    client.close()
+
+
+def _anew(packet):
+    again = Ether(bytes(packet))
+    del again[IP].chksum, again[TCP].chksum, again[IP].len
+    return bytes(again)
+
+
+@root
+def test_down_and_gone_are_errors(veth):
+    for port in opened(probe("af_packet:v0")):
+        port.rx(), port.tx()
+        port.start()
+        ip("link set v0 down")
+        assert not port.link.up
+        with pytest.raises(PortGone, match="v0 went down: 'ip link set v0 up', then start again"):
+            receive(port.rx(), 1, timeout=2)
+        with pytest.raises(PortGone, match="v0 went down"):
+            send(port.tx(), frames(1))
+        port.stop()
+        port.start()  # brings it up
+        port.wait_link(2)
+        veth.send(frames(3))
+        assert receive(port.rx(), 3, timeout=2) == frames(3)
+        ip("link del v0")
+        with pytest.raises(PortGone, match="v0 is no longer there"):
+            receive(port.rx(), 1, timeout=2)
+        with pytest.raises(PortGone, match="v0 is no longer there"):
+            send(port.tx(), frames(1))
+        port.stop()
+        with pytest.raises(PortError, match="cannot find v0: No such device"):
+            port.start()
+
+
+@root
+def test_a_link_that_stays_down_is_an_error(network):
+    ip("link add v0 type veth peer name v1")
+    with probe("af_packet:v0") as port:
+        port.start()
+        with pytest.raises(PortError, match=r"still down after 0\.1 s: bring up the other end"):
+            port.wait_link(0.1)
+
+
+@root
+def test_mac_and_mtu_are_the_interfaces(veth):
+    with probe("af_packet:v0") as port:
+        assert port.mtu == 1500
+        port.configure(mtu=2000)
+        port.mac = "02:00:00:00:00:31"
+        shown = subprocess.run(["ip", "link", "show", "v0"], capture_output=True, text=True).stdout
+        assert "mtu 2000" in shown and "02:00:00:00:00:31" in shown
+        with pytest.raises(PortError, match="cannot give the address ff:ff:ff:ff:ff:ff to v0"):
+            port.mac = "ff:ff:ff:ff:ff:ff"
+        assert port.link.speed == 10_000  # what veth says
+
+
+@root
+def test_interfaces_that_have_no_frames_are_refused(network):
+    with pytest.raises(PortError, match="lo is the loopback"):
+        probe("af_packet:lo")
+    with pytest.raises(PortError, match="cannot find nosuch: No such device: 'ip link' lists"):
+        probe("af_packet:nosuch")
+
+
+@root
+def test_an_ordinary_user_is_told_what_to_do(veth):
+    os.seteuid(65534)
+    try:
+        with pytest.raises(PortError, match="Operation not permitted: run as root or with CAP_NET_RAW"):
+            probe("af_packet:v0")
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("af_packet:", "no interface: write af_packet:INTERFACE"),
+        ("af_packet:averyveryverylongname", "longer than the 15 bytes"),
+        ("af_packet:a/b", "no interface's name"),
+        ("af_packet:lo,speed=1", "no option 'speed'"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(text, message):
+    with pytest.raises(ConfigError, match=message):
+        probe(text)
