@@ -33,6 +33,10 @@ cdef class Sink(App):
     cdef readonly uint64_t packets
     cdef readonly uint64_t bytes  # without FCS
 
+    def start(self):
+        """Count from 0 on."""
+        self.packets = self.bytes = 0
+
     cdef void push(self, mbuf **pkts, uint16_t n) noexcept nogil:
         cdef uint16_t i
         for i in range(n):

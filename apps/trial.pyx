@@ -69,7 +69,7 @@ cdef class Trial:
         app.start()
 
     def push(self, frames, burst=32, timestamp_ns=0):
-        """Push `frames` (an iterable of bytes) in bursts of `burst`."""
+        """Push `frames` (an iterable of bytes) in bursts of `burst`. Raises what the app's Python code raised."""
         cdef mbuf *pkts[MAX_BURST]
         cdef uint32_t filled = 0, at = 0, size = burst
         cdef App app = self.app
@@ -77,7 +77,11 @@ cdef class Trial:
             raise ConfigError(f"a burst of {burst}: 1 to {MAX_BURST} are possible")
         frames = list(frames)
         for frame in frames:
-            pkts[filled] = self._packet(frame)
+            try:
+                pkts[filled] = self._packet(frame)
+            except BaseException:
+                free_packets(pkts, filled)
+                raise
             pkts[filled].timestamp_ns = timestamp_ns
             filled += 1
             at += 1
@@ -85,6 +89,8 @@ cdef class Trial:
                 with nogil:
                     app.push(pkts, <uint16_t> filled)
                 filled = 0
+                if app._error is not None:
+                    raise app.fault_error()
 
     cdef mbuf *_packet(self, bytes frame) except NULL:
         cdef mbuf *first = NULL
@@ -94,6 +100,8 @@ cdef class Trial:
         cdef const char *source = frame
         while first == NULL or at < len(frame):
             if alloc_bulk((<Mempool> self.mempool).pool, &m, 1):
+                if first != NULL:
+                    free_packets(&first, 1)
                 raise DataplaneError("the trial's mempool is empty: give a larger n, or the app keeps its packets")
             here = min(self.segment, <uint32_t> len(frame) - at)
             rearm(m, 0)
@@ -161,3 +169,5 @@ cdef class Trial:
     def __exit__(self, kind, error, trace):
         if kind is None:
             self.close()
+        else:
+            disconnect(self.app)
