@@ -41,7 +41,8 @@ cdef class Engine(DataPath):
     cdef plug(self, Wire wire, mdl_fifo *out, bint elastic, bint pumped, const bint *peer_lit)
     cpdef unplug(self)
 
-    cdef uint32_t[256] stale         # a fault: the tails that lost doorbells left behind, Rx queues first
+    cdef bint losing                 # a fault: doorbells get lost
+    cdef uint32_t[256] stale         # the tails that lost doorbells left behind, Rx queues first
 
     # The drop enable that PFQDE holds for an Rx queue (a write to PFQDE comes in by written()).
     cdef bint queue_drop(self, uint32_t queue) noexcept nogil

@@ -81,6 +81,8 @@ cdef class Engine(DataPath):
     cdef void written(self, uint32_t offset, uint32_t value) noexcept nogil:
         cdef mdl_port *p = self.port
         cdef uint32_t queue
+        if self.losing and offset & 0x3F == 0x18:
+            return  # a tail
         if 0x01000 <= offset < 0x02000:
             decode_rxq(p, (offset - 0x01000) >> 6)
         elif 0x0D000 <= offset < 0x0E000:
@@ -270,6 +272,7 @@ cdef class Engine(DataPath):
         """A fault: while `lost`, the data path does not see the tail of that "rx" or "tx" queue move."""
         cdef volatile uint32_t *tail = self.port.rxq[queue].tail if kind == "rx" else self.port.txq[queue].tail
         cdef uint32_t *stale = &self.stale[queue if kind == "rx" else 128 + queue]
+        self.losing = lost
         if lost:
             stale[0] = tail[0]
             tail = stale

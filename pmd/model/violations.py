@@ -36,6 +36,8 @@ from pmd.datasheet import (
     RXPBSIZE,
     SRRCTL,
     STATUS,
+    SW_FW_SYNC,
+    SWSM,
     TDBAH,
     TDBAL,
     TDH,
@@ -361,6 +363,11 @@ def _filter_reserved(write: Write) -> str | None:
 def _eeprom_busy(write: Write) -> str | None:
     busy = write.value & EERD.START.mask and write.chip.is_pending(EERD.offset)
     return "started while the last read is under way" if busy else None
+
+
+@_rule("semaphore", "10.5.4, 8.2.3.4.11", "SW_FW_SYNC is written only by who holds SWSM.SWESMBI", SW_FW_SYNC)
+def _semaphore(write: Write) -> str | None:
+    return "written while SWSM.SWESMBI is 0" if not write.get(SWSM.SWESMBI) else None
 
 
 # Bits that are reserved on the 82599 and have a meaning on its successors.

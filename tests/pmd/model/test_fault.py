@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Each fault shows in the register it names, spoils what it says, and can be healed."""
 
+import ctypes
+import struct
+
 import pytest
 from chip_fixtures import Chip
 
 from dataplane.errors import ConfigError, DeviceGone, DeviceTimeout
+from dataplane.hugepage import Arena
 from pmd.datasheet import (
     CTRL,
+    DMATXCTL,
     EEC,
     EERD,
     EICR,
@@ -20,10 +25,15 @@ from pmd.datasheet import (
     STATUS,
     SW_FW_SYNC,
     SWSM,
+    TDBAH,
+    TDBAL,
+    TDH,
+    TDLEN,
+    TDT,
     TXDCTL,
 )
 from pmd.datasheet import eeprom as words
-from pmd.model.fault import FAULTS_AT_BRINGUP, fault, heal, plug, stick, unplug
+from pmd.model.fault import FAULTS_AT_BRINGUP, fault, heal, lose_doorbells, plug, stick, unplug
 from pmd.model.wire import PortWire
 
 
@@ -188,3 +198,33 @@ def test_surprise_removal_reads_ones_and_stops_dma_and_interrupts(chip):
     assert chip.chip.interrupts.fired == fired
     with pytest.raises(DeviceGone, match="model0 is gone"):
         chip.bar.wait(RXCTRL.RXEN)
+
+
+def test_a_lost_doorbell_leaves_descriptors_lying(chip):
+    ring = Arena(4096, hugepages="no")
+    chip.function.dma_map(ring)
+    # Two packets of 64 bytes that lie in the arena's second half.
+    for slot in range(2):
+        ctypes.memmove(
+            ring.address + 16 * slot, struct.pack("<QII", ring.iova + 2048, 0x2B30_0000 | 64, 64 << 14), 16
+        )
+    bar = chip.bar
+    bar.write(TDBAL[0], ring.iova & 0xFFFF_FFFF)
+    bar.write(TDBAH[0], ring.iova >> 32)
+    bar.write(TDLEN[0], 64 * 16)
+    bar.set(DMATXCTL.TE)
+    bar.set(TXDCTL[0].ENABLE)
+    bar.wait(TXDCTL[0].ENABLE)
+    bar.wait(LINKS.UP)
+    bar.write(TDT[0], 1)
+    chip.card.step()
+    assert bar[TDH[0]] == 1
+    lose_doorbells(chip.card, 0, "tx", 0)
+    bar.write(TDT[0], 2)
+    chip.card.step(10)
+    assert (bar[TDT[0]], bar[TDH[0]]) == (2, 1)
+    lose_doorbells(chip.card, 0, "tx", 0, lost=False)
+    chip.card.step()
+    assert bar[TDH[0]] == 2
+    chip.function.dma_unmap(ring)
+    ring.close()

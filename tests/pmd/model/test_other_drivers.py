@@ -71,7 +71,9 @@ def acquire(bar, mask):
 
 def release(bar, mask):
     assert bar.get(SWSM.SMBI) == 0
+    bar.set(SWSM.SWESMBI)
     bar.write(SW_FW_SYNC, bar[SW_FW_SYNC] & ~mask)
+    bar.clear(SWSM.SWESMBI)
     bar.clear(SWSM.SMBI)
 
 
