@@ -93,9 +93,10 @@ class RxUnit:
     def snooping(self) -> None:
         """8.2.3.1.3, 8.2.3.11.1: no access without snooping, no relaxed order for what must be seen in order."""
         self.bar.set(CTRL_EXT.NS_DIS)
+        # RESERVED1 comes up as 1 and must be 0. All are alike after a reset.
+        word = DCA_RXCTRL[0].update(self.bar[DCA_RXCTRL[0]], RESERVED1=0, DATA_WRO=0, HEAD_WRO=0)
         for register in DCA_RXCTRL:
-            # RESERVED1 comes up as 1 and must be 0 (8.2.3.11.1).
-            self.bar.update(register, RESERVED1=0, DATA_WRO=0, HEAD_WRO=0)
+            self.bar.write(register, word)
 
     def enable(self) -> None:
         """4.6.7: open the gate while the block before it is stopped (8.2.3.12.5)."""
@@ -172,8 +173,9 @@ class TxUnit:
 
     def ordering(self) -> None:
         """8.2.3.11.2: descriptors are written back in order, or DD says nothing."""
+        word = DCA_TXCTRL[0].update(self.bar[DCA_TXCTRL[0]], DESC_WRO=0)  # all are alike after a reset
         for register in DCA_TXCTRL:
-            self.bar.clear(register.DESC_WRO)
+            self.bar.write(register, word)
 
     def enable(self) -> None:
         """4.6.8: before any queue."""
