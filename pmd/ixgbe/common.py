@@ -114,13 +114,14 @@ class IxgbeBase(Port):
 
     def _start_tx(self, rings: list[Block]) -> None:
         """4.6.8: the unit before its queues."""
+        frame_max = self._frame_size() - limits.FCS
         for index, ring in enumerate(rings):
             self.tx_unit.set_queue(self._tx_registers(index), ring)
         if rings:
             self._enable_tx()
         for index, ring in enumerate(rings):
             registers = self._tx_registers(index)
-            self._tx[index].attach(ring, self._at(registers.tail), self._at(STATUS), self.shared)
+            self._tx[index].attach(ring, self._at(registers.tail), self._at(STATUS), frame_max, self.shared)
             self.tx_unit.start_queue(registers)
 
     def _start_rx(self, rings: list[Block]) -> None:
@@ -227,6 +228,11 @@ class IxgbeBase(Port):
         """Bytes of a buffer as the chip counts them: whole KiB, at most 16."""
         whole = self.mempool.data_room // limits.RX_BUFFER_UNIT * limits.RX_BUFFER_UNIT
         return int(min(whole, limits.RX_BUFFER_MAX))
+
+    def _frame_size(self) -> int:
+        """Bytes of the longest frame with FCS, VLAN tags not counted."""
+        # CONFLICT: an MTU below 1500 holds for sending only in Linux; less than 1518 the chip cannot say without JUMBOEN.
+        return max(self._mtu + limits.HEADER_AND_FCS, limits.FRAME_STANDARD)
 
     def _check_buffers(self) -> None:
         if self._buffer_size() == 0:

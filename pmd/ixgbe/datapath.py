@@ -83,10 +83,8 @@ class RxUnit:
         self.bar.update(HLREG0, RXCRCSTRP=1, LPBK=0)
         self.bar.update(RDRXCTL, CRCSTRIP=1, RSCFRSTSIZE=0, RSCACKC=1, FCOE_WRFIX=1)
 
-    def frame_size(self, mtu: int) -> None:
-        """8.2.3.22.13: frames up to mtu + 18 bytes. Without JUMBOEN the limit is 1518, whatever MAXFRS says."""
-        # CONFLICT: an MTU below 1500 is kept by Linux for sending only; a limit below 1518 is not possible without JUMBOEN.
-        frame = max(mtu + limits.HEADER_AND_FCS, limits.FRAME_STANDARD)
+    def frame_size(self, frame: int) -> None:
+        """8.2.3.22.13: the longest frame in bytes, with FCS. Without JUMBOEN it is 1518, whatever MAXFRS says."""
         self.bar.update(MAXFRS, MFS=frame)
         self.bar.update(HLREG0, JUMBOEN=int(frame > limits.FRAME_STANDARD))
 

@@ -110,7 +110,7 @@ class IxgbePort(IxgbeBase):
         """4.6.7: what all Rx queues share."""
         self.rx_unit.packet_buffer()
         self.rx_unit.crc_and_dma()
-        self.rx_unit.frame_size(self._mtu)
+        self.rx_unit.frame_size(self._frame_size())
         self.rx_unit.snooping()
 
     def _set_transmit(self) -> None:

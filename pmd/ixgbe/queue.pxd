@@ -75,6 +75,7 @@ cdef class IxgbeTxQueue(TxQueue):
     cdef uint64_t[2][2] contexts    # what the NIC's two context slots hold
     cdef uint32_t context       # the slot used last
     cdef uint32_t check         # CC: every descriptor names a context, slot 0 is that of plain packets
+    cdef uint32_t frame_max     # bytes without FCS and tags: what MAXFRS says
     cdef uint32_t refusals
     cdef readonly uint64_t errors   # packets that the chip cannot send: counted, freed
     cdef object _memory

@@ -32,15 +32,14 @@ cdef enum:
     FLAG_UDP = 1 << 7
     SEGMENTS_MAX = 40       # limits.TX_SEGMENTS_MAX: checked at import
     FRAME_MIN = 17          # limits.TX_FRAME_MIN
-    FRAME_MAX = 9728 + 4    # limits.MAX_FRAME, without FCS, and two VLAN tags
     ETHERNET = 14
+    VLAN_TAG = 4
 
 cdef uint32_t ALL_ONES = 0xFFFFFFFF
 cdef uint32_t PLAIN = HW_TXD_CMD_EOP | HW_TXD_CMD_IFCS | HW_TXD_CMD_DEXT | HW_TXD_DTYP_DATA
 cdef uint64_t OFFLOADS = TX_VLAN | TX_IP_CSUM | TX_UDP_CSUM | TX_TCP_CSUM | TX_TSO
 cdef uint64_t CHECKSUMS = TX_IP_CSUM | TX_UDP_CSUM | TX_TCP_CSUM | TX_TSO
 assert (SEGMENTS_MAX, FRAME_MIN) == (limits.TX_SEGMENTS_MAX, limits.TX_FRAME_MIN)
-assert FRAME_MAX == limits.MAX_FRAME - limits.FCS + 8
 
 # What a detached queue works on: no packet ever arrives here, and nobody reads this tail.
 cdef hw_rx_desc[2] nothing
@@ -399,7 +398,7 @@ cdef class IxgbeTxQueue(TxQueue):
         if total < FRAME_MIN and total == m.pkt_len and pad(m):
             total = FRAME_MIN
         # Of a short ring, what the run still open may keep back and one descriptor are never free.
-        if total != m.pkt_len or total < FRAME_MIN or need > min(SEGMENTS_MAX, self.length - self.rs_thresh - 1) or not offloads_fit(m):
+        if total != m.pkt_len or total < FRAME_MIN or need > min(SEGMENTS_MAX, self.length - self.rs_thresh - 1) or not fits(m, self.frame_max):
             self.errors += 1
             free_packets(&m, 1)
             return True
@@ -473,11 +472,11 @@ cdef class IxgbeTxQueue(TxQueue):
 
     # ---- set-up ---------------------------------------------------------------------------------------------
 
-    def attach(self, memory, size_t tail, size_t status, bint check=False):
+    def attach(self, memory, size_t tail, size_t status, uint32_t frame_max, bint check=False):
         """Work on the descriptors of `memory` (a Block). Head and tail of the NIC must be 0.
 
-        tail, status: where those registers are in this process. check: pools share the port, so every descriptor must
-        name a context (7.2.3.2.4, CC); the first one in the ring sets it.
+        tail, status: where those registers are in this process; frame_max: bytes of the longest frame, without FCS and tags.
+        check: pools share the port, so every descriptor must name a context (7.2.3.2.4, CC); the first one in the ring sets it.
         """
         cdef uint32_t length = memory.size // limits.DESCRIPTOR_SIZE, runs = 4
         self.detach()
@@ -496,6 +495,7 @@ cdef class IxgbeTxQueue(TxQueue):
         memset(self.contexts, 0, sizeof(self.contexts))
         self.runs_mask = runs - 1
         self.length = length
+        self.frame_max = frame_max
         self.free = length - 1  # with all of them written the tail would be on the head: empty, not full (7.2.3)
         self.tail = <volatile uint32_t *> tail
         self.status = <volatile uint32_t *> status
@@ -551,14 +551,14 @@ cdef inline uint32_t write_plain(IxgbeTxQueue self, mbuf **pkts, uint32_t n) noe
     cdef hw_tx_desc *ring = &self.ring[self.next]
     cdef mbuf **sw = &self.sw[self.next]
     cdef uint64_t pool = <uint64_t> self.open_pool, mixed = self.open_mixed, size, rearm
-    cdef uint64_t command = PLAIN | <uint64_t> self.check << 32
+    cdef uint64_t command = PLAIN | <uint64_t> self.check << 32, longest = self.frame_max - FRAME_MIN
     cdef uint32_t i = 0
     cdef mbuf *m
     while i < n:
         m = pkts[i]
         rearm = (<uint64_t *> &m.data_off)[0]  # data_off, refcnt, nb_segs, port in one load
         size = m.data_len
-        if unlikely((m.ol_flags & OFFLOADS) != 0 or <uint16_t> (rearm >> 32) != 1 or size - FRAME_MIN > FRAME_MAX - FRAME_MIN):
+        if unlikely((m.ol_flags & OFFLOADS) != 0 or <uint16_t> (rearm >> 32) != 1 or size - FRAME_MIN > longest):
             break
         ring[i].qword[0] = m.buf_iova + (rearm & 0xFFFF)
         ring[i].qword[1] = command | size | size << 32 + HW_TXD_PAYLEN_SHIFT  # this clears DD too
@@ -579,11 +579,22 @@ cdef bint pad(mbuf *m) noexcept nogil:
     return True
 
 
-cdef bint offloads_fit(mbuf *m) noexcept nogil:
-    """Whether the context descriptor can say what is asked, and the frames that come of it are legal ones."""
+cdef bint fits(mbuf *m, uint32_t frame_max) noexcept nogil:
+    """Whether the context descriptor can say what is asked, and the frames that come of it are not too long (8.2.3.22.13)."""
     cdef uint32_t headers = m.l2_len + m.l3_len + m.l4_len
     if m.ol_flags & CHECKSUMS and (not ETHERNET <= m.l2_len <= 127 or not 20 <= m.l3_len <= 511):
         return False
-    if not m.ol_flags & TX_TSO:
-        return m.pkt_len <= FRAME_MAX
-    return 20 <= m.l4_len <= 60 and headers < m.pkt_len and 0 < m.tso_segsz <= FRAME_MAX - headers and m.pkt_len < 1 << 18
+    if m.ol_flags & TX_TSO:
+        return 20 <= m.l4_len <= 60 and headers < m.pkt_len and 0 < m.tso_segsz <= frame_max - headers and m.pkt_len < 1 << 18
+    return m.pkt_len <= frame_max or m.pkt_len <= frame_max + tags(m)
+
+
+cdef uint32_t tags(mbuf *m) noexcept nogil:
+    """Bytes of VLAN tags in the frame, at most two tags: MAXFRS does not count them."""
+    cdef const uint8_t *frame = data(m)
+    cdef uint32_t found = 0
+    while found < 2 * VLAN_TAG and m.data_len >= ETHERNET + found and (
+        frame[12 + found] == 0x81 and frame[13 + found] == 0 or frame[12 + found] == 0x88 and frame[13 + found] == 0xA8
+    ):
+        found += VLAN_TAG
+    return found

@@ -77,7 +77,7 @@ class Reset:
 
     def disable_master(self) -> bool:
         """5.2.5.3.2: no new requests to memory; wait for those under way. False if they do not end."""
-        self.bar.set(CTRL.GIO_DIS)
+        self.bar.update(CTRL, GIO_DIS=1, RST=0, LRST=0)  # not by accident another reset, if one is under way
         try:
             self.bar.wait(STATUS.GIO, 0, timeout=0.08)
         except DeviceTimeout:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Two ports of a card of the model, joined by a wire, each with our driver; stepped by the test, or in a thread of its own."""
+"""Two ports of a card of the model, joined by a wire, each with our driver; stepped by the test or in its own thread."""
 
 from __future__ import annotations
 
@@ -61,7 +61,9 @@ class Pair:
 
 
 @contextmanager
-def pair(options: str = "", threaded: bool = False, n: int = 4096, wire=None, **pool_options) -> Iterator[Pair]:
+def pair(
+    options: str = "", threaded: bool = False, n: int = 4096, wire=None, **pool_options
+) -> Iterator[Pair]:
     """Both ports open, not started. At the end: no violation, every mbuf back."""
     pool = Mempool(n, hugepages="no", name="pair", **pool_options)
     thread = "on" if threaded else "off"

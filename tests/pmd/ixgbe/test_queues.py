@@ -222,7 +222,7 @@ def test_a_pool_with_a_few_left_lets_packets_in(rig):
     held.release()
 
 
-@pytest.mark.parametrize("size", [0, 13, 9733, 10000])
+@pytest.mark.parametrize("size", [0, 13, 1515, 10000])
 def test_what_the_chip_cannot_send_is_counted(rig, size):
     port, nic = rig()
     assert send(port.tx(0), [frame(1, size), frame(2)]) == 2
@@ -266,3 +266,15 @@ def test_a_stopped_port_is_polled_in_vain(rig):
     port.stop()
     assert receive(port.rx(0)) == []
     assert send(port.tx(0), [frame(1)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "longest"), [("88b5", 1514), ("81000001", 1518), ("88a80001810000020800", 1522), ("8100", 1518)]
+)
+def test_tags_may_make_a_frame_longer(rig, kind, longest):
+    port, nic = rig()
+    head = bytes(12) + bytes.fromhex(kind)
+    for size in (longest, longest + 1):
+        assert send(port.tx(0), [head + bytes(size - len(head))]) == 1
+    assert [len(data) for data, _, _ in nic.transmit()] == [longest]
+    assert port.xstats()["tx_errors"] == 1
