@@ -26,6 +26,7 @@ from pmd.model.i2c import sfp_memory
 from pmd.model.interrupt import Interrupts
 from pmd.model.link import Link
 from pmd.model.nvm import Nvm
+from pmd.model.picture import picture
 from pmd.model.queues import Queues
 from pmd.model.runner import Runner
 from pmd.model.shared import CardLock, Clock, RegisterFile
@@ -208,6 +209,10 @@ class Card:
     def untrace(self, port: int = 0) -> None:
         """Record no more."""
         self.ports[port].trace = None
+
+    def picture(self) -> str:
+        """The state of both ports in a few lines, for whoever looks for a mistake. Changes nothing."""
+        return picture(self)
 
     def remove(self, port: int = 0) -> None:
         """Surprise removal: from now on every register reads all ones, and DMA stops."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 from pmd.datasheet import (
     CTRL,
     CTRL_EXT,
+    EICR,
     ESDP,
     FRTIMER,
     I2CCTL,
@@ -15,6 +16,7 @@ from pmd.datasheet import (
     PFVFLREC,
     PVFMAILBOX,
     STATUS,
+    TCPTIMER,
 )
 from pmd.model.block import Block, on_read, on_write
 from pmd.model.i2c import Bus
@@ -108,6 +110,18 @@ class General(Block):
     def free_running(self, offset: int, value: int) -> int:
         """8.2.3.15: SILENT about the unit of the free running timer: microseconds here."""
         return self.chip.clock.now_ns // 1000 & 0xFFFF_FFFF
+
+    @on_write(TCPTIMER)
+    def tcp_timer(self, offset: int, old: int, new: int, written: int) -> int:
+        """8.2.3.15: KICK starts DURATION ms; then FINISH and a cause. LOOP runs once here, too."""
+        if written & TCPTIMER.KICK.mask and new & TCPTIMER.ENABLE.mask:
+            new &= ~TCPTIMER.FINISH.mask
+            self.later(
+                TCPTIMER.DURATION.extract(new) * 1_000_000, TCPTIMER.FINISH, 1, cause=EICR.TCP_TIMER.mask
+            )
+        elif not new & TCPTIMER.ENABLE.mask:
+            self.chip.forget(offset)
+        return new
 
     @on_write(MSCA)
     def mdio(self, offset: int, old: int, new: int, written: int) -> int:

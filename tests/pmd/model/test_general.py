@@ -9,6 +9,7 @@ from pmd.datasheet import (
     CTRL,
     CTRL_EXT,
     EEC,
+    EICR,
     ESDP,
     FRTIMER,
     GPRC,
@@ -26,6 +27,7 @@ from pmd.datasheet import (
     RXDCTL,
     STATUS,
     SWSM,
+    TCPTIMER,
     TXDCTL,
     VFTA,
 )
@@ -184,3 +186,15 @@ def test_mdio_without_a_phy_ends_at_once_and_reads_ones(chip):
     chip.bar.write(MSCA, MSCA.pack(OP=3, DEV_TYPE=1, ADDR=2, START=1))
     assert chip.bar.get(MSCA.START) == 0
     assert chip.bar.get(MSRWD.READ) == 0xFFFF
+
+
+def test_tcp_timer_finishes_and_raises_its_cause(chip):
+    chip.bar.write(TCPTIMER, TCPTIMER.pack(DURATION=7, ENABLE=1, KICK=1))
+    chip.bar.sleep(0.0069)
+    assert (chip.bar.get(TCPTIMER.FINISH), chip.bar.get(EICR.TCP_TIMER)) == (0, 0)
+    chip.bar.sleep(0.0002)
+    assert (chip.bar.get(TCPTIMER.FINISH), chip.bar.get(EICR.TCP_TIMER)) == (1, 1)
+    chip.bar.write(TCPTIMER, TCPTIMER.pack(DURATION=7, ENABLE=1, KICK=1))
+    chip.bar.write(TCPTIMER, 0)
+    chip.bar.sleep(0.02)
+    assert chip.bar[TCPTIMER] == chip.bar[EICR] == 0

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The state of a card as text: what its registers say to somebody who looks for a mistake. Looking changes nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dataplane.port import format_mac
+from pmd.datasheet import (
+    ALL,
+    DMATXCTL,
+    FCTRL,
+    LINKS,
+    MBPS,
+    RAH,
+    RAL,
+    RC,
+    RDBAH,
+    RDBAL,
+    RDH,
+    RDLEN,
+    RDT,
+    RXCTRL,
+    RXDCTL,
+    TDBAH,
+    TDBAL,
+    TDH,
+    TDLEN,
+    TDT,
+    TXDCTL,
+    Register,
+    limits,
+)
+
+if TYPE_CHECKING:
+    from pmd.model.card import Card
+    from pmd.model.controller import Controller
+
+__all__ = ["picture"]
+
+_SIDES = (("Rx", RXDCTL, RDBAL, RDBAH, RDLEN, RDH, RDT), ("Tx", TXDCTL, TDBAL, TDBAH, TDLEN, TDH, TDT))
+_COUNTERS = [line for line in ALL if line[0].bits(RC) == 0xFFFF_FFFF]
+
+
+def picture(card: Card) -> str:
+    """A few lines a port: link, addresses, queues that are enabled, counters that are not 0, DMA faults."""
+    with card.lock:
+        return "\n".join(line for chip in card.ports for line in _port(chip))
+
+
+def _port(chip: Controller) -> list[str]:
+    if chip.gone or chip.asleep:
+        return [f"{chip.name}: {'pulled out' if chip.gone else 'asleep: its registers do not answer'}"]
+    lines = [f"{chip.name}: {_link(chip)}, {_switches(chip)}", f"  addresses {', '.join(_addresses(chip))}"]
+    for side in _SIDES:
+        lines += _queues(chip, *side)
+    counters = [
+        f"{register.name} {chip.peek(register.offset)}"
+        for line in _COUNTERS
+        for register in line
+        if chip.peek(register.offset)
+    ]
+    if counters:
+        lines.append(f"  counters {', '.join(counters)}")
+    if chip.engine.domain.fault_count:
+        lines.append(f"  {chip.engine.domain.fault_count} DMA accesses outside the map")
+    return lines
+
+
+def _link(chip: Controller) -> str:
+    word = chip.peek(LINKS.offset)
+    if not LINKS.UP.extract(word):
+        return "link down" if chip.engine.wire is not None else "link down (no wire)"
+    return f"link up at {MBPS[LINKS.SPEED.extract(word)] // 1000} Gb/s"
+
+
+def _switches(chip: Controller) -> str:
+    def on(bit: int) -> str:
+        return "on" if bit else "off"
+
+    rx, tx = RXCTRL.RXEN.extract(chip.peek(RXCTRL.offset)), DMATXCTL.TE.extract(chip.peek(DMATXCTL.offset))
+    taken = [name for name in ("UPE", "MPE", "BAM", "SBP") if FCTRL.unpack(chip.peek(FCTRL.offset))[name]]
+    dma = "stopped" if chip.stopped else "on"
+    return f"Rx {on(rx)}, Tx {on(tx)}, DMA {dma}, FCTRL {' '.join(taken) or 'none'}"
+
+
+def _addresses(chip: Controller) -> list[str]:
+    found = []
+    for low, high in zip(RAL, RAH, strict=True):
+        word = chip.peek(high.offset)
+        if RAH[0].AV.extract(word):
+            found.append(
+                format_mac(
+                    chip.peek(low.offset).to_bytes(4, "little") + (word & 0xFFFF).to_bytes(2, "little")
+                )
+            )
+    return found or ["none"]
+
+
+def _queues(chip: Controller, side: str, control: Register, *ring: Register) -> list[str]:
+    lines = []
+    low, high, length, head, tail = ring
+    for n, each in enumerate(control):
+        if each.ENABLE.extract(chip.peek(each.offset)):
+            at = chip.peek(low[n].offset) | chip.peek(high[n].offset) << 32
+            slots = chip.peek(length[n].offset) // limits.DESCRIPTOR_SIZE
+            first, last = chip.peek(head[n].offset), chip.peek(tail[n].offset)
+            owned = (last - first) % slots if slots else 0
+            lines.append(
+                f"  {side} queue {n}: {slots} descriptors at IOVA {at:#x}, head {first}, tail {last}, {owned} with the chip"
+            )
+    return lines
