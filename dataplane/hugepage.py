@@ -18,6 +18,7 @@ import struct
 import threading
 import weakref
 from bisect import bisect_right, insort
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -37,6 +38,9 @@ _IOVA_BASE = 0x20_0000_0000
 _IOVA_LIMIT = 0x7F_0000_0000
 _iova_lock = threading.Lock()
 _iova_used: list[tuple[int, int]] = []
+# What finalizers give back goes through deques, which need no lock: the collector may run them in this very thread while
+# it holds one. Whoever takes next puts it in order.
+_iova_returned: deque[int] = deque()
 _warned = False
 
 _watch_lock = threading.RLock()
@@ -134,6 +138,7 @@ class Arena:
             raise
         self.contiguous = all(b - a == self.page_size for a, b in itertools.pairwise(self.iova_table))
         self._free: list[tuple[int, int]] = [(0, self.size)]  # (offset, size), ascending, never touching
+        self._returned: deque[Block] = deque()
         self._lock = threading.Lock()
         with _watch_lock:
             _arenas.add(self)
@@ -159,6 +164,7 @@ class Arena:
                 f"{size} bytes aligned to {align}: sizes are positive and alignments powers of two"
             )
         with self._lock:
+            self._take_returned()
             for index, (offset, room) in enumerate(self._free):
                 start = -(-(self.address + offset) // align) * align - self.address
                 if start + size <= offset + room:
@@ -172,15 +178,27 @@ class Arena:
 
     def free(self, block: Block) -> None:
         """Give a block back. Raises ConfigError if it is not one of this arena's or is free already."""
-        offset = block.address - self.address
         with self._lock:
-            at = bisect_right(self._free, (offset, 0))
-            after = self._free[at] if at < len(self._free) else (self.size, 0)
-            before = self._free[at - 1] if at else (0, 0)
-            if offset < sum(before) or offset + block.size > after[0]:
-                raise ConfigError(f"{block} is not an allocated block of arena {self.name!r}")
-            insort(self._free, (offset, block.size))
-            self._free = _coalesced(self._free)
+            self._take_returned()
+            self._put_back(block)
+
+    def free_from_finalizer(self, block: Block) -> None:
+        """The same for `__del__`, which may run while this thread is inside `alloc`: done at the next alloc or free."""
+        self._returned.append(block)
+
+    def _take_returned(self) -> None:
+        while self._returned:
+            self._put_back(self._returned.popleft())
+
+    def _put_back(self, block: Block) -> None:
+        offset = block.address - self.address
+        at = bisect_right(self._free, (offset, 0))
+        after = self._free[at] if at < len(self._free) else (self.size, 0)
+        before = self._free[at - 1] if at else (0, 0)
+        if offset < sum(before) or offset + block.size > after[0]:
+            raise ConfigError(f"{block} is not an allocated block of arena {self.name!r}")
+        insort(self._free, (offset, block.size))
+        self._free = _coalesced(self._free)
 
     def close(self) -> None:
         """Unmap. Whoever still holds an address of it, a device included, must be done with it."""
@@ -193,7 +211,7 @@ class Arena:
             for watcher in list(_watchers) if known else ():
                 watcher.arena_closing(self)
         if self._owns_iova:
-            _give_iova(self.iova, self.size)
+            _iova_returned.append(self.iova)
         self._anchor = None
         self._map.close()
         os.close(self.fd)
@@ -267,6 +285,9 @@ def _take_iova(size: int) -> int:
     """The lowest free range; ranges keep 2 MiB apart, so that running off one's end hits nothing."""
     need = -(-size // (2 << 20)) * (2 << 20) + (2 << 20)
     with _iova_lock:
+        while _iova_returned:
+            returned = _iova_returned.popleft()
+            _iova_used[:] = [entry for entry in _iova_used if entry[0] != returned]
         start = _IOVA_BASE
         for used, length in _iova_used:
             if used - start >= need:
@@ -276,11 +297,6 @@ def _take_iova(size: int) -> int:
             raise MemoryExhausted(f"no I/O virtual addresses left for {size >> 20} MiB: close an arena first")
         insort(_iova_used, (start, need))
         return start
-
-
-def _give_iova(iova: int, size: int) -> None:
-    with _iova_lock:
-        _iova_used[:] = [entry for entry in _iova_used if entry[0] != iova]
 
 
 def _coalesced(pieces: list[tuple[int, int]]) -> list[tuple[int, int]]:

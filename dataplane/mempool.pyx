@@ -210,7 +210,7 @@ cdef class Mempool:
         # Here and not in __dealloc__, because arena and block may be in pieces by then when a cycle is collected.
         self._over = self.pool != NULL and self.available == self.pool.n
         if self._over and self._block is not None and not _is_finalizing():
-            self.arena.free(self._block)
+            self.arena.free_from_finalizer(self._block)
 
     def __dealloc__(self):
         if self._over:

@@ -94,7 +94,11 @@ class Pass(App):
 @pytest.mark.parametrize("lossless", [False, True])
 @pytest.mark.parametrize("python", [False, True])
 def test_a_stop_under_load_accounts_for_everything(lossless, python):
-    source, middle, sink = probe("null:"), probe(f"ring:test-load-{lossless}-{python},slots=256"), probe("null:")
+    source, middle, sink = (
+        probe("null:"),
+        probe(f"ring:test-load-{lossless}-{python},slots=256"),
+        probe("null:"),
+    )
     first = source.rx(0) >> Pass() >> middle.tx(0) if python else source.rx(0) >> middle.tx(0)
     report = run(
         Pipeline(first, lossless=lossless),

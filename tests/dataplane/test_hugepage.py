@@ -143,3 +143,41 @@ def test_plain_pages_are_announced_in_one_line():
     assert len(lines) == 1
     assert "plain pages" in lines[0]
     assert "dataplane doctor" in lines[0]
+
+
+COLLECT_EVERYWHERE = """
+import gc
+from dataplane import hugepage
+from dataplane.hugepage import Arena
+from dataplane.mempool import Mempool
+
+def collecting(function):
+    def collect_and_call(*args):
+        gc.collect()
+        return function(*args)
+    return collect_and_call
+
+# Called by an arena while it holds a lock: there the collector may run, and find other arenas and pools.
+hugepage.insort = collecting(hugepage.insort)
+hugepage.Block = collecting(hugepage.Block)
+hugepage.bisect_right = collecting(hugepage.bisect_right)
+shared = Arena(4 << 20, hugepages="no")
+for _ in range(40):
+    for thing in (Arena(4096, hugepages="no"), Mempool(64, arena=shared, name="garbage")):
+        cycle = [thing]
+        cycle.append(cycle)
+    shared.free(shared.alloc(64))
+del thing, cycle
+gc.collect()
+shared.alloc(4 << 20)  # everything came back
+"""
+
+
+def test_a_collector_may_run_anywhere():
+    """Arenas and pools in garbage are finalized wherever the collector runs, in the middle of another's `alloc` too."""
+    subprocess.run(
+        [sys.executable, "-c", COLLECT_EVERYWHERE],
+        check=True,
+        timeout=60,
+        env={"PYTHONPATH": ":".join(sys.path)},
+    )
