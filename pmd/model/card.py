@@ -11,6 +11,7 @@ A card either runs in a thread of its own (`start`, real time) or is stepped by 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
@@ -133,7 +134,7 @@ class Card:
     def sleep(self, seconds: float) -> None:
         """The caller waits: a card that is stepped runs meanwhile, and its clock moves on by that time."""
         if self.threaded:
-            threading.Event().wait(seconds)
+            time.sleep(seconds)
             return
         ns = max(int(seconds * 1e9), 1)
         rounds = min(_SLEEP_STEPS, -(-ns // _STEP_NS))

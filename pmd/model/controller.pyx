@@ -274,7 +274,7 @@ cdef class Controller:
 
     cdef void _look_at_wire(self) noexcept nogil:
         cdef bint carrier = self.engine.wire_up()
-        if carrier != self._carrier:
+        if carrier != self._carrier and not self.gone:
             self._carrier = carrier
             with gil:  # rare; the one who waits for our lock does so without the GIL
                 if "link" in self.blocks:
@@ -390,6 +390,8 @@ cdef class Controller:
     def set_power(self, bint gone, bint asleep):
         """Whether the registers answer: pulled out for good, or not decoded for now."""
         if gone:
+            self.timer_count, self.next_timer = 0, NEVER
+            self.engine.lit = False
             memset(<void *> self.regs, 0xFF, REGISTER_BYTES)  # what is mapped reads all ones too
         self.gone, self.asleep = gone, asleep
         self.interrupts.dead = gone or asleep

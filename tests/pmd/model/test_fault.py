@@ -187,6 +187,15 @@ def test_a_pulled_wire_is_seen_at_both_ends_and_raises_a_cause(chip):
         assert chip.bar.get(EICR.LSC) == 1
 
 
+def test_the_other_end_of_the_wire_sees_a_removal(chip):
+    other = chip.card.ports[1]
+    chip.bar.set(RXDCTL[0].ENABLE)  # under way when it happens
+    chip.card.remove(0)
+    chip.bar.sleep(0.02)
+    assert not other.read(LINKS.offset) & LINKS.UP.mask
+    assert all(chip.stored(each) == 0xFFFF_FFFF for each in (RXDCTL[0], LINKS, STATUS))
+
+
 def test_surprise_removal_reads_ones_and_stops_dma_and_interrupts(chip):
     chip.card.remove(0)
     assert chip.bar[STATUS] == 0xFFFF_FFFF
