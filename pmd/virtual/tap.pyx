@@ -212,7 +212,9 @@ class TapPort(VirtualPort):
         try:
             fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
-            advice = "run as root" if error.errno == codes.EACCES else "run 'modprobe tun', or give the container that device"
+            advice = "run 'modprobe tun', or give the container that device"
+            if error.errno == codes.EACCES:
+                advice = "run as root"
             raise PortError(f"{self.name}: cannot open /dev/net/tun: {error.strerror}: {advice}") from None
         self._fds.append(fd)
         flags = IFF_TAP | IFF_NO_PI | (IFF_MULTI_QUEUE if several else 0)

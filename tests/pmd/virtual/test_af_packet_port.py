@@ -5,9 +5,11 @@ import os
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
-from scapy.layers.inet import IP, TCP
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet6 import IPv6  # noqa: F401 - scapy then knows IPv6 frames
 from scapy.layers.l2 import Ether
 
 from dataplane.byhand import Held, receive, receive_packets, send
@@ -180,6 +182,30 @@ def test_large_frames_of_a_local_stack_are_cut_and_their_checksums_finished(port
     assert payload == data
     assert port.xstats()["rx_good_packets"] == 12
     client.close()
+
+
+@root
+@pytest.mark.parametrize("version", [4, 6])
+def test_large_datagrams_of_a_local_stack_are_cut(port, veth, version):
+    Path("/proc/sys/net/ipv6/conf/v1/disable_ipv6").write_text("0")
+    here, there = ("10.8.0.1", "10.8.0.2") if version == 4 else ("fd08::1", "fd08::2")
+    ip(f"addr add {here}/{'24' if version == 4 else '64 nodad'} dev v1")
+    ip(f"neigh add {there} lladdr 02:00:00:00:00:99 dev v1")
+    data = os.urandom(10_300)
+    with socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6, socket.SOCK_DGRAM) as sender:
+        sender.setsockopt(socket.IPPROTO_UDP, 103, 1000)  # UDP_SEGMENT
+        sender.sendto(data, (there, 7))
+        sender.sendto(b"odd", (there, 7))
+    got = [Ether(frame) for frame in receive(port.rx(), 40, timeout=0.3)]
+    datagrams = [
+        packet for packet in got if UDP in packet and packet[UDP].dport == 7
+    ]  # IPv6 has its own to say
+    assert [len(packet[UDP].payload) for packet in datagrams] == [1000] * 10 + [300, 3]
+    assert b"".join(bytes(packet[UDP].payload) for packet in datagrams) == data + b"odd"
+    for packet in datagrams:
+        again = Ether(bytes(packet))
+        del again[UDP].chksum, again[UDP].len
+        assert bytes(again) == bytes(packet)
 
 
 def _anew(packet):

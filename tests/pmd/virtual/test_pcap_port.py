@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from dataplane import Pipeline
 from dataplane.byhand import Held, receive, receive_packets, send
 from dataplane.errors import ConfigError, PcapError, PortError
 from dataplane.mempool import Mempool
@@ -196,6 +197,26 @@ def test_damage_is_an_error_after_the_whole_records(capture, play, options, tail
     port.stop()
     port.start()
     assert receive(port.rx(), 5, timeout=1) == sent[:5]
+
+
+def test_a_pipeline_ends_with_its_file(capture, tmp_path):
+    sent = frames(200)
+    with probe(f"pcap:{capture(sent)},loop=2") as source, probe(f"pcap:>{tmp_path}/copy.pcap") as target:
+        report = Pipeline(source.rx() >> target.tx()).run(seconds=30)
+    assert report.packets == 400
+    assert report.seconds < 20
+    assert [record.data for record in PcapReader(tmp_path / "copy.pcap")] == sent * 2
+
+
+def test_a_pipeline_passes_the_whole_records_on_and_raises_the_damage(capture, tmp_path):
+    sent = frames(200)
+    path = capture(sent)
+    path.write_bytes(path.read_bytes() + b"cut")
+    with probe(f"pcap:{path}") as source, probe(f"pcap:>{tmp_path}/copy.pcap") as target:
+        with pytest.raises(PcapError, match="record 201 at offset"):
+            Pipeline(source.rx() >> target.tx()).run(seconds=30)
+        assert target.xstats()["tx_good_packets"] == 200
+    assert [record.data for record in PcapReader(tmp_path / "copy.pcap")] == sent
 
 
 def test_foreign_files_are_refused_at_once(tmp_path):
