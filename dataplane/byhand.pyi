@@ -17,6 +17,16 @@ class Packet(NamedTuple):
     rss_hash: int
     packet_type: int
 
+TX_FLAGS: dict[str, int]
+
+class Offload(NamedTuple):
+    flags: str
+    vlan_tci: int = 0
+    l2_len: int = 14
+    l3_len: int = 20
+    l4_len: int = 0
+    tso_segsz: int = 0
+
 class Held:
     def __init__(self, mempool: Mempool, n: int | None = None) -> None: ...
     def release(self) -> None: ...
@@ -34,4 +44,5 @@ def send(
     segment: int = 0,
     timestamp_ns: int = 0,
     timeout: float = 0.0,
+    offload: Offload | None = None,
 ) -> int: ...

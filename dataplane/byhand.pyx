@@ -4,10 +4,12 @@
 import time
 from collections import namedtuple
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from dataplane.mbuf cimport copy_out, data, mbuf, rearm
+from dataplane.mbuf cimport (
+    TX_IP_CSUM, TX_IPV4, TX_IPV6, TX_TCP_CSUM, TX_TSO, TX_UDP_CSUM, TX_VLAN, copy_out, data, mbuf, rearm,
+)
 from dataplane.mempool cimport Mempool, alloc_bulk, free_packets
 from dataplane.queue cimport RxQueue, TxQueue
 
@@ -52,6 +54,13 @@ cdef class Held:
     def __exit__(self, *exc):
         self.release()
 
+TX_FLAGS = {
+    "vlan": TX_VLAN, "ip": TX_IP_CSUM, "udp": TX_UDP_CSUM, "tcp": TX_TCP_CSUM, "tso": TX_TSO, "ipv4": TX_IPV4, "ipv6": TX_IPV6,
+}
+
+Offload = namedtuple("Offload", "flags vlan_tci l2_len l3_len l4_len tso_segsz", defaults=(0, 14, 20, 0, 0))
+Offload.__doc__ = "What a NIC is asked to do when it sends. flags: words of TX_FLAGS; lengths of headers in bytes; tso_segsz: MSS."
+
 
 def receive_packets(RxQueue queue, n=32):
     """One burst of at most n (1..256) as a list of `Packet`; the mbufs are freed. Raises what the queue failed with."""
@@ -92,10 +101,11 @@ def receive(queue, n=32, timeout=0.0):
             time.sleep(0.0002)
 
 
-def send(TxQueue queue, frames, Mempool mempool=None, *, segment=0, timestamp_ns=0, timeout=0.0):
+def send(TxQueue queue, frames, Mempool mempool=None, *, segment=0, timestamp_ns=0, timeout=0.0, offload=None):
     """Send frames (an iterable of bytes); returns how many the queue took. The rest, after `timeout` s, is freed.
 
-    mempool: of the packets, the port's own by default; segment: bytes to put in each segment, 0: as many as fit.
+    mempool: of the packets, the port's own by default; segment: bytes to put in each segment, 0: as many as fit;
+    offload: an `Offload`, what the NIC is asked to do with each of them.
     Raises MempoolError when the pool is exhausted and what the queue failed with.
     """
     cdef Mempool pool = queue.port.mempool if mempool is None else mempool
@@ -106,6 +116,11 @@ def send(TxQueue queue, frames, Mempool mempool=None, *, segment=0, timestamp_ns
     for frame in frames:
         m = _packet(pool, frame, min(segment or pool.data_room, pool.data_room))
         m.timestamp_ns = timestamp_ns
+        if offload is not None:
+            for name in offload.flags.split():
+                m.ol_flags |= <uint64_t> TX_FLAGS[name]
+            m.vlan_tci, m.l2_len, m.l3_len = offload.vlan_tci, offload.l2_len, offload.l3_len
+            m.l4_len, m.tso_segsz = offload.l4_len, offload.tso_segsz
         while True:
             with nogil:
                 took = queue.tx_burst(&m, 1)
