@@ -67,7 +67,9 @@ def test_a_long_multicast_list():
         got = set(comes_in(p, *sent))
         assert got >= set(range(200))
         # The chip compares 12 bits: a few others come along, and none that it can tell apart.
-        assert got - set(range(200)) == {200 + n for n, group in enumerate(rest) if multicast_hash(group) in hashes}
+        assert got - set(range(200)) == {
+            200 + n for n, group in enumerate(rest) if multicast_hash(group) in hashes
+        }
         with pytest.raises(ConfigError, match=r"02:00:00:00:00:01 is no multicast address"):
             p.right.set_multicast([ME])
 
