@@ -247,7 +247,7 @@ cdef bint _has_work(mdl_port *p, uint32_t index) noexcept nogil:
 
 cdef uint32_t tx_step(mdl_port *p, uint32_t budget) noexcept nogil:
     cdef mdl_fifo *out = p.rx_fifo if p.loopback else p.tx_fifo
-    cdef uint32_t taken = 0, visited, index, got
+    cdef uint32_t taken = 0, before, first, part, index
     cdef uint64_t left
     cdef bint blocked = False
     cdef Tally tally
@@ -255,21 +255,24 @@ cdef uint32_t tx_step(mdl_port *p, uint32_t budget) noexcept nogil:
         return 0
     memset(&tally, 0, sizeof(tally))
     mdl_fifo_refresh(out)
-    # Twice over the enabled queues: from the one whose turn it is to the last, then from the first.
-    index = p.tx_next
-    for visited in range(4):
-        left = p.tx_enabled[(index >> 6) & 1]
-        if visited == 0:
-            left &= ~<uint64_t> 0 << (index & 63)
-        while left and not blocked and taken < budget:
-            got = mdl_ctz64(left) + (index & 64)
-            left &= left - 1
-            if _has_work(p, got):
-                taken += _turn(p, got, out, min(TURN, budget - taken), &tally, &blocked)
-                p.tx_next = (got + 1) & 127
-        if blocked or taken >= budget:
+    while not blocked and taken < budget:
+        before = taken
+        # Once over the enabled queues: from the one whose turn it is to the last, then from the first.
+        first = p.tx_next
+        for part in range(3):
+            left = p.tx_enabled[((first >> 6) + part) & 1]
+            if part == 0:
+                left &= ~<uint64_t> 0 << (first & 63)
+            elif part == 2:
+                left &= ~(~<uint64_t> 0 << (first & 63))
+            while left and not blocked and taken < budget:
+                index = mdl_ctz64(left) + ((first + 64 * part) & 64)
+                left &= left - 1
+                if _has_work(p, index):
+                    taken += _turn(p, index, out, min(TURN, budget - taken), &tally, &blocked)
+                    p.tx_next = (index + 1) & 127
+        if taken == before:
             break
-        index = ((index & 64) + 64) & 127
     if tally.packets:
         flush_tx(p.regs, &tally)
         count(p.regs, W_TXDGPC, tally.packets)
