@@ -23,8 +23,8 @@ TDWBAH    = Register("TDWBAH",    0x0603C, "8.2.3.9.12", count=128, step=0x40)
 
 DMATXCTL  = Register("DMATXCTL",  0x04A80, "8.2.3.9.2", reset=0x8100_0000, TE=bit[0], NS=bit[1], GDV=bit[3],
                      VT=bits[31:16])
-DTXTCPFLGL = Register("DTXTCPFLGL", 0x04A88, "8.2.3.9.3", FIRST=bits[11:0], MIDDLE=bits[27:16])
-DTXTCPFLGH = Register("DTXTCPFLGH", 0x04A8C, "8.2.3.9.4", LAST=bits[11:0])
+DTXTCPFLGL = Register("DTXTCPFLGL", 0x04A88, "8.2.3.9.3", reset=0x0FF6_0FF6, FIRST=bits[11:0], MIDDLE=bits[27:16])
+DTXTCPFLGH = Register("DTXTCPFLGH", 0x04A8C, "8.2.3.9.4", reset=0xF7F, LAST=bits[11:0])
 # 256 bytes; 0xFFF without DCB
 DTXMXSZRQ = Register("DTXMXSZRQ", 0x08100, "8.2.3.9.1", reset=0x010, MAX_BYTES=bits[11:0])
 MTQC      = Register("MTQC",      0x08120, "8.2.3.9.15", RT_ENA=bit[0], VT_ENA=bit[1], NUM_TC_OR_Q=bits[3:2])

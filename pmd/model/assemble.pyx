@@ -41,6 +41,7 @@ from pmd.model.model cimport (
     mdl_violate,
 )
 from pmd.model.offload cimport insert_ip_checksum, insert_l4_checksum, insert_sum, insert_tag
+from pmd.model.tso cimport TSO_PACKET_MAX, segment
 
 cdef extern from "hw82599.h" nogil:
     const uint32_t HW_TXD_LEN_MASK
@@ -178,6 +179,10 @@ cdef bint _sendable(mdl_port *p, uint32_t index, const Packet *k) noexcept nogil
     """Notes what is wrong with the packet as a whole. False: it cannot be sent at all."""
     if k.broken or k.total == 0:
         return False
+    if k.lower & HW_TXD_CMD_DEXT and k.lower & HW_TXD_CMD_TSE:
+        if k.total > TSO_PACKET_MAX:
+            mdl_violate(p, V_TX_LONG, index, k.first, k.total)
+        return k.total <= TSO_PACKET_MAX
     if k.lower & HW_TXD_CMD_DEXT and k.upper >> HW_TXD_PAYLEN_SHIFT != k.total:
         mdl_violate(p, V_TX_PAYLEN, index, k.first, k.upper)
     if k.total > PACKET_MAX:
@@ -218,6 +223,13 @@ cdef int assemble(
     if not _survey(p, q, index, at, tail, &k):
         return NOT_YET
     if not _sendable(p, index, &k):
+        return k.count
+    if k.lower & HW_TXD_CMD_DEXT and k.lower & HW_TXD_CMD_TSE:
+        if _gather(p, q, index, &k, p.scratch) and not segment(
+            p, q, index, p.scratch, k.total, k.lower, k.upper, out, tally
+        ):
+            return NO_ROOM
+        q.segments_sent = 0
         return k.count
     frame = mdl_reserve(out, k.total + TAG_SIZE if k.total > FRAME_MIN else FRAME_MIN + TAG_SIZE)
     if frame == NULL:

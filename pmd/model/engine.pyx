@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One port's data path: decodes what the driver wrote to the register file, and moves frames a step at a time."""
 
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 cdef extern from "<stdlib.h>" nogil:
@@ -17,12 +17,11 @@ from pmd.model.model cimport (
     mdl_fifo_clear,
     mdl_fifo_free,
     mdl_fifo_new,
-    mdl_rxq,
     mdl_swap16,
-    mdl_txq,
 )
 from pmd.model.rx cimport decode_rxq, rx_step
 from pmd.model.steer cimport decode_steer
+from pmd.model.tso cimport TSO_PACKET_MAX
 from pmd.model.tx cimport decode_txq, tx_step
 from pmd.model.word cimport *
 
@@ -69,11 +68,15 @@ cdef class Engine(DataPath):
         self.port.rx_fifo = mdl_fifo_new(PACKET_BUFFER)
         if self.port.rx_fifo == NULL:
             raise MemoryError(f"no memory for the packet buffer of {name}")
+        self.port.scratch = <uint8_t *> malloc(TSO_PACKET_MAX)
+        if self.port.scratch == NULL:
+            raise MemoryError(f"no memory for segmentation on {name}")
         self.reset()
 
     def __dealloc__(self):
         if self.port != NULL:
             mdl_fifo_free(self.port.rx_fifo)
+            free(self.port.scratch)
             free(self.port)
 
     # ---- registers ------------------------------------------------------------------------------------------

@@ -310,6 +310,8 @@ struct mdl_txq {
     uint8_t enabled, stalled, set, wthresh, head_wb, warned, pad0[2];
     uint32_t written;  /* with WTHRESH: descriptors before this are written back */
     uint32_t bad_tail; /* the tail complained about last */
+    uint32_t segments_sent; /* of a segmented packet that waits for the wire */
+    uint32_t pad1;
     uint64_t base;
     uint64_t head_address;
     struct mdl_context context[2];
@@ -339,6 +341,7 @@ struct mdl_port {
     uint32_t *regs;
     struct mdl_domain *domain;
     struct mdl_fifo *rx_fifo; /* the packet buffer */
+    uint8_t *scratch;         /* room for one packet to be segmented */
     struct mdl_fifo *tx_fifo; /* where frames go: the peer's packet buffer or a wire's; NULL: nowhere */
     uint8_t link, elastic, loopback, rx_held; /* held: SECRXCTRL.RX_DIS keeps frames in the packet buffer */
     uint8_t tx_on, crc_strip, tx_plain, length_check; /* plain: the MAC pads and appends FCS, the usual set-up */

@@ -150,7 +150,7 @@ cdef extern from "model.h" nogil:
         volatile uint32_t *head_reg
         uint32_t n, head
         uint8_t enabled, stalled, set, wthresh, head_wb, warned
-        uint32_t written, bad_tail
+        uint32_t written, bad_tail, segments_sent
         uint64_t base, head_address
         mdl_context *context
 
@@ -165,6 +165,7 @@ cdef extern from "model.h" nogil:
         mdl_domain *domain
         mdl_fifo *rx_fifo
         mdl_fifo *tx_fifo
+        uint8_t *scratch
         uint8_t link, elastic, loopback, rx_held
         uint8_t tx_on, crc_strip, tx_plain, length_check, tx_pad, tx_crc, pools
         uint32_t rx_limit

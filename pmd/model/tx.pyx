@@ -86,6 +86,7 @@ cdef void decode_txq(mdl_port *p, uint32_t index) noexcept nogil:
         if q.head >= q.n:
             q.head = 0
         q.written = q.head
+        q.segments_sent = 0
         q.bad_tail = 0xFFFFFFFF
         q.warned = 0
         memset(q.context, 0, sizeof(q.context[0]) * 2)

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""TCP and UDP segmentation (datasheet 7.2.4)."""
+
+from libc.stdint cimport uint8_t, uint32_t
+
+from pmd.model.mac_stats cimport Tally
+from pmd.model.model cimport mdl_fifo, mdl_port, mdl_txq
+
+cdef enum:
+    TSO_PACKET_MAX = (256 << 10) + 1024  # payload and headers
+
+
+# Send the packet of n bytes at `packet` in segments, from q.segments_sent on. lower, upper: of its first descriptor.
+# True: all sent, or nothing to be made of it; False: the wire is full, and q.segments_sent says how far it got.
+cdef bint segment(
+    mdl_port *p, mdl_txq *q, uint32_t index, uint8_t *packet, uint32_t n, uint32_t lower, uint32_t upper,
+    mdl_fifo *out, Tally *tally,
+) noexcept nogil

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A wire whose other end is capture files: what the port sends is written to one, another is played into the port."""
+
+from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memcpy, memset
+
+from dataplane.mbuf cimport mbuf
+from dataplane.pcapfile cimport PcapReader, PcapWriter, record_t
+
+from dataplane.errors import ConfigError
+
+from pmd.model.engine cimport Engine, Wire
+from pmd.model.model cimport (
+    mdl_commit,
+    mdl_fifo,
+    mdl_fifo_free,
+    mdl_fifo_new,
+    mdl_fifo_refresh,
+    mdl_frame,
+    mdl_peek,
+    mdl_pop,
+    mdl_reserve,
+)
+
+cdef enum:
+    TX_BUFFER = 160 << 10
+    PUMP = 64  # frames a step and direction
+    FRAME_MIN = 60
+    FRAME_MAX = 15868
+
+
+cdef class PcapWire(Wire):
+    """Plugged into `port`. record: file for what it sends, None to throw that away. play: file that it receives.
+
+    timing: play with the gaps of the file, by the card's clock, instead of flat out. loops: how often to play it, 0 for
+    ever. Frames are padded to 60 bytes as a sender would; those above 15868 bytes are skipped, and counted.
+    Raises ConfigError if the port has a wire, PcapError for files that cannot be read or written.
+    """
+
+    cdef readonly Engine port
+    cdef readonly PcapReader reader
+    cdef readonly PcapWriter writer
+    cdef readonly bint timing, finished
+    cdef readonly uint32_t loops
+    cdef readonly uint64_t recorded, played, skipped, discarded
+    cdef uint32_t _loop
+    cdef uint64_t _began, _first
+    cdef record_t _record
+    cdef bint _waiting
+    cdef mdl_fifo *_out
+
+    def __init__(self, Engine port not None, record=None, play=None, *, bint timing=False, uint32_t loops=1):
+        if port.wire is not None:
+            raise ConfigError(f"{port.name} has a wire already: unplug it first")
+        self.reader = PcapReader(play) if play is not None else None
+        self.writer = PcapWriter(record, nanosecond=True) if record is not None else None
+        self.port, self.timing, self.loops = port, timing, loops
+        self.finished = self.reader is None
+        self._out = mdl_fifo_new(TX_BUFFER)
+        if self._out == NULL:
+            raise MemoryError("no memory for a wire")
+        port.plug(self, self._out, True, True, NULL)
+
+    def __dealloc__(self):
+        mdl_fifo_free(self._out)
+
+    cdef uint32_t pump(self, Engine engine) noexcept nogil:
+        cdef uint32_t done = self._drain()
+        if not self.finished:
+            done += self._play()
+        return done
+
+    cdef uint32_t _drain(self) noexcept nogil:
+        cdef mdl_frame *frame = mdl_peek(self._out)
+        cdef mbuf m  # on the stack, its data where the frame is
+        cdef mbuf *pkt = &m
+        cdef uint32_t done = 0
+        while frame != NULL and done < PUMP:
+            if self.writer is not None:
+                m.next, m.timestamp_ns, m.data_off, m.buf_addr = NULL, 0, 0, frame.data
+                m.pkt_len, m.data_len = frame.len, frame.len
+                if self.writer.write_burst(&pkt, 1) == 1 and not self.writer.error:
+                    self.recorded += 1
+                else:
+                    self.discarded += 1  # the disk is full; check() says so
+            else:
+                self.discarded += 1
+            mdl_pop(self._out, frame)
+            done += 1
+            frame = mdl_peek(self._out)
+        return done
+
+    cdef bint _next(self) noexcept nogil:
+        """The next record that can be a frame, in _record. False, and finished, at the end."""
+        while True:
+            if self.reader.next(&self._record) <= 0:
+                self._loop += 1
+                if self.reader.damaged or self.reader.records == 0 or self._loop == self.loops:
+                    self.finished = True
+                    return False
+                self.reader.restart()
+                self._began = 0
+                continue
+            if self._record.length > self.reader.fcs_bytes + 13 and self._record.length <= FRAME_MAX + self.reader.fcs_bytes:
+                return True
+            self.skipped += 1
+
+    cdef uint32_t _play(self) noexcept nogil:
+        cdef uint32_t done = 0, n, size
+        cdef mdl_fifo *fifo = self.port.port.rx_fifo
+        cdef mdl_frame *frame
+        cdef uint64_t now = self.port.port.now_ns
+        mdl_fifo_refresh(fifo)
+        while done < PUMP:
+            if not self._waiting and not self._next():
+                break
+            self._waiting = True
+            if self.timing:
+                if self._began == 0:
+                    self._began, self._first = now, self._record.timestamp_ns
+                if self._record.timestamp_ns > self._first + (now - self._began):
+                    break
+            n = self._record.length - self.reader.fcs_bytes
+            size = n if n > FRAME_MIN else FRAME_MIN
+            frame = mdl_reserve(fifo, size)
+            if frame == NULL:
+                break
+            memcpy(frame.data, self._record.data, n)
+            memset(frame.data + n, 0, size - n)
+            frame.len, frame.flags, frame.tag, frame.ready = size, 0, 0, now
+            mdl_commit(fifo, size)
+            self._waiting = False
+            self.played += 1
+            done += 1
+        return done
+
+    def check(self):
+        """Raise PcapError if playing met a damaged record or recording a full disk."""
+        for error in (self.reader and self.reader.error(), self.writer and self.writer.failure()):
+            if error is not None:
+                raise error
+
+    def close(self):
+        """Unplug, and write what is buffered. Raises PcapError as check() does. The caller holds the card's lock."""
+        self.port.unplug()
+        self._drain_all()
+        if self.writer is not None:
+            self.writer.close()
+        self.check()
+
+    def _drain_all(self):
+        while self._drain():
+            pass
