@@ -45,6 +45,8 @@ from pmd.model.tso cimport TSO_PACKET_MAX, segment
 
 cdef extern from "hw82599.h" nogil:
     const uint32_t HW_TXD_LEN_MASK
+    const uint32_t HW_TXD_CSO_MASK
+    const uint32_t HW_TXD_CSS_MASK
     const uint32_t HW_TXD_CMD_EOP
     const uint32_t HW_TXD_CMD_IFCS
     const uint32_t HW_TXD_CMD_IC
@@ -102,6 +104,16 @@ cdef void _take_context(mdl_txq *q, uint64_t *words) noexcept nogil:
     c.mss = words[1] >> 48
 
 
+cdef void _legacy_options(Packet *k, uint32_t lower, uint32_t upper) noexcept nogil:
+    """SILENT about which legacy descriptor of a packet carries its options: whichever has the bit set."""
+    if lower & HW_TXD_CMD_IC:
+        k.lower = k.lower & ~HW_TXD_CSO_MASK | lower & HW_TXD_CSO_MASK
+        k.upper = k.upper & ~HW_TXD_CSS_MASK | upper & HW_TXD_CSS_MASK
+    if lower & HW_TXD_CMD_VLE:
+        k.upper = k.upper & 0xFFFF | upper & ~<uint32_t> 0xFFFF
+    k.lower |= lower & (HW_TXD_CMD_IFCS | HW_TXD_CMD_IC | HW_TXD_CMD_VLE)
+
+
 cdef bint _survey(mdl_port *p, mdl_txq *q, uint32_t index, uint32_t at, uint32_t tail, Packet *k) noexcept nogil:
     """Looks for the packet's end. False: it is not there yet."""
     cdef uint64_t[2] words
@@ -117,6 +129,8 @@ cdef bint _survey(mdl_port *p, mdl_txq *q, uint32_t index, uint32_t at, uint32_t
         lower, n = <uint32_t> words[1], words[1] & HW_TXD_LEN_MASK
         if k.count == 0:
             k.lower, k.upper = lower, <uint32_t> (words[1] >> 32)
+        elif not lower & HW_TXD_CMD_DEXT:
+            _legacy_options(k, lower, <uint32_t> (words[1] >> 32))
         if _is_context(lower):
             mdl_violate(p, V_TX_CONTEXT, index, at, words[1])
             k.broken, n = True, 0

@@ -10,11 +10,12 @@ cdef enum:
     L4_UDP = 0  # context descriptor's L4T
     L4_TCP = 1
     L4_SCTP = 2
+    HEADER_MIN = 14
 
 
 cdef bint insert_ip_checksum(uint8_t *data, uint32_t n, const mdl_context *c) noexcept nogil:
     cdef uint8_t *header = data + c.mac_len
-    if c.ip_len < 20 or c.mac_len + <uint32_t> c.ip_len > n:
+    if c.mac_len < HEADER_MIN or c.ip_len < 20 or c.mac_len + <uint32_t> c.ip_len > n:
         return False
     mdl_store16(header + 10, 0)
     mdl_store16(header + 10, <uint16_t> ~mdl_fold(mdl_sum(header, c.ip_len)))
@@ -24,6 +25,8 @@ cdef bint insert_ip_checksum(uint8_t *data, uint32_t n, const mdl_context *c) no
 cdef bint insert_l4_checksum(uint8_t *data, uint32_t n, const mdl_context *c) noexcept nogil:
     cdef uint32_t start = c.mac_len + <uint32_t> c.ip_len, offset
     cdef uint16_t sum
+    if c.mac_len < HEADER_MIN or c.ip_len < 20:
+        return False
     if c.l4_type == L4_SCTP:
         if start + 12 > n:
             return False

@@ -225,7 +225,7 @@ cdef uint32_t _traffic_class(mdl_port *port, const Parsed *p) noexcept nogil:
 
 
 cdef uint32_t _hashed_queue(mdl_port *port, const Parsed *p, uint32_t kind, uint32_t hash) noexcept nogil:
-    """RSS and traffic classes: the table of MRQC.MRQE (8.2.3.7.12). A frame without a hash counts as hash 0."""
+    """RSS and traffic classes: the table of MRQC.MRQE (8.2.3.7.12). SILENT: a frame without a hash gets index 0, not RETA[0]."""
     cdef const mdl_steer *s = &port.steer
     cdef uint32_t entry = s.reta[hash & 0x7F] if kind else 0
     if s.mrqe == MRQE_RSS:

@@ -28,6 +28,7 @@ from pmd.datasheet.tx import DMATXCTL, TDBAH, TDBAL, TDH, TDLEN, TDT, TXDCTL
 from pmd.model.engine import Engine
 from pmd.model.interrupt import Interrupts
 from pmd.model.shared import Clock, RegisterFile
+from pmd.model.wire import PortWire
 
 EOP, IFCS, RS, DEXT, VLE = 1 << 24, 1 << 25, 1 << 27, 1 << 29, 1 << 30
 DATA, CONTEXT = 3 << 20, 2 << 20
@@ -51,7 +52,7 @@ class Received:
 class Port:
     """An engine with its register file, and memory mapped for it."""
 
-    def __init__(self, name: str, clock: Clock | None = None, size: int = 1 << 20) -> None:
+    def __init__(self, name: str, clock: Clock | None = None, size: int = 1 << 19) -> None:
         self.registers = RegisterFile()
         self.clock = clock or Clock(virtual=True)
         self.interrupts = Interrupts(self.registers, self.clock)
@@ -116,13 +117,32 @@ def poke(block: Block, data: bytes, offset: int = 0) -> None:
     ctypes.memmove(block.address + offset, data, len(data))
 
 
+def pair(size: int = 1 << 19, **options: object) -> tuple[Port, Port]:
+    """Two ports with `size` bytes of memory each and a wire from `a` to `b`."""
+    clock = Clock(virtual=True)
+    a, b = Port("a", clock, size), Port("b", clock, size)
+    PortWire(a.engine, b.engine, **options)  # type: ignore[arg-type]
+    return a, b
+
+
+def carry(a: Port, b: Port, frames: list[bytes], queue: int = 0) -> list[Received]:
+    """Send frames from a's queue 0 and take what b's queue got."""
+    got: list[Received] = []
+    for frame in frames:
+        a.tx[0].send(frame)
+        a.step()
+        b.step()
+        got += b.rx[queue].take()
+    return got
+
+
 class TxQueue:
-    """A Tx descriptor ring with a 16 KiB buffer for each descriptor, taken from a shared few."""
+    """A Tx descriptor ring, and memory for frames that is used round and round."""
 
     def __init__(self, port: Port, index: int, n: int, txdctl: int = 0, head_wb: int = 0) -> None:
         self.port, self.index, self.n, self.tail = port, index, n, 0
         self.ring = port.arena.alloc(n * 16, align=128)
-        self.room = port.arena.alloc(n * 2048, align=128)
+        self.room = port.arena.alloc(min(n * 2048, 1 << 17), align=128)
         self.used = 0
         poke(self.ring, bytes(n * 16))
         port.write(TDBAL[index], self.ring.iova & 0xFFFFFFFF)
@@ -147,7 +167,7 @@ class TxQueue:
 
     def place(self, data: bytes) -> int:
         """Copy to the queue's memory; returns the IOVA."""
-        if self.used + len(data) > self.n * 2048:
+        if self.used + len(data) > self.room.size:
             self.used = 0
         at = self.used
         self.used += (len(data) + 63) & ~63
@@ -168,19 +188,11 @@ class TxQueue:
             self.bell()
 
     def context(
-        self,
-        maclen: int,
-        iplen: int,
-        tucmd: int = 0,
-        vlan: int = 0,
-        mss: int = 0,
-        l4len: int = 0,
-        slot: int = 0,
+        self, mac: int, ip: int, *, tucmd: int = 0, vlan: int = 0, mss: int = 0, l4: int = 0, slot: int = 0
     ) -> None:
-        self.put(
-            iplen | maclen << 9 | vlan << 16,
-            DEXT | CONTEXT | tucmd << 9 | (slot << 4 | l4len << 8 | mss << 16) << 32,
-        )
+        """A context descriptor; lengths in bytes. tucmd: 2 IPv4, 4 TCP, 8 SCTP."""
+        words = DEXT | CONTEXT | tucmd << 9 | (slot << 4 | l4 << 8 | mss << 16) << 32
+        self.put(ip | mac << 9 | vlan << 16, words)
 
     def done(self, at: int) -> bool:
         return bool(peek(self.ring, 16, at * 16)[12] & 1)
@@ -198,6 +210,7 @@ class RxQueue:
         port: Port,
         index: int,
         n: int,
+        *,
         kib: int = 2,
         drop: int = 0,
         rxdctl: int = 0,
