@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A wire whose other end is capture files."""
+
+import pytest
+
+from dataplane.errors import ConfigError, PcapError
+from dataplane.pcapfile import PcapReader, PcapWriter
+from pmd.model.wire_pcap import PcapWire
+from tests.pmd.model.rig import Port, frame
+
+
+@pytest.fixture
+def port():
+    port = Port("a", size=1 << 20)
+    port.tx_queue(n=64), port.rx_queue(n=64)
+    port.write(0x05080, 0x700)  # FCTRL: everything
+    return port
+
+
+def write(path, frames, gap_ns=0):
+    with PcapWriter(path, nanosecond=True) as file:
+        for n, data in enumerate(frames):
+            file.write(data, timestamp_ns=10**18 + n * gap_ns)
+    return path
+
+
+def test_recording(port, tmp_path):
+    wire = PcapWire(port.engine, record=tmp_path / "out.pcap")
+    assert port.engine.is_wire_up
+    sent = [frame(60 + 11 * n) for n in range(40)]
+    for data in sent:
+        port.tx[0].send(data)
+        port.step()
+    wire.close()
+    assert [record.data for record in PcapReader(tmp_path / "out.pcap")] == sent
+    assert wire.recorded == 40 and not port.engine.is_wire_up
+
+
+def test_playing(port, tmp_path):
+    frames = [frame(60 + n) for n in range(200)]
+    wire = PcapWire(port.engine, play=write(tmp_path / "in.pcap", frames))
+    got = []
+    for _ in range(10):
+        port.step()
+        got += [received.data for received in port.rx[0].take()]
+    assert got == frames and wire.finished and wire.played == 200
+    wire.check()
+
+
+def test_playing_short_and_impossible_frames(port, tmp_path):
+    wire = PcapWire(port.engine, play=write(tmp_path / "in.pcap", [b"x" * 13, frame(20), frame(16000), frame(64)]))
+    port.step(2)
+    assert [received.data for received in port.rx[0].take()] == [frame(20).ljust(60, b"\0"), frame(64)]
+    assert wire.skipped == 2 and wire.played == 2
+
+
+def test_loops(port, tmp_path):
+    wire = PcapWire(port.engine, play=write(tmp_path / "in.pcap", [frame(60), frame(61)]), loops=3)
+    port.step(5)
+    assert [len(received.data) for received in port.rx[0].take()] == [60, 61] * 3 and wire.finished
+
+
+def test_original_timing(port, tmp_path):
+    PcapWire(port.engine, play=write(tmp_path / "in.pcap", [frame(60)] * 4, gap_ns=1000), timing=True)
+    seen = []
+    for _ in range(8):
+        port.step()
+        seen.append(len(port.rx[0].take()))
+        port.clock.tick(500)
+    assert seen == [1, 0, 1, 0, 1, 0, 1, 0]
+
+
+def test_a_damaged_file(port, tmp_path):
+    path = write(tmp_path / "in.pcap", [frame(60)] * 3)
+    path.write_bytes(path.read_bytes()[:-10])
+    wire = PcapWire(port.engine, play=path)
+    port.step(3)
+    assert wire.played == 2 and wire.finished
+    with pytest.raises(PcapError, match="record 3"):
+        wire.check()
+
+
+def test_a_full_disk(port):
+    wire = PcapWire(port.engine, record="/dev/full")
+    for _ in range(1200):
+        port.tx[0].send(frame(1500))
+        port.step()
+    with pytest.raises(PcapError, match="No space left"):
+        wire.check()
+    assert wire.discarded > 0
+    with pytest.raises(PcapError, match="No space left"):
+        wire.close()
+
+
+def test_one_wire_a_port(port, tmp_path):
+    PcapWire(port.engine, record=tmp_path / "a.pcap")
+    with pytest.raises(ConfigError, match="has a wire already"):
+        PcapWire(port.engine, record=tmp_path / "b.pcap")
+    assert not (tmp_path / "b.pcap").exists()
+    with pytest.raises(PcapError, match="cannot read"):
+        PcapWire(Port("b").engine, play=tmp_path / "missing.pcap")
