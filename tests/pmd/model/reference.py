@@ -9,9 +9,7 @@ from dataclasses import dataclass, field
 from pmd.datasheet import descriptors as d
 
 BROADCAST = b"\xff" * 6
-RSS_KEY = bytes.fromhex(
-    "6d5a56da255b0ec24167253d43a38fb0d0ca2bcbae7b30b477cb2da38030f20c6a42b73bbeac01fa"
-)
+RSS_KEY = bytes.fromhex("6d5a56da255b0ec24167253d43a38fb0d0ca2bcbae7b30b477cb2da38030f20c6a42b73bbeac01fa")
 
 
 @dataclass
@@ -28,7 +26,7 @@ class Filter:
     cfi: int | None = None
 
     def accepts(self, frame: bytes) -> str:
-        """"" (no), "exact" or "hash"."""
+        """ "" (no), "exact" or "hash"."""
         if self.vlans is not None and frame[12:14] == b"\x81\x00":
             tag = int.from_bytes(frame[14:16], "big")
             if (self.cfi is not None and tag >> 12 & 1 != self.cfi) or tag & 0xFFF not in self.vlans:

@@ -5,7 +5,13 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 from scapy.layers.inet import ICMP, IP, TCP, UDP
-from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop, IPv6ExtHdrRouting
+from scapy.layers.inet6 import (
+    IPv6,
+    IPv6ExtHdrDestOpt,
+    IPv6ExtHdrFragment,
+    IPv6ExtHdrHopByHop,
+    IPv6ExtHdrRouting,
+)
 from scapy.layers.l2 import Dot1Q, Ether
 from scapy.layers.sctp import SCTP, SCTPChunkData
 from scapy.packet import Raw
@@ -20,7 +26,9 @@ def packets(draw: st.DrawFn) -> bytes:
     """A frame without FCS, 60 bytes at least: Ethernet to MAC, maybe a tag, maybe IP, maybe more; maybe damaged."""
     layers = Ether(dst=MAC.hex(":"), src=PEER.hex(":"))
     if draw(st.booleans()):
-        layers /= Dot1Q(vlan=draw(st.integers(0, 4095)), prio=draw(st.integers(0, 7)), dei=draw(st.integers(0, 1)))
+        layers /= Dot1Q(
+            vlan=draw(st.integers(0, 4095)), prio=draw(st.integers(0, 7)), dei=draw(st.integers(0, 1))
+        )
     body = Raw(draw(st.binary(max_size=64)))
     l4 = draw(
         st.sampled_from(

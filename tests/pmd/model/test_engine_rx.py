@@ -43,7 +43,12 @@ def jumbo_pair(size=4 << 20, **options):
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(1, 16), st.lists(st.integers(60, JUMBO - 4), min_size=1, max_size=6), st.booleans(), st.booleans())
+@given(
+    st.integers(1, 16),
+    st.lists(st.integers(60, JUMBO - 4), min_size=1, max_size=6),
+    st.booleans(),
+    st.booleans(),
+)
 def test_frames_over_several_buffers(kib, sizes, strip, legacy):
     a, b = jumbo_pair()
     if not strip:
@@ -223,7 +228,9 @@ def test_more_buffers_than_the_ring_has():
     b.step()
     assert [len(got.data) for got in rx.take()] == [7 * 1024]
     assert b.clear(QPRDC[0]) == 1
-    assert b.violations() == ["queue 0: a ring of 8 descriptors can never hold a packet of 9000 bytes: it is dropped"]
+    assert b.violations() == [
+        "queue 0: a ring of 8 descriptors can never hold a packet of 9000 bytes: it is dropped"
+    ]
 
 
 def test_disabled_queue_drops():
@@ -334,4 +341,3 @@ def test_longest_frame(jumbo, size, tagged, passes):
     text = frame(size - 4, etype=0x8100 if tagged else 0x88B5)
     assert len(carry(a, b, [text])) == passes
     assert b.registers.peek(0x040A8 + 4) == (not passes)  # ROC
-

@@ -294,7 +294,9 @@ def test_no_end_of_packet():
     tx.put(tx.place(frame(64)), raw(64, PLAIN & ~EOP, 128))
     tx.bell()
     a.step(5)
-    assert a.violations() == ["queue 0: the tail moved to 1 in the middle of the packet that starts at descriptor 0"]
+    assert a.violations() == [
+        "queue 0: the tail moved to 1 in the middle of the packet that starts at descriptor 0"
+    ]
     assert tx.head == 0
     tx.put(tx.place(bytes(64)), raw(64, PLAIN, 128))
     tx.bell()
@@ -309,7 +311,9 @@ def test_tail_beyond_the_end():
     tx.send(frame(64))
     a.registers.poke(TDT[0].offset, 64)
     a.step(3)
-    assert a.violations() == ["queue 0: tail 64 is beyond the end of a descriptor ring of 64"] and tx.head == 0
+    assert (
+        a.violations() == ["queue 0: tail 64 is beyond the end of a descriptor ring of 64"] and tx.head == 0
+    )
     tx.bell()
     a.step()
     assert tx.head == 1

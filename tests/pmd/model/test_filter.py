@@ -10,7 +10,14 @@ from pmd.datasheet import descriptors as d
 from tests.pmd.model.reference import BROADCAST, Filter, multicast_hash
 from tests.pmd.model.rig import MAC, PEER, carry, frame, pair
 
-ADDRESSES = [MAC, PEER, bytes.fromhex("02fffffffffe"), bytes.fromhex("01005e000001"), bytes.fromhex("333300000001"), BROADCAST]
+ADDRESSES = [
+    MAC,
+    PEER,
+    bytes.fromhex("02fffffffffe"),
+    bytes.fromhex("01005e000001"),
+    bytes.fromhex("333300000001"),
+    BROADCAST,
+]
 addresses = st.one_of(st.sampled_from(ADDRESSES), st.binary(min_size=6, max_size=6))
 
 
@@ -37,7 +44,9 @@ def fill(port, table, members: set[int]) -> None:
 
 @st.composite
 def rules(draw):
-    hashes = draw(st.none() | st.sets(addresses.map(lambda a: multicast_hash(a, draw(st.integers(0, 3)))), max_size=5))
+    hashes = draw(
+        st.none() | st.sets(addresses.map(lambda a: multicast_hash(a, draw(st.integers(0, 3)))), max_size=5)
+    )
     return Filter(
         addresses=draw(st.lists(addresses, max_size=6)),
         unicast_all=draw(st.booleans()),
@@ -63,7 +72,9 @@ def test_any_filter(ports, rule, data):
     a, b = ports
     apply(b, rule)
     b.clear(GPRC), b.clear(RXNFGPC), b.clear(TPR)
-    targets = data.draw(st.lists(st.one_of(addresses, st.sampled_from(rule.addresses or [MAC])), min_size=1, max_size=8))
+    targets = data.draw(
+        st.lists(st.one_of(addresses, st.sampled_from(rule.addresses or [MAC])), min_size=1, max_size=8)
+    )
     passed = 0
     for to in targets:
         tag = data.draw(st.none() | st.integers(0, 65535) | st.sampled_from(sorted(rule.vlans or {1})))

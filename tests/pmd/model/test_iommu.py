@@ -132,7 +132,12 @@ def test_tx_data_fault():
     assert [got.data for got in rx.take()] == [frame(64)], "the queue goes on behind the packet that is lost"
     assert tx.done(at)
     (fault,) = a.engine.domain.take_faults()
-    assert (fault.iova, fault.length, fault.direction, fault.what) == (0xDEAD0000, 100, "read", "Tx data queue 0")
+    assert (fault.iova, fault.length, fault.direction, fault.what) == (
+        0xDEAD0000,
+        100,
+        "read",
+        "Tx data queue 0",
+    )
     assert "0xdead0000" in str(fault) and "a: DMA read of 100 bytes" in str(fault)
     assert a.engine.domain.take_faults() == [] and a.engine.domain.fault_count == 1
 
@@ -146,7 +151,12 @@ def test_rx_data_fault():
     a.step()
     b.step()
     (fault,) = b.engine.domain.take_faults()
-    assert (fault.iova, fault.length, fault.direction, fault.what) == (0xBAD0000, 64, "write", "Rx data queue 0")
+    assert (fault.iova, fault.length, fault.direction, fault.what) == (
+        0xBAD0000,
+        64,
+        "write",
+        "Rx data queue 0",
+    )
     assert rx.raw(0)[1] & 1, "posted writes: the device does not learn of it"
 
 

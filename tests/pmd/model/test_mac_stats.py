@@ -62,7 +62,8 @@ def bin_of(size: int) -> str:
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from([60, 61, 123, 124, 251, 252, 507, 508, 1019, 1020, 1514, 9000]) | st.integers(60, 2000),
+            st.sampled_from([60, 61, 123, 124, 251, 252, 507, 508, 1019, 1020, 1514, 9000])
+            | st.integers(60, 2000),
             st.sampled_from([MAC, b"\xff" * 6, bytes.fromhex("01005e000001"), bytes.fromhex("333300000001")]),
         ),
         min_size=1,
@@ -75,13 +76,24 @@ def test_good_frames(frames):
     count, total = len(frames), sum(size + 4 for size, _ in frames)
     broadcast = sum(to == b"\xff" * 6 for _, to in frames)
     multicast = sum(to[0] & 1 for _, to in frames) - broadcast
-    assert [a.clear(x) for x in (GPTC, TPT, TXDGPC, BPTC, MPTC)] == [count, count, count, broadcast, multicast]
-    assert [b.clear(x) for x in (GPRC, TPR, RXNFGPC, RXDGPC, BPRC, MPRC)] == [count] * 4 + [broadcast, multicast]
+    assert [a.clear(x) for x in (GPTC, TPT, TXDGPC, BPTC, MPTC)] == [
+        count,
+        count,
+        count,
+        broadcast,
+        multicast,
+    ]
+    assert [b.clear(x) for x in (GPRC, TPR, RXNFGPC, RXDGPC, BPRC, MPRC)] == [count] * 4 + [
+        broadcast,
+        multicast,
+    ]
     assert [a.clear(GOTCL), b.clear(GORCL), b.clear(TORL), b.clear(RXNFGBCL)] == [total] * 4
     assert a.clear(TXDGBCL) == b.clear(RXDGBCL) == total - 4 * count
     for name in BINS:
         expected = sum(bin_of(size + 4) == name for size, _ in frames)
-        assert a.clear(getattr(datasheet, f"PTC{name}")) == b.clear(getattr(datasheet, f"PRC{name}")) == expected
+        assert (
+            a.clear(getattr(datasheet, f"PTC{name}")) == b.clear(getattr(datasheet, f"PRC{name}")) == expected
+        )
 
 
 def test_refused_frames_are_counted_apart():
@@ -97,7 +109,13 @@ def test_too_short_and_too_long(corrupt, short, long):
     a.write(HLREG0, HLREG0.resets & ~(1 << 10) | 1 << 2)
     b.write(HLREG0, HLREG0.resets)
     carry(a, b, [frame(59), frame(1515)])
-    assert (b.clear(short), b.clear(long), b.clear(TPR), b.clear(GPRC), b.clear(TORL)) == (1, 1, 2, 0, 63 + 1519)
+    assert (b.clear(short), b.clear(long), b.clear(TPR), b.clear(GPRC), b.clear(TORL)) == (
+        1,
+        1,
+        2,
+        0,
+        63 + 1519,
+    )
     assert b.clear(datasheet.CRCERRS) == 0, "a frame has one fault"
 
 
@@ -134,7 +152,9 @@ def test_pause_frames_are_eaten():
 def test_priority_pause():
     a, b = prepare()
     times = b"".join((0 if n == 6 else 9).to_bytes(2, "big") for n in range(8))
-    assert carry(a, b, [(PAUSE + bytes.fromhex("01010042") + times).ljust(60, b"\0")]) == []  # classes 1 and 6
+    assert (
+        carry(a, b, [(PAUSE + bytes.fromhex("01010042") + times).ljust(60, b"\0")]) == []
+    )  # classes 1 and 6
     assert [b.clear(PXOFFRXCNT[n]) for n in range(8)] == [0, 1, 0, 0, 0, 0, 0, 0]
     assert [b.clear(PXONRXCNT[n]) for n in range(8)] == [0, 0, 0, 0, 0, 0, 1, 0]
 

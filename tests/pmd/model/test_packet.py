@@ -63,7 +63,10 @@ def test_any_packet(ports, data, fields):
 
 
 @settings(max_examples=200, deadline=None)
-@given(etype=st.sampled_from([b"\x08\x00", b"\x86\xdd", b"\x81\x00\x00\x01\x08\x00"]), body=st.binary(max_size=90))
+@given(
+    etype=st.sampled_from([b"\x08\x00", b"\x86\xdd", b"\x81\x00\x00\x01\x08\x00"]),
+    body=st.binary(max_size=90),
+)
 @example(etype=b"\x08\x00", body=b"\x45" + bytes(19))
 @example(etype=b"\x86\xdd", body=b"\x60\0\0\0\0\x08\0\0" + bytes(32) + b"\0\xff" + bytes(6))
 def test_rubbish(ports, etype, body):

@@ -44,6 +44,7 @@ def queue_of(ports, data: bytes) -> int:
 
 def five_tuple(port, n, queue, *, src=None, dst=None, sport=None, dport=None, protocol=None, priority=1):
     """A filter; None ignores that part. Addresses as text."""
+
     def packed(text):
         return int.from_bytes(bytes(map(int, text.split("."))), "little") if text else 0
 
@@ -106,9 +107,15 @@ def test_five_tuples(data):
         five_tuple(b, n, queue, **rule)
         rules.append((n, queue, rule))
     for _ in range(4):
-        src, dst, kind = data.draw(st.sampled_from(HOSTS)), data.draw(st.sampled_from(HOSTS)), data.draw(st.sampled_from("TUO"))
+        src, dst, kind = (
+            data.draw(st.sampled_from(HOSTS)),
+            data.draw(st.sampled_from(HOSTS)),
+            data.draw(st.sampled_from("TUO")),
+        )
         sport, dport = data.draw(port_numbers), data.draw(port_numbers)
-        l4 = {"T": TCP(sport=sport, dport=dport), "U": UDP(sport=sport, dport=dport), "O": Raw(b"x" * 20)}[kind]
+        l4 = {"T": TCP(sport=sport, dport=dport), "U": UDP(sport=sport, dport=dport), "O": Raw(b"x" * 20)}[
+            kind
+        ]
         text = build(IP(src=src, dst=dst, proto={"T": 6, "U": 17, "O": 47}[kind]) / l4)
         expected, best = 0, (-1, 0)
         for n, queue, rule in rules:
@@ -169,7 +176,9 @@ def test_ethertype_before_everything(ports):
     assert queue_of(ports, build(IP() / TCP(flags=SYN))) == 9
 
 
-@pytest.mark.parametrize(("mode", "per_class", "hashed"), [(2, 16, False), (3, 32, False), (4, 16, True), (5, 32, True)])
+@pytest.mark.parametrize(
+    ("mode", "per_class", "hashed"), [(2, 16, False), (3, 32, False), (4, 16, True), (5, 32, True)]
+)
 def test_traffic_classes(ports, mode, per_class, hashed):
     _, b = ports
     b.write(RTRUP2TC, 2 << 3 * 5 | 0)  # priority 5 is class 2

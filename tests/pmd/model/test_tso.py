@@ -56,7 +56,9 @@ def test_checksums(ip, transport, payload, pieces, tag):
     l4_at, at = (34 if ip is IP else 54), (16 if transport == "TCP" else 6)
     protocol = 6 if transport == "TCP" else 17
     text = seed(expected, ip, l4_at, protocol, at, len(expected) - l4_at)
-    tx.context(14, l4_at - 14, tucmd=(IPV4 if ip is IP else 0) | (TCP_ if transport == "TCP" else 0), vlan=tag or 0)
+    tx.context(
+        14, l4_at - 14, tucmd=(IPV4 if ip is IP else 0) | (TCP_ if transport == "TCP" else 0), vlan=tag or 0
+    )
     tx.send(text, pieces, command=0 if tag is None else VLE, upper=TXSM | (IXSM if ip is IP else 0))
     tx.port.step()
     b.step()
@@ -105,7 +107,11 @@ def segments_of(ip, transport, payload, mss, flags=PSH | FIN | ACK | CWR):
 
 
 def send_segmented(tx, ip, transport, payload, mss, command=0):
-    l4 = TCP(sport=1, dport=2, seq=0xFFFFFF00, flags=PSH | FIN | ACK | CWR) if transport == "TCP" else UDP(sport=1, dport=2)
+    l4 = (
+        TCP(sport=1, dport=2, seq=0xFFFFFF00, flags=PSH | FIN | ACK | CWR)
+        if transport == "TCP"
+        else UDP(sport=1, dport=2)
+    )
     whole = bytes(build(ip, l4, b""))
     headers, l4_at = len(whole), (34 if ip is IP else 54)
     protocol, at = (6, 16) if transport == "TCP" else (17, 6)
@@ -130,7 +136,10 @@ def send_segmented(tx, ip, transport, payload, mss, command=0):
 
 @settings(max_examples=40, deadline=None)
 @given(
-    st.sampled_from([IP, IPv6]), st.sampled_from(["TCP", "UDP"]), st.integers(1, 20_000), st.integers(200, 1400)
+    st.sampled_from([IP, IPv6]),
+    st.sampled_from(["TCP", "UDP"]),
+    st.integers(1, 20_000),
+    st.integers(200, 1400),
 )
 def test_segmentation(ip, transport, size, mss):
     a, b, tx, rx = ready()

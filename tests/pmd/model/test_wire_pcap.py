@@ -48,7 +48,9 @@ def test_playing(port, tmp_path):
 
 
 def test_playing_short_and_impossible_frames(port, tmp_path):
-    wire = PcapWire(port.engine, play=write(tmp_path / "in.pcap", [b"x" * 13, frame(20), frame(16000), frame(64)]))
+    wire = PcapWire(
+        port.engine, play=write(tmp_path / "in.pcap", [b"x" * 13, frame(20), frame(16000), frame(64)])
+    )
     port.step(2)
     assert [received.data for received in port.rx[0].take()] == [frame(20).ljust(60, b"\0"), frame(64)]
     assert wire.skipped == 2 and wire.played == 2

@@ -15,7 +15,12 @@ from pmd.model.wire_tap import TapWire
 from tests.pmd.model.rig import MAC, Port, frame
 
 NAME = f"dpt{os.getpid() % 100000}"
-needs_root = pytest.mark.root
+
+
+def needs_root(test):
+    return pytest.mark.root(
+        pytest.mark.skipif(os.geteuid() != 0, reason="makes a network device: needs root")(test)
+    )
 
 
 @pytest.fixture

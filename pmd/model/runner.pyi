@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Types of pmd.model.runner."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from pmd.model.engine import Engine
+from pmd.model.shared import CardLock
+
+class _Card(Protocol):
+    @property
+    def lock(self) -> CardLock: ...
+    @property
+    def ports(self) -> Sequence[Any]: ...
+
+class Runner:
+    lock: CardLock
+    first: Engine
+    second: Engine | None
+    cpu: int | None
+    budget: int
+    rounds: int
+    busy_rounds: int
+    packets: int
+    def __init__(self, card: _Card, *, cpu: int | None = None, budget: int = 64) -> None: ...
+    @property
+    def running(self) -> bool: ...
+    def start(self) -> None: ...
+    def stop(self) -> None: ...

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Types of pmd.model.wire_pcap."""
+
+import os
+
+from dataplane.pcapfile import PcapReader, PcapWriter
+from pmd.model.engine import Engine, Wire
+
+class PcapWire(Wire):
+    port: Engine
+    reader: PcapReader | None
+    writer: PcapWriter | None
+    timing: bool
+    finished: bool
+    loops: int
+    recorded: int
+    played: int
+    skipped: int
+    discarded: int
+    def __init__(
+        self,
+        port: Engine,
+        record: str | os.PathLike[str] | None = None,
+        play: str | os.PathLike[str] | None = None,
+        *,
+        timing: bool = False,
+        loops: int = 1,
+    ) -> None: ...
+    def check(self) -> None: ...
+    def close(self) -> None: ...
