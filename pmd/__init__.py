@@ -111,6 +111,8 @@ def _register_own_drivers() -> None:
 
     for device in pci.PF_IDS:
         _drivers.setdefault((pci.INTEL, device), "pmd.ixgbe.pf:IxgbePort")
+    for device in (pci.VF_82599, pci.VF_82599_HV):
+        _drivers.setdefault((pci.INTEL, device), "pmd.ixgbe.vf:IxgbeVfPort")
 
 
 def _load(opener: Opener) -> Callable[..., Any]:

@@ -79,6 +79,11 @@ class IxgbeBase(Port):
     def _device_xstats(self) -> dict[str, int]:
         """What was added up."""
 
+    @property
+    def hidden_vlan(self) -> bool:
+        """Whether frames come with a tag that nobody is to see: it is taken off, and not told."""
+        return False
+
     # ---- queues -----------------------------------------------------------------------------------------------
 
     def _make_rx(self, index: int) -> IxgbeRxQueue:
@@ -130,10 +135,11 @@ class IxgbeBase(Port):
         for index, ring in enumerate(rings):
             registers = self._rx_registers(index)
             self.rx_unit.set_queue(registers, ring, self._buffer_size(), drop)
+            strip = self.vlan_strip and not self.hidden_vlan
             self._rx[index].attach(
-                ring, self._at(registers.tail), self._at(STATUS), self.mempool, self.number, self.vlan_strip
+                ring, self._at(registers.tail), self._at(STATUS), self.mempool, self.number, strip
             )
-            self.rx_unit.start_queue(registers, self.rx_desc, self.vlan_strip)
+            self.rx_unit.start_queue(registers, self.rx_desc, self.vlan_strip or self.hidden_vlan)
         if rings:
             self._enable_rx()
 

@@ -1,0 +1,386 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The 82599's Virtual Function as a port: the PF's hot loops and queues, and a PF that has to be asked for everything else.
+
+A watchdog looks after the agreement with the PF. When the PF was reset, or says so, the queues are taken apart under the
+lcores that poll them, the VF begins anew, and what was asked for is asked for again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+from dataplane.errors import ConfigError, DataplaneError, DeviceError, DeviceGone, DeviceTimeout, PortError
+from dataplane.hugepage import Block
+from dataplane.port import Link, PortInfo, format_mac, parse_mac
+from pmd.datasheet import MBPS, limits, mailbox, pci
+from pmd.datasheet.vf import (
+    VFDCA_RXCTRL,
+    VFDCA_TXCTRL,
+    VFLINKS,
+    VFPSRTYPE,
+    VFRDBAH,
+    VFRDBAL,
+    VFRDH,
+    VFRDLEN,
+    VFRDT,
+    VFRXDCTL,
+    VFSRRCTL,
+    VFTDBAH,
+    VFTDBAL,
+    VFTDH,
+    VFTDLEN,
+    VFTDT,
+    VFTDWBAL,
+    VFTXDCTL,
+)
+from pmd.function import Function
+from pmd.ixgbe.common import RING_LENGTHS, IxgbeBase
+from pmd.ixgbe.datapath import RxRegisters, TxRegisters
+from pmd.ixgbe.errors import MailboxRefused, MailboxSilent, PfNotUp, PfWasReset
+from pmd.ixgbe.messages import Message, SetMac, SetMulticast, SetVlan
+from pmd.ixgbe.vf_counters import VfCounters
+from pmd.ixgbe.vf_session import VfSession
+from pmd.portstring import PortString
+
+__all__ = ["IxgbeVfPort"]
+
+log = logging.getLogger("dataplane")
+
+WATCH_INTERVAL = 0.01  # seconds between two looks at the mailbox
+AGAIN = 0.2  # and between two tries to find a PF that is not up
+PATIENCE = 10  # seconds that opening waits for the PF
+
+_RX = (VFRDBAL, VFRDBAH, VFRDLEN, VFDCA_RXCTRL, VFSRRCTL, VFRDH, VFRDT, VFRXDCTL)
+_TX = (VFTDBAL, VFTDBAH, VFTDLEN, VFDCA_TXCTRL, VFTDWBAL, VFTDH, VFTDT, VFTXDCTL)
+
+
+class IxgbeVfPort(IxgbeBase):
+    """A VF of an 82599. `pmd.probe` makes it.
+
+    Options beside those of `IxgbeBase`: pf_wait (seconds that opening waits for a PF that is not up), promiscuous,
+    allmulticast (on, off: as the verbs; the PF decides). How many queues there are is the PF's to say, 2 or 4 mostly.
+    """
+
+    shared = True
+
+    def __init__(self, function: Function, spec: PortString) -> None:
+        bar = function.bar(pci.VF_BAR_REGISTERS)
+        self.session = VfSession(bar)
+        self.info = self._info(1)
+        super().__init__(function, spec, bar)
+        self._counters = VfCounters(bar, lambda: self.session.box.pf_was_reset)
+        self._lock = threading.RLock()  # who speaks with the PF
+        self._dog: threading.Thread | None = None
+        self._end = threading.Event()
+        self._running = False  # the queues are set up on the device
+        self.recoveries = 0
+        self._promiscuous = spec.flag("promiscuous", False)
+        self._allmulticast = spec.flag("allmulticast", False)
+        self.patience = spec.integer("pf_wait", PATIENCE)
+        spec.done()
+        self._claim()
+        self.bar.check()
+        self._agree(self.patience)
+
+    @staticmethod
+    def _info(queues: int, tx_queues: int | None = None) -> PortInfo:
+        return PortInfo(
+            driver="ixgbevf",
+            max_rx_queues=queues,
+            max_tx_queues=queues if tx_queues is None else tx_queues,
+            rx_desc=RING_LENGTHS,
+            tx_desc=RING_LENGTHS,
+            max_frame=limits.MAX_FRAME,
+            line_rate=10_000_000_000,
+        )
+
+    # ---- beginning ------------------------------------------------------------------------------------------------
+
+    def _agree(self, patience: float) -> None:
+        """Reset, handshake, and everything that is wanted. Raises PfNotUp, PortError."""
+        session = self.session
+        session.wanted.frame = self._mtu + limits.HEADER_AND_FCS
+        session.wanted.xcast = self._mode()
+        try:
+            session.connect(patience)
+        except MailboxRefused as error:
+            session.quiet()
+            raise PortError(
+                f"{self.name}: an MTU of {self._mtu} is more than its PF lets it have ({error}): raise the PF's MTU, or "
+                f"lower this one"
+            ) from error
+        self._counters.rebase()
+        queues = session.queues
+        if max(self.rx_queues, self.tx_queues) > min(queues.rx, queues.tx):
+            raise PortError(
+                f"{self.name}: the PF gives it {queues.rx} Rx and {queues.tx} Tx queues, {self.rx_queues} and "
+                f"{self.tx_queues} are in use: it was brought up anew with other pools; open this VF again"
+            )
+        self.info = self._info(queues.rx, queues.tx)
+
+    def _bring_up(self) -> None:
+        """4.6.10.2: from reset to an agreement with the PF."""
+        with self._lock:
+            self._agree(self.patience)
+
+    def _quiet(self) -> None:
+        """4.6.10.2: reset; whether the PF is up does not matter for that."""
+        self.session.quiet()
+
+    def _rx_registers(self, index: int) -> RxRegisters:
+        return RxRegisters(*(register[index] for register in _RX))
+
+    def _tx_registers(self, index: int) -> TxRegisters:
+        return TxRegisters(*(register[index] for register in _TX))
+
+    def _start_rx(self, rings: list[Block]) -> None:
+        """7.1.2.8, 8.2.3.7.4: the PF's key and table; how many of its bits count is the VF's."""
+        bits = max(len(rings), 1).bit_length() - 1
+        self.bar.write(VFPSRTYPE, VFPSRTYPE.pack(TCP=1, UDP=1, IPV4=1, IPV6=1, L2=1, RQPL=bits))
+        super()._start_rx(rings)
+
+    @property
+    def hidden_vlan(self) -> bool:
+        """Whether frames come with the tag of a port VLAN, which this VF is not to see."""
+        return bool(self.session.queues.strip)
+
+    def _start(self) -> None:
+        super()._start()
+        self._running = True
+        self._end.clear()
+        self._dog = threading.Thread(target=self._watch_pf, name=f"{self.name}-pf", daemon=True)
+        self._dog.start()
+
+    def _stop(self) -> None:
+        self._end.set()
+        if self._dog is not None and self._dog is not threading.current_thread():
+            self._dog.join()
+        self._dog, self._running = None, False
+        super()._stop()
+
+    def _close(self) -> None:
+        """4.6.10.2: a reset tells the PF that this VF is not used any more."""
+        try:
+            with suppress(DeviceGone):
+                self._quiet()
+        finally:
+            self.function.close()
+
+    # ---- the watchdog ---------------------------------------------------------------------------------------------
+
+    def _watch_pf(self) -> None:
+        told = False
+        pause = WATCH_INTERVAL
+        while not self._end.wait(pause):
+            try:
+                with self._lock:
+                    self.watch()
+                pause = WATCH_INTERVAL
+                if told:
+                    log.warning("%s: the PF is back, and so is this VF", self.name)
+                    told = False
+            except DeviceGone as error:
+                log.error("%s: %s", self.name, error)  # and whoever polls the queues says so too
+                return
+            except (PfNotUp, PfWasReset, MailboxSilent) as error:
+                if not told:
+                    log.warning("%s: no link until the PF is back: %s", self.name, error)
+                    told = True
+                pause = AGAIN
+            except DataplaneError as error:
+                log.error("%s: this VF cannot come back: %s", self.name, error)
+                return
+
+    def watch(self) -> None:
+        """Hear what the PF says, and begin anew if that is due; the watchdog does it all the time. Raises PfNotUp."""
+        with self._lock:
+            if self.session.poll() or not self.session.up:
+                self.recover()
+
+    def recover(self) -> None:
+        """Begin anew under whoever polls the queues: no burst sees them half set up. Raises PfNotUp."""
+        with self._lock:
+            self._take_apart()
+            # Without patience: the watchdog comes again, and meanwhile the port can be stopped.
+            self._agree(0)
+            if not self.started:
+                return
+            with _Paused(self):
+                self._start_queues()
+            self._running = True
+            self.recoveries += 1
+
+    def _take_apart(self) -> None:
+        """The device touches no memory, and every mbuf is back in its pool."""
+        if not self._running:
+            return
+        self._running = False
+        self.session.quiet()
+        with _Paused(self):
+            for queue in (*self._rx.values(), *self._tx.values()):
+                queue.detach()  # type: ignore[attr-defined]
+
+    # ---- settings -------------------------------------------------------------------------------------------------
+
+    def _tell(self, message: Message, *, undo: tuple[str, object] | None = None) -> None:
+        """Ask the PF for something that is in `wanted` already: if it has just been reset, beginning anew asks for it.
+
+        undo: the attribute of `wanted` and its value before, for a request that the PF refuses.
+        """
+        with self._lock:
+            try:
+                try:
+                    self.session.ask(message)
+                except PfWasReset:
+                    self._anew()
+                    self.session.ask(message)  # once more, or a refusal would only be in the log
+            except MailboxRefused:
+                if undo is not None:
+                    setattr(self.session.wanted, *undo)
+                raise
+
+    def _anew(self) -> None:
+        if self._running:
+            self.recover()
+        else:
+            self._agree(self.patience)
+
+    @property
+    def mac(self) -> str:
+        """Its MAC address: what the PF gave it, or what was set and granted."""
+        return format_mac(self.session.mac)
+
+    @mac.setter
+    def mac(self, value: str) -> None:
+        address = parse_mac(value)
+        if address[0] & 1 or not any(address):
+            raise ConfigError(f"{self.name}: {value} cannot be a port's own address: it is multicast or zero")
+        before, self.session.wanted.mac = self.session.wanted.mac, address
+        self._tell(SetMac(address), undo=("mac", before))
+        self.session.mac = address
+
+    def _mode(self) -> int:
+        if self._promiscuous:
+            return mailbox.XCAST_PROMISC
+        return mailbox.XCAST_ALLMULTI if self._allmulticast else mailbox.XCAST_MULTI
+
+    def _set_mode(self) -> None:
+        self.session.wanted.xcast = self._mode()
+        with self._lock:
+            try:
+                self.session.set_xcast(self.session.wanted.xcast)
+            except PfWasReset:
+                self._anew()
+
+    @property
+    def promiscuous(self) -> bool:
+        """Whether it gets frames for others; setting it asks the PF for that, and takes what is granted (see the log)."""
+        return self._promiscuous and self.session.granted == mailbox.XCAST_PROMISC
+
+    @promiscuous.setter
+    def promiscuous(self, on: bool) -> None:
+        self._promiscuous = bool(on)
+        self._set_mode()
+
+    @property
+    def allmulticast(self) -> bool:
+        """Whether the PF lets it have every multicast frame; setting it asks for that, and takes what is granted."""
+        return self.session.granted >= mailbox.XCAST_ALLMULTI
+
+    @allmulticast.setter
+    def allmulticast(self, on: bool) -> None:
+        self._allmulticast = bool(on)
+        self._set_mode()
+
+    def set_multicast(self, addresses: Iterable[str]) -> None:
+        """Receive these groups, 30 at most. The chip compares 12 bits of 48, in one table for all VFs: others come along."""
+        parsed = [(text, parse_mac(text)) for text in addresses]
+        for text, address in parsed:
+            if not address[0] & 1:
+                raise ConfigError(f"{text} is no multicast address: the lowest bit of its first byte is 0")
+        before = self.session.wanted.groups
+        self.session.wanted.groups = tuple(address for _, address in parsed)
+        self._tell(SetMulticast(self.session.hashes(self.session.wanted.groups)), undo=("groups", before))
+
+    def vlan_filter(self, vid: int, on: bool = True) -> None:
+        """Receive (or no longer receive) frames of that VLAN. A VF's filter is always on: it starts with untagged frames."""
+        if not 0 <= vid < limits.VLANS:
+            raise ConfigError(f"VLAN {vid}: from 0 to {limits.VLANS - 1} is possible")
+        before = set(self.session.wanted.vlans)
+        (self.session.wanted.vlans.add if on else self.session.wanted.vlans.discard)(vid)
+        self._tell(SetVlan(vid, bool(on)), undo=("vlans", before))
+
+    @property
+    def link(self) -> Link:
+        """State of the link, read now; down without an agreement with the PF, and when its administrator says so."""
+        session = self.session
+        if self.closed or not session.up or session.stale or not session.enabled:
+            return Link(False, 0)
+        word = self.bar.read(VFLINKS)
+        if word == 0xFFFF_FFFF or not VFLINKS.UP.extract(word):
+            return Link(False, 0)
+        return Link(True, MBPS.get(VFLINKS.SPEED.extract(word), 0))
+
+    def wait_link(self, timeout: float = 10.0) -> Link:
+        """Wait until the link is up, at most `timeout` s. Raises DeviceTimeout when it stays down."""
+        deadline = self.bar.now() + timeout
+        while True:
+            late = self.bar.now() >= deadline
+            link = self.link
+            if link.up:
+                return link
+            if late:
+                raise DeviceTimeout(f"{self.name}: no link after {timeout:g} s: {self.why_no_link()}")
+            self.bar.sleep(0.01)
+
+    def why_no_link(self) -> str:
+        """What keeps the link down, and what to do."""
+        if not self.session.up or self.session.stale:
+            return "its PF is not up, or has been reset: start the PF"
+        if not self.session.enabled:
+            return "the PF's administrator has switched it off: 'dataplane vf set PF N state auto'"
+        return (
+            f"{VFLINKS.UP} is 0 (datasheet {VFLINKS.section}): see that the PF's cable and module are in, and that the "
+            f"other end is up"
+        )
+
+    # ---- counters -------------------------------------------------------------------------------------------------
+
+    def _collect(self) -> None:
+        self._counters.collect()
+
+    def _device_xstats(self) -> dict[str, int]:
+        """9.4: a VF has five counters; packets that it missed and errors are counted by the PF alone."""
+        stats = self._counters.snapshot()
+        if self.rx_queues == 1:
+            stats |= {"rx_q0_packets": stats["rx_good_packets"], "rx_q0_bytes": stats["rx_good_bytes"]}
+        if self.tx_queues == 1:
+            stats |= {"tx_q0_packets": stats["tx_good_packets"], "tx_q0_bytes": stats["tx_good_bytes"]}
+        stats |= {"rx_missed_errors": 0, "rx_errors": 0}
+        stats |= {"vf_recoveries": self.recoveries, "vf_repeated_requests": self.session.repeated}
+        return stats
+
+
+class _Paused:
+    """Every queue of a port, out of reach of whoever polls it."""
+
+    def __init__(self, port: IxgbeVfPort) -> None:
+        self.queues: tuple[Any, ...] = (*port._rx.values(), *port._tx.values())
+        self.paused: list[Any] = []
+
+    def __enter__(self) -> None:
+        try:
+            for queue in self.queues:
+                queue.pause()
+                self.paused.append(queue)
+        except DeviceError:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *exc: object) -> None:
+        for queue in self.paused:
+            queue.resume()

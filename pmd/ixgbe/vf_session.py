@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A VF and its PF: from reset to an agreement, what was asked for, and its restoration (datasheet 7.10.2.9, 4.6.10).
+
+A PF can be reset at any time, and then has forgotten this VF. So whatever is asked of it is kept in `wanted`, and asked
+again after each handshake. Everything here waits, and every wait ends.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from dataclasses import dataclass, field
+
+from dataplane.port import format_mac
+from pmd.datasheet import limits, mailbox
+from pmd.datasheet.vf import (
+    VFCTRL,
+    VFDCA_RXCTRL,
+    VFDCA_TXCTRL,
+    VFMAILBOX,
+    VFPSRTYPE,
+    VFRXDCTL,
+    VFSTATUS,
+    VFTDWBAH,
+    VFTDWBAL,
+    VFTXDCTL,
+    VTEICR,
+    VTEIMC,
+)
+from pmd.function import Bar
+from pmd.ixgbe.errors import MailboxRefused, MailboxSilent, PfNotUp, PfWasReset
+from pmd.ixgbe.mailbox import VfMailbox
+from pmd.ixgbe.messages import (
+    ApiNegotiate,
+    GetLinkState,
+    GetQueues,
+    Message,
+    Queues,
+    Reply,
+    Reset,
+    SetLpe,
+    SetMac,
+    SetMulticast,
+    SetVlan,
+    UpdateXcast,
+    xcast_name,
+)
+
+__all__ = ["VfSession", "Wanted"]
+
+log = logging.getLogger("dataplane")
+
+VERSIONS = (mailbox.API_1_3, mailbox.API_1_2, mailbox.API_1_1, mailbox.API_1_0)
+"""What this driver speaks, best first: later versions add nothing that an 82599 has."""
+
+TRIES, TRY_TIMEOUT = 4, 0.25  # a lost message costs a quarter of a second; a PF that is not there one second
+_MOST_QUEUES = 8
+
+
+@dataclass
+class Wanted:
+    """What the VF's owner has asked for. mac: b"" for the PF's choice; frame: bytes with FCS."""
+
+    mac: bytes = b""
+    frame: int = limits.FRAME_STANDARD
+    groups: tuple[bytes, ...] = ()
+    vlans: set[int] = field(default_factory=set)
+    xcast: int = mailbox.XCAST_MULTI
+
+
+class VfSession:
+    """The VF's side of the agreement. `up`: there is one."""
+
+    def __init__(self, bar: Bar) -> None:
+        self.bar = bar
+        self.box = VfMailbox(bar, self._on_control)
+        self.wanted = Wanted()
+        self.up = False
+        self.stale = False  # the PF has told us to begin anew
+        self.link_told = False  # and to look at the link
+        self.enabled = True  # the administrator's word about our link
+        self.mac = b""
+        self.hash_type = 0
+        self.api = mailbox.API_1_0
+        self.queues = Queues(1, 1, 0, 0)
+        self.granted = mailbox.XCAST_MULTI
+        self.handshakes = 0
+        self.repeated = 0  # requests that were sent again because no answer came
+
+    # ---- beginning ------------------------------------------------------------------------------------------------
+
+    def connect(self, patience: float) -> None:
+        """Reset, and agree with the PF; again for `patience` s while the PF is not up. Raises PfNotUp, MailboxRefused."""
+        deadline = self.bar.now() + patience
+        while True:
+            late = self.bar.now() >= deadline
+            try:
+                self.reset()
+                self.shake_hands()
+                self.restore()
+            except (PfNotUp, PfWasReset, MailboxSilent) as error:
+                if late:
+                    waited = f" for {patience:g} s" if patience else ""
+                    raise PfNotUp(
+                        f"{self.bar.name}: its PF is not up{waited} ({error}): start the PF first, by opening it with "
+                        f"vfs=N or by loading its kernel driver, then try again"
+                    ) from error
+                self.bar.sleep(0.05)
+            else:
+                self.up = True
+                self.handshakes += 1
+                return
+
+    def quiet(self) -> None:
+        """4.6.10.2: everything off, then VFCTRL.RST. After it the device touches no memory."""
+        bar = self.bar
+        self.up = self.stale = False
+        bar.write(VTEIMC, VTEIMC.CAUSE.mask)
+        bar.read(VTEICR)
+        for queue in range(_MOST_QUEUES):
+            bar.write(VFTXDCTL[queue], VFTXDCTL[queue].pack(SWFLSH=1))
+            bar.clear(VFRXDCTL[queue].ENABLE)
+        bar.write(VFPSRTYPE, 0)
+        bar.sleep(2e-3)
+        bar.write(VFCTRL, VFCTRL.RST.mask)
+        bar.read(VFSTATUS)  # the write has arrived when this returns
+
+    def reset(self) -> None:
+        """4.6.10.2: a reset, waited for until the PF's is over too. Raises PfNotUp."""
+        bar = self.bar
+        self.quiet()
+        bar.check()
+        bar.sleep(mailbox.RESET_SETTLE)
+        self._wait_for_pf()
+        for queue in range(
+            _MOST_QUEUES
+        ):  # SILENT: whether a VF's reset brings these back; as the PF's driver has them
+            bar.write(VFRXDCTL[queue], 0)
+            bar.write(VFTXDCTL[queue], 0)
+            bar.write(VFTDWBAL[queue], 0)
+            bar.write(VFTDWBAH[queue], 0)
+            bar.write(VFDCA_RXCTRL[queue], VFDCA_RXCTRL[queue].pack(DESC_RRO=1))
+            bar.write(VFDCA_TXCTRL[queue], VFDCA_TXCTRL[queue].pack(DESC_RRO=1, DATA_RRO=1))
+
+    def _wait_for_pf(self) -> None:
+        """7.10.2.9: RSTI and RSTD both 0; a read clears RSTD, so what was seen before must not count."""
+        deadline = self.bar.now() + mailbox.RESET_SETTLE
+        while True:
+            late = self.bar.now() >= deadline
+            self.box.forget()
+            if not self.box.pf_was_reset:
+                return
+            if late:
+                self.bar.check()
+                raise PfNotUp(
+                    f"{VFMAILBOX.RSTI} still 1 after {mailbox.RESET_SETTLE:g} s on {self.bar.name} (datasheet 7.10.2.9)"
+                )
+            self.bar.sleep(mailbox.POLL_INTERVAL)
+
+    def shake_hands(self) -> None:
+        """RESET, the version, the queues. Raises PfNotUp, PfWasReset, MailboxSilent."""
+        self.api, self.granted, self.enabled = mailbox.API_1_0, mailbox.XCAST_MULTI, True
+        reply = self._repeat(Reset(), delay=mailbox.RESET_REPLY_DELAY)
+        if reply.words[0] == mailbox.RESET_ACK:
+            self.mac = reply.mac
+        elif reply.words[0] == mailbox.RESET_NACK:
+            # The PF leaves the choice to us.
+            self.mac = bytes([0x02]) + random.randbytes(5)
+            self.ask(SetMac(self.mac))
+        else:
+            raise PfNotUp(f"{self.bar.name}: an answer to RESET that is none: {reply.words[0]:#010x}")
+        self.hash_type = reply.words[3] & 3
+        for version in VERSIONS:
+            if self._repeat(ApiNegotiate(version)).acknowledged:
+                self.api = version
+                break
+        self.queues = Queues(1, 1, 0, 0)
+        if self.api >= mailbox.API_1_1:
+            self.queues = Queues.of(self.ask(GetQueues()).words, _MOST_QUEUES)
+
+    def restore(self) -> None:
+        """Ask for what is wanted. What the PF no longer grants is told in the log, except the frame size: MailboxRefused."""
+        wanted = self.wanted
+        self.ask(SetLpe(wanted.frame))
+        if wanted.mac and wanted.mac != self.mac:
+            self._ask_again(SetMac(wanted.mac))
+            self.mac = wanted.mac
+        if wanted.groups:
+            self._ask_again(SetMulticast(self.hashes(wanted.groups)))
+        for vid in sorted(wanted.vlans):
+            self._ask_again(SetVlan(vid, True))
+        if wanted.xcast != mailbox.XCAST_MULTI:
+            self.set_xcast(wanted.xcast)
+        self.look_at_link()
+
+    def _ask_again(self, message: Message) -> None:
+        try:
+            self.ask(message)
+        except MailboxRefused as error:
+            log.warning("%s", error)
+
+    # ---- requests -------------------------------------------------------------------------------------------------
+
+    def ask(self, message: Message) -> Reply:
+        """A request that must be granted. Raises MailboxRefused, MailboxSilent, PfWasReset."""
+        reply = self._repeat(message)
+        if reply.refused and not reply.clear_to_send:
+            self.stale = True
+            raise PfWasReset(
+                f"{self.bar.name}: the PF has forgotten this VF when it was asked for {message}: it begins anew"
+            )
+        if not reply.acknowledged:
+            raise MailboxRefused(
+                f"{self.bar.name}: the PF refuses {message}: its administrator may allow it ('dataplane vf explain' on the "
+                f"PF says why)"
+            )
+        return reply
+
+    def _repeat(self, message: Message, delay: float = 0.0) -> Reply:
+        """A message and its answer. Either may get lost: it is sent again, for asking twice does no harm."""
+        for _ in range(TRIES - 1):
+            try:
+                return self.box.request(message, timeout=TRY_TIMEOUT, delay=delay)
+            except MailboxSilent:
+                self.repeated += 1
+        return self.box.request(message, timeout=TRY_TIMEOUT, delay=delay)
+
+    def set_xcast(self, mode: int) -> int:
+        """Ask for a reception mode, or the next lower one that the PF does not refuse. Returns what it grants."""
+        granted = self.granted
+        for asked in range(mode, mailbox.XCAST_NONE - 1, -1):
+            if self.api < (mailbox.API_1_3 if asked == mailbox.XCAST_PROMISC else mailbox.API_1_2):
+                continue
+            reply = self._repeat(UpdateXcast(asked))
+            if reply.acknowledged:
+                # A PF that writes one word leaves our own in the memory: then it grants what it was asked for.
+                granted = min(reply.words[1], asked)
+                break
+        self.granted = granted
+        if granted < mode:
+            log.warning(
+                "%s: the PF grants reception mode %s, not %s: its administrator may trust this VF ('dataplane vf set PF N "
+                "trust on'); no VF of an 82599 can be promiscuous for unicast",
+                self.bar.name,
+                xcast_name(granted),
+                xcast_name(mode),
+            )
+        return granted
+
+    def look_at_link(self) -> None:
+        """Whether the administrator has left our link on. A PF that does not tell has."""
+        self.link_told = False
+        if self.api >= mailbox.API_1_2:
+            reply = self._repeat(GetLinkState())
+            self.enabled = bool(reply.words[1]) if reply.acknowledged else True
+
+    def hashes(self, groups: tuple[bytes, ...]) -> tuple[int, ...]:
+        """7.1.1.1: 12 bits of each address, which ones the PF has said (MCSTCTRL.MO). At most 30 fit: the rest is told."""
+        shift = (4, 3, 2, 0)[self.hash_type]
+        found = tuple(
+            dict.fromkeys(
+                (mac[4] >> shift | mac[5] << 8 - shift) & limits.MULTICAST_HASHES - 1 for mac in groups
+            )
+        )
+        most = mailbox.MULTICAST_HASHES_MAX
+        if len(found) > most:
+            log.warning(
+                "%s: %d multicast groups are more than the %d that a VF may have: %s and those after it are left out; "
+                "allmulticast is the way out",
+                self.bar.name,
+                len(groups),
+                most,
+                format_mac(groups[most]),
+            )
+        return found[:most]
+
+    # ---- what the PF says of its own ------------------------------------------------------------------------------
+
+    def poll(self) -> bool:
+        """Take what the PF has said of its own. True if this VF has to begin anew. Raises DeviceGone."""
+        self.box.poll()
+        if self.box.pf_was_reset:
+            self.stale = True
+        if self.up and not self.stale and self.link_told:
+            try:
+                self.look_at_link()
+            except (MailboxSilent, PfWasReset):
+                self.stale = True
+        return self.stale
+
+    def _on_control(self, reply: Reply) -> None:
+        if reply.clear_to_send:
+            self.link_told = True
+        elif self.up:
+            self.stale = True
