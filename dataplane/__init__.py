@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dataplane.app import App, Source
     from dataplane.blocks import Collect, Frames, through
-    from dataplane.burst import Burst, Field, Packet
+    from dataplane.burst import Burst, Packet
     from dataplane.errors import DataplaneError, GraphError
+    from dataplane.field import Field
     from dataplane.headers import arp, eth, icmp, ip4, ip6, ip_number, mac_number, tcp, udp, vlan
     from dataplane.hugepage import Arena
     from dataplane.mempool import Mempool
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
 _HOMES = {
     "app": ("App", "Source"),
     "blocks": ("Collect", "Frames", "through"),
-    "burst": ("Burst", "Field", "Packet"),
+    "burst": ("Burst", "Packet"),
     "errors": ("DataplaneError", "GraphError"),
+    "field": ("Field",),
     "headers": ("arp", "eth", "icmp", "ip4", "ip6", "ip_number", "mac_number", "tcp", "udp", "vlan"),
     "hugepage": ("Arena",),
     "mempool": ("Mempool",),

@@ -1,24 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A burst as Python sees it: header fields of all its packets as NumPy columns, and each packet as a view."""
 
-from libc.stdint cimport uint8_t, uint16_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t
 
+from dataplane.field cimport Field
 from dataplane.mbuf cimport mbuf
 
 cdef enum:
     # What `verdict` says beside the one edge (>= 0) that all packets leave by.
     VERDICT_SPLIT = -2
     VERDICT_FAILED = -3
-
-
-cdef class Field:
-    cdef readonly str name
-    cdef readonly int offset   # bytes from the first byte of the frame
-    cdef readonly int width    # bytes in the frame
-    cdef readonly int shift    # bits below it in those bytes
-    cdef readonly uint64_t mask  # after the shift
-    cdef readonly object dtype
-    cdef bint whole            # all bits of its bytes
 
 
 cdef class Burst:

@@ -7,17 +7,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-class Field:
-    name: str
-    offset: int
-    width: int
-    shift: int
-    mask: int
-    dtype: np.dtype[Any]
-    def __init__(
-        self, name: str, offset: int, width: int, *, shift: int = 0, bits: int | None = None
-    ) -> None: ...
-    def at(self, shift: int) -> Field: ...
+from dataplane.field import Field
 
 class Burst:
     app: str

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from dataplane.burst import Field
+from dataplane.field import Field
 from dataplane.port import parse_mac
 
 __all__ = ["Field", "arp", "eth", "icmp", "ip4", "ip6", "ip_number", "mac_number", "tcp", "udp", "vlan"]

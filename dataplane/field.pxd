@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Header fields: where they lie in a frame, and the loops that gather and scatter them for a burst."""
+
+from libc.stdint cimport uint8_t, uint64_t
+
+from dataplane.mbuf cimport mbuf
+
+cdef enum:
+    LARGEST = 8  # bytes of a field that is a number; a wider one is a row of bytes
+
+
+cdef class Field:
+    cdef readonly str name
+    cdef readonly int offset   # bytes from the first byte of the frame
+    cdef readonly int width    # bytes in the frame
+    cdef readonly int shift    # bits below it in those bytes
+    cdef readonly uint64_t mask  # after the shift
+    cdef readonly object dtype
+    cdef bint whole            # all bits of its bytes
+
+
+# A column of n packets in host byte order, to items of the field's dtype; rows of bytes if it is wider than LARGEST.
+cdef void gather(mbuf **pkts, int n, Field f, void *to) noexcept nogil
+# One number for each packet, cut to the field's bits. Not for rows of bytes.
+cdef void scatter(mbuf **pkts, int n, Field f, const uint64_t *values) noexcept nogil
+# The field of one packet.
+cdef uint64_t number_of(mbuf *m, Field f) noexcept nogil

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Header fields: where they lie in a frame, and the loops that gather and scatter them for a burst.
+
+Only a packet's first segment is looked at: a field that does not lie wholly in it reads as 0 and is not written.
+"""
+
+import numpy as np
+
+from libc.stdint cimport uint16_t, uint32_t
+from libc.string cimport memcpy, memset
+
+from dataplane.machine cimport likely
+from dataplane.mbuf cimport data
+
+from dataplane.errors import ConfigError
+
+
+cdef extern from *:
+    """
+    #define DP_GET(bits) uint##bits##_t v; memcpy(&v, p, bits / 8); return __builtin_bswap##bits(v)
+    static inline uint64_t dp_be16(const uint8_t *p) { DP_GET(16); }
+    static inline uint64_t dp_be32(const uint8_t *p) { DP_GET(32); }
+    static inline uint64_t dp_be64(const uint8_t *p) { DP_GET(64); }
+    #define DP_PUT(bits) uint##bits##_t w = __builtin_bswap##bits((uint##bits##_t)v); memcpy(p, &w, bits / 8)
+    static inline void dp_put16(uint8_t *p, uint64_t v) { DP_PUT(16); }
+    static inline void dp_put32(uint8_t *p, uint64_t v) { DP_PUT(32); }
+    static inline void dp_put64(uint8_t *p, uint64_t v) { DP_PUT(64); }
+    """
+    uint64_t dp_be16(const uint8_t *p) nogil
+    uint64_t dp_be32(const uint8_t *p) nogil
+    uint64_t dp_be64(const uint8_t *p) nogil
+    void dp_put16(uint8_t *p, uint64_t v) nogil
+    void dp_put32(uint8_t *p, uint64_t v) nogil
+    void dp_put64(uint8_t *p, uint64_t v) nogil
+
+cdef object _u8 = np.dtype(np.uint8)
+cdef tuple _DTYPES = tuple(np.dtype(t) for t in ("u1", "u1", "u2", "u4", "u4", "u8", "u8", "u8", "u8"))
+
+
+cdef inline uint64_t _load(const uint8_t *p, int width) noexcept nogil:
+    cdef uint64_t v = 0
+    cdef int i
+    if width == 1:
+        return p[0]
+    if width == 2:
+        return dp_be16(p)
+    if width == 4:
+        return dp_be32(p)
+    if width == 6:
+        return dp_be16(p) << 32 | dp_be32(p + 2)
+    if width == 8:
+        return dp_be64(p)
+    for i in range(width):
+        v = v << 8 | p[i]
+    return v
+
+
+cdef inline void _store(uint8_t *p, int width, uint64_t v) noexcept nogil:
+    cdef int i
+    if width == 1:
+        p[0] = <uint8_t> v
+    elif width == 2:
+        dp_put16(p, v)
+    elif width == 4:
+        dp_put32(p, v)
+    elif width == 6:
+        dp_put16(p, v >> 32)
+        dp_put32(p + 2, v)
+    elif width == 8:
+        dp_put64(p, v)
+    else:
+        for i in range(width):
+            p[i] = <uint8_t> (v >> 8 * (width - 1 - i))
+
+
+cdef inline void _gather_as(mbuf **pkts, int n, int offset, int width, int shift, uint64_t mask, void *to) noexcept nogil:
+    """The loop; the compiler makes one for each constant `width`."""
+    cdef uint64_t v
+    cdef int i
+    for i in range(n):
+        v = 0
+        if likely(offset + width <= pkts[i].data_len):
+            v = _load(data(pkts[i]) + offset, width) >> shift & mask
+        if width == 1:
+            (<uint8_t *> to)[i] = <uint8_t> v
+        elif width == 2:
+            (<uint16_t *> to)[i] = <uint16_t> v
+        elif width <= 4:
+            (<uint32_t *> to)[i] = <uint32_t> v
+        else:
+            (<uint64_t *> to)[i] = v
+
+
+cdef void gather(mbuf **pkts, int n, Field f, void *to) noexcept nogil:
+    cdef int i
+    if f.width == 1:
+        _gather_as(pkts, n, f.offset, 1, f.shift, f.mask, to)
+    elif f.width == 2:
+        _gather_as(pkts, n, f.offset, 2, f.shift, f.mask, to)
+    elif f.width == 4:
+        _gather_as(pkts, n, f.offset, 4, f.shift, f.mask, to)
+    elif f.width == 6:
+        _gather_as(pkts, n, f.offset, 6, f.shift, f.mask, to)
+    elif f.width <= LARGEST:
+        _gather_as(pkts, n, f.offset, f.width, f.shift, f.mask, to)
+    else:
+        for i in range(n):
+            if f.offset + f.width <= pkts[i].data_len:
+                memcpy(<uint8_t *> to + i * f.width, data(pkts[i]) + f.offset, f.width)
+            else:
+                memset(<uint8_t *> to + i * f.width, 0, f.width)
+
+
+cdef inline void _scatter_as(mbuf **pkts, int n, int offset, int width, const uint64_t *values) noexcept nogil:
+    cdef int i
+    for i in range(n):
+        if likely(offset + width <= pkts[i].data_len):
+            _store(data(pkts[i]) + offset, width, values[i])
+
+
+cdef void scatter(mbuf **pkts, int n, Field f, const uint64_t *values) noexcept nogil:
+    cdef uint64_t rest
+    cdef uint8_t *p
+    cdef int i
+    if not f.whole:
+        rest = ~(f.mask << f.shift)
+        for i in range(n):
+            if f.offset + f.width <= pkts[i].data_len:
+                p = data(pkts[i]) + f.offset
+                _store(p, f.width, _load(p, f.width) & rest | (values[i] & f.mask) << f.shift)
+    elif f.width == 1:
+        _scatter_as(pkts, n, f.offset, 1, values)
+    elif f.width == 2:
+        _scatter_as(pkts, n, f.offset, 2, values)
+    elif f.width == 4:
+        _scatter_as(pkts, n, f.offset, 4, values)
+    elif f.width == 6:
+        _scatter_as(pkts, n, f.offset, 6, values)
+    else:
+        _scatter_as(pkts, n, f.offset, f.width, values)
+
+
+cdef class Field:
+    """Where a header field lies in a frame. offset, width: bytes, big-endian; shift, bits: a part of those bytes.
+
+    Its column is of the narrowest unsigned type that holds `width` bytes; wider than 8 bytes (IPv6 addresses) it
+    is an array of shape (packets, width) of uint8. Raises ConfigError for a field that cannot be.
+    """
+
+    def __init__(self, str name, int offset, int width, *, int shift=0, bits=None):
+        if offset < 0 or offset > 65535 or width < 1 or width > 64:
+            raise ConfigError(f"{name}: offset {offset}, width {width}: from 0 to 65535 and from 1 to 64 bytes are possible")
+        if width > LARGEST and (shift or bits is not None):
+            raise ConfigError(f"{name}: a field of {width} bytes is a row of bytes: it has no shift and no bits")
+        size = 8 * width if bits is None else bits
+        if shift < 0 or size < 1 or width <= LARGEST and shift + size > 8 * width:
+            raise ConfigError(f"{name}: {size} bits above bit {shift} do not lie in {width} bytes")
+        self.name = name
+        self.offset = offset
+        self.width = width
+        self.shift = shift
+        self.mask = (1 << min(size, 64)) - 1
+        self.whole = size == 8 * width
+        self.dtype = _u8 if width > LARGEST else _DTYPES[width]
+
+    def at(self, int shift):
+        """The same field `shift` bytes further on: ``ip4.ttl.at(4)`` behind a VLAN tag."""
+        cdef Field moved = Field(self.name, self.offset + shift, self.width)
+        moved.shift, moved.mask, moved.whole = self.shift, self.mask, self.whole
+        return moved
+
+    def __repr__(self):
+        return f"<Field {self.name}: {self.width} bytes at {self.offset}>"
+
+
+cdef uint64_t number_of(mbuf *m, Field f) noexcept nogil:
+    if f.offset + f.width > m.data_len:
+        return 0
+    return _load(data(m) + f.offset, f.width) >> f.shift & f.mask
