@@ -6,6 +6,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS := $(shell nproc)
+BUILD := DATAPLANE_JOBS=$(JOBS) $(BIN)/python setup.py --quiet build_ext --inplace --parallel $(JOBS)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 
 # A Python from 3.11 on that can make virtual environments and has the headers to build extensions.
@@ -22,7 +23,7 @@ help:  ## this list
 setup: $(VENV)/.build  ## make .venv with what building and running need
 
 build: $(VENV)/.build  ## compile the extensions in place and install the `dataplane` command into .venv
-	@DATAPLANE_JOBS=$(JOBS) $(BIN)/python setup.py --quiet build_ext --inplace --parallel $(JOBS)
+	@$(BUILD)
 
 demo: build  ## packets from a generator through two cards in software into demo.pcap
 	@$(BIN)/dataplane demo
@@ -60,8 +61,10 @@ $(BIN)/python:
 
 # Build requirements go into .venv itself: an isolated build would fetch them again at each change.
 $(VENV)/.build: pyproject.toml | $(BIN)/python
+# The extensions are compiled first, on all CPUs: pip would take one, and finds them done.
 	@$(PIP) install 'setuptools>=77' 'cython>=3.1' wheel
-	@DATAPLANE_JOBS=$(JOBS) $(PIP) install --no-build-isolation --editable .
+	@$(BUILD)
+	@$(PIP) install --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.build
