@@ -189,8 +189,13 @@ class ModelFunction(Function):
         if self._closed:
             return
         self._closed = True
-        if self.pull_wire is not None:
-            self.pull_wire()
+        try:
+            if self.pull_wire is not None:
+                self.pull_wire()
+        finally:
+            self._give_back()
+
+    def _give_back(self) -> None:
         for vector in tuple(self._vectors):
             self.interrupt(vector, None)
         self.config.write16(pci.COMMAND, 0)

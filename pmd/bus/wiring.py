@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Wires in port strings: ``model0,wire=model2,loss=0.01``, or ``model0,wire=loop``: what it sends comes back to it.
 
-The wire goes with the port that named it. Both ends may name it: the first does.
+``wire=tap:NAME`` leads to the kernel; ``wire=pcap:IN``, ``wire=pcap:>OUT`` and ``wire=pcap:IN>OUT`` play and record
+captures, with ``timing=on`` (the original gaps) and ``loops``. The wire goes
+with the port that named it. Both ends may name it: the first does.
 
-Options beside ``wire``: loss and corrupt (probability for each frame), delay_us, rate_mbps, seed, and elastic (on: a sender
-waits while the receiver's packet buffer is full; off: frames are lost and counted, as on a real wire).
+Options of a wire between ports: loss and corrupt (probability for each frame), delay_us, rate_mbps, seed, and elastic
+(on: a sender waits while the receiver's packet buffer is full; off: frames are lost and counted, as on a real wire).
 """
 
 from __future__ import annotations
@@ -12,12 +14,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dataplane.errors import ConfigError
 from pmd.model.card import Card, drop_card, get_card, hold_card
 from pmd.model.wire import LoopPlug, PortWire
 from pmd.portstring import PortString
+
+if TYPE_CHECKING:
+    from pmd.model.wire_pcap import PcapWire
+    from pmd.model.wire_tap import TapWire
 
 __all__ = ["plug"]
 
@@ -25,16 +31,23 @@ __all__ = ["plug"]
 def plug(card: Card, port: int, spec: PortString) -> Callable[[], None] | None:
     """Plug the wire of a port string into port `port` of `card`; returns what pulls it out, None if there is none.
 
-    A card at the other end that is not open yet is opened with this one's manner and thread. Raises ConfigError.
+    A card at the other end that is not open yet is opened with this one's manner and thread. Raises ConfigError, and
+    PortError or PcapError for a tap or a file that cannot be opened.
     """
     target = spec.word("wire", "")
     if not target:
         return None
     if target == "loop":
         return _loop(card, port)
+    kind, _, name = target.partition(":")
+    if kind == "tap":
+        return _to_tap(card, port, name)
+    if kind == "pcap":
+        return _to_pcap(card, port, name, spec)
     if not re.fullmatch(r"model\d+", target):
         raise ConfigError(
-            f"{spec.text}: wire={target}: name the model port at the other end, as in wire=model2, or loop"
+            f"{spec.text}: wire={target}: name what is at the other end: wire=model2, wire=tap:NAME, wire=pcap:FILE "
+            "or wire=loop"
         )
     options = {
         "loss": _probability(spec, "loss"),
@@ -63,6 +76,36 @@ def _loop(card: Card, port: int) -> Callable[[], None]:
             engine.unplug()
 
     return pull
+
+
+def _to_tap(card: Card, port: int, name: str) -> Callable[[], None]:
+    from pmd.model.wire_tap import TapWire
+
+    with card.lock:
+        wire = TapWire(card.ports[port].engine, name)
+    return lambda: _close(card, wire)
+
+
+def _to_pcap(card: Card, port: int, name: str, spec: PortString) -> Callable[[], None]:
+    from pmd.model.wire_pcap import PcapWire
+
+    play, arrow, record = name.partition(">")
+    if not (play or record) or (arrow and not record):
+        raise ConfigError(f"{spec.text}: wire=pcap: names no file: write pcap:IN, pcap:>OUT or pcap:IN>OUT")
+    with card.lock:
+        wire = PcapWire(
+            card.ports[port].engine,
+            record or None,
+            play or None,
+            timing=spec.flag("timing", False),
+            loops=spec.integer("loops", 1),
+        )
+    return lambda: _close(card, wire)
+
+
+def _close(card: Card, wire: TapWire | PcapWire) -> None:
+    with card.lock:
+        wire.close()
 
 
 def _join(card: Card, port: int, other: Card, far: int, options: dict[str, Any]) -> Callable[[], None] | None:

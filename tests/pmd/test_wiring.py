@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import gc
 import time
+from pathlib import Path
 
 import pytest
 
 from dataplane.byhand import receive, send
-from dataplane.errors import ConfigError
+from dataplane.errors import ConfigError, PcapError
+from dataplane.pcapfile import PcapReader
 from dataplane.port import Port
 from pmd import probe
 from pmd.model.card import get_card
@@ -68,8 +70,11 @@ def test_a_wire_goes_with_its_port() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("model0,wire=eth0", "name the model port at the other end"),
+        ("model0,wire=eth0", "name what is at the other end"),
         ("model0,wire=model0", "to itself"),
+        ("model0,wire=pcap:", "names no file"),
+        ("model0,wire=pcap:x>", "names no file"),
+        ("model0,wire=model2,timing=on", "no option 'timing'"),
         ("model0,wire=model2,loss=2", "a probability from 0 to 1"),
         ("model0,wire=model2,loss=much", "a probability from 0 to 1"),
         ("model0,wire=model2,delay_us=-1", "cannot be negative"),
@@ -86,3 +91,36 @@ def test_wires_that_are_none(text: str, says: str) -> None:
 def test_a_port_has_one_wire() -> None:
     with probe("model0,wire=model2"), pytest.raises(ConfigError, match="model2 has a wire already"):
         probe("model1,wire=model2")
+
+
+def test_a_wire_records_and_plays(tmp_path: Path) -> None:
+    file = tmp_path / "wire.pcap"
+    with probe(f"model0,wire=pcap:>{file}") as port:
+        tx = port.tx(0)
+        port.start()
+        assert port.wait_link(5).up
+        assert send(tx, FRAMES, port.mempool, timeout=5) == len(FRAMES)
+        port.stop()  # sends what its queues hold
+    assert [record.data for record in PcapReader(file)] == FRAMES
+    with probe(f"model0,wire=pcap:{file},loops=2") as port:
+        rx = port.rx(0)
+        port.promiscuous = True
+        port.start()
+        got: list[bytes] = []
+        deadline = time.monotonic() + 5
+        while len(got) < 200 and time.monotonic() < deadline:
+            got += receive(rx, 64, timeout=0.05)
+        port.stop()
+    assert got == FRAMES * 2
+
+
+def test_a_recording_that_cannot_be_finished_is_told() -> None:
+    port = probe("model0,wire=pcap:>/dev/full")
+    tx = port.tx(0)
+    port.start()
+    assert port.wait_link(5).up
+    send(tx, FRAMES, port.mempool, timeout=5)
+    with pytest.raises(PcapError, match="/dev/full"):
+        port.close()
+    with probe("model0"):  # all the same the port is free
+        assert get_card(0).ports[0].engine.wire is None
