@@ -14,7 +14,6 @@ What it dropped by ``burst.drop(mask, "reason")`` leaves by none. If `process` r
 from libc.string cimport memset
 
 from dataplane.burst cimport VERDICT_FAILED, VERDICT_SPLIT, Burst
-from dataplane.machine cimport unlikely
 
 from dataplane.errors import AppError, DataplaneError
 

@@ -20,8 +20,8 @@ cdef enum:
 cdef class Frames(Source):
     """Makes packets of `frames` (bytes, without FCS), one after the other, `repeat` times (None: until it is stopped).
 
-    burst: packets at once. pool: where the mbufs come from, None for one of its own. Raises ConfigError for a frame that does
-    not fit into an mbuf.
+    burst: packets at once. pool: where the mbufs come from, None for one of its own. Raises ConfigError for a frame that
+    does not fit into an mbuf.
     """
 
     cdef list _frames
@@ -39,7 +39,7 @@ cdef class Frames(Source):
         self._pool = pool if pool is not None else Mempool(1024, hugepages="no", name="frames")
         for i, frame in enumerate(self._frames):
             if not 1 <= len(frame) <= self._pool.data_room:
-                raise ConfigError(f"a frame of {len(frame)} bytes: from 1 to {self._pool.data_room} fit into an mbuf of this pool")
+                raise ConfigError(f"a frame of {len(frame)} bytes: from 1 to {self._pool.data_room} fit into its mbufs")
             self._data[<int> i] = <const unsigned char *> frame
             self._length[<int> i] = len(frame)
         self._end = <uint64_t> -1 if repeat is None else repeat * len(self._frames)

@@ -189,7 +189,7 @@ cdef class Burst:
         shape = (self.n, f.width)
         array = np.broadcast_to(np.frombuffer(value, _u8) if isinstance(value, bytes) else np.asarray(value), shape)
         if array.dtype != _u8:
-            raise BurstError(f"{self.app}: {f.name} takes bytes, or an array of uint8 of shape {shape}: this is {array.dtype}")
+            raise BurstError(f"{self.app}: {f.name} takes bytes, or an array of uint8 of shape {shape}, not {array.dtype}")
         array = np.ascontiguousarray(array)
         PyObject_GetBuffer(array, &view, PyBUF_SIMPLE)
         rows = <const uint8_t *> view.buf

@@ -14,7 +14,7 @@ from libc.stdlib cimport free, malloc
 
 from dataplane.app cimport App, Source, connect, disconnect, reset
 from dataplane.endpoint cimport TxStage
-from dataplane.machine cimport likely, tsc, unlikely
+from dataplane.machine cimport likely, tsc
 from dataplane.stage cimport Stage
 
 from dataplane.app import app_error
