@@ -84,7 +84,7 @@ def test_pcapdump_writes_what_tcpdump_writes(net, tmp_path: Path) -> None:  # ty
     here, there = net.namespace("here"), net.namespace("there")
     net.veth(here, "out0", there, "in0")
     theirs, ours = tmp_path / "theirs.pcap", tmp_path / "ours.pcap"
-    dump = net.dataplane(there, "pcapdump", "af_packet:in0", str(ours), "--seconds", "60")
+    dump = net.dataplane(there, "pcapdump", "af_packet:in0", str(ours))
     dump.until(lambda: ours.exists(), "capture file")
     time.sleep(0.5)
     tcpdump = capture(net, there, theirs, "tcpdump", "-q", "-n", "-U", "-i", "in0", "-w", str(theirs))

@@ -25,13 +25,13 @@ def joined_by_af_packet(net):  # type: ignore[no-untyped-def]
     net.veth(right, "end", middle, "B")
     net.sh(left, f"ip addr add {LEFT}/24 dev end")
     net.sh(right, f"ip addr add {RIGHT}/24 dev end")
-    return left, right, net.dataplane(middle, "l2fwd", "af_packet:A", "af_packet:B", "--seconds", "200")
+    return left, right, net.dataplane(middle, "l2fwd", "af_packet:A", "af_packet:B")
 
 
 def joined_by_the_model(net):  # type: ignore[no-untyped-def]
     """left -- tap -- wire -- model0 [l2fwd] model1 -- wire -- tap -- right."""
     left, middle, right = (net.namespace(name) for name in ("left", "middle", "right"))
-    forwarder = net.dataplane(middle, "l2fwd", "model0,wire=tap:A", "model1,wire=tap:B", "--seconds", "200")
+    forwarder = net.dataplane(middle, "l2fwd", "model0,wire=tap:A", "model1,wire=tap:B")
     for namespace, tap, address in ((left, "A", LEFT), (right, "B", RIGHT)):
         forwarder.until(lambda tap=tap: f" {tap}:" in net.sh(middle, "ip -o link"), f"interface {tap}")
         net.sh(middle, f"ip link set {tap} netns {namespace}")
