@@ -83,7 +83,7 @@ cdef bint _fetch(mdl_port *p, mdl_txq *q, uint32_t index, uint32_t at, uint64_t 
     if likely(q.ring != NULL):
         words[0], words[1] = mdl_load64(q.ring + at * 16), mdl_load64(q.ring + at * 16 + 8)
         return True
-    if dma_read(p.domain, <uint8_t *> words, q.base + at * 16, 16, TX_DESC_FETCH, index):
+    if dma_read(q.domain, <uint8_t *> words, q.base + at * 16, 16, TX_DESC_FETCH, index):
         return True
     q.stalled = 1  # until the queue is enabled anew or the map changes
     return False
@@ -162,10 +162,10 @@ cdef bint _gather(mdl_port *p, mdl_txq *q, uint32_t index, const Packet *k, uint
         if not _fetch(p, q, index, at, words):
             return False
         n = words[1] & HW_TXD_LEN_MASK
-        source = translate(p.domain, words[0], n, READ)
+        source = translate(q.domain, words[0], n, READ)
         if likely(source != NULL):
             memcpy(to, source, n)
-        elif n and not dma_read(p.domain, to, words[0], n, TX_DATA, index):
+        elif n and not dma_read(q.domain, to, words[0], n, TX_DATA, index):
             return False
         to += n
         at = at + 1 if at + 1 < q.n else 0
@@ -214,7 +214,7 @@ cdef void _lose(mdl_port *p, mdl_txq *q, uint32_t index, const Packet *k, mdl_fi
     cdef uint32_t size = k.total if k.total > FRAME_MIN else FRAME_MIN
     memset(stub, 0, sizeof(stub))
     if _fetch(p, q, index, k.first, words):
-        dma_read(p.domain, stub, words[0], min(words[1] & HW_TXD_LEN_MASK, STUB), TX_DATA, index)
+        dma_read(q.domain, stub, words[0], min(words[1] & HW_TXD_LEN_MASK, STUB), TX_DATA, index)
     mdl_lose(out, stub, size, 0)
     note_good(tally, stub, size + FCS_SIZE)
 

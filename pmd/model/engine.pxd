@@ -8,7 +8,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from pmd.model.interrupt cimport Interrupts
 from pmd.model.iommu cimport Domain
-from pmd.model.model cimport mdl_fifo, mdl_port
+from pmd.model.model cimport mdl_domain, mdl_fifo, mdl_port
 from pmd.model.shared cimport Clock, DataPath, RegisterFile
 
 
@@ -32,9 +32,19 @@ cdef class Engine(DataPath):
     cdef readonly RegisterFile registers
     cdef readonly Interrupts interrupts
     cdef readonly Clock clock
-    cdef readonly Domain domain      # what the function's DMA may reach
+    cdef readonly Domain domain      # what the PF's DMA may reach
+    cdef list _vf_domains            # of VF n; made when they are first asked for, and kept
+    cdef (mdl_domain *)[64] _vf_domain
+    cdef uint64_t _masters           # VFs that are bus masters
+    cdef uint32_t _vfs               # that there are: VF n has pool n
     cdef readonly str name
     cdef readonly Wire wire          # what is plugged in, or None
+
+    # The I/O address space of VF n, whether there is that VF now or not.
+    cpdef Domain domain_of_vf(self, int n)
+
+    # VFs 0 to vfs - 1 own the pools of their numbers, and those in `masters` may reach memory. The others are the PF's.
+    cpdef share(self, uint32_t vfs, uint64_t masters)
 
     # Plug a wire in: frames go to `out`; if that is full the port waits (elastic) or loses them. peer_lit: the other
     # end's `lit`, NULL if the wire is up whenever it is there. Raises ConfigError if one is plugged in already.
@@ -51,4 +61,5 @@ cdef class Engine(DataPath):
     cdef void _decode_tables(self) noexcept nogil
     cdef void _decode_port(self) noexcept nogil
     cdef void _remap(self) noexcept nogil
+    cdef void _share_out(self) noexcept nogil
     cdef void _tell(self) noexcept nogil

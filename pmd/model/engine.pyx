@@ -8,9 +8,11 @@ cdef extern from "<stdlib.h>" nogil:
     void *aligned_alloc(size_t alignment, size_t size)
 
 from pmd.model.filter cimport decode_filter
+from pmd.model.iommu cimport current_epoch
 from pmd.model.model cimport (
     DIRTY_FILTER,
     DIRTY_STEER,
+    POOLS,
     QUEUES,
     VIOLATIONS,
     mdl_ctz64,
@@ -64,6 +66,7 @@ cdef class Engine(DataPath):
         memset(self.port, 0, sizeof(mdl_port))
         self.port.regs = self.regs
         self.port.domain = self.domain.c
+        self._vf_domains = [None for _ in range(POOLS)]
         self.port.elastic = 1
         self.port.rx_fifo = mdl_fifo_new(PACKET_BUFFER)
         if self.port.rx_fifo == NULL:
@@ -104,6 +107,9 @@ cdef class Engine(DataPath):
                 p.qde[queue >> 6] &= ~(<uint64_t> 1 << (queue & 63))
                 p.qde[queue >> 6] |= <uint64_t> (value & 1) << (queue & 63)
                 decode_rxq(p, queue)
+        elif offset == W_GCR_EXT << 2:
+            self._share_out()
+            self._remap()
         elif offset < 0x01000:
             if offset == W_CTRL_EXT << 2:
                 p.dirty |= DIRTY_FILTER
@@ -120,11 +126,12 @@ cdef class Engine(DataPath):
         p.qde[0] = p.qde[1] = 0
         p.rx_causes[0] = p.rx_causes[1] = p.tx_causes[0] = p.tx_causes[1] = 0
         p.other_causes = p.tx_next = 0
+        p.epoch = current_epoch()
+        self._share_out()
         for index in range(QUEUES):
             p.rxq[index].enabled = p.txq[index].enabled = 0
             decode_rxq(p, index)
             decode_txq(p, index)
-        p.generation = p.domain.generation
         p.dirty = DIRTY_FILTER | DIRTY_STEER
         self._decode_port()
         self._decode_tables()
@@ -157,15 +164,44 @@ cdef class Engine(DataPath):
         p.rx_fifo.limit = min(sizes, PACKET_BUFFER)
 
     cdef void _remap(self) noexcept nogil:
-        """The DMA map changed: where rings are in memory has to be looked up anew."""
+        """A DMA map or the owner of a pool changed: where rings are in memory has to be looked up anew."""
         cdef mdl_port *p = self.port
         cdef uint32_t index
-        p.generation = p.domain.generation
+        p.epoch = current_epoch()
         for index in range(QUEUES):
-            if p.rxq[index].enabled:
-                decode_rxq(p, index)
-            if p.txq[index].enabled:
-                decode_txq(p, index)
+            decode_rxq(p, index)
+            decode_txq(p, index)
+
+    # ---- pools ----------------------------------------------------------------------------------------------
+
+    cpdef Domain domain_of_vf(self, int n):
+        """The I/O address space of VF n, whether there is that VF now or not."""
+        cdef Domain domain
+        if self._vf_domains[n] is None:
+            domain = Domain(f"{self.name}.vf{n}")
+            self._vf_domains[n], self._vf_domain[n] = domain, domain.c
+        return self._vf_domains[n]
+
+    cpdef share(self, uint32_t vfs, uint64_t masters):
+        """VFs 0 to vfs - 1 own the pools of their numbers, and those in `masters` may reach memory."""
+        for n in range(vfs):
+            self.domain_of_vf(n)
+        self._vfs, self._masters = vfs, masters
+        self._share_out()
+        self._remap()
+
+    cdef void _share_out(self) noexcept nogil:
+        """Whose queues are whose: GCR_EXT says how many pools there are, the SR-IOV capability how many are VFs'."""
+        cdef mdl_port *p = self.port
+        cdef uint32_t mode = self.regs[W_GCR_EXT] & 3, pool
+        cdef uint32_t pools = (<uint32_t> 8) << mode if mode else 0
+        p.pool_shift = 4 - mode if mode else 0
+        p.vf_pools = 0
+        for pool in range(POOLS):
+            p.domain_of_pool[pool] = p.domain
+            if pool < self._vfs and pool < pools:
+                p.vf_pools |= <uint64_t> 1 << pool
+                p.domain_of_pool[pool] = self._vf_domain[pool] if self._masters >> pool & 1 else NULL
 
     # ---- running --------------------------------------------------------------------------------------------
 
@@ -176,7 +212,7 @@ cdef class Engine(DataPath):
             return 0
         if p.dirty:
             self._decode_tables()
-        if p.generation != p.domain.generation:
+        if p.epoch != current_epoch():
             self._remap()
         work = 0
         if p.pumped:

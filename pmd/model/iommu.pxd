@@ -19,6 +19,9 @@ cdef class Domain:
     cdef void _changed(self) noexcept
 
 
+# Moves with every change of any Domain of the process: cached host addresses may then be stale.
+cdef uint32_t current_epoch() noexcept nogil
+
 # The host address of [iova, iova + n) if one mapping allows the whole access, else NULL. No fault is recorded.
 cdef uint8_t *lookup(mdl_domain *d, uint64_t iova, uint64_t n, uint32_t perm) noexcept nogil
 

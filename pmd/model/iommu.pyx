@@ -13,6 +13,17 @@ from typing import NamedTuple
 from dataplane.errors import ConfigError
 from pmd.model.model cimport FAULTS, READ, WRITE, mdl_fault, mdl_range
 
+cdef extern from *:
+    """
+    #include <stdint.h>
+    /* Cards have locks of their own: two of them may change their maps at the same time. */
+    static uint32_t mdl_epoch = 1;
+    static void mdl_next_epoch(void) { __atomic_add_fetch(&mdl_epoch, 1, __ATOMIC_RELEASE); }
+    static uint32_t mdl_this_epoch(void) { return __atomic_load_n(&mdl_epoch, __ATOMIC_ACQUIRE); }
+    """
+    void next_epoch "mdl_next_epoch" () noexcept nogil
+    uint32_t this_epoch "mdl_this_epoch" () noexcept nogil
+
 WHAT = (
     "Rx descriptor fetch",
     "Rx descriptor write-back",
@@ -38,6 +49,10 @@ class Fault(NamedTuple):
             f"{self.function}: DMA {self.direction} of {self.length} bytes at IOVA {self.iova:#x} is outside the map "
             f"({self.what}): map the memory before the device is told of it"
         )
+
+
+cdef uint32_t current_epoch() noexcept nogil:
+    return this_epoch()
 
 
 cdef uint32_t _first_above(mdl_domain *d, uint64_t iova) noexcept nogil:
@@ -184,6 +199,7 @@ cdef class Domain:
     cdef void _changed(self) noexcept:
         self.c.hit_size = 0
         self.c.generation += 1
+        next_epoch()
 
     @property
     def mappings(self):

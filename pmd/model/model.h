@@ -45,7 +45,7 @@ struct mdl_domain {
     uint32_t count;
     struct mdl_range *ranges; /* ascending, disjoint */
     uint32_t room;
-    uint32_t generation; /* moves with every change: cached host addresses of rings are then stale */
+    uint32_t generation; /* moves with every change */
     uint64_t faults;     /* ever; the last MDL_FAULTS of them are kept */
     struct mdl_fault fault[MDL_FAULTS];
 };
@@ -282,8 +282,10 @@ struct mdl_steer {
 /* ---- queues ---- */
 
 #define MDL_QUEUES 128
+#define MDL_POOLS 64
 
 struct mdl_rxq {
+    struct mdl_domain *domain; /* of the function that the queue's pool belongs to */
     uint8_t *ring; /* host address, NULL: not one mapped piece, go through the domain */
     volatile uint32_t *tail;
     volatile uint32_t *head_reg;
@@ -303,6 +305,7 @@ struct mdl_context {
 };
 
 struct mdl_txq {
+    struct mdl_domain *domain;
     uint8_t *ring;
     volatile uint32_t *tail;
     volatile uint32_t *head_reg;
@@ -339,7 +342,7 @@ struct mdl_violation {
 
 struct mdl_port {
     uint32_t *regs;
-    struct mdl_domain *domain;
+    struct mdl_domain *domain; /* the PF's */
     struct mdl_fifo *rx_fifo; /* the packet buffer */
     uint8_t *scratch;         /* room for one packet to be segmented */
     struct mdl_fifo *tx_fifo; /* where frames go: the peer's packet buffer or a wire's; NULL: nowhere */
@@ -347,7 +350,7 @@ struct mdl_port {
     uint8_t tx_on, crc_strip, tx_plain, length_check; /* plain: the MAC pads and appends FCS, the usual set-up */
     uint8_t tx_pad, tx_crc, pools, pad0;
     uint32_t rx_limit; /* bytes of packet buffer */
-    uint32_t generation; /* of the domain, when ring addresses were cached */
+    uint32_t epoch; /* mdl_epoch when ring addresses were cached */
     uint32_t dirty;      /* MDL_DIRTY_* */
     uint64_t now_ns;
     uint64_t rx_enabled[2], tx_enabled[2], qde[2];
@@ -358,6 +361,10 @@ struct mdl_port {
     uint16_t pad1;
     uint32_t tx_max; /* MAXFRS when jumbo, else 1518 */
     uint32_t stats_queue; /* RXDSTATCTRL */
+    /* Who owns a queue: pool = queue >> pool_shift. 0: there are no pools and everything is the PF's (GCR_EXT.VT_MODE). */
+    uint8_t pool_shift, pad3[7];
+    uint64_t vf_pools; /* pools that are a VF's; the others are the PF's */
+    struct mdl_domain *domain_of_pool[MDL_POOLS]; /* of that function; NULL: it is not a bus master, its queues stand still */
     struct mdl_filter filter;
     struct mdl_steer steer;
     uint8_t wired, pumped, pad2[6];

@@ -25,6 +25,7 @@ cdef extern from "model.h" nogil:
         STUB "MDL_STUB"
         STUBS "MDL_STUBS"
         QUEUES "MDL_QUEUES"
+        POOLS "MDL_POOLS"
         RARS "MDL_RARS"
         TUPLES "MDL_TUPLES"
         VIOLATIONS "MDL_VIOLATIONS"
@@ -130,6 +131,7 @@ cdef extern from "model.h" nogil:
         uint32_t (*toeplitz)[256]
 
     struct mdl_rxq:
+        mdl_domain *domain
         uint8_t *ring
         volatile uint32_t *tail
         volatile uint32_t *head_reg
@@ -145,6 +147,7 @@ cdef extern from "model.h" nogil:
         uint8_t ipv4, l4_type
 
     struct mdl_txq:
+        mdl_domain *domain
         uint8_t *ring
         volatile uint32_t *tail
         volatile uint32_t *head_reg
@@ -169,7 +172,7 @@ cdef extern from "model.h" nogil:
         uint8_t link, elastic, loopback, rx_held
         uint8_t tx_on, crc_strip, tx_plain, length_check, tx_pad, tx_crc, pools
         uint32_t rx_limit
-        uint32_t generation, dirty
+        uint32_t epoch, dirty
         uint64_t now_ns
         uint64_t *rx_enabled
         uint64_t *tx_enabled
@@ -179,6 +182,9 @@ cdef extern from "model.h" nogil:
         uint32_t other_causes, tx_next
         uint16_t tx_vlan_type
         uint32_t tx_max, stats_queue
+        uint8_t pool_shift
+        uint64_t vf_pools
+        mdl_domain **domain_of_pool
         mdl_filter filter
         mdl_steer steer
         uint8_t wired, pumped

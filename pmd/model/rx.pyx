@@ -83,12 +83,13 @@ cdef void decode_rxq(mdl_port *p, uint32_t index) noexcept nogil:
     cdef uint32_t srrctl = r[W_SRRCTL], kind = srrctl >> 25 & 7
     cdef bint enable = r[W_RXDCTL] >> 25 & 1
     q.tail, q.head_reg = r + W_RDT, r + W_RDH
+    q.domain = p.domain_of_pool[index >> p.pool_shift] if p.pool_shift else p.domain
     q.drop = (srrctl >> 28 & 1) or (p.qde[index >> 6] & bit) != 0
     q.strip = r[W_RXDCTL] >> 30 & 1
     q.legacy = kind == 0
     q.buffer = (srrctl & 0x1F) << 10
     q.set = p.regs[W_RQSMR + (index >> 2)] >> ((index & 3) * 8) & 0xF
-    if not enable:
+    if not enable or q.domain == NULL:
         q.enabled = 0
         p.rx_enabled[index >> 6] &= ~bit
         return
@@ -109,8 +110,8 @@ cdef void decode_rxq(mdl_port *p, uint32_t index) noexcept nogil:
         q.buffer = 2048
     q.enabled, q.stalled = q.n != 0, 0
     q.ring = NULL
-    if q.n and lookup(p.domain, q.base, q.n * 16, READ) != NULL:
-        q.ring = lookup(p.domain, q.base, q.n * 16, WRITE)
+    if q.n and lookup(q.domain, q.base, q.n * 16, READ) != NULL:
+        q.ring = lookup(q.domain, q.base, q.n * 16, WRITE)
     if q.enabled:
         p.rx_enabled[index >> 6] |= bit
 
@@ -237,13 +238,13 @@ cdef inline mdl_rxq *_enter(mdl_port *p, Visit *v, uint32_t index) noexcept nogi
     return v.queue
 
 
-cdef void _store(mdl_port *p, uint64_t iova, const uint8_t *data, uint32_t n, uint32_t index) noexcept nogil:
+cdef void _store(mdl_rxq *q, uint64_t iova, const uint8_t *data, uint32_t n, uint32_t index) noexcept nogil:
     """Posted writes: the device does not learn that one was blocked."""
-    cdef uint8_t *to = translate(p.domain, iova, n, WRITE)
+    cdef uint8_t *to = translate(q.domain, iova, n, WRITE)
     if likely(to != NULL):
         mdl_copy(to, data, n)
     elif n:
-        dma_write(p.domain, iova, data, n, RX_DATA, index)
+        dma_write(q.domain, iova, data, n, RX_DATA, index)
 
 
 cdef uint32_t _available(mdl_port *p, mdl_rxq *q, uint32_t index) noexcept nogil:
@@ -261,7 +262,7 @@ cdef bint _fetch(mdl_port *p, mdl_rxq *q, uint32_t index, uint32_t at, uint64_t 
     """The descriptor at `at`. False, and the queue stalls until it is enabled anew, if it cannot be read."""
     if q.ring != NULL:
         words[0], words[1] = mdl_load64(q.ring + at * 16), mdl_load64(q.ring + at * 16 + 8)
-    elif not dma_read(p.domain, <uint8_t *> words, q.base + at * 16, 16, RX_DESC_FETCH, index):
+    elif not dma_read(q.domain, <uint8_t *> words, q.base + at * 16, 16, RX_DESC_FETCH, index):
         q.stalled = 1
         return False
     if unlikely(words[1] & 1 and not q.legacy and not q.warned):
@@ -281,7 +282,7 @@ cdef inline void _write_back(
         mdl_publish64(d + 8, high)  # DD last: the driver may look at any time
         return
     words[0], words[1] = low, high
-    dma_write(p.domain, q.base + at * 16, <uint8_t *> words, 16, RX_DESC_WRITE, index)
+    dma_write(q.domain, q.base + at * 16, <uint8_t *> words, 16, RX_DESC_WRITE, index)
 
 
 cdef uint64_t _legacy_status(uint32_t status) noexcept nogil:
@@ -331,11 +332,11 @@ cdef bint _put(
         else:
             status |= HW_RXD_STAT_EOP
         if unlikely(skip_at and written == 0):
-            _store(p, words[0], data, skip_at, index)
-            _store(p, words[0] + skip_at, data + skip_at + TAG_SIZE, piece - skip_at, index)
+            _store(q, words[0], data, skip_at, index)
+            _store(q, words[0] + skip_at, data + skip_at + TAG_SIZE, piece - skip_at, index)
             data += TAG_SIZE
         else:
-            _store(p, words[0], data + written, piece, index)
+            _store(q, words[0], data + written, piece, index)
         written += piece
         if q.legacy:
             high = piece | _legacy_status(status) | <uint64_t> parsed.tci << 48

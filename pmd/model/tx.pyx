@@ -71,11 +71,12 @@ cdef void decode_txq(mdl_port *p, uint32_t index) noexcept nogil:
     cdef mdl_txq *q = &p.txq[index]
     cdef uint64_t bit = <uint64_t> 1 << (index & 63)
     q.tail, q.head_reg = r + W_TDT, r + W_TDH
+    q.domain = p.domain_of_pool[index >> p.pool_shift] if p.pool_shift else p.domain
     q.wthresh = r[W_TXDCTL] >> 16 & 0x7F
     q.head_wb = r[W_TDWBAL] & 1
     q.head_address = (r[W_TDWBAL] & ~<uint32_t> 3) | <uint64_t> r[W_TDWBAH] << 32
     q.set = p.regs[W_TQSM + (index >> 2)] >> ((index & 3) * 8) & 0xF
-    if not r[W_TXDCTL] >> 25 & 1:
+    if not r[W_TXDCTL] >> 25 & 1 or q.domain == NULL:
         q.enabled = 0
         p.tx_enabled[index >> 6] &= ~bit
         return
@@ -92,8 +93,8 @@ cdef void decode_txq(mdl_port *p, uint32_t index) noexcept nogil:
         memset(q.context, 0, sizeof(q.context[0]) * 2)
     q.enabled, q.stalled = q.n != 0, 0
     q.ring = NULL
-    if q.n and lookup(p.domain, q.base, q.n * 16, READ) != NULL:
-        q.ring = lookup(p.domain, q.base, q.n * 16, WRITE)
+    if q.n and lookup(q.domain, q.base, q.n * 16, READ) != NULL:
+        q.ring = lookup(q.domain, q.base, q.n * 16, WRITE)
     if q.enabled:
         p.tx_enabled[index >> 6] |= bit
 
@@ -106,22 +107,22 @@ cdef void _write_done(mdl_port *p, mdl_txq *q, uint32_t index, uint32_t at) noex
     if likely(q.ring != NULL):
         mdl_publish32(q.ring + at * 16 + 12, done)
     else:
-        dma_write(p.domain, q.base + at * 16 + 12, <uint8_t *> &done, 4, TX_DESC_WRITE, index)
+        dma_write(q.domain, q.base + at * 16 + 12, <uint8_t *> &done, 4, TX_DESC_WRITE, index)
 
 
 cdef void _write_head(mdl_port *p, mdl_txq *q, uint32_t index) noexcept nogil:
-    cdef uint8_t *to = translate(p.domain, q.head_address, 4, WRITE)
+    cdef uint8_t *to = translate(q.domain, q.head_address, 4, WRITE)
     if to != NULL and not q.head_address & 3:
         mdl_publish32(to, q.head)
     else:
-        dma_write(p.domain, q.head_address, <uint8_t *> &q.head, 4, TX_HEAD_WRITE, index)
+        dma_write(q.domain, q.head_address, <uint8_t *> &q.head, 4, TX_HEAD_WRITE, index)
 
 
 cdef inline uint32_t _lower_word(mdl_port *p, mdl_txq *q, uint32_t index, uint32_t at) noexcept nogil:
     cdef uint32_t lower = 0
     if likely(q.ring != NULL):
         return mdl_load32(q.ring + at * 16 + 8)
-    dma_read(p.domain, <uint8_t *> &lower, q.base + at * 16 + 8, 4, TX_DESC_FETCH, index)
+    dma_read(q.domain, <uint8_t *> &lower, q.base + at * 16 + 8, 4, TX_DESC_FETCH, index)
     return lower
 
 
@@ -178,7 +179,7 @@ cdef inline int _plain(mdl_port *p, mdl_txq *q, uint32_t at, mdl_fifo *out, Tall
         or n + FCS_SIZE > p.tx_max
     ):
         return ODD
-    source = translate(p.domain, mdl_load64(d), n, READ)
+    source = translate(q.domain, mdl_load64(d), n, READ)
     if unlikely(source == NULL):
         return ODD
     size = n if n > FRAME_MIN else FRAME_MIN

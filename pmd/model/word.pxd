@@ -3,6 +3,7 @@
 
 cdef enum:
     W_CTRL_EXT = 0x00018 >> 2
+    W_GCR_EXT = 0x11050 >> 2
     # receive
     W_RXQ = 0x01000 >> 2  # queues 0..63; 16 dwords each
     W_RXQ_HIGH = 0x0D000 >> 2  # queues 64..127
