@@ -64,3 +64,19 @@ def forward_cycles(RxQueue rx, TxQueue tx, Engine engine, uint16_t n, uint32_t r
     if packets != <uint64_t> n * rounds:
         raise DataplaneError(f"{packets} packets instead of {n * rounds} went round: some were lost")
     return (rx_total + tx_total) / <double> packets, rx_total / <double> packets, device / <double> packets
+
+
+def empty_cycles(RxQueue rx, uint32_t rounds):
+    """Cycles of an rx_burst that finds nothing."""
+    cdef mbuf *pkts[MOST]
+    cdef uint64_t start
+    cdef uint32_t got = 0
+    with nogil:
+        start = tsc()
+        for _ in range(rounds):
+            got += rx.rx_burst(pkts, 32)
+        start = tsc() - start
+    if got:
+        free_packets(pkts, min(got, <uint32_t> 32))
+        raise DataplaneError(f"{rx!r} brought {got} packets: it should bring none")
+    return start / <double> rounds

@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 from abc import abstractmethod
 from contextlib import suppress
+from typing import cast
 
 from dataplane.errors import ConfigError, DeviceError, DeviceGone
 from dataplane.hugepage import Arena, Block, unwatch_arenas, watch_arenas
@@ -86,6 +87,15 @@ class IxgbeBase(Port):
 
     # ---- queues -----------------------------------------------------------------------------------------------
 
+    @property
+    def _own_rx(self) -> dict[int, IxgbeRxQueue]:
+        """The Rx queues, which are all of our making."""
+        return cast("dict[int, IxgbeRxQueue]", self._rx)
+
+    @property
+    def _own_tx(self) -> dict[int, IxgbeTxQueue]:
+        return cast("dict[int, IxgbeTxQueue]", self._tx)
+
     def _make_rx(self, index: int) -> IxgbeRxQueue:
         return IxgbeRxQueue(self, index)
 
@@ -126,7 +136,7 @@ class IxgbeBase(Port):
             self._enable_tx()
         for index, ring in enumerate(rings):
             registers = self._tx_registers(index)
-            self._tx[index].attach(ring, self._at(registers.tail), self._at(STATUS), frame_max, self.shared)
+            self._own_tx[index].attach(ring, self._at(registers.tail), self._at(STATUS), frame_max, self.shared)
             self.tx_unit.start_queue(registers)
 
     def _start_rx(self, rings: list[Block]) -> None:
@@ -136,7 +146,7 @@ class IxgbeBase(Port):
             registers = self._rx_registers(index)
             self.rx_unit.set_queue(registers, ring, self._buffer_size(), drop)
             strip = self.vlan_strip and not self.hidden_vlan
-            self._rx[index].attach(
+            self._own_rx[index].attach(
                 ring, self._at(registers.tail), self._at(STATUS), self.mempool, self.number, strip
             )
             self.rx_unit.start_queue(registers, self.rx_desc, self.vlan_strip or self.hidden_vlan)
@@ -195,8 +205,10 @@ class IxgbeBase(Port):
 
     def _let_go(self) -> None:
         """Every mbuf back to its pool, every mapping away."""
-        for queue in (*self._rx.values(), *self._tx.values()):
-            queue.detach()
+        for receiver in self._own_rx.values():
+            receiver.detach()
+        for sender in self._own_tx.values():
+            sender.detach()
         unwatch_arenas(self)
         for arena in self._mapped:
             self.function.dma_unmap(arena)
@@ -267,8 +279,8 @@ class IxgbeBase(Port):
 
     def _totals(self) -> dict[str, int]:
         totals = self._device_xstats()
-        totals["tx_errors"] = sum(queue.errors for queue in self._tx.values())
-        totals["rx_mbuf_allocation_errors"] = sum(queue.alloc_failures for queue in self._rx.values())
+        totals["tx_errors"] = sum(queue.errors for queue in self._own_tx.values())
+        totals["rx_mbuf_allocation_errors"] = sum(queue.alloc_failures for queue in self._own_rx.values())
         return totals
 
     def _claim(self) -> None:

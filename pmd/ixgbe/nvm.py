@@ -68,7 +68,7 @@ class Nvm:
                     f"{words[eeprom.CHECKSUM]:#06x} and should be {eeprom.checksum(words):#06x} (datasheet 6): load a "
                     f"good EEPROM image with the maker's tool, or go on without the check by eeprom_check=off"
                 )
-            return words[eeprom.DEVICE_CAPS]
+            return int(words[eeprom.DEVICE_CAPS])
 
     def read_caps(self) -> int:
         """6: the device capabilities word."""
@@ -83,7 +83,7 @@ class _Words(list[int]):
         super().__init__([-1] * size)
         self._nvm = nvm
 
-    def __getitem__(self, at):  # type: ignore[no-untyped-def, override]
+    def __getitem__(self, at):  # type: ignore[no-untyped-def]
         if isinstance(at, slice):
             return [self[index] for index in range(*at.indices(len(self)))]
         word = super().__getitem__(at)

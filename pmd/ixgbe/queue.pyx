@@ -12,7 +12,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
-from dataplane.machine cimport read32, read64, rmb, unlikely, wmb, write32
+from dataplane.machine cimport prefetch_write, read32, read64, rmb, unlikely, wmb, write32
 from dataplane.mbuf cimport (
     MBUF_HEADROOM, MBUF_REARM, RX_IP_BAD, RX_IP_GOOD, RX_L4_BAD, RX_L4_GOOD, RX_RSS, RX_VLAN, RX_VLAN_STRIPPED,
     TX_IP_CSUM, TX_IPV4, TX_TCP_CSUM, TX_TSO, TX_UDP_CSUM, TX_VLAN, data, data_iova,
@@ -26,6 +26,7 @@ from dataplane.errors import DeviceError, DeviceGone, MempoolError
 from pmd.datasheet import limits
 
 cdef enum:
+    AHEAD = 4               # mbufs whose first line is fetched before it is their turn; `sw` has as many empty ones at its end
     BATCH = 32              # mbufs moved between queue and pool at once
     GONE_MASK = 0xFFFF      # polls in vain between two looks at the device: 1 us in a millisecond or more
     FLAG_RSS = 1 << 6
@@ -43,7 +44,7 @@ assert (SEGMENTS_MAX, FRAME_MIN) == (limits.TX_SEGMENTS_MAX, limits.TX_FRAME_MIN
 
 # What a detached queue works on: no packet ever arrives here, and nobody reads this tail.
 cdef hw_rx_desc[2] nothing
-cdef mbuf *nobody[2]
+cdef mbuf *nobody[2 + AHEAD]
 cdef uint32_t nowhere = 0
 
 
@@ -140,6 +141,7 @@ cdef class IxgbeRxQueue(RxQueue):
             rmb()  # nothing of the packet or the descriptor is read before DD was seen
             info = ring[at].qword[0]
             m = sw[at]
+            prefetch_write(sw[at + AHEAD])
             (<uint64_t *> &m.data_off)[0] = rearm
             m.ol_flags = flags[flag_index(info, status)]
             # Two words of two fields each: packet_type and pkt_len; data_len with vlan_tci, and rss_hash.
@@ -232,7 +234,7 @@ cdef class IxgbeRxQueue(RxQueue):
         cdef uint32_t i, length = memory.size // limits.DESCRIPTOR_SIZE
         self.detach()
         self.ring = <hw_rx_desc *> <size_t> memory.address
-        self.sw = <mbuf **> calloc(length, sizeof(mbuf *))
+        self.sw = <mbuf **> calloc(length + AHEAD, sizeof(mbuf *))
         if self.sw == NULL:
             self._idle()
             raise MemoryError
