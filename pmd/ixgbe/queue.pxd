@@ -11,12 +11,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from dataplane.mbuf cimport mbuf, mempool_t
 from dataplane.queue cimport RxQueue, TxQueue
 from pmd.datasheet.hw82599 cimport hw_rx_desc, hw_tx_desc
-
-
-# Keeps whoever polls a queue away while it is taken apart. `busy` while a call works on it; `paused`: it must not.
-cdef struct gate_t:
-    uint32_t busy
-    uint32_t paused
+from pmd.ixgbe.gate cimport gate_t
 
 
 @cython.final

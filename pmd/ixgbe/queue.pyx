@@ -19,10 +19,9 @@ from dataplane.mbuf cimport (
 )
 from dataplane.mempool cimport Mempool, alloc_bulk, free_bulk, free_packets
 from pmd.datasheet.hw82599 cimport *
+from pmd.ixgbe.gate cimport enter, leave, pause_gate
 
-import time
-
-from dataplane.errors import DeviceError, DeviceGone, MempoolError
+from dataplane.errors import DeviceGone, MempoolError
 from pmd.datasheet import limits
 
 cdef enum:
@@ -46,46 +45,6 @@ assert (SEGMENTS_MAX, FRAME_MIN) == (limits.TX_SEGMENTS_MAX, limits.TX_FRAME_MIN
 cdef hw_rx_desc[2] nothing
 cdef mbuf *nobody[2 + AHEAD]
 cdef uint32_t nowhere = 0
-
-
-cdef extern from *:
-    """
-    #include <sys/syscall.h>
-    #include <unistd.h>
-    static int dp_register_barrier(void) { return (int)syscall(SYS_membarrier, 1 << 4, 0, 0); }
-    static int dp_barrier_everywhere(void) { return (int)syscall(SYS_membarrier, 1 << 3, 0, 0); }
-    """
-    int dp_register_barrier() nogil     # MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED
-    int dp_barrier_everywhere() nogil   # MEMBARRIER_CMD_PRIVATE_EXPEDITED: every thread of this process passes a full fence
-
-cdef bint _fences = dp_register_barrier() == 0
-
-
-cdef inline bint enter(gate_t *gate) noexcept nogil:
-    """Two plain stores and a load a burst: the fence that keeps their order is paid for by `pause`."""
-    write32(&gate.busy, 1)
-    rmb()  # the compiler must not read anything of the queue before it has read `paused`
-    if unlikely(read32(&gate.paused) != 0):
-        write32(&gate.busy, 0)
-        return False
-    return True
-
-
-cdef inline void leave(gate_t *gate) noexcept nogil:
-    wmb()
-    write32(&gate.busy, 0)
-
-
-cdef _pause(gate_t *gate, queue):
-    write32(&gate.paused, 1)
-    if not _fences or dp_barrier_everywhere():
-        time.sleep(0.01)  # a kernel without it (before 4.14): a store has left its buffer long before that
-    deadline = time.monotonic() + 5.0
-    while read32(&gate.busy):
-        if time.monotonic() > deadline:
-            write32(&gate.paused, 0)
-            raise DeviceError(f"{queue!r}: an lcore has been within one burst for 5 s: it is stopped, or its process is in a debugger")
-        time.sleep(0)
 
 
 cdef inline uint32_t flag_index(uint64_t info, uint64_t status) noexcept nogil:
@@ -263,7 +222,7 @@ cdef class IxgbeRxQueue(RxQueue):
 
     def pause(self):
         """Keep the queue's poller out, whoever it is; returns when it is. The queue may be taken apart until `resume`."""
-        _pause(&self.gate, self)
+        pause_gate(&self.gate, self)
 
     def resume(self):
         """Let it in again."""
@@ -514,7 +473,7 @@ cdef class IxgbeTxQueue(TxQueue):
 
     def pause(self):
         """Keep the queue's poller out, whoever it is; returns when it is. The queue may be taken apart until `resume`."""
-        _pause(&self.gate, self)
+        pause_gate(&self.gate, self)
 
     def resume(self):
         """Let it in again."""
