@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""docs/strict.md lists every rule and every fault that there is, and none that there is not."""
+
+import re
+from pathlib import Path
+
+from pmd.model.fault import FAULTS_AT_BRINGUP
+from pmd.model.violations import VIOLATIONS
+
+PAGE = (Path(__file__).parents[3] / "docs" / "strict.md").read_text()
+
+
+def rows(pattern):
+    return {match.group(0) for match in re.finditer(pattern, PAGE, re.MULTILINE)}
+
+
+def test_rules():
+    told = rows(r"^\| .* \| `[a-z-]+` \| [A-Z0-9_, ]+ \| [0-9., ]+ \|$")
+    there = {
+        f"| {rule.rule} | `{rule.name}` | {', '.join(line.name for line in rule.registers)} | {rule.section} |"
+        for rule in VIOLATIONS
+    }
+    assert told == there
+
+
+def test_faults():
+    told = rows(r"^\| `[a-z-]+` \| .* \|$")
+    assert told == {
+        f"| `{each.name}` | {each.what} | {each.register} | {each.section} |" for each in FAULTS_AT_BRINGUP
+    }
