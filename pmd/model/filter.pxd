@@ -14,7 +14,7 @@ cdef enum:
 # The tables of the register file, decoded. Called when a register that they come from has changed.
 cdef void decode_filter(mdl_filter *f, uint32_t *regs) noexcept nogil
 
-# The same answer as `accept`, for every address but the first.
+# The same answer as `accept`, for addresses that take more than a look.
 cdef uint32_t accept_address(const mdl_filter *f, uint64_t destination) noexcept nogil
 
 # The VLAN filter's word on a frame of n bytes.
@@ -25,7 +25,7 @@ cdef inline uint32_t accept(const mdl_filter *f, const uint8_t *data, uint32_t n
     """PASS_* for a frame of n bytes, at least 14."""
     cdef uint64_t destination = mdl_load64(data) & <uint64_t> 0xFFFFFFFFFFFF
     cdef uint32_t verdict = PASS_EXACT
-    if not likely(destination == f.rar0):
+    if not likely(destination == f.rar0 or (f.all_unicast and not destination & 1)):
         verdict = accept_address(f, destination)
     if f.vlan_filter and verdict and not accept_vlan(f, data, n):
         return PASS_NOT

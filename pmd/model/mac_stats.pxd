@@ -15,15 +15,16 @@ cdef enum:
 
 
 cdef struct Tally:
-    uint32_t packets  # good ones
+    uint32_t packets  # good ones that were let in, or sent
+    uint32_t[6] bins  # of these by size
     uint32_t broadcast
     uint32_t multicast
-    uint32_t any_packets  # good or bad, let in or not
-    uint32_t unfiltered  # good, let in or not
-    uint32_t[6] bins  # good ones by size
-    uint64_t bytes  # with FCS, as the three below
-    uint64_t any_bytes
-    uint64_t unfiltered_bytes
+    uint64_t bytes  # with FCS, as the two below
+    # Only received:
+    uint32_t refused  # good ones that a filter kept out
+    uint32_t bad
+    uint64_t refused_bytes
+    uint64_t bad_bytes
 
 
 cdef inline void count(uint32_t *regs, uint32_t word, uint32_t n) noexcept nogil:
@@ -60,10 +61,10 @@ cdef inline void note_good(Tally *t, const uint8_t *data, uint32_t size) noexcep
 
 cdef inline void flush_rx(uint32_t *regs, const Tally *t) noexcept nogil:
     cdef uint32_t i
-    count(regs, W_TPR, t.any_packets)
-    count36(regs, W_TORL, t.any_bytes)
-    count(regs, W_RXNFGPC, t.unfiltered)
-    count36(regs, W_RXNFGBCL, t.unfiltered_bytes)
+    count(regs, W_TPR, t.packets + t.refused + t.bad)
+    count36(regs, W_TORL, t.bytes + t.refused_bytes + t.bad_bytes)
+    count(regs, W_RXNFGPC, t.packets + t.refused)
+    count36(regs, W_RXNFGBCL, t.bytes + t.refused_bytes)
     if t.packets == 0:
         return
     count(regs, W_GPRC, t.packets)

@@ -270,6 +270,7 @@ struct mdl_filter {
 struct mdl_steer {
     uint8_t any_etqf, syn, syn_first, mrqe;
     uint8_t syn_queue, hash_in_descriptor, ip_payload_sum, rss;
+    uint8_t simple, pad[7]; /* everything goes to queue 0, and no descriptor has a hash */
     uint32_t fields; /* MRQC[31:16] */
     uint32_t tuples;
     uint32_t key_stale; /* the tables below await a rebuild */
@@ -437,8 +438,7 @@ static inline uint64_t mdl_sum(const uint8_t *p, uint32_t n)
 
 static inline uint32_t mdl_fold(uint64_t sum)
 {
-    sum = (sum & 0xFFFFFFFFu) + (sum >> 32);
-    sum = (sum & 0xFFFFFFFFu) + (sum >> 32);
+    sum = (sum & 0xFFFFFFFFu) + (sum >> 32); /* at most 0xFFFFFFFF + 2^12: no frame's sum reaches 2^44 */
     sum = (sum & 0xFFFFu) + (sum >> 16);
     sum = (sum & 0xFFFFu) + (sum >> 16);
     return (uint32_t)sum;

@@ -122,7 +122,7 @@ cdef extern from "model.h" nogil:
 
     struct mdl_steer:
         uint8_t any_etqf, syn, syn_first, mrqe
-        uint8_t syn_queue, hash_in_descriptor, ip_payload_sum, rss
+        uint8_t syn_queue, hash_in_descriptor, ip_payload_sum, rss, simple
         uint32_t fields, tuples, key_stale
         uint8_t *reta
         uint32_t *etqf

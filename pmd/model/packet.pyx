@@ -7,7 +7,6 @@ the header's.
 """
 
 from libc.stdint cimport uint64_t
-from libc.string cimport memset
 
 from dataplane.machine cimport likely, unlikely
 from pmd.model.checksum cimport crc32c
@@ -26,7 +25,9 @@ cdef enum:
 cdef void classify(const mdl_filter *f, const uint8_t *data, uint32_t n, Parsed *p) noexcept nogil:
     cdef uint32_t at = 12
     cdef uint16_t raw
-    memset(p, 0, sizeof(Parsed))
+    p.info = p.status = 0
+    p.tci = p.tag_at = p.etype = p.l3 = p.l4 = p.end = 0
+    p.ip = p.protocol = p.fragment = p.extended = 0
     if unlikely(n < 14):
         return
     raw = mdl_load16(data + 12)

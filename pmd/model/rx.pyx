@@ -11,7 +11,7 @@ from libc.string cimport memcpy, memset
 
 from dataplane.machine cimport likely, prefetch_write, read32, rmb, store_release, unlikely
 from pmd.model.checksum cimport fcs
-from pmd.model.filter cimport PASS_INEXACT, accept
+from pmd.model.filter cimport PASS_EXACT, PASS_INEXACT, PASS_NOT, accept
 from pmd.model.iommu cimport dma_read, dma_write, lookup, translate
 from pmd.model.mac_stats cimport Tally, count, count36, flush_rx, note_good
 from pmd.model.model cimport (
@@ -56,6 +56,7 @@ from pmd.model.word cimport *
 cdef enum:
     FRAME_MIN = 64
     FCS_SIZE = 4
+    AHEAD = 4  # descriptors
     TAG_SIZE = 4
     RX_MISS = 1 << 17  # EICR
     ALL_QUEUES = 0x10  # RXDSTATCTRL
@@ -71,6 +72,7 @@ cdef struct Visit:
     mdl_rxq *queue
     uint32_t index
     uint32_t packets
+    uint32_t available  # descriptors, when last looked
     uint64_t bytes
     uint32_t done_packets  # for RXDGPC
     uint64_t done_bytes
@@ -168,37 +170,55 @@ cdef bint _bad(mdl_port *p, mdl_frame *frame, uint32_t size) noexcept nogil:
     return False
 
 
-cdef bint _mac(mdl_port *p, mdl_frame *frame, Tally *t) noexcept nogil:
+cdef inline bint _mac(mdl_port *p, mdl_frame *frame, Tally *t) noexcept nogil:
     """Whether the frame goes on to a queue. Notes what later stages need in its flags."""
-    cdef uint32_t size = frame.len + FCS_SIZE, verdict, etype
+    cdef uint32_t size = frame.len + FCS_SIZE, verdict
     cdef const uint8_t *data = frame.data
-    cdef bint bad
-    t.any_packets += 1
-    t.any_bytes += size
-    bad = unlikely(size < FRAME_MIN or size > p.filter.max_bytes or frame.flags & BAD_CRC)
-    etype = mdl_be16(data + 12)
-    if bad or (etype <= 1500 and p.length_check):
-        bad = _bad(p, frame, size)
-    if bad:
-        if not p.filter.store_bad or frame.len < 14:
+    if unlikely(
+        size < FRAME_MIN
+        or size > p.filter.max_bytes
+        or frame.flags & (BAD_CRC | LOST)
+        or mdl_be16(data + 12) <= 1500
+        or mdl_load64(data) & <uint64_t> 0xFFFFFFFFFFFF == PAUSE_ADDRESS
+    ):
+        return _mac_slowly(p, frame, t)
+    verdict = accept(&p.filter, data, frame.len)
+    if unlikely(verdict != PASS_EXACT):
+        if not verdict:
+            t.refused += 1
+            t.refused_bytes += size
+            return False
+        frame.flags |= INEXACT
+    note_good(t, data, size)
+    return p.filter.receive
+
+
+cdef bint _mac_slowly(mdl_port *p, mdl_frame *frame, Tally *t) noexcept nogil:
+    """The same for frames that may be bad, lost, or flow control."""
+    cdef uint32_t size = frame.len + FCS_SIZE, verdict
+    cdef const uint8_t *data = frame.data
+    if _bad(p, frame, size):
+        t.bad += 1
+        t.bad_bytes += size
+        if not p.filter.store_bad or frame.len < 14 or frame.flags & LOST or not accept(&p.filter, data, frame.len):
             return False
         frame.flags |= RXE
-    else:
-        t.unfiltered += 1
-        t.unfiltered_bytes += size
-        if unlikely(mdl_load64(data) & <uint64_t> 0xFFFFFFFFFFFF == PAUSE_ADDRESS) and _pause(p, frame):
-            return False
-    verdict = accept(&p.filter, data, frame.len)
+        return p.filter.receive
+    verdict = PASS_NOT
+    if mdl_load64(data) & <uint64_t> 0xFFFFFFFFFFFF != PAUSE_ADDRESS or not _pause(p, frame):
+        verdict = accept(&p.filter, data, frame.len)
     if not verdict:
+        t.refused += 1
+        t.refused_bytes += size
         return False
     if verdict == PASS_INEXACT:
         frame.flags |= INEXACT
-    if not bad:
-        note_good(t, data, size)
-        if frame.flags & LOST:
-            count(p.regs, W_RXMPC, 1)
-            p.other_causes |= RX_MISS
-    return not frame.flags & LOST and p.filter.receive
+    note_good(t, data, size)
+    if frame.flags & LOST:
+        count(p.regs, W_RXMPC, 1)
+        p.other_causes |= RX_MISS
+        return False
+    return p.filter.receive
 
 
 cdef void _mac_alone(mdl_port *p, Tally *t) noexcept nogil:
@@ -234,11 +254,11 @@ cdef inline mdl_rxq *_enter(mdl_port *p, Visit *v, uint32_t index) noexcept nogi
     if v.queue != NULL and v.index == index:
         return v.queue
     _leave(p, v)
-    v.queue, v.index, v.packets, v.bytes = &p.rxq[index], index, 0, 0
+    v.queue, v.index, v.packets, v.bytes, v.available = &p.rxq[index], index, 0, 0, 0
     return v.queue
 
 
-cdef void _store(mdl_rxq *q, uint64_t iova, const uint8_t *data, uint32_t n, uint32_t index) noexcept nogil:
+cdef inline void _store(mdl_rxq *q, uint64_t iova, const uint8_t *data, uint32_t n, uint32_t index) noexcept nogil:
     """Posted writes: the device does not learn that one was blocked."""
     cdef uint8_t *to = translate(q.domain, iova, n, WRITE)
     if likely(to != NULL):
@@ -258,7 +278,7 @@ cdef uint32_t _available(mdl_port *p, mdl_rxq *q, uint32_t index) noexcept nogil
     return tail - q.head if tail >= q.head else tail + q.n - q.head
 
 
-cdef bint _fetch(mdl_port *p, mdl_rxq *q, uint32_t index, uint32_t at, uint64_t *words) noexcept nogil:
+cdef inline bint _fetch(mdl_port *p, mdl_rxq *q, uint32_t index, uint32_t at, uint64_t *words) noexcept nogil:
     """The descriptor at `at`. False, and the queue stalls until it is enabled anew, if it cannot be read."""
     if q.ring != NULL:
         words[0], words[1] = mdl_load64(q.ring + at * 16), mdl_load64(q.ring + at * 16 + 8)
@@ -269,6 +289,18 @@ cdef bint _fetch(mdl_port *p, mdl_rxq *q, uint32_t index, uint32_t at, uint64_t 
         q.warned = 1
         mdl_violate(p, V_RX_HEADER, index, at, words[1])
     return True
+
+
+cdef inline void _warm(mdl_rxq *q, uint32_t at) noexcept nogil:
+    """The buffer of a descriptor that comes soon: the driver gave it back long ago, and the cache has forgotten it."""
+    cdef uint64_t offset
+    at += AHEAD
+    if at >= q.n:
+        at -= q.n
+    if likely(q.ring != NULL and at < q.n):
+        offset = mdl_load64(q.ring + at * 16) - q.domain.hit_iova
+        if likely(offset < q.domain.hit_size):
+            prefetch_write(q.domain.hit_host + offset)
 
 
 cdef inline void _write_back(
@@ -297,7 +329,7 @@ cdef uint64_t _legacy_status(uint32_t status) noexcept nogil:
     return <uint64_t> (status & 0xFF) << 32 | errors << 40
 
 
-cdef bint _put(
+cdef inline bint _put(
     mdl_port *p, Visit *v, uint32_t index, mdl_frame *frame, const Parsed *parsed, uint32_t info, uint32_t hash
 ) noexcept nogil:
     """Give the frame to a queue, or drop it there. False: it has to wait for descriptors."""
@@ -314,7 +346,9 @@ cdef bint _put(
         skip_at = parsed.tag_at
         total -= TAG_SIZE
     needed = 1 if likely(total <= q.buffer) else (total + q.buffer - 1) // q.buffer
-    if unlikely(_available(p, q, index) < needed):
+    if unlikely(v.available < needed):
+        v.available = _available(p, q, index)
+    if unlikely(v.available < needed):
         if not q.drop and needed < q.n:
             return False
         if needed >= q.n:
@@ -322,6 +356,7 @@ cdef bint _put(
         count(p.regs, W_QPRDC + q.set * 16, 1)
         return True
     at = q.head
+    _warm(q, at)
     while True:
         if unlikely(not _fetch(p, q, index, at, words)):
             count(p.regs, W_QPRDC + q.set * 16, 1)
@@ -349,6 +384,7 @@ cdef bint _put(
         if status & HW_RXD_STAT_EOP:
             break
     q.head = at
+    v.available -= needed
     v.packets += 1
     v.bytes += total
     return True
@@ -374,9 +410,12 @@ cdef bint _deliver(mdl_port *p, Visit *v, mdl_frame *frame) noexcept nogil:
     cdef uint8_t[MAX_TARGETS] targets
     cdef uint32_t n, info, hash, check
     classify(&p.filter, frame.data, frame.len, &parsed)
-    n = choose(p, frame, &parsed, targets, &info, &hash)
-    if not p.steer.hash_in_descriptor:
-        hash = _fragment_words(p, frame, &parsed)
+    if likely(p.steer.simple):
+        n, info, hash, targets[0] = 1, parsed.info, 0, 0
+    else:
+        n = choose(p, frame, &parsed, targets, &info, &hash)
+        if not p.steer.hash_in_descriptor:
+            hash = _fragment_words(p, frame, &parsed)
     if unlikely(frame.flags & (INEXACT | RXE)):
         if frame.flags & INEXACT:
             parsed.status |= HW_RXD_STAT_PIF
@@ -418,7 +457,7 @@ cdef uint32_t rx_step(mdl_port *p, uint32_t budget) noexcept nogil:
         done += 1
         frame = mdl_peek(fifo)
     _leave(p, &visit)
-    if tally.any_packets:
+    if tally.packets + tally.refused + tally.bad:
         flush_rx(p.regs, &tally)
     if visit.done_packets:
         count(p.regs, W_RXDGPC, visit.done_packets)

@@ -72,6 +72,7 @@ cdef void decode_steer(mdl_steer *s, uint32_t *regs) noexcept nogil:
     word = regs[W_SYNQF]
     s.syn, s.syn_queue, s.syn_first = word & 1, word >> 1 & 0x7F, word >> 31
     _decode_tuples(s, regs)
+    s.simple = not (s.mrqe or s.any_etqf or s.syn or s.tuples) and s.hash_in_descriptor
     if s.rss:
         _decode_key(s, regs + W_RSSRK)
 

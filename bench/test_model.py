@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the model costs: Tx on one port and Rx on another, one core, only the model's own steps timed."""
+
+import pytest
+
+from bench.silicon import Pair
+
+ROUNDS = 4000
+
+
+def udp(size: int) -> bytes:
+    """An IPv4 and UDP frame of `size` bytes without FCS."""
+    from scapy.layers.inet import IP, UDP
+    from scapy.layers.l2 import Ether
+    from scapy.packet import Raw
+
+    ether = Ether(dst="02:00:00:00:00:01", src="02:00:00:00:00:02")
+    return bytes(ether / IP(src="10.0.0.1", dst="10.0.0.2") / UDP(sport=1, dport=2) / Raw(bytes(size - 42)))
+
+
+@pytest.mark.parametrize(("size", "burst", "goal"), [(60, 32, 150), (60, 64, 150), (1514, 32, None)])
+def test_model(measure, lcore, size, burst, goal):
+    pair = Pair(udp(size))
+    measure(
+        f"model Tx + Rx, {size + 4}-byte frames, burst {burst}",
+        "cycles/packet",
+        lambda: sum(pair.cycles(burst, ROUNDS)),
+        at_most=goal,
+    )
