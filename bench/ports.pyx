@@ -12,22 +12,27 @@ from dataplane.queue cimport RxQueue, TxQueue
 
 cdef enum:
     MOST = 256
+    MOST_IDLE = 10000000
 
 
 def forward_cycles(RxQueue rx, TxQueue tx, uint16_t burst, uint64_t packets):
     """Cycles a packet (float) of rx_burst and tx_burst, until `packets` have passed or rx is at its end."""
     cdef mbuf *pkts[MOST]
     cdef uint64_t start, passed = 0
+    cdef uint64_t idle = 0
     cdef uint16_t n, took
     with nogil:
         start = tsc()
-        while passed < packets and not rx.exhausted:
+        while passed < packets and idle < MOST_IDLE and not rx.exhausted:
             n = rx.rx_burst(pkts, burst)
+            idle = 0 if n else idle + 1
             took = tx.tx_burst(pkts, n)
             if took < n:
                 free_packets(pkts + took, n - took)
             passed += n
         start = tsc() - start
+    if idle == MOST_IDLE:
+        raise RuntimeError(f"{rx!r} gave {passed} of {packets} packets and then nothing: fill it first")
     return <double> start / <double> passed
 
 

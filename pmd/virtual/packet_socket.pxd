@@ -51,8 +51,8 @@ cdef extern from "<sys/socket.h>" nogil:
 
 
 cdef enum:
-    BLOCK_SIZE = 1 << 18  # holds a whole frame of 64 KiB, and then some
-    BLOCKS = 32
+    BLOCK_SIZE = 1 << 17  # holds a whole frame of 64 KiB, and then some
+    BLOCKS = 128          # the kernel closes one each millisecond: so long an lcore may lose its core without loss
     MESSAGES = 64
     PIECES = 128
     LONGEST = 65536 + 18  # an IP packet, Ethernet header, tag
