@@ -133,7 +133,7 @@ def test_wires_by_port_string():
     ("text", "message"),
     [
         ("model90,thread=off,wire=model90", "to itself is wire=loop"),
-        ("model90,thread=off,wire=eth0", "wire=eth0: name the model port"),
+        ("model90,thread=off,wire=eth0", "wire=eth0: name what is at the other end"),
     ],
 )
 def test_wires_to_nowhere(text, message):
