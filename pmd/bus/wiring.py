@@ -3,7 +3,8 @@
 
 ``wire=tap:NAME`` leads to the kernel; ``wire=pcap:IN``, ``wire=pcap:>OUT`` and ``wire=pcap:IN>OUT`` play and record
 captures, with ``timing=on`` (the original gaps) and ``loops``. The wire goes
-with the port that named it. Both ends may name it: the first does.
+with the port that named it. Both ends may name it: the first does. Without ``wire`` the two ports of a card are joined to
+each other; ``wire=none`` leaves a port without.
 
 Options of a wire between ports: loss and corrupt (probability for each frame), delay_us, rate_mbps, seed, and elastic
 (on: a sender waits while the receiver's packet buffer is full; off: frames are lost and counted, as on a real wire).
@@ -36,6 +37,10 @@ def plug(card: Card, port: int, spec: PortString) -> Callable[[], None] | None:
     """
     target = spec.word("wire", "")
     if not target:
+        _patch(card)
+        return None
+    _unpatch(card)
+    if target == "none":
         return None
     if target == "loop":
         return _loop(card, port)
@@ -46,8 +51,8 @@ def plug(card: Card, port: int, spec: PortString) -> Callable[[], None] | None:
         return _to_pcap(card, port, name, spec)
     if not re.fullmatch(r"model\d+", target):
         raise ConfigError(
-            f"{spec.text}: wire={target}: name what is at the other end: wire=model2, wire=tap:NAME, wire=pcap:FILE "
-            "or wire=loop"
+            f"{spec.text}: wire={target}: name what is at the other end: wire=model2, wire=tap:NAME, wire=pcap:FILE, "
+            "wire=loop or wire=none"
         )
     options = {
         "loss": _probability(spec, "loss"),
@@ -63,7 +68,23 @@ def plug(card: Card, port: int, spec: PortString) -> Callable[[], None] | None:
     other = card if index == card.index else get_card(index, like=card)
     if far >= len(other.ports):
         raise ConfigError(f"{spec.text}: card {index} of the model has {len(other.ports)} port")
+    _unpatch(other)
     return _join(card, port, other, far, options)
+
+
+def _patch(card: Card) -> None:
+    """A wire between the two ports of a card where neither has one; it stays until one of them is given another."""
+    if len(card.ports) == 2 and all(chip.engine.wire is None for chip in card.ports):
+        with card.lock:
+            card.patch = PortWire(*(chip.engine for chip in card.ports))
+
+
+def _unpatch(card: Card) -> None:
+    if card.patch is not None:
+        with card.lock:
+            if card.ports[0].engine.wire is card.patch:
+                card.ports[0].engine.unplug()
+            card.patch = None
 
 
 def _loop(card: Card, port: int) -> Callable[[], None]:

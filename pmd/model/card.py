@@ -21,7 +21,7 @@ from pmd.model.block import Timing
 from pmd.model.config_space import PfConfig
 from pmd.model.controller import Controller, step_all
 from pmd.model.eeprom import image, mac_of, stable_mac
-from pmd.model.engine import Engine
+from pmd.model.engine import Engine, Wire
 from pmd.model.general import General
 from pmd.model.i2c import sfp_memory
 from pmd.model.interrupt import Interrupts
@@ -76,6 +76,7 @@ class Card:
         self._sfp = [sfp_memory(serial=f"{index:02}{n:02}") if sfp else None for n in range(ports)]
         self.ports: list[Controller] = []
         self._runner: Runner | None = None
+        self.patch: Wire | None = None  # between its two ports, as long as nobody names another
         self._users = 0
         self.closed = False
         for port in range(ports):

@@ -84,7 +84,7 @@ def test_a_wire_goes_with_its_port() -> None:
 def test_wires_that_are_none(text: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         probe(text)
-    with probe("model0"):  # nothing of the failed one is left
+    with probe("model0,wire=none"):  # nothing of the failed one is left
         assert get_card(0).ports[0].engine.wire is None
 
 
@@ -124,5 +124,5 @@ def test_a_recording_that_cannot_be_finished_is_told() -> None:
     send(tx, FRAMES, port.mempool, timeout=5)
     with pytest.raises(PcapError, match="/dev/full"):
         port.close()
-    with probe("model0"):  # all the same the port is free
+    with probe("model0,wire=none"):  # all the same the port is free
         assert get_card(0).ports[0].engine.wire is None

@@ -129,6 +129,18 @@ def test_wires_by_port_string():
         assert isinstance(one.chip.engine.wire, LoopPlug)
 
 
+def test_without_a_wire_the_ports_of_a_card_are_joined():
+    with opened("model94,thread=off") as one, opened("model95") as other:
+        assert one.chip.engine.wire is other.chip.engine.wire is not None
+    with opened("model94,thread=off") as one, opened("model95,wire=loop") as other:
+        assert one.chip.engine.wire is None  # what it was joined to has a wire of its own now
+        assert isinstance(other.chip.engine.wire, LoopPlug)
+    with opened("model94,thread=off"), opened("model96,thread=off,wire=model95") as far:
+        assert isinstance(far.chip.engine.wire, PortWire)
+    with opened("model94,thread=off") as one, opened("model95,wire=none") as other:
+        assert one.chip.engine.wire is None and other.chip.engine.wire is None
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
