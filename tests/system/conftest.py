@@ -99,7 +99,11 @@ class Net:
 
     def dataplane(self, namespace: str, *words: str) -> Running:
         """The command, with its JSON report in the folder of the process."""
-        return self.start(namespace, sys.executable, "-m", "apps", *words, "--json", "report.json")
+        return self.start(namespace, *self.command(*words))
+
+    def command(self, *words: str) -> list[str]:
+        """How the command is called; its JSON report goes to report.json."""
+        return [sys.executable, "-m", "apps", *words, "--json", "report.json"]
 
     def report(self, process: Running) -> dict[str, Any]:
         found: dict[str, Any] = json.loads((process.out.parent / "report.json").read_text())

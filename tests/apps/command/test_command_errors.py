@@ -203,3 +203,10 @@ def test_l2fwd_loads_no_scapy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, timeout=20)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("size", ["7", "100", "8200"])
+def test_ring_sizes_that_the_chip_refuses(capsys: pytest.CaptureFixture[str], size: str) -> None:
+    assert f"rx_desc={size}: a multiple of " in refused(
+        capsys, "macswap", "model0", "--rx-desc", size, "--seconds", "1"
+    )
