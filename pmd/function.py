@@ -249,6 +249,50 @@ class Function(ABC):
         """Function level reset. The function answers again when this returns; a driver starts anew."""
 
     @property
+    def vfs(self) -> int:
+        """How many virtual functions it has now (PCIe SR-IOV)."""
+        at = self.config.find(pci.EXT_SRIOV, extended=True)
+        if at is None or not self.config.read16(at + pci.SRIOV_CONTROL) & pci.SRIOV_VF_ENABLE:
+            return 0
+        return self.config.read16(at + pci.SRIOV_NUM_VFS)
+
+    def set_vfs(self, count: int) -> None:
+        """Have `count` virtual functions, with their memory on; 0: none. Those it has stay if the number is the same.
+
+        A driver resets the function afterwards (datasheet 4.6.10.1). DeviceError if the function or the host cannot; a
+        bus whose host owns the capability does this its own way.
+        """
+        if count == self.vfs:
+            return
+        config, wait = self.config, self.bar(pci.PF_BAR_REGISTERS).sleep
+        at = config.find(pci.EXT_SRIOV, extended=True)
+        if at is None:
+            raise DeviceError(
+                f"{self.name} has no SR-IOV capability: switch SR-IOV on in the machine's firmware set-up"
+            )
+        most = config.read16(at + pci.SRIOV_TOTAL_VFS)
+        if count > most:
+            raise DeviceError(f"{self.name} can have {most} VFs, not {count}")
+        control = config.read16(at + pci.SRIOV_CONTROL)
+        if control & pci.SRIOV_VF_ENABLE:
+            control &= ~(pci.SRIOV_VF_ENABLE | pci.SRIOV_VF_MSE)
+            config.write16(at + pci.SRIOV_CONTROL, control)
+            wait(0.1)
+        if not count:
+            return
+        # NumVFs may change only while VF Enable is 0; after it a VF needs 100 ms before it answers (PCIe, 9.4.4.3).
+        config.write16(at + pci.SRIOV_NUM_VFS, count)
+        for bit in (pci.SRIOV_ARI, pci.SRIOV_VF_ENABLE, pci.SRIOV_VF_MSE):
+            control |= bit
+            config.write16(at + pci.SRIOV_CONTROL, control)
+        wait(0.1)
+        if self.vfs != count:
+            raise DeviceError(
+                f"{self.name}: VF Enable does not stay on (datasheet 9.4.4.3): the host keeps SR-IOV to itself, on Linux "
+                f"write {count} to the device's sriov_numvfs in sysfs first"
+            )
+
+    @property
     def vectors(self) -> int:
         """How many MSI-X vectors can be joined to an eventfd; 0 where a bus cannot deliver interrupts."""
         return 0

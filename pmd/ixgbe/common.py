@@ -29,7 +29,7 @@ class IxgbeBase(Port):
     """A function of an 82599. Subclasses say where a queue's registers are and bring the device up and down.
 
     Options of the port string, read here: rx_desc, tx_desc (descriptors), mtu (bytes), drop_en (on, off, auto: a queue
-    without free descriptors drops instead of holding up the others; auto = with more than one Rx queue),
+    without free descriptors drops instead of holding up the others; auto = with more than one Rx queue, or with VFs),
     vlan_strip (on, off: tags go from the frame to ``vlan_tci``).
     """
 
@@ -141,7 +141,8 @@ class IxgbeBase(Port):
 
     def _start_rx(self, rings: list[Block]) -> None:
         """4.6.7: queues full of buffers first, then the unit's gate."""
-        drop = self.drop_en == "on" or (self.drop_en == "auto" and len(rings) > 1)
+        # On a shared port a queue that holds its packets holds up every pool.
+        drop = self.drop_en == "on" or (self.drop_en == "auto" and (len(rings) > 1 or self.shared))
         for index, ring in enumerate(rings):
             registers = self._rx_registers(index)
             self.rx_unit.set_queue(registers, ring, self._buffer_size(), drop)

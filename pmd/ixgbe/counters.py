@@ -78,6 +78,8 @@ __all__ = ["INTERVAL", "Counters", "Watch"]
 
 log = logging.getLogger("dataplane")
 
+VF_SET = limits.QUEUE_STATS - 1  # where the queues of VFs count
+
 INTERVAL = 10.0
 """Seconds between two reads by `Watch`: a fifth of what the byte counters bear."""
 
@@ -149,13 +151,23 @@ class Counters:
         self.bar = bar
         self._lock = threading.Lock()
         self._totals: dict[str, int] = {}
+        self._own: range | None = None
 
-    def map_queues(self) -> None:
-        """8.2.3.23: queue q counts in set q modulo 16; a reset puts all into set 0."""
+    def map_queues(self, own: range | None = None) -> None:
+        """8.2.3.23: queue q counts in set q modulo 16; a reset puts all into set 0.
+
+        own: with VFs the queues that are the PF's: they count in the sets from 0 on, and the VFs' all in the last one.
+        """
+        self._own = own
         for table in (RQSMR, TQSM):
             for n, register in enumerate(table):
-                sets = {f"Q{i}": (4 * n + i) % limits.QUEUE_STATS for i in range(4)}
+                sets = {f"Q{i}": self._set_of(4 * n + i) for i in range(4)}
                 self.bar.write(register, register.pack(**sets))
+
+    def _set_of(self, queue: int) -> int:
+        if self._own is None:
+            return queue % limits.QUEUE_STATS
+        return queue - self._own.start if queue in self._own else VF_SET
 
     def forget(self) -> None:
         """4.6.5: read once and thrown away: what was counted before the port was ours."""
@@ -175,7 +187,7 @@ class Counters:
         with self._lock:
             totals = dict(self._totals)
         of = totals.get
-        everything = range(limits.QUEUE_STATS)
+        everything = range(limits.QUEUE_STATS if self._own is None else len(self._own))
         dropped = sum(of(f"rx_q{q}_errors", 0) for q in everything)
         stats = {
             # GPRC counts frames that the filters refused or that were missed: what reached a queue is what was received.
@@ -196,6 +208,11 @@ class Counters:
         for name in (*_SINGLE, *_PAIRS):
             if name not in _INTERNAL:
                 stats.setdefault(name, of(name, 0))
+        if self._own is not None:
+            # GPTC is the port's: what VFs send to the wire is in it, and what the PF sends to VFs is not.
+            stats["tx_good_packets"] = sum(of(f"tx_q{q}_packets", 0) for q in everything)
+            stats["tx_good_bytes"] = sum(of(f"tx_q{q}_bytes", 0) for q in everything)
+            stats["vf_rx_errors"] = of(f"rx_q{VF_SET}_errors", 0)
         return stats
 
     def _read(self) -> dict[str, int]:

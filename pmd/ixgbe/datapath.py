@@ -155,12 +155,12 @@ class TxUnit:
             self.bar.write(register, register.pack(SIZE=size if first else 0))
             self.bar.write(threshold, threshold.pack(THRESH=size - 10 if first else 0))
 
-    def arbiter(self) -> None:
-        """8.2.3.9.1, 8.2.3.9.15: no traffic classes, no pools: 64 queues. MTQC may change only while the arbiter rests."""
+    def arbiter(self, mtqc: int = MTQC_64Q) -> None:
+        """8.2.3.9.1, 8.2.3.9.15: no traffic classes; 64 queues, or pools. MTQC may change only while the arbiter rests."""
         bar = self.bar
         bar.write(DTXMXSZRQ, DTXMXSZRQ.pack(MAX_BYTES=0xFFF))
         bar.set(RTTDCS.ARBDIS)
-        bar.write(MTQC, MTQC_64Q)
+        bar.write(MTQC, mtqc)
         bar.clear(RTTDCS.ARBDIS)
 
     def no_rates(self) -> None:

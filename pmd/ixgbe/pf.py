@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 
 from dataplane.errors import ConfigError, DeviceGone
 from dataplane.port import Link, PortInfo, format_mac, parse_mac
 from pmd.datasheet import (
     DCA_RXCTRL,
     DCA_TXCTRL,
+    MTQC_64Q,
     RDBAH,
     RDBAL,
     RDH,
@@ -32,10 +34,14 @@ from pmd.function import Function
 from pmd.ixgbe.common import RING_LENGTHS, IxgbeBase
 from pmd.ixgbe.counters import Counters
 from pmd.ixgbe.datapath import RxRegisters, TxRegisters
+from pmd.ixgbe.errors import VfsInUse
 from pmd.ixgbe.filters import Filters, rss_key
 from pmd.ixgbe.link import LinkUnit
 from pmd.ixgbe.nvm import Nvm
+from pmd.ixgbe.pool_filters import PoolFilters
+from pmd.ixgbe.pools import PoolLayout
 from pmd.ixgbe.reset import Reset
+from pmd.ixgbe.vf_rule import VfRule
 from pmd.portstring import PortString
 
 __all__ = ["IxgbePort"]
@@ -49,7 +55,8 @@ class IxgbePort(IxgbeBase):
 
     Up to 128 Rx queues, of which RSS fills the first 16, and 64 Tx queues, with 8 to 8192 descriptors each. Options beside
     those of `IxgbeBase`: promiscuous, allmulticast (on, off: as the verbs), rss_key (default, symmetric or 80 hex digits),
-    eeprom_check (on, off: the checksum over the whole EEPROM when the port is opened).
+    eeprom_check (on, off: the checksum over the whole EEPROM when the port is opened), vfs (0 to 63: virtual functions,
+    which the port serves as long as it is started; the PF itself then has 4 queues, or 2 with more than 31).
     """
 
     info = PortInfo(
@@ -64,7 +71,14 @@ class IxgbePort(IxgbeBase):
 
     def __init__(self, function: Function, spec: PortString) -> None:
         bar = function.bar(pci.PF_BAR_REGISTERS)
-        self.filters = Filters(bar)
+        vfs = spec.integer("vfs", 0)
+        self.layout = PoolLayout.of(vfs) if vfs else None
+        self.filters = PoolFilters(bar, self.layout) if self.layout else Filters(bar)
+        self.rule: VfRule | None = None
+        if self.layout:
+            self.shared = True
+            queues = self.layout.queues
+            self.info = replace(self.info, max_rx_queues=queues, max_tx_queues=queues)
         super().__init__(function, spec, bar)
         self._reset = Reset(bar)
         self._nvm = Nvm(bar)
@@ -76,6 +90,7 @@ class IxgbePort(IxgbeBase):
         spec.done()
         self._claim()
         self.bar.check()
+        function.set_vfs(vfs)
         self._reset.run()
         self._nvm.wait_auto_read()
         caps = self._nvm.verify() if check else self._nvm.read_caps()
@@ -83,8 +98,10 @@ class IxgbePort(IxgbeBase):
         self._link = LinkUnit(bar, function.device_id, caps)
         self._link.flow_control_off()
         self._link.set_up()
-        self._reset.announce()
+        self._reset.announce(serves=False)
         self._counters.forget()
+        if isinstance(self.filters, PoolFilters):
+            self.rule = VfRule(bar, function.name, self.filters, self._link.state)
 
     # ---- bring-up ---------------------------------------------------------------------------------------------
 
@@ -94,10 +111,12 @@ class IxgbePort(IxgbeBase):
         self._nvm.wait_auto_read()
         self._link.flow_control_off()
         self._link.set_up()
-        self._counters.map_queues()
+        self._counters.map_queues(self.layout.queues_of(self.layout.pf_pool) if self.layout else None)
         self._set_filters()
         self._set_receive()
         self._set_transmit()
+        if self.rule:
+            self.rule.bring_up(self._frame_size())
         self._reset.announce()
         self._counters.forget()
 
@@ -117,15 +136,34 @@ class IxgbePort(IxgbeBase):
         """4.6.8: what all Tx queues share."""
         self.tx_unit.mac()
         self.tx_unit.packet_buffer()
-        self.tx_unit.arbiter()
+        self.tx_unit.arbiter(self.layout.mtqc if self.layout else MTQC_64Q)
         self.tx_unit.no_rates()
         self.tx_unit.ordering()
 
     def _rx_registers(self, index: int) -> RxRegisters:
-        return RxRegisters(*(register[index] for register in _RX))
+        return RxRegisters(*(register[self._first + index] for register in _RX))
 
     def _tx_registers(self, index: int) -> TxRegisters:
-        return TxRegisters(*(register[index] for register in _TX))
+        return TxRegisters(*(register[self._first + index] for register in _TX))
+
+    @property
+    def _first(self) -> int:
+        """7.10.2.7: the first queue of the PF's pool, which is the one behind the VFs'."""
+        return self.layout.queues_of(self.layout.pf_pool).start if self.layout else 0
+
+    def _start(self) -> None:
+        super()._start()
+        if self.rule:
+            # Units and gate are the VFs' too, whether or not the PF has queues of its own.
+            self._enable_tx()
+            self._enable_rx()
+            self.rule.start()
+
+    def _stop(self) -> None:
+        """With VFs: they are told, and do without a link until the PF is started again."""
+        if self.rule:
+            self.rule.stop()
+        super()._stop()
 
     def _enable_rx(self) -> None:
         self.rx_unit.enable()
@@ -143,13 +181,29 @@ class IxgbePort(IxgbeBase):
         """4.6.3: a reset, and no driver owns the port."""
         self._reset.run()
 
+    def close(self, force: bool = False) -> None:
+        """Stop and let go of the device. VfsInUse while drivers use its VFs, unless forced: then they are told first."""
+        if self.rule and not force and not self.closed and (users := self.rule.in_use):
+            raise VfsInUse(
+                f"{self.name} is not closed: {', '.join(map(str, users))} {'is' if len(users) == 1 else 'are'} in use. "
+                f"Close their ports first, or take the PF away from them by close(force=True)"
+            )
+        super().close()
+
+    def __exit__(self, *exc: object) -> None:
+        self.close(force=exc[0] is not None)  # an error on its way out is not hidden by another
+
     def _close(self) -> None:
-        """4.6.3, 8.2.3.1.3: quiet, ownership withdrawn, the function given back."""
+        """4.6.3, 8.2.3.1.3: quiet, ownership withdrawn, the function given back. VFs that are in use stay, without a PF."""
+        if self.rule:
+            self.rule.close()
         try:
             with suppress(DeviceGone):
                 self._collect()
                 self._reset.withdraw()
                 self._quiet()
+                if self.rule and not self.rule.sriov.in_use:
+                    self.function.set_vfs(0)
         finally:
             self.function.close()
 

@@ -7,6 +7,11 @@ and what the PF wants gets a pool. The verbs are those of `Filters`; those of a 
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec
+
 from pmd.datasheet import (
     FCTRL,
     MCSTCTRL,
@@ -27,6 +32,19 @@ from pmd.ixgbe.pools import AddressTable, PoolLayout, VlanSlots
 
 __all__ = ["PoolFilters"]
 
+P = ParamSpec("P")
+
+
+def _locked(
+    method: Callable[Concatenate[PoolFilters, P], None],
+) -> Callable[Concatenate[PoolFilters, P], None]:
+    @wraps(method)
+    def under_lock(self: PoolFilters, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        with self.lock:
+            method(self, *args, **kwargs)
+
+    return under_lock
+
 
 class PoolFilters(Filters):
     """What a port with VFs lets in, and for whom."""
@@ -34,6 +52,7 @@ class PoolFilters(Filters):
     def __init__(self, bar: Bar, layout: PoolLayout) -> None:
         super().__init__(bar)
         self.layout = layout
+        self.lock = threading.RLock()  # the PF's owner and its VFs' service write the same tables
         self.addresses = AddressTable(bar)
         self.slots = VlanSlots(bar)
         self._members: dict[int, int] = {}  # VLAN -> the VFs that have it
@@ -55,6 +74,7 @@ class PoolFilters(Filters):
 
     # ---- the PF's own -------------------------------------------------------------------------------------------
 
+    @_locked
     def write_mac(self) -> None:
         """8.2.3.7.8: RAR 0 belongs to the PF's pool."""
         pool = self.layout.pf_pool
@@ -63,6 +83,7 @@ class PoolFilters(Filters):
         self.addresses.add(self.mac, pool, slot=0)
         self._pf_mac = self.mac
 
+    @_locked
     def write_modes(self) -> None:
         """8.2.3.7.1, 8.2.3.27.14: the port lets in what anybody wants; who gets it is the pools' affair.
 
@@ -82,6 +103,7 @@ class PoolFilters(Filters):
             MPE=int(everything),
         )
 
+    @_locked
     def write_multicast(self) -> None:
         """8.2.3.7.3, 8.2.3.7.7: the PF's groups and the VFs' hashes in one table. Only words that change are written."""
         table = [0] * len(MTA)
@@ -97,6 +119,7 @@ class PoolFilters(Filters):
         self.bar.write(MCSTCTRL, MCSTCTRL.pack(MO=0, MFE=int(bool(vectors))))
         self.bar.update(VMOLR[self.layout.pf_pool], ROMPE=int(bool(self.multicast)))
 
+    @_locked
     def write_vlan(self, vid: int) -> None:
         """8.2.3.7.11, 8.2.3.27.15: the port's table has a VLAN if the PF or a VF has it."""
         pools = self._members.get(vid, 0)
@@ -109,6 +132,7 @@ class PoolFilters(Filters):
         self._write_vfta(vid)
         self.slots.set(vid, pools)
 
+    @_locked
     def write_vlans(self) -> None:
         """8.2.3.7.2: with pools the VLAN filter is always on; a PF that has not asked for one gets every VLAN."""
         for register in VFTA:

@@ -32,9 +32,7 @@ class IxgbeTxQueue(TxQueue):
     @property
     def held(self) -> int:
         """Descriptors whose mbufs are not back in their pools."""
-    def attach(
-        self, memory: Block, tail: int, status: int, frame_max: int, check: bool = False
-    ) -> None:
+    def attach(self, memory: Block, tail: int, status: int, frame_max: int, check: bool = False) -> None:
         """Work on the descriptors of `memory`. Head and tail of the NIC must be 0."""
     def pause(self) -> None:
         """Keep the queue's poller out, whoever it is; returns when it is. The queue may be taken apart until `resume`."""

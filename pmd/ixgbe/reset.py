@@ -114,9 +114,9 @@ class Reset:
         """4.6.3: the DMA unit has initialised its memories."""
         self.bar.wait(RDRXCTL.DMAIDONE, timeout=1.0)
 
-    def announce(self) -> None:
-        """8.2.3.1.3: a driver owns the port. PFRSTD lets VFs go on (7.10.2.9, 4.6.10.2.1)."""
-        self.bar.set(CTRL_EXT.PFRSTD, CTRL_EXT.DRV_LOAD)
+    def announce(self, serves: bool = True) -> None:
+        """8.2.3.1.3: a driver owns the port. serves: PFRSTD lets VFs go on (7.10.2.9, 4.6.10.2.1)."""
+        self.bar.update(CTRL_EXT, PFRSTD=int(serves), DRV_LOAD=1)
 
     def withdraw(self) -> None:
         """8.2.3.1.3: nobody owns the port any more."""

@@ -7,8 +7,6 @@ Nothing here waits and nothing speaks to a VF: `vf_service` does, `notify` says 
 
 from __future__ import annotations
 
-import threading
-
 from dataplane.errors import ConfigError
 from dataplane.port import format_mac
 from pmd.datasheet import (
@@ -55,7 +53,7 @@ class Sriov:
 
     def __init__(self, bar: Bar, name: str, filters: PoolFilters, pf_mac: bytes) -> None:
         self.bar, self.name, self.filters, self.layout = bar, name, filters, filters.layout
-        self.lock = threading.RLock()
+        self.lock = filters.lock
         self.vfs = [VfState(n, stable_mac(pf_mac, n)) for n in range(self.layout.vfs)]
         self.notify = 0  # VFs that have to be told that something has changed
         self.up = False
@@ -128,8 +126,9 @@ class Sriov:
         return self.vfs[number]
 
     def collect_spoofed(self, count: int) -> None:
-        """Add to the dropped frames what SSVPC, which a read clears, has told."""
-        self.spoofed += count
+        """Add to the dropped frames what SSVPC, which a read clears, has told. All ones: the device is gone."""
+        if count != 0xFFFF_FFFF:
+            self.spoofed += count
 
     # ---- what happens to a VF -------------------------------------------------------------------------------------
 
@@ -393,6 +392,11 @@ class Sriov:
             macs, vlans = macs & ~bit, vlans & ~bit
         self.bar.write(register, register.pack(MACAS=macs, VLANAS=vlans))
         set_pool(self.bar, VMECM, state.number, on)
+
+    def count_spoofed(self) -> None:
+        """8.2.3.27: PFVMECM: SSVPC counts the drops of every pool that is checked."""
+        for state in self.vfs:
+            set_pool(self.bar, VMECM, state.number, state.policy.spoofchk)
 
     def _write_xcast(self, state: VfState) -> None:
         """8.2.3.27.14. A VF without groups takes none, or it would get those of others."""

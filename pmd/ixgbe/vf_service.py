@@ -169,6 +169,14 @@ class VfService:
                 return
             self.bar.sleep(BUSY)
 
+    def see_resets(self) -> None:
+        """Drivers of VFs that have gone, though nobody has served them since."""
+        with self.sriov.lock:
+            resets = self.boxes.was_reset()
+            for state, line in zip(self.sriov.vfs, self.counts.lines, strict=True):
+                if resets >> state.number & 1:
+                    self._on_reset(state, line)
+
     # ---- one round ------------------------------------------------------------------------------------------------
 
     def round(self) -> int:

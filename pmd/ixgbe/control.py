@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How other processes speak with a running PF: a Unix socket of its own, one line of JSON each way.
+
+``{"verb": "set", "args": {...}}`` is answered by ``{"result": ...}`` or ``{"error": "..."}``. Only the user that runs the
+PF, and root, are heard: the socket has mode 0600 in a directory of mode 0700, and the kernel says who is at its other end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import socket
+import struct
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from dataplane.errors import ConfigError, DataplaneError, PortError
+
+__all__ = ["ControlServer", "call", "running", "socket_paths"]
+
+log = logging.getLogger("dataplane")
+
+TIMEOUT = 5.0  # seconds, for either side; `explain` watches the device for a part of one
+MOST = 1 << 16  # bytes of a question
+_PATH_MOST = 107  # bytes of a Unix socket's name
+
+
+def directories() -> list[Path]:
+    """Where sockets may be, best first."""
+    found = []
+    if runtime := os.environ.get("XDG_RUNTIME_DIR"):
+        found.append(Path(runtime) / "dataplane")
+    return [*found, Path("/run/dataplane"), Path(f"/tmp/dataplane-{os.getuid()}")]
+
+
+def socket_paths(name: str) -> list[Path]:
+    """Where the socket of a PF may be. Raises ConfigError for what is no name."""
+    if not name or "/" in name or name.startswith("."):
+        raise ConfigError(f"{name!r} is no name of a NIC: write it as 'dataplane ports' has it, like model0")
+    return [folder / f"{name}.sock" for folder in directories()]
+
+
+class ControlServer:
+    """Answers for a PF until `close`. verbs: what may be asked, each called with the question's arguments.
+
+    A PF does its work without it as well: when no socket can be made, that is told in the log.
+    """
+
+    def __init__(self, name: str, verbs: Mapping[str, Callable[..., object]]) -> None:
+        self.name, self._verbs = name, verbs
+        self.path: Path | None = None
+        self._socket: socket.socket | None = None
+        self._thread: threading.Thread | None = None
+        reasons = []
+        for path in socket_paths(name):
+            try:
+                self._socket = _listen(path)
+            except OSError as error:
+                reasons.append(f"{path}: {error.strerror or error}")
+            else:
+                self.path = path
+                break
+        if self._socket is None:
+            log.warning("%s: 'dataplane vf' cannot reach its PF: %s", name, "; ".join(reasons))
+            return
+        self._thread = threading.Thread(target=self._run, name=f"{name}-control", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """No more answers; the socket is gone."""
+        if self._socket is None:
+            return
+        listening, self._socket = self._socket, None
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            listening.shutdown(socket.SHUT_RDWR)  # wakes the thread
+        listening.close()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def _run(self) -> None:
+        listening = self._socket
+        while listening is not None and self._socket is not None:
+            try:
+                connection, _ = listening.accept()
+            except OSError:
+                return  # closed
+            with connection:
+                connection.settimeout(TIMEOUT)
+                # Whoever asks may go away at any time: that is no trouble of the PF.
+                with contextlib.suppress(OSError):
+                    self._serve(connection)
+
+    def _serve(self, connection: socket.socket) -> None:
+        if not _is_ours(connection):
+            return
+        line = _read_line(connection)
+        connection.sendall(json.dumps(self._answer(line)).encode() + b"\n")
+
+    def _answer(self, line: bytes) -> dict[str, object]:
+        try:
+            question = json.loads(line)
+            verb, args = question["verb"], question.get("args", {})
+            handler = self._verbs[verb]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return {"error": f"no such question; one of {', '.join(self._verbs)} is possible"}
+        try:
+            return {"result": handler(**args)}
+        except TypeError as error:
+            return {"error": f"{verb}: {error}"}
+        except DataplaneError as error:
+            return {"error": str(error)}
+        except Exception as error:
+            log.exception("%s: %s failed", self.name, verb)
+            return {"error": f"{verb} failed: {error!r}; the PF's log has the rest"}
+
+
+def call(name: str, verb: str, **args: object) -> Any:
+    """Ask the PF of that name. Raises PortError if none runs here, or with what it says is wrong."""
+    paths = socket_paths(name)
+    for path in paths:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(TIMEOUT)
+            try:
+                connection.connect(os.fspath(path))
+                connection.sendall(json.dumps({"verb": verb, "args": args}).encode() + b"\n")
+                answer = json.loads(_read_line(connection))
+            except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
+                continue
+            except PermissionError:
+                raise PortError(
+                    f"{path} belongs to another user: ask as the user that runs the PF of {name}"
+                ) from None
+            except TimeoutError:
+                raise PortError(
+                    f"the PF of {name} does not answer within {TIMEOUT:g} s: its process hangs or is stopped"
+                ) from None
+            except (OSError, ValueError) as error:
+                raise PortError(
+                    f"the PF of {name} went away while it was asked ({error}): is it still running?"
+                ) from None
+        if "error" in answer:
+            raise PortError(f"{name}: {answer['error']}")
+        return answer["result"]
+    raise PortError(
+        f"no PF of {name} runs here (there is no socket in {', '.join(str(path.parent) for path in paths)}): its VFs have "
+        f"no PF, start one with {name},vfs=N"
+    )
+
+
+def running() -> list[str]:
+    """The PFs that can be asked here, by name."""
+    names = {path.stem for folder in directories() if folder.is_dir() for path in folder.glob("*.sock")}
+    return sorted(name for name in names if any(_alive(path) for path in socket_paths(name)))
+
+
+def _listen(path: Path) -> socket.socket:
+    if len(os.fsencode(path)) > _PATH_MOST:
+        raise OSError(f"the name is longer than {_PATH_MOST} bytes")
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    owner = path.parent.stat()
+    if owner.st_uid != os.getuid() or owner.st_mode & 0o022:
+        # /tmp is everybody's: a directory that another user has made there is a trap.
+        raise OSError("the directory is not this user's alone")
+    if path.exists():
+        if _alive(path):
+            raise OSError("a PF of this name runs in another process")
+        path.unlink()  # its process died
+    listening = socket.socket(socket.AF_UNIX)
+    try:
+        listening.bind(os.fspath(path))
+        path.chmod(0o600)
+        listening.listen()
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+def _alive(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(TIMEOUT)
+        try:
+            connection.connect(os.fspath(path))
+        except OSError:
+            return False
+        return True
+
+
+def _is_ours(connection: socket.socket) -> bool:
+    _, user, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return user in (0, os.getuid())
+
+
+def _read_line(connection: socket.socket) -> bytes:
+    data = b""
+    while not data.endswith(b"\n"):
+        piece = connection.recv(1 << 16)
+        if not piece:
+            break
+        data += piece
+        if len(data) > 16 * MOST:
+            raise OSError("a line without end")
+    return data

@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`dataplane vf explain`: why a VF sends or receives nothing, as its PF sees it (datasheet 7.10.3).
+
+Registers say how things stand, the service remembers what was refused, and two counters that the chip shares out are lent to
+this VF for a moment: SSVPC, frames dropped by the spoof check, and a set of queue counters, frames dropped for want of
+descriptors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+from dataplane.port import format_mac
+from pmd.datasheet import (
+    MAXFRS,
+    QPRDC,
+    RDH,
+    RDT,
+    RQSMR,
+    RXDCTL,
+    SSVPC,
+    TDH,
+    TDT,
+    TXDCTL,
+    VFRE,
+    VFTE,
+    VMECM,
+    limits,
+    mailbox,
+)
+from pmd.ixgbe.counters import VF_SET
+from pmd.ixgbe.messages import api_name, xcast_name
+from pmd.ixgbe.policy import VfState
+from pmd.ixgbe.sriov import Sriov
+from pmd.ixgbe.vf_service import Line
+
+__all__ = ["PROBLEM", "Finding", "Sample", "explain", "sample"]
+
+PROBLEM, NOTE = "problem", "note"
+
+LENT_SET = VF_SET - 1  # of the queue counters: the PF has 4 queues at most, the other VFs count in VF_SET
+SAMPLE_TIME = 0.25  # seconds
+_WAY = {"tx": "sends nothing", "rx": "receives nothing", "both": "sends and receives nothing"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line. kind: problem or note; way: tx, rx or both; mend: what to do, "" if there is nothing to."""
+
+    kind: str
+    way: str
+    text: str
+    mend: str = ""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What happened in `seconds`: frames of this VF that the spoof check dropped, frames to it dropped for want of
+    descriptors, and whether Tx descriptors were done."""
+
+    seconds: float = 0.0
+    spoofed: int = 0
+    no_buffers: int = 0
+    tx_moved: bool = False
+
+
+def sample(sriov: Sriov, state: VfState, seconds: float = SAMPLE_TIME) -> Sample:
+    """Lend the two counters to this VF for so long. Meanwhile others' drops are not counted."""
+    bar, queues = sriov.bar, sriov.layout.queues_of(state.number)
+    with sriov.lock:
+        sriov.collect_spoofed(bar.read(SSVPC))
+        for n, register in enumerate(VMECM):
+            bar.write(register, 1 << (state.number & 31) if n == state.number >> 5 else 0)
+        maps = {queue >> 2: bar.read(RQSMR[queue >> 2]) for queue in queues}
+        for queue in queues:
+            bar.update(RQSMR[queue >> 2], **{f"Q{queue & 3}": LENT_SET})
+        bar.read(QPRDC[LENT_SET])
+        heads = [bar.read(TDH[queue]) for queue in queues]
+        # The service's rounds read SSVPC too, which clears it: they add it up, so their sum is asked.
+        spoofed_before = sriov.spoofed
+    bar.sleep(seconds)
+    with sriov.lock:
+        sriov.collect_spoofed(bar.read(SSVPC))
+        spoofed = sriov.spoofed - spoofed_before
+        no_buffers = bar.read(QPRDC[LENT_SET])
+        moved = heads != [bar.read(TDH[queue]) for queue in queues]
+        for n, word in maps.items():
+            bar.write(RQSMR[n], word)
+        sriov.count_spoofed()
+    return Sample(seconds, spoofed, no_buffers, moved)
+
+
+def explain(sriov: Sriov, number: int, line: Line, seen: Sample | None = None) -> list[Finding]:
+    """Everything that keeps VF `number` from sending or receiving, gravest first. Raises ConfigError for no such VF."""
+    state = sriov.vf(number)
+    seen = seen or Sample()
+    with sriov.lock:
+        found = [*_agreement(sriov, state), *_link(sriov, state)]
+        if state.active:
+            found += [*_receives(sriov, state, seen), *_sends(sriov, state, seen), *_filters(sriov, state)]
+        found += [*_refusals(state), *_mailbox(state, line)]
+    return sorted(found, key=lambda finding: finding.kind != PROBLEM)
+
+
+def as_lines(findings: list[Finding]) -> list[dict[str, str]]:
+    """For JSON."""
+    return [asdict(finding) for finding in findings]
+
+
+def _agreement(sriov: Sriov, state: VfState) -> Iterator[Finding]:
+    if not sriov.up:
+        yield Finding(PROBLEM, "both", "the PF is not up: its port is stopped", "start the PF's port")
+    elif not state.active:
+        again = f", after {state.resets} resets" if state.resets else ""
+        yield Finding(
+            PROBLEM,
+            "both",
+            f"no driver has begun on this VF (no RESET in its mailbox){again}",
+            f"open {sriov.name}.vf{state.number}, or see whether its driver runs",
+        )
+    elif not state.clear_to_send:
+        yield Finding(
+            PROBLEM,
+            "both",
+            "it was told to begin anew, and has not done so yet",
+            "see whether its driver still runs",
+        )
+
+
+def _link(sriov: Sriov, state: VfState) -> Iterator[Finding]:
+    mine = f"dataplane vf set {sriov.name} {state.number}"
+    if state.policy.state == "disable":
+        yield Finding(PROBLEM, "both", "its link was switched off by the administrator", f"{mine} state auto")
+    if not sriov.speed:
+        yield Finding(
+            PROBLEM,
+            "both",
+            "the port has no link: only what VFs send each other could pass",
+            "see cable, module and the other end",
+        )
+
+
+def _receives(sriov: Sriov, state: VfState, seen: Sample) -> Iterator[Finding]:
+    bar, number = sriov.bar, state.number
+    if state.too_large:
+        largest = bar.get(MAXFRS.MFS)
+        yield Finding(
+            PROBLEM,
+            "rx",
+            f"it wants frames of {state.too_large} bytes, over the PF's maximum: the port takes {largest}",
+            f"give the PF an MTU of {state.too_large - limits.HEADER_AND_FCS}, or the VF one of "
+            f"{largest - limits.HEADER_AND_FCS}",
+        )
+    elif not state.frame and sriov.frame > limits.FRAME_STANDARD:
+        yield Finding(
+            PROBLEM,
+            "rx",
+            f"the PF takes frames of {sriov.frame} bytes, and the VF has not said that it does too (SET_LPE)",
+        )
+    elif not bar.read(VFRE[number >> 5]) >> (number & 31) & 1 and sriov.up and sriov.link_enabled(state):
+        yield Finding(PROBLEM, "rx", "its gate is closed (PFVFRE): it was reset and has not begun again")
+    on = [queue for queue in sriov.layout.queues_of(number) if bar.get(RXDCTL[queue].ENABLE)]
+    if not on:
+        yield Finding(PROBLEM, "rx", "none of its Rx queues is on", "start its port with an Rx queue")
+    empty = [queue for queue in on if bar.read(RDH[queue]) == bar.read(RDT[queue])]
+    if empty or seen.no_buffers:
+        which = ", ".join(str(queue - sriov.layout.queues_of(number).start) for queue in empty)
+        text = f"no buffers: Rx queue {which} has no free descriptor" if which else "no buffers"
+        if seen.no_buffers:
+            text += f", {seen.no_buffers} frames were dropped for that in {seen.seconds:g} s"
+        yield Finding(
+            PROBLEM if len(empty) == len(on) or seen.no_buffers else NOTE,
+            "rx",
+            text,
+            "its application takes packets too slowly, or its mempool is empty",
+        )
+
+
+def _sends(sriov: Sriov, state: VfState, seen: Sample) -> Iterator[Finding]:
+    bar, number = sriov.bar, state.number
+    if seen.spoofed:
+        yield Finding(
+            PROBLEM,
+            "tx",
+            f"the source address or VLAN is not its own: dropped by the spoof check, {seen.spoofed} frames in "
+            f"{seen.seconds:g} s; its address is {format_mac(state.mac)}",
+            f"send from that address, or dataplane vf set {sriov.name} {number} spoofchk off",
+        )
+    elif sriov.spoofed and state.policy.spoofchk:
+        yield Finding(
+            NOTE,
+            "tx",
+            f"the spoof check has dropped {sriov.spoofed} frames of this port's VFs, none of this one just now; its address "
+            f"is {format_mac(state.mac)}",
+        )
+    if not bar.read(VFTE[number >> 5]) >> (number & 31) & 1 and sriov.up and sriov.link_enabled(state):
+        yield Finding(PROBLEM, "tx", "its gate is closed (PFVFTE): it was reset and has not begun again")
+    queues = list(sriov.layout.queues_of(number))
+    on = [queue for queue in queues if bar.get(TXDCTL[queue].ENABLE)]
+    if not on:
+        yield Finding(PROBLEM, "tx", "none of its Tx queues is on", "start its port with a Tx queue")
+    waiting = [queue - queues[0] for queue in on if bar.read(TDH[queue]) != bar.read(TDT[queue])]
+    if waiting and seen.seconds and not seen.tx_moved:
+        yield Finding(
+            PROBLEM, "tx", f"frames wait in Tx queue {', '.join(map(str, waiting))} and none leaves"
+        )
+    if state.policy.max_tx_rate:
+        yield Finding(
+            NOTE,
+            "tx",
+            f"it may send {state.policy.max_tx_rate} Mb/s",
+            f"dataplane vf set {sriov.name} {number} max_tx_rate 0",
+        )
+
+
+def _filters(sriov: Sriov, state: VfState) -> Iterator[Finding]:
+    """Why frames of a certain kind do not come: these are no faults unless they are what is missed."""
+    number, policy = state.number, state.policy
+    addresses = ", ".join(format_mac(mac) for mac in dict.fromkeys([state.mac, *state.macvlans]))
+    yield Finding(NOTE, "rx", f"unicast: it has {addresses}; frames to other addresses do not reach it")
+    vlans = [vid for vid in sriov.filters.vlans_of(number) if vid]
+    if policy.port_vlan:
+        yield Finding(
+            NOTE,
+            "both",
+            f"VLAN: port VLAN {policy.vlan} is the only one; the PF tags what it sends, and its own tags are not allowed",
+        )
+    elif vlans:
+        yield Finding(
+            NOTE,
+            "both",
+            f"VLAN: untagged frames and VLAN {', '.join(map(str, vlans))}; others are not allowed",
+        )
+    else:
+        yield Finding(
+            NOTE, "both", "VLAN: untagged frames; it has asked for no VLAN, so tagged ones are dropped"
+        )
+    if state.xcast >= mailbox.XCAST_ALLMULTI:
+        yield Finding(NOTE, "rx", "multicast: all groups")
+    elif state.xcast == mailbox.XCAST_NONE:
+        yield Finding(NOTE, "rx", "multicast: none, it has asked for mode none")
+    elif not state.hashes:
+        yield Finding(
+            NOTE, "rx", "multicast: it never asked for a group", "join the group: port.set_multicast"
+        )
+    else:
+        yield Finding(
+            NOTE,
+            "rx",
+            f"multicast: {len(state.hashes)} groups by their hashes, mode {xcast_name(state.xcast)}",
+        )
+
+
+def _refusals(state: VfState) -> Iterator[Finding]:
+    for what, times in state.refusals.most_common():
+        often = f" ({times} times)" if times > 1 else ""
+        yield Finding(NOTE, "both", f"refused: {what}{often}")
+
+
+def _mailbox(state: VfState, line: Line) -> Iterator[Finding]:
+    if line.forced:
+        yield Finding(
+            NOTE, "both", f"it kept the mailbox too long {line.forced} times: its driver died or hangs"
+        )
+    if line.held_back:
+        yield Finding(
+            NOTE, "both", f"it asks too much: {line.held_back} times it had to wait for the next answer"
+        )
+    if state.active:
+        yield Finding(
+            NOTE, "both", f"it speaks API {api_name(state.api)} and has sent {state.messages} messages"
+        )
+
+
+def summary(findings: list[Finding]) -> str:
+    """One line on top."""
+    ways = {finding.way for finding in findings if finding.kind == PROBLEM}
+    if not ways:
+        return "nothing keeps it from sending and receiving"
+    return _WAY["both" if "both" in ways or len(ways) > 1 else ways.pop()]

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a PF with VFs has beside its own packets: the rule over them, their service, and a socket to ask it by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from dataplane.errors import DeviceGone
+from dataplane.port import Link, format_mac
+from pmd.datasheet import (
+    PVFGORC_LSB,
+    PVFGORC_MSB,
+    PVFGOTC_LSB,
+    PVFGOTC_MSB,
+    PVFGPRC,
+    PVFGPTC,
+)
+from pmd.function import Bar
+from pmd.ixgbe.control import ControlServer
+from pmd.ixgbe.explain import as_lines, explain, sample, summary
+from pmd.ixgbe.messages import api_name
+from pmd.ixgbe.policy import VfState
+from pmd.ixgbe.pool_filters import PoolFilters
+from pmd.ixgbe.sriov import Sriov
+from pmd.ixgbe.vf_service import VfService
+
+__all__ = ["VfRule"]
+
+
+class VfRule:
+    """A PF's VFs, from the PF's opening to its end. name: the PF's; link: reads the state of its link."""
+
+    def __init__(self, bar: Bar, name: str, filters: PoolFilters, link: Callable[[], Link]) -> None:
+        self.sriov = Sriov(bar, name, filters, filters.mac)
+        self.service = VfService(self.sriov, link)
+        self.control = ControlServer(name, {"show": self.show, "set": self.set, "explain": self.explain})
+
+    def bring_up(self, frame: int) -> None:
+        """4.6.10.1: after the PF's reset, before PFRSTD. frame: the PF's largest, with FCS."""
+        self.sriov.set_up(frame)
+        self.service.begin()
+
+    def start(self) -> None:
+        """Serve the VFs."""
+        self.service.start()
+
+    def stop(self) -> None:
+        """The PF goes: no VF sends or receives any more, and each is told."""
+        self.service.stop()
+        if not self.sriov.up:
+            return
+        with suppress(DeviceGone):
+            self.sriov.go_down()
+            self.service.farewell()
+
+    def close(self) -> None:
+        """Nobody is answered any more."""
+        self.control.close()
+
+    @property
+    def in_use(self) -> list[VfState]:
+        """The VFs whose drivers have begun and not gone, as of now."""
+        with suppress(DeviceGone):
+            self.service.see_resets()
+        return self.sriov.in_use
+
+    # ---- what may be asked from outside -----------------------------------------------------------------------------
+
+    def set(self, vf: int, settings: dict[str, str]) -> None:
+        """Settings of a VF, in the words of ``ip link set PF vf N``; all or none of them."""
+        policy = self.sriov.vf(vf).policy
+        for setting, text in settings.items():
+            policy.parse(setting, text)
+        for setting, text in settings.items():
+            self.sriov.set(vf, setting, text)
+
+    def show(self) -> list[dict[str, Any]]:
+        """Every VF: settings, state and counters."""
+        with self.sriov.lock:
+            return [self._show(state) for state in self.sriov.vfs]
+
+    def _show(self, state: VfState) -> dict[str, Any]:
+        bar, n, policy = self.sriov.bar, state.number, state.policy
+        return {
+            "vf": n,
+            "mac": format_mac(state.mac or state.own_mac),
+            "vlan": policy.vlan,
+            "qos": policy.qos,
+            "spoofchk": policy.spoofchk,
+            "trust": policy.trust,
+            "state": policy.state,
+            "max_tx_rate": policy.max_tx_rate,
+            "query_rss": policy.query_rss,
+            "active": state.active,
+            "api": api_name(state.api) if state.active else "",
+            "vlans": self.sriov.filters.vlans_of(n),
+            "rx_packets": bar.read(PVFGPRC[n]),
+            "rx_bytes": bar.read(PVFGORC_LSB[n]) | (bar.read(PVFGORC_MSB[n]) & 0xF) << 32,
+            "tx_packets": bar.read(PVFGPTC[n]),
+            "tx_bytes": bar.read(PVFGOTC_LSB[n]) | (bar.read(PVFGOTC_MSB[n]) & 0xF) << 32,
+            "refused": sum(state.refusals.values()),
+        }
+
+    def explain(self, vf: int) -> dict[str, Any]:
+        """Why a VF sends or receives nothing."""
+        state = self.sriov.vf(vf)
+        seen = sample(self.sriov, state) if self.sriov.up else None
+        findings = explain(self.sriov, vf, self.service.counts.lines[vf], seen)
+        return {"summary": summary(findings), "findings": as_lines(findings)}

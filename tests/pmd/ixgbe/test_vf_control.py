@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The socket by which other processes speak with a PF."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dataplane.errors import ConfigError, PortError
+from pmd.ixgbe.control import ControlServer, call, running, socket_paths
+
+
+def fail() -> None:
+    raise PortError("as planned")
+
+
+def crash() -> None:
+    raise ZeroDivisionError("as planned")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    return tmp_path / "dataplane"
+
+
+@pytest.fixture
+def server(folder: Path) -> Iterator[ControlServer]:
+    made = ControlServer("nic0", {"add": lambda a, b: a + b, "fail": fail, "crash": crash})
+    yield made
+    made.close()
+    made.close()
+
+
+def test_a_question_and_its_answer(server: ControlServer, folder: Path) -> None:
+    assert call("nic0", "add", a=1, b=2) == 3
+    assert call("nic0", "add", a="x", b="y") == "xy"
+    assert running() == ["nic0"]
+    assert server.path == folder / "nic0.sock"
+    assert stat.S_IMODE(server.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize(
+    ("verb", "args", "why"),
+    [
+        ("fail", {}, "^nic0: as planned$"),
+        ("crash", {}, "crash failed: ZeroDivisionError"),
+        ("add", {"a": 1}, "add: .*missing"),
+        ("nothing", {}, "one of add, fail, crash is possible"),
+    ],
+)
+def test_what_goes_wrong_is_told(server: ControlServer, verb: str, args: dict[str, object], why: str) -> None:
+    with pytest.raises(PortError, match=why):
+        call("nic0", verb, **args)
+    assert call("nic0", "add", a=1, b=1) == 2
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=200))
+def test_garbage_is_answered_and_harms_nobody(server: ControlServer, data: bytes) -> None:
+    assert server.path is not None
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(os.fspath(server.path))
+        connection.sendall(data.replace(b"\n", b"") + b"\n")
+        connection.settimeout(5)
+        assert b"no such question" in connection.recv(1000)
+    assert call("nic0", "add", a=1, b=1) == 2
+
+
+def test_whoever_goes_away_in_the_middle_harms_nobody(server: ControlServer) -> None:
+    assert server.path is not None
+    for data in (b"", b'{"verb"'):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(os.fspath(server.path))
+            connection.sendall(data)
+    assert call("nic0", "add", a=1, b=1) == 2
+
+
+def test_nobody_there(folder: Path) -> None:
+    with pytest.raises(PortError, match=r"no PF of nic0 runs here .*start one with nic0,vfs=N"):
+        call("nic0", "add")
+    assert running() == []
+
+
+def test_what_a_dead_process_left_is_replaced(folder: Path) -> None:
+    folder.mkdir(mode=0o700)
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(os.fspath(folder / "nic0.sock"))
+    with pytest.raises(PortError, match="no PF of nic0 runs here"):
+        call("nic0", "add")
+    server = ControlServer("nic0", {"add": lambda: 5})
+    assert call("nic0", "add") == 5
+    server.close()
+    assert not (folder / "nic0.sock").exists()
+
+
+def test_two_of_one_name(server: ControlServer, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes may each have a model0: the second goes to the next directory, or without."""
+    monkeypatch.setattr("pmd.ixgbe.control.directories", lambda: [folder, folder.parent / "next"])
+    second = ControlServer("nic0", {"add": lambda a, b: 0})
+    try:
+        assert second.path != server.path
+        assert call("nic0", "add", a=1, b=2) == 3
+    finally:
+        second.close()
+
+
+def test_a_directory_that_is_not_ours_alone_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    trap = tmp_path / "dataplane"
+    trap.mkdir()
+    trap.chmod(0o777)
+    monkeypatch.setattr("pmd.ixgbe.control.directories", lambda: [trap])
+    with caplog.at_level(logging.WARNING, "dataplane"):
+        server = ControlServer("nic0", {})
+    assert server.path is None
+    assert "not this user's alone" in caplog.text
+    server.close()
+
+
+def test_names_that_are_too_long_are_told(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "dataplane"):
+        ControlServer("n" * 120, {}).close()
+    assert "longer than 107 bytes" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["", "../nic0", "a/b", ".hidden"])
+def test_names_that_are_none(name: str) -> None:
+    with pytest.raises(ConfigError, match="no name of a NIC"):
+        socket_paths(name)
+
+
+def test_a_pf_that_hangs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pmd.ixgbe.control.TIMEOUT", 0.1)
+    folder.mkdir(mode=0o700)
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(os.fspath(folder / "nic0.sock"))
+        silent.listen()
+        with pytest.raises(PortError, match=r"does not answer within 0\.1 s"):
+            call("nic0", "add")
