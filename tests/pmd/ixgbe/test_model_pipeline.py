@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Driver and threaded model under the engine: an lcore sends, forwards and receives; a card that is pulled out ends the run."""
+
+import threading
+import time
+
+import pytest
+from modelrig import pair
+from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import Ether
+
+from apps.counter import Sink
+from apps.l2fwd import L2Fwd
+from apps.pktgen import PktGen
+from dataplane import Pipeline
+from dataplane.byhand import send
+from dataplane.errors import DeviceGone
+
+FLOWS = Ether(dst="02:00:00:00:00:01") / IP(dst="10.0.0.0/28") / UDP(sport=(1024, 1039))
+
+
+def test_generator_wire_counter():
+    """Every packet that was sent arrives; both ends count alike."""
+    with pair(threaded=True) as p:
+        p.right.promiscuous = True
+        p.right.rx(0), p.left.tx(0)
+        p.left.start(), p.right.start()
+        p.left.wait_link(5), p.right.wait_link(5)
+        sink = Sink()
+        made = 50_000
+        run = Pipeline(PktGen(FLOWS, size=64, count=made) >> p.left.tx(0), p.right.rx(0) >> sink, lossless=True)
+        run.run(until=lambda: p.right.xstats()["rx_good_packets"] >= made, seconds=20)
+        assert p.left.xstats()["tx_good_packets"] == p.right.xstats()["rx_good_packets"] == made
+        assert p.right.xstats()["rx_missed_errors"] == p.right.xstats()["rx_errors"] == 0
+
+
+def test_l2fwd_between_two_ports_of_a_card():
+    """Both directions at once, the frames of one port's pool sent by the other."""
+    with pair(threaded=True) as p:
+        p.start()
+        for port in (p.left, p.right):
+            port.promiscuous = True
+        sent = [bytes(Ether(dst="02:00:00:00:00:01") / IP() / UDP() / bytes(30))] * 64
+        assert send(p.left.tx(0), sent) == 64
+        run = Pipeline(
+            p.left.rx(0) >> L2Fwd(src=p.left.mac) >> p.left.tx(0),
+            p.right.rx(0) >> L2Fwd(src=p.right.mac) >> p.right.tx(0),
+        )
+        run.run(seconds=0.3)
+        # The 64 go round and round, from one port to the other and back.
+        for port in (p.left, p.right):
+            assert port.xstats()["rx_good_packets"] > 64
+            assert port.xstats()["rx_missed_errors"] == port.xstats()["tx_errors"] == 0
+
+
+def test_a_card_pulled_out_under_an_lcore_ends_the_run():
+    with pair(threaded=True) as p:
+        p.right.rx(0)
+        p.right.start()
+        puller = threading.Thread(target=lambda: (time.sleep(0.1), p.card.remove(1)))
+        puller.start()
+        try:
+            with pytest.raises(DeviceGone, match=r"model1.*gone.*probe"):
+                Pipeline(p.right.rx(0) >> Sink()).run(seconds=20)
+        finally:
+            puller.join()
