@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import atexit
 import itertools
 from abc import abstractmethod
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from typing import cast
 
-from dataplane.errors import ConfigError, DeviceError, DeviceGone
+from dataplane.errors import ConfigError, DataplaneError, DeviceError, DeviceGone
 from dataplane.hugepage import Arena, Block, unwatch_arenas, watch_arenas
 from dataplane.port import Port
 from pmd.datasheet import STATUS, RegisterRef, limits, pci
@@ -23,6 +25,15 @@ __all__ = ["RING_LENGTHS", "IxgbeBase"]
 RING_LENGTHS = (limits.RING_MIN, limits.RING_MAX, limits.RING_MULTIPLE)
 
 _numbers = itertools.count()
+_running: set[IxgbeBase] = set()
+
+
+@atexit.register
+def _stop_all() -> None:
+    """A program that ends without a stop: no device writes to memory that nobody owns any more."""
+    for port in list(_running):
+        with suppress(DataplaneError):
+            port.stop()
 
 
 class IxgbeBase(Port):
@@ -109,17 +120,29 @@ class IxgbeBase(Port):
             self._tx.setdefault(index, self._make_tx(index))
         if self._rx:
             self._check_buffers()
-        try:
-            self._collect()  # a reset loses what was counted since the last read
-            self._bring_up()
-            watch_arenas(self)
-            self._blocks = self._cut_rings()
-            self._start_queues()
-        except BaseException:
-            self._abandon()
-            raise
+        with self._pollers_out():
+            try:
+                self._collect()  # a reset loses what was counted since the last read
+                self._bring_up()
+                watch_arenas(self)
+                self._blocks = self._cut_rings()
+                self._start_queues()
+            except BaseException:
+                self._abandon()
+                raise
+        _running.add(self)
         self._watch = Watch(self.name, self._collect)
         self._watch.start()
+
+    @contextmanager
+    def _pollers_out(self) -> Iterator[None]:
+        """No lcore works on a queue of this port meanwhile, even if one still polls it."""
+        queues: list[IxgbeRxQueue | IxgbeTxQueue] = [*self._own_rx.values(), *self._own_tx.values()]
+        with ExitStack() as stack:
+            for queue in queues:
+                queue.pause()
+                stack.callback(queue.resume)
+            yield
 
     def _start_queues(self) -> None:
         """4.6.7, 4.6.8: every queue on, on the descriptor rings that were cut for it."""
@@ -136,7 +159,9 @@ class IxgbeBase(Port):
             self._enable_tx()
         for index, ring in enumerate(rings):
             registers = self._tx_registers(index)
-            self._own_tx[index].attach(ring, self._at(registers.tail), self._at(STATUS), frame_max, self.shared)
+            self._own_tx[index].attach(
+                ring, self._at(registers.tail), self._at(STATUS), frame_max, self.shared
+            )
             self.tx_unit.start_queue(registers)
 
     def _start_rx(self, rings: list[Block]) -> None:
@@ -175,6 +200,11 @@ class IxgbeBase(Port):
         if self._watch is not None:
             self._watch.stop()
             self._watch = None
+        _running.discard(self)
+        with self._pollers_out():
+            self._stop_queues()
+
+    def _stop_queues(self) -> None:
         try:
             for index in self._tx:
                 # Packets handed over are sent; on a link that is down they never will be.

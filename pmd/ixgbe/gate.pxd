@@ -6,7 +6,7 @@ from libc.stdint cimport uint32_t
 from dataplane.machine cimport read32, rmb, unlikely, wmb, write32
 
 
-# busy: a call works on the queue; paused: it must not.
+# busy: a call works on the queue; paused: how many reasons there are that none may.
 cdef struct gate_t:
     uint32_t busy
     uint32_t paused
@@ -29,3 +29,5 @@ cdef inline void leave(gate_t *gate) noexcept nogil:
 
 # Returns when nobody is inside any more. Raises DeviceError after 5 s.
 cdef pause_gate(gate_t *gate, queue)
+# Each pause is ended once.
+cdef resume_gate(gate_t *gate)

@@ -19,14 +19,19 @@ cdef bint _fences = dp_register_barrier() == 0
 
 
 cdef pause_gate(gate_t *gate, queue):
-    write32(&gate.paused, 1)
+    gate.paused += 1  # under the GIL
     if not _fences or dp_barrier_everywhere():
         time.sleep(0.01)  # a kernel without it (before 4.14): a store has left its buffer long before that
     deadline = time.monotonic() + 5.0
     while read32(&gate.busy):
         if time.monotonic() > deadline:
-            write32(&gate.paused, 0)
+            resume_gate(gate)
             raise DeviceError(
                 f"{queue!r}: an lcore has been within one burst for 5 s: it is stopped, or its process is in a debugger"
             )
         time.sleep(0)
+
+
+cdef resume_gate(gate_t *gate):
+    wmb()
+    gate.paused -= 1

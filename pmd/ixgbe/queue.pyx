@@ -19,7 +19,7 @@ from dataplane.mbuf cimport (
 )
 from dataplane.mempool cimport Mempool, alloc_bulk, free_bulk, free_packets
 from pmd.datasheet.hw82599 cimport *
-from pmd.ixgbe.gate cimport enter, leave, pause_gate
+from pmd.ixgbe.gate cimport enter, leave, pause_gate, resume_gate
 
 from dataplane.errors import DeviceGone, MempoolError
 from pmd.datasheet import limits
@@ -226,8 +226,7 @@ cdef class IxgbeRxQueue(RxQueue):
 
     def resume(self):
         """Let it in again."""
-        wmb()
-        write32(&self.gate.paused, 0)
+        resume_gate(&self.gate)
 
     def detach(self):
         """Give every mbuf back. The NIC must have let go of the queue."""
@@ -477,8 +476,7 @@ cdef class IxgbeTxQueue(TxQueue):
 
     def resume(self):
         """Let it in again."""
-        wmb()
-        write32(&self.gate.paused, 0)
+        resume_gate(&self.gate)
 
     def detach(self):
         """Give every mbuf back, sent or not. The NIC must have let go of the queue."""

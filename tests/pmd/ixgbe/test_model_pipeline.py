@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Driver and threaded model under the engine: an lcore sends, forwards and receives; a card that is pulled out ends the run."""
 
+import subprocess
+import sys
 import threading
 import time
 
@@ -64,3 +66,36 @@ def test_a_card_pulled_out_under_an_lcore_ends_the_run():
                 Pipeline(p.right.rx(0) >> Sink()).run(seconds=20)
         finally:
             puller.join()
+
+
+def test_a_port_stopped_and_started_under_a_running_lcore():
+    """The lcore polls on; it gets nothing while the port is stopped, and everything after it has started again."""
+    with pair(threaded=True) as p:
+        p.start()
+        sink = Sink()
+        run = Pipeline(p.right.rx(0) >> sink, PktGen(FLOWS, size=64, rate="50 kpps") >> p.left.tx(0)).start()
+        p.right.promiscuous = True
+        try:
+            for _ in range(3):
+                for port in (p.left, p.right):
+                    port.stop()
+                    time.sleep(0.01)
+                    port.start()
+                p.right.wait_link(5)
+                before = sink.packets
+                deadline = time.monotonic() + 5
+                while sink.packets == before and time.monotonic() < deadline:
+                    time.sleep(0.005)
+                assert sink.packets > before
+        finally:
+            run.stop()
+
+
+def test_a_program_that_never_stops_its_port_ends_well():
+    script = (
+        "import pmd; from dataplane.byhand import send; p = pmd.probe('model0'); p.rx(0); p.tx(0); p.start();"
+        "send(p.tx(0), [bytes(60)] * 40); print('end')"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "end\n"), done.stderr
+    assert "Traceback" not in done.stderr
