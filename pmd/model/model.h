@@ -292,7 +292,8 @@ struct mdl_rxq {
     volatile uint32_t *head_reg;
     uint32_t n, head;
     uint32_t buffer; /* bytes of a buffer */
-    uint8_t enabled, stalled, drop, legacy, strip, set, warned, pad0;
+    uint8_t enabled, stalled, drop, legacy, strip, set, warned;
+    uint8_t usual; /* mapped in one piece, advanced descriptors, tags stay: the short way */
     uint64_t base;
     uint32_t bad_tail; /* the tail complained about last */
     uint32_t pad1;

@@ -136,7 +136,7 @@ cdef extern from "model.h" nogil:
         volatile uint32_t *tail
         volatile uint32_t *head_reg
         uint32_t n, head, buffer
-        uint8_t enabled, stalled, drop, legacy, strip, set, warned
+        uint8_t enabled, stalled, drop, legacy, strip, set, warned, usual
         uint64_t base
         uint32_t bad_tail
 
