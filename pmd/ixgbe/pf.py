@@ -191,7 +191,13 @@ class IxgbePort(IxgbeBase):
         super().close()
 
     def __exit__(self, *exc: object) -> None:
-        self.close(force=exc[0] is not None)  # an error on its way out is not hidden by another
+        """The end of a `with` block cannot be refused: VFs that are in use are told, and so is whoever left the block."""
+        try:
+            self.close()
+        except VfsInUse:
+            self.close(force=True)
+            if exc[0] is None:  # an error on its way out is not hidden by another
+                raise
 
     def _close(self) -> None:
         """4.6.3, 8.2.3.1.3: quiet, ownership withdrawn, the function given back. VFs that are in use stay, without a PF."""

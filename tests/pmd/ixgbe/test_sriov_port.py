@@ -171,6 +171,14 @@ def test_an_error_on_its_way_out_is_not_hidden(made: Pair) -> None:
     assert pf.closed
 
 
+def test_the_end_of_a_block_is_not_refused_but_told(made: Pair) -> None:
+    pf, open_vf = made()
+    open_vf(1)
+    with pytest.raises(VfsInUse, match="VF 1"), pf:
+        pass
+    assert pf.closed
+
+
 def test_vfs_that_closed_while_the_pf_was_stopped_are_not_in_use(made: Pair) -> None:
     pf, open_vf = made()
     vf = open_vf(1)

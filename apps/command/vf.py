@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`dataplane vf show | set | explain NIC`: the VFs of a PF that runs here, in the words of ``ip link set PF vf N``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from dataplane.errors import ConfigError
+
+HELP = "the virtual functions of a running PF: show them, set what they may, explain why one is silent"
+
+_SETTINGS = "mac, vlan, qos, spoofchk, trust, state, max_tx_rate, query_rss"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(title="verbs", dest="verb", required=True, metavar="VERB")
+    nic = argparse.ArgumentParser(add_help=False)
+    nic.add_argument(
+        "nic", metavar="NIC", help="the PF, as in model0 or 0000:03:00.0; it must run, with vfs=N"
+    )
+    number = argparse.ArgumentParser(add_help=False)
+    number.add_argument("vf", type=_number, metavar="N", help="the VF's number, from 0 on")
+
+    show = verbs.add_parser("show", parents=[nic], help="every VF: what it may, and what it does")
+    show.add_argument("--json", type=Path, metavar="FILE", help="write it to FILE as well")
+    change = verbs.add_parser(
+        "set",
+        parents=[nic, number],
+        help="decide about a VF: mac LLADDR, vlan VID, qos 0..7, spoofchk on|off, trust on|off, state auto|enable|disable, "
+        "max_tx_rate MBIT, query_rss on|off",
+    )
+    change.add_argument("settings", nargs="+", metavar="SETTING VALUE", help=f"one or more of {_SETTINGS}")
+    why = verbs.add_parser("explain", parents=[nic, number], help="why a VF sends or receives nothing")
+    why.add_argument("--json", type=Path, metavar="FILE", help="write the findings to FILE as well")
+
+
+def run(args: argparse.Namespace) -> int:
+    return {"show": _show, "set": _set, "explain": _explain}[args.verb](args)
+
+
+def _show(args: argparse.Namespace) -> int:
+    from pmd.ixgbe.control import call
+
+    rows: list[dict[str, Any]] = call(args.nic, "show")
+    for row in rows:
+        print(_line(row))
+    if args.json:
+        args.json.write_text(json.dumps(rows, indent=2) + "\n")
+    return 0
+
+
+def _line(row: dict[str, Any]) -> str:
+    """As ``ip link show`` has it, and then what the VF does."""
+    words = [f"link/ether {row['mac']}"]
+    if row["vlan"] or row["qos"]:
+        words.append(f"vlan {row['vlan']}" + (f", qos {row['qos']}" if row["qos"] else ""))
+    if row["max_tx_rate"]:
+        words.append(f"max_tx_rate {row['max_tx_rate']}Mbps")
+    for name in ("spoofchk", "trust", "query_rss"):
+        words.append(f"{name} {'on' if row[name] else 'off'}")
+    words.append(f"state {row['state']}")
+    if not row["active"]:
+        words.append("not in use")
+    else:
+        words.append(f"in use, API {row['api']}, {row['rx_packets']} packets in, {row['tx_packets']} out")
+    if row["refused"]:
+        words.append(f"{row['refused']} requests refused ('dataplane vf explain' has them)")
+    return f"vf {row['vf']:<2} {', '.join(words)}"
+
+
+def _set(args: argparse.Namespace) -> int:
+    from pmd.ixgbe.control import call
+
+    names, values = args.settings[::2], args.settings[1::2]
+    if len(names) != len(values):
+        raise ConfigError(f"{names[-1]}: its value is missing: write SETTING VALUE, as in vlan 7")
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ConfigError(f"{', '.join(sorted(twice))} is said twice")
+    call(args.nic, "set", vf=args.vf, settings=dict(zip(names, values, strict=True)))
+    return 0
+
+
+def _explain(args: argparse.Namespace) -> int:
+    """Exit status 0 whatever the finding: the question was answered."""
+    from pmd.ixgbe.control import call
+
+    answer = call(args.nic, "explain", vf=args.vf)
+    print(f"{args.nic}.vf{args.vf}: {answer['summary']}")
+    for finding in answer["findings"]:
+        way = {"tx": "sending", "rx": "receiving", "both": "both ways"}[finding["way"]]
+        print(f"  {finding['kind']:<7}  {way:<9}  {finding['text']}")
+        if finding["mend"]:
+            print(f"{'':<22}mend: {finding['mend']}")
+    if args.json:
+        args.json.write_text(json.dumps(answer, indent=2) + "\n")
+    return 0
+
+
+def _number(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is no VF: give its number, from 0 on")
+    return int(text)

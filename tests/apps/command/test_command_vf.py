@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`dataplane vf`: what it says, what it asks the PF, and what it refuses. The PF is a socket that answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apps.command.cli import main
+from dataplane.errors import ConfigError
+from pmd.ixgbe.control import ControlServer
+
+ROW = {
+    "vf": 0,
+    "mac": "02:aa:00:00:00:01",
+    "vlan": 7,
+    "qos": 3,
+    "spoofchk": True,
+    "trust": False,
+    "state": "auto",
+    "max_tx_rate": 100,
+    "query_rss": False,
+    "active": True,
+    "api": "1.3",
+    "vlans": [7],
+    "rx_packets": 10,
+    "rx_bytes": 600,
+    "tx_packets": 20,
+    "tx_bytes": 1200,
+    "refused": 2,
+}
+IDLE = ROW | {"vf": 1, "vlan": 0, "qos": 0, "max_tx_rate": 0, "active": False, "api": "", "refused": 0}
+
+
+@pytest.fixture
+def pf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, dict[str, str]]]]:
+    """A PF called nic0; what it was told to set."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    told: list[tuple[int, dict[str, str]]] = []
+
+    def change(vf: int, settings: dict[str, str]) -> None:
+        if settings.get("vlan") == "9999":
+            raise ConfigError("vlan 9999: from 0 to 4094 is possible")
+        told.append((vf, settings))
+
+    def explain(vf: int) -> dict[str, Any]:
+        finding = {"kind": "problem", "way": "tx", "text": f"VF {vf} spoofs", "mend": "do not"}
+        return {"summary": "sends nothing", "findings": [finding, finding | {"kind": "note", "mend": ""}]}
+
+    server = ControlServer("nic0", {"show": lambda: [ROW, IDLE], "set": change, "explain": explain})
+    yield told
+    server.close()
+
+
+def test_show(pf: object, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["vf", "show", "nic0", "--json", str(tmp_path / "rows.json")]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == (
+        "vf 0  link/ether 02:aa:00:00:00:01, vlan 7, qos 3, max_tx_rate 100Mbps, spoofchk on, trust off, query_rss off, "
+        "state auto, in use, API 1.3, 10 packets in, 20 out, 2 requests refused ('dataplane vf explain' has them)"
+    )
+    assert second.endswith("state auto, not in use")
+    assert json.loads((tmp_path / "rows.json").read_text())[1] == IDLE
+
+
+def test_set_takes_several(pf: list[tuple[int, dict[str, str]]]) -> None:
+    assert main(["vf", "set", "nic0", "3", "vlan", "7", "qos", "3", "trust", "on"]) == 0
+    assert pf == [(3, {"vlan": "7", "qos": "3", "trust": "on"})]
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["trust", "on", "vlan"], "vlan: its value is missing"),
+        (["vlan", "7", "vlan", "8"], "vlan is said twice"),
+        (["vlan", "9999"], "nic0: vlan 9999: from 0 to 4094"),
+    ],
+)
+def test_settings_that_make_no_sense(
+    pf: list[tuple[int, dict[str, str]]], words: list[str], why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["vf", "set", "nic0", "0", *words]) == 1
+    assert why in capsys.readouterr().err
+    assert pf == []
+
+
+def test_explain(pf: object, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["vf", "explain", "nic0", "2", "--json", str(tmp_path / "why.json")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "nic0.vf2: sends nothing"
+    assert lines[1].split() == ["problem", "sending", "VF", "2", "spoofs"]
+    assert lines[2].strip() == "mend: do not"
+    assert len(lines) == 4
+    assert json.loads((tmp_path / "why.json").read_text())["summary"] == "sends nothing"
+
+
+def test_no_pf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    assert main(["vf", "explain", "nic7", "0"]) == 1
+    assert "no PF of nic7 runs here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["vf"],
+        ["vf", "show"],
+        ["vf", "set", "nic0", "0"],
+        ["vf", "set", "nic0", "x", "vlan", "7"],
+        ["vf", "lose", "nic0"],
+    ],
+)
+def test_words_that_are_none(words: list[str]) -> None:
+    with pytest.raises(SystemExit) as status:
+        main(words)
+    assert status.value.code == 2
