@@ -9,7 +9,6 @@ import pytest
 
 import pmd
 from bench import solo
-from pmd.model.wire import LoopPlug
 
 FRAME = 60  # bytes without FCS
 SLICES, ROUNDS = 20, 500
@@ -18,8 +17,7 @@ SLICES, ROUNDS = 20, 500
 @pytest.fixture
 def port():
     """One queue each way, and a plug that brings back what is sent."""
-    with pmd.probe("model0,thread=off") as port:
-        LoopPlug(port.function.chip.engine)
+    with pmd.probe("model0,thread=off,wire=loop") as port:
         port.rx(0), port.tx(0)
         port.start()
         port.wait_link()

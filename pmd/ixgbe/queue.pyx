@@ -32,6 +32,7 @@ cdef enum:
     FLAG_UDP = 1 << 7
     SEGMENTS_MAX = 40       # limits.TX_SEGMENTS_MAX: checked at import
     FRAME_MIN = 17          # limits.TX_FRAME_MIN
+    LENGTH = 0xFFFF00000000  # of a written-back Rx descriptor, in its second quadword
     ETHERNET = 14
     VLAN_TAG = 4
 
@@ -103,8 +104,8 @@ cdef class IxgbeRxQueue(RxQueue):
             prefetch_write(sw[at + AHEAD])
             (<uint64_t *> &m.data_off)[0] = rearm
             m.ol_flags = flags[flag_index(info, status)]
-            # Two words of two fields each: packet_type and pkt_len; data_len with vlan_tci, and rss_hash.
-            (<uint64_t *> &m.packet_type)[0] = (info & HW_RXD_PKT_TYPE_MASK) >> HW_RXD_PKT_TYPE_SHIFT | status >> 32 << 48 >> 16
+            # Two words: packet_type and pkt_len, which lies where the descriptor has it; data_len with vlan_tci, and rss_hash.
+            (<uint64_t *> &m.packet_type)[0] = (info & HW_RXD_PKT_TYPE_MASK) >> HW_RXD_PKT_TYPE_SHIFT | status & LENGTH
             (<uint64_t *> &m.data_len)[0] = status >> 32 | info >> 32 << 32
             seen += 1
             at += 1

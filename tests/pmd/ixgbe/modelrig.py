@@ -67,9 +67,9 @@ def pair(
     """Both ports open, not started. At the end: no violation, every mbuf back."""
     pool = Mempool(n, hugepages="no", name="pair", **pool_options)
     thread = "on" if threaded else "off"
-    left = pmd.probe(f"model0,manner=strict,thread={thread}{options}")
+    left = pmd.probe(f"model0,manner=strict,thread={thread},wire=none{options}")
     try:
-        right = pmd.probe(f"model1,manner=strict,thread={thread}{options}")
+        right = pmd.probe(f"model1,manner=strict,thread={thread},wire=none{options}")
         try:
             chips = left.function.card.ports
             PortWire(chips[0].engine, chips[1].engine, **(wire or {}))
