@@ -358,8 +358,7 @@ cdef class IxgbeTxQueue(TxQueue):
             segment = segment.next
         if total < FRAME_MIN and total == m.pkt_len and pad(m):
             total = FRAME_MIN
-        # Of a short ring, what the run still open may keep back and one descriptor are never free.
-        if total != m.pkt_len or total < FRAME_MIN or need > min(SEGMENTS_MAX, self.length - self.rs_thresh - 1) or not fits(m, self.frame_max):
+        if total != m.pkt_len or total < FRAME_MIN or need > self.most_segments or not fits(m, self.frame_max):
             self.errors += 1
             free_packets(&m, 1)
             return True
@@ -463,12 +462,15 @@ cdef class IxgbeTxQueue(TxQueue):
         self._memory = memory
         self.fault = 0
         self.check = HW_TXD_CC if check else 0
+        # Of a short ring, what the run still open may keep back, one descriptor and the first context are not free at times.
+        self.most_segments = min(SEGMENTS_MAX, length - self.rs_thresh - 1 - check)
         if check:
             self.contexts[0][0] = ETHERNET << HW_TXC_MACLEN_SHIFT
             self.contexts[0][1] = HW_TXD_CMD_DEXT | HW_TXD_DTYP_CTX
             self.ring[0].qword[0] = self.contexts[0][0]
             self.ring[0].qword[1] = self.contexts[0][1]
-            self.next = self.open_run = self.open_mixed = 1
+            # It is not counted in its run, or every burst of a run's length would have a report in its middle.
+            self.next = self.open_mixed = 1
             self.free -= 1
 
     def pause(self):

@@ -30,7 +30,9 @@ def test_generator_wire_counter():
         p.left.wait_link(5), p.right.wait_link(5)
         sink = Sink()
         made = 50_000
-        run = Pipeline(PktGen(FLOWS, size=64, count=made) >> p.left.tx(0), p.right.rx(0) >> sink, lossless=True)
+        run = Pipeline(
+            PktGen(FLOWS, size=64, count=made) >> p.left.tx(0), p.right.rx(0) >> sink, lossless=True
+        )
         run.run(until=lambda: p.right.xstats()["rx_good_packets"] >= made, seconds=20)
         assert p.left.xstats()["tx_good_packets"] == p.right.xstats()["rx_good_packets"] == made
         assert p.right.xstats()["rx_missed_errors"] == p.right.xstats()["rx_errors"] == 0
@@ -96,6 +98,8 @@ def test_a_program_that_never_stops_its_port_ends_well():
         "import pmd; from dataplane.byhand import send; p = pmd.probe('model0'); p.rx(0); p.tx(0); p.start();"
         "send(p.tx(0), [bytes(60)] * 40); print('end')"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
     assert (done.returncode, done.stdout) == (0, "end\n"), done.stderr
     assert "Traceback" not in done.stderr

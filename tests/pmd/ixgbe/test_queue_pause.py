@@ -100,3 +100,16 @@ def test_a_shared_port_names_a_context_with_every_packet(rig, length):
         assert not descriptor.command & ~(TXD_CMD_EOP | TXD_CMD_RS | 1 << 25)
     plain = one.nic.contexts[0]
     assert (plain.mac_length, plain.vlan) == (14, 0)
+
+
+@pytest.mark.parametrize(("length", "segments"), [(8, 4), (16, 10)])
+def test_the_largest_packets_of_a_short_shared_ring_all_leave(rig, length, segments):
+    one = rig(f",tx_desc={length}", shared=True)
+    tx = one.port.tx(0)
+    sent = [frame(n, segments * 50 if n % 2 else 60) for n in range(40)]
+    for data in sent:
+        assert send(tx, [data], segment=50) == 1
+        assert [got for got, _, _ in one.nic.transmit()] == [data]
+    assert send(tx, [frame(1, (segments + 1) * 50)], segment=50) == 1
+    assert one.nic.transmit() == []
+    assert one.port.xstats()["tx_errors"] == 1
