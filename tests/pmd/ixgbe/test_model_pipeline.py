@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Driver and threaded model under the engine: an lcore sends, forwards and receives; a card that is pulled out ends the run."""
+"""Driver and threaded model under the engine: an lcore sends, forwards, receives; a card pulled out ends the run."""
 
 import subprocess
 import sys
