@@ -39,7 +39,7 @@ lint: build $(VENV)/.lint  ## ruff, mypy and cython-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/cython-lint dataplane pmd apps bench
+	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint dataplane pmd apps bench
 
 bench: build $(VENV)/.test  ## a table of cycles per packet, and bench/latest.json
 	@$(BIN)/python -m pytest -q bench
