@@ -160,7 +160,7 @@ class IxgbeBase(Port):
         for index, ring in enumerate(rings):
             registers = self._tx_registers(index)
             self._own_tx[index].attach(
-                ring, self._at(registers.tail), self._at(STATUS), frame_max, self.shared
+                ring, self._at(registers.tail), self._status_at(), frame_max, self.shared
             )
             self.tx_unit.start_queue(registers)
 
@@ -173,15 +173,19 @@ class IxgbeBase(Port):
             self.rx_unit.set_queue(registers, ring, self._buffer_size(), drop)
             strip = self.vlan_strip and not self.hidden_vlan
             self._own_rx[index].attach(
-                ring, self._at(registers.tail), self._at(STATUS), self.mempool, self.number, strip
+                ring, self._at(registers.tail), self._status_at(), self.mempool, self.number, strip
             )
             self.rx_unit.start_queue(registers, self.rx_desc, self.vlan_strip or self.hidden_vlan)
         if rings:
             self._enable_rx()
 
     def _at(self, register: RegisterRef) -> int:
-        """Where a register is in this process's memory. STATUS is at the same offset for PF and VF."""
+        """Where a register is in this process's memory."""
         return self.bar.address(register.offset)
+
+    def _status_at(self) -> int:
+        """Where a word is that reads all ones when the device is gone."""
+        return self._at(STATUS)
 
     def _enable_rx(self) -> None:
         """The unit of all queues; a VF's is its PF's."""

@@ -7,6 +7,7 @@ lcores that poll them, the VF begins anew, and what was asked for is asked for a
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import threading
 from collections.abc import Iterable
@@ -51,7 +52,7 @@ __all__ = ["IxgbeVfPort"]
 log = logging.getLogger("dataplane")
 
 WATCH_INTERVAL = 0.01  # seconds between two looks at the mailbox
-AGAIN = 0.2  # and between two tries to find a PF that is not up
+AGAIN = 0.1  # and between two tries to find a PF that is not up
 PATIENCE = 10  # seconds that opening waits for the PF
 
 _RX = (VFRDBAL, VFRDBAH, VFRDLEN, VFDCA_RXCTRL, VFSRRCTL, VFRDH, VFRDT, VFRXDCTL)
@@ -78,6 +79,7 @@ class IxgbeVfPort(IxgbeBase):
         self._end = threading.Event()
         self._running = False  # the queues are set up on the device
         self.recoveries = 0
+        self._presence = ctypes.c_uint32(0)  # all ones once the VF is gone: VF Enable was taken away
         self._promiscuous = spec.flag("promiscuous", False)
         self._allmulticast = spec.flag("allmulticast", False)
         self.patience = spec.integer("pf_wait", PATIENCE)
@@ -148,7 +150,12 @@ class IxgbeVfPort(IxgbeBase):
         """Whether frames come with the tag of a port VLAN, which this VF is not to see."""
         return bool(self.session.queues.strip)
 
+    def _status_at(self) -> int:
+        """A word of our own: VFSTATUS is the PF's register, which is there when this VF is not. The watchdog looks."""
+        return ctypes.addressof(self._presence)
+
     def _start(self) -> None:
+        self._presence.value = 0
         super()._start()
         self._running = True
         self._end.clear()
@@ -184,11 +191,13 @@ class IxgbeVfPort(IxgbeBase):
                     log.warning("%s: the PF is back, and so is this VF", self.name)
                     told = False
             except DeviceGone as error:
-                log.error("%s: %s", self.name, error)  # and whoever polls the queues says so too
+                log.error("%s: %s", self.name, error)
+                self._presence.value = 0xFFFF_FFFF  # whoever polls the queues says so too
+                self.session.up = False
                 return
             except (PfNotUp, PfWasReset, MailboxSilent) as error:
                 if not told:
-                    log.warning("%s: no link until the PF is back: %s", self.name, error)
+                    log.warning("no link until the PF is back: %s", error)
                     told = True
                 pause = AGAIN
             except DataplaneError as error:

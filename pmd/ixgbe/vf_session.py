@@ -54,7 +54,7 @@ VERSIONS = (mailbox.API_1_3, mailbox.API_1_2, mailbox.API_1_1, mailbox.API_1_0)
 """What this driver speaks, best first: later versions add nothing that an 82599 has."""
 
 TRIES, TRY_TIMEOUT = 4, 0.25  # a lost message costs a quarter of a second; a PF that is not there one second
-_MOST_QUEUES = 8
+_LEAST_QUEUES, _MOST_QUEUES = 2, 8  # of a pool
 
 
 @dataclass
@@ -85,6 +85,7 @@ class VfSession:
         self.queues = Queues(1, 1, 0, 0)
         self.granted = mailbox.XCAST_MULTI
         self.handshakes = 0
+        self._reach = _LEAST_QUEUES  # registers of how many queues may be touched
         self.repeated = 0  # requests that were sent again because no answer came
 
     # ---- beginning ------------------------------------------------------------------------------------------------
@@ -117,7 +118,7 @@ class VfSession:
         self.up = self.stale = False
         bar.write(VTEIMC, VTEIMC.CAUSE.mask)
         bar.read(VTEICR)
-        for queue in range(_MOST_QUEUES):
+        for queue in range(self._reach):
             bar.write(VFTXDCTL[queue], VFTXDCTL[queue].pack(SWFLSH=1))
             bar.clear(VFRXDCTL[queue].ENABLE)
         bar.write(VFPSRTYPE, 0)
@@ -132,9 +133,11 @@ class VfSession:
         bar.check()
         bar.sleep(mailbox.RESET_SETTLE)
         self._wait_for_pf()
-        for queue in range(
-            _MOST_QUEUES
-        ):  # SILENT: whether a VF's reset brings these back; as the PF's driver has them
+
+    def _set_defaults(self) -> None:
+        """9.4: SILENT: whether a VF's reset brings these back. As the PF's driver has them for its own queues."""
+        bar = self.bar
+        for queue in range(self._reach):
             bar.write(VFRXDCTL[queue], 0)
             bar.write(VFTXDCTL[queue], 0)
             bar.write(VFTDWBAL[queue], 0)
@@ -177,6 +180,8 @@ class VfSession:
         self.queues = Queues(1, 1, 0, 0)
         if self.api >= mailbox.API_1_1:
             self.queues = Queues.of(self.ask(GetQueues()).words, _MOST_QUEUES)
+        self._reach = max(self.queues.rx, self.queues.tx, _LEAST_QUEUES)
+        self._set_defaults()
 
     def restore(self) -> None:
         """Ask for what is wanted. What the PF no longer grants is told in the log, except the frame size: MailboxRefused."""
@@ -281,6 +286,7 @@ class VfSession:
         self.box.poll()
         if self.box.pf_was_reset:
             self.stale = True
+            self._reach = _LEAST_QUEUES  # it may have made other pools
         if self.up and not self.stale and self.link_told:
             try:
                 self.look_at_link()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from dataplane.byhand import receive, send
-from dataplane.errors import ConfigError, DeviceTimeout, PortError
+from dataplane.errors import ConfigError, DeviceGone, DeviceTimeout, PortError
 from dataplane.mempool import Mempool
 from dataplane.port import parse_mac
 from pmd.datasheet import MTA, PFMBICR, PSRTYPE, RXDCTL, SRRCTL, TDBAL, TXDCTL, VFRE, VMOLR, mailbox
@@ -331,3 +331,15 @@ def test_too_many_groups_are_told(ruled: Ruled, opened: Open, caplog: pytest.Log
         port.set_multicast([f"01:00:5e:00:00:{n:02x}" for n in range(40)])
     assert "allmulticast is the way out" in caplog.text
     assert len(ruled.sriov.vfs[0].hashes) == 30
+
+
+def test_a_vf_that_was_taken_away_is_noticed_by_the_polls(ruled: Ruled, opened: Open) -> None:
+    port = opened(ruled.board)
+    port.start()
+    ruled.board.gone = True
+    IxgbeVfPort._watch_pf(port)
+    assert not port.link.up
+    with pytest.raises(DeviceGone, match=r"rx\(0\): the device is gone"):
+        for _ in range(70000):
+            receive(port.rx(0))
+    ruled.board.gone = False
