@@ -45,7 +45,8 @@ cdef void decode_filter(mdl_filter *f, uint32_t *regs) noexcept nogil:
         if rar[2 * index + 1] >> 31:
             f.rar[f.rars] = rar[2 * index] | <uint64_t> (rar[2 * index + 1] & 0xFFFF) << 32
             f.rars += 1
-    f.rar0 = f.rar[0] if f.rars else ~<uint64_t> 0
+    # Broadcast has bits of its own (BAM, MPE) even where somebody wrote it into an address register.
+    f.rar0 = f.rar[0] if f.rars and f.rar[0] != BROADCAST else ~<uint64_t> 0
 
 
 cdef uint32_t accept_address(const mdl_filter *f, uint64_t destination) noexcept nogil:

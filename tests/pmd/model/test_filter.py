@@ -90,6 +90,14 @@ def test_any_filter(ports, rule, data):
     assert (b.clear(GPRC), b.clear(RXNFGPC), b.clear(TPR)) == (passed, len(targets), len(targets))
 
 
+@pytest.mark.parametrize("index", [0, 5])
+def test_broadcast_is_no_address(ports, index):
+    a, b = ports
+    apply(b, Filter())
+    b.address(index, BROADCAST)
+    assert carry(a, b, [frame(64, dst=BROADCAST)]) == []
+
+
 @pytest.mark.parametrize("index", [0, 1, 15, 16, 127])
 def test_every_receive_address(ports, index):
     a, b = ports
