@@ -87,7 +87,6 @@ cdef void _apply(uint8_t *frame, const stamp_t *stamp, uint64_t value) noexcept 
 cdef void _ready(mbuf *m, uint32_t length) noexcept nogil:
     rearm(m, 0)
     m.ol_flags = 0
-    m.timestamp_ns = 0
     set_single(m, length)
 
 

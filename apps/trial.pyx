@@ -12,7 +12,7 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from dataplane.app cimport MAX_BURST, App, Source, connect, disconnect, reset
-from dataplane.mbuf cimport copy_out, data, mbuf, rearm, set_single
+from dataplane.mbuf cimport copy_out, data, mbuf, rearm, set_arrival, set_single
 from dataplane.mempool cimport Mempool, alloc_bulk, free_packets
 
 from dataplane.errors import ConfigError, DataplaneError
@@ -82,7 +82,7 @@ cdef class Trial:
             except BaseException:
                 free_packets(pkts, filled)
                 raise
-            pkts[filled].timestamp_ns = timestamp_ns
+            set_arrival(pkts[filled], timestamp_ns)
             filled += 1
             at += 1
             if filled == size or at == len(frames):

@@ -60,7 +60,6 @@ cdef class Frames(Source):
             which = (self._next + i) % self._kinds
             rearm(pkts[i], 0)
             pkts[i].ol_flags = 0
-            pkts[i].timestamp_ns = 0
             set_single(pkts[i], self._length[which])
             memcpy(data(pkts[i]), self._data[which], self._length[which])
         self._next += n

@@ -27,7 +27,7 @@ from libc.stdint cimport int8_t, int16_t, int32_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from dataplane.field cimport LARGEST, Field, gather, number_of, scatter
-from dataplane.mbuf cimport copy_out, data, set_single
+from dataplane.mbuf cimport arrival_ns, copy_out, data, set_single
 
 from dataplane.errors import BurstError
 
@@ -250,7 +250,7 @@ cdef class Burst:
         column = np.empty(self.check(), np.uint64)
         cdef uint64_t[::1] to = column
         for i in range(self.n):
-            to[i] = self.pkts[i].timestamp_ns
+            to[i] = arrival_ns(self.pkts[i])
         return column
 
     @property
@@ -367,7 +367,7 @@ cdef class Packet:
     @property
     def timestamp_ns(self):
         """Arrival in ns since the epoch, 0 if the port has no clock."""
-        return self.get().timestamp_ns
+        return arrival_ns(self.get())
 
     @property
     def port(self):

@@ -8,7 +8,8 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from dataplane.mbuf cimport (
-    TX_IP_CSUM, TX_IPV4, TX_IPV6, TX_TCP_CSUM, TX_TSO, TX_UDP_CSUM, TX_VLAN, copy_out, data, mbuf, rearm,
+    TX_IP_CSUM, TX_IPV4, TX_IPV6, TX_TCP_CSUM, TX_TSO, TX_UDP_CSUM, TX_VLAN, arrival_ns, copy_out, data, mbuf, rearm,
+    set_arrival,
 )
 from dataplane.mempool cimport Mempool, alloc_bulk, free_packets
 from dataplane.queue cimport RxQueue, TxQueue
@@ -80,7 +81,7 @@ def receive_packets(RxQueue queue, n=32):
             free_packets(pkts + i, got - i)
             raise MempoolError(f"{queue!r}: pkt_len is {m.pkt_len}, more than its {m.nb_segs} segments hold")
         packets.append(
-            Packet(copy, m.timestamp_ns, m.port, m.nb_segs, m.vlan_tci, m.ol_flags, m.rss_hash, m.packet_type)
+            Packet(copy, arrival_ns(m), m.port, m.nb_segs, m.vlan_tci, m.ol_flags, m.rss_hash, m.packet_type)
         )
         free_packets(pkts + i, 1)
     if not got and queue.fault:
@@ -115,7 +116,7 @@ def send(TxQueue queue, frames, Mempool mempool=None, *, segment=0, timestamp_ns
     sent = 0
     for frame in frames:
         m = _packet(pool, frame, min(segment or pool.data_room, pool.data_room))
-        m.timestamp_ns = timestamp_ns
+        set_arrival(m, timestamp_ns)
         if offload is not None:
             for name in offload.flags.split():
                 m.ol_flags |= <uint64_t> TX_FLAGS[name]
@@ -155,7 +156,6 @@ cdef mbuf *_packet(Mempool pool, const uint8_t[::1] frame, uint32_t segment) exc
         rearm(m, 0)
         memset(&m.ol_flags, 0, 24)  # ol_flags, packet_type, lengths, vlan_tci, rss_hash
         m.data_len = <uint16_t> here
-        m.timestamp_ns = 0
         if here:
             memcpy(data(m), &frame[at], here)
         if first == NULL:

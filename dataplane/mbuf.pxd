@@ -58,6 +58,7 @@ cdef extern from "dataplane.h" nogil:
     const uint64_t RX_IP_BAD "DP_RX_IP_BAD"
     const uint64_t RX_L4_GOOD "DP_RX_L4_GOOD"
     const uint64_t RX_L4_BAD "DP_RX_L4_BAD"
+    const uint64_t RX_TIMESTAMP "DP_RX_TIMESTAMP"
     const uint64_t TX_VLAN "DP_TX_VLAN"
     const uint64_t TX_IP_CSUM "DP_TX_IP_CSUM"
     const uint64_t TX_UDP_CSUM "DP_TX_UDP_CSUM"
@@ -86,6 +87,18 @@ cdef inline void set_single(mbuf *m, uint32_t length) noexcept nogil:
     m.pkt_len = length
     m.data_len = <uint16_t> length
     m.nb_segs = 1
+
+
+cdef inline uint64_t arrival_ns(const mbuf *m) noexcept nogil:
+    """When it arrived, ns since the epoch; 0 if it came by a port without a clock, or by none."""
+    return m.timestamp_ns if m.ol_flags & RX_TIMESTAMP else 0
+
+
+cdef inline void set_arrival(mbuf *m, uint64_t ns) noexcept nogil:
+    """0: unknown. Call it after ol_flags is set."""
+    if ns:
+        m.timestamp_ns = ns
+        m.ol_flags |= RX_TIMESTAMP
 
 
 # Copies `length` bytes of a packet that starts in `m`, from `offset` on, to `to`; returns how many there were.

@@ -22,7 +22,7 @@ from posix.unistd cimport ftruncate, lseek, write
 
 from dataplane.clock cimport wall_ns
 from dataplane.machine cimport prefetch, unlikely
-from dataplane.mbuf cimport copy_out, data
+from dataplane.mbuf cimport arrival_ns, copy_out, data, set_arrival
 
 from dataplane.errors import ConfigError, PcapError
 
@@ -237,7 +237,7 @@ cdef class PcapWriter:
             return 0
         for i in range(n):
             m = pkts[i]
-            stamp = m.timestamp_ns
+            stamp = arrival_ns(m)
             if stamp == 0:
                 if now == 0:
                     now = wall_ns()
@@ -310,7 +310,8 @@ cdef class PcapWriter:
         if view.shape[0] > UINT16_MAX:
             raise ConfigError(f"a frame of {view.shape[0]} bytes: at most {UINT16_MAX} are possible")
         m.next = NULL
-        m.timestamp_ns = timestamp_ns
+        m.ol_flags = 0
+        set_arrival(&m, timestamp_ns)
         m.pkt_len = view.shape[0]
         m.data_len = <uint16_t> view.shape[0]
         m.data_off = 0

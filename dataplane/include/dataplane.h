@@ -42,7 +42,7 @@ struct dp_mbuf {
     struct dp_mempool *pool;/* 56 where it goes when it is freed                       */
     /* second cache line */
     struct dp_mbuf *next;   /* 64 next segment; NULL in the last, and in every free mbuf */
-    uint64_t timestamp_ns;  /* 72 arrival in ns since the epoch, 0 if the port has no clock */
+    uint64_t timestamp_ns;  /* 72 arrival in ns since the epoch; valid with DP_RX_TIMESTAMP  */
     uint16_t l4_len;        /* 80                                                      */
     uint16_t tso_segsz;     /* 82 MSS                                                  */
     uint32_t state;         /* 84 of a debug pool: DP_STATE_*                          */
@@ -66,6 +66,7 @@ _Static_assert(offsetof(struct dp_mbuf, next) == DP_CACHE_LINE, "the second line
 #define DP_RX_IP_BAD        (1ull << 4)
 #define DP_RX_L4_GOOD       (1ull << 5)
 #define DP_RX_L4_BAD        (1ull << 6)
+#define DP_RX_TIMESTAMP     (1ull << 7)  /* timestamp_ns is valid                                 */
 #define DP_TX_VLAN          (1ull << 32) /* insert vlan_tci                                       */
 #define DP_TX_IP_CSUM       (1ull << 33)
 #define DP_TX_UDP_CSUM      (1ull << 34)

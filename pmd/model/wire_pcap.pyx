@@ -77,7 +77,7 @@ cdef class PcapWire(Wire):
         cdef uint32_t done = 0
         while frame != NULL and done < PUMP:
             if self.writer is not None:
-                m.next, m.timestamp_ns, m.data_off, m.buf_addr = NULL, 0, 0, frame.data
+                m.next, m.ol_flags, m.data_off, m.buf_addr = NULL, 0, 0, frame.data
                 m.pkt_len, m.data_len = frame.len, frame.len
                 if self.writer.write_burst(&pkt, 1) == 1 and not self.writer.error:
                     self.recorded += 1

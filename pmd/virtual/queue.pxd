@@ -4,7 +4,7 @@
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 from dataplane.machine cimport likely
-from dataplane.mbuf cimport mbuf, mempool_t, rearm
+from dataplane.mbuf cimport mbuf, mempool_t, rearm, set_arrival
 from dataplane.mempool cimport Mempool, alloc_bulk
 from dataplane.queue cimport RxQueue, TxQueue
 
@@ -49,7 +49,7 @@ cdef inline void arrived(mbuf *m, uint32_t length, uint64_t timestamp_ns) noexce
     m.data_len = <uint16_t> length
     m.vlan_tci = 0
     m.rss_hash = 0
-    m.timestamp_ns = timestamp_ns
+    set_arrival(m, timestamp_ns)
 
 
 cdef inline uint64_t bytes_of(mbuf **pkts, uint16_t n) noexcept nogil:

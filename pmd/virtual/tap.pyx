@@ -18,7 +18,7 @@ from posix.unistd cimport write
 
 from dataplane.clock cimport wall_ns
 from dataplane.machine cimport unlikely
-from dataplane.mbuf cimport MBUF_HEADROOM, copy_out, data
+from dataplane.mbuf cimport MBUF_HEADROOM, arrival_ns, copy_out, data
 from dataplane.mempool cimport free_bulk, free_packets
 from pmd.virtual.queue cimport VirtualRx, VirtualTx, arrived, mbuf, take, uint16_t, uint32_t, uint64_t
 
@@ -102,7 +102,7 @@ cdef class TapRx(VirtualRx):
         first.data_len = <uint16_t> room
         if take(self, &second, 1) == 0:
             return -1
-        arrived(second, length - room, first.timestamp_ns)
+        arrived(second, length - room, arrival_ns(first))
         first.next = second
         if self.fill_chain(second, self.rest, length - room):
             return -1

@@ -5,8 +5,9 @@ import itertools
 
 import pytest
 
-from dataplane.byhand import receive, send
+from dataplane.byhand import receive, receive_packets, send
 from dataplane.errors import ConfigError
+from dataplane.mempool import Mempool
 from pmd import probe
 from tests.pmd.port_contract import PortLife, PortReceives, PortSends, Rig, frames, opened
 
@@ -128,3 +129,14 @@ def test_a_name_is_free_again_once_its_ports_are_closed(name):
 def test_what_makes_no_sense_is_refused(text, message):
     with pytest.raises(ConfigError, match=message):
         probe(text)
+
+
+def test_a_timestamp_does_not_outlive_its_packet():
+    with probe("ring:stamps") as port:
+        rx, tx, pool = port.rx(), port.tx(), Mempool(1)  # one mbuf: each packet is in the last one's
+        port.start()
+        stamps = []
+        for stamp in (1_600_000_000_123_456_789, 0):
+            assert send(tx, [bytes(60)], pool, timestamp_ns=stamp) == 1
+            stamps += [packet.timestamp_ns for packet in receive_packets(rx, 1)]
+        assert stamps == [1_600_000_000_123_456_789, 0]
