@@ -8,21 +8,20 @@ of its wire (`pmd.bus.wiring`).
 from __future__ import annotations
 
 from collections.abc import Callable
-from mmap import PAGESIZE
 from typing import Any
 
 from dataplane.errors import ConfigError, DeviceError
 from dataplane.hugepage import Arena
+from pmd.bus.model_parts import ArenaMap, MsixBar
+from pmd.bus.model_vf import ModelVfFunction
 from pmd.bus.wiring import plug
 from pmd.datasheet import pci
 from pmd.function import Bar, Function
-from pmd.model.card import MANNERS, Card, drop_card, get_card, hold_card
+from pmd.model.card import MANNERS, Card, drop_card, find_card, get_card, hold_card
 from pmd.model.controller import Controller
 from pmd.portstring import PortString
 
-__all__ = ["ModelBar", "ModelFunction", "ModelIoBar", "ModelMsixBar", "open_function"]
-
-_VECTOR_CONTROL, _ENTRY = 12, 16  # an MSI-X table entry: address, data, control
+__all__ = ["ModelBar", "ModelFunction", "ModelIoBar", "open_function"]
 
 
 class ModelBar(Bar):
@@ -76,35 +75,6 @@ class ModelIoBar(Bar):
             self._chip.write(self._address, value)
 
 
-class ModelMsixBar(Bar):
-    """BAR4: the MSI-X table, 64 entries of 16 bytes, and the pending bits behind it (datasheet 9.3.8, 8.2.3.4)."""
-
-    def __init__(self, chip: Controller) -> None:
-        self.name, self._chip = chip.name, chip
-        self._table = [0] * (pci.PF_VECTORS * _ENTRY // 4)
-        self.reset()
-
-    def reset(self) -> None:
-        """Every vector is masked."""
-        for vector in range(pci.PF_VECTORS):
-            self._table[vector * 4 : vector * 4 + 4] = [0, 0, 0, 1]
-            self._chip.interrupts.table_mask(vector, False)
-
-    def read32(self, offset: int) -> int:
-        if 0 <= offset < pci.PF_VECTORS * _ENTRY:
-            return self._table[offset // 4]
-        if pci.MSIX_PBA_AT <= offset < pci.MSIX_PBA_AT + 8:
-            return self._chip.interrupts.pending_bits >> 8 * (offset - pci.MSIX_PBA_AT) & 0xFFFF_FFFF
-        return 0
-
-    def write32(self, offset: int, value: int) -> None:
-        if 0 <= offset < pci.PF_VECTORS * _ENTRY:
-            self._table[offset // 4] = value
-            if offset % _ENTRY == _VECTOR_CONTROL:
-                with self._chip.lock:
-                    self._chip.interrupts.table_mask(offset // _ENTRY, bool(value & 1))
-
-
 class ModelFunction(Function):
     """A port of a card. Opening it does what a host does for a driver: BARs are placed, memory and bus mastering are on."""
 
@@ -113,12 +83,19 @@ class ModelFunction(Function):
             raise ConfigError(f"card {card.index} of the model has no port {port}: it has {len(card.ports)}")
         self.card, self.chip = card, card.ports[port]
         self.name, self.config = self.chip.name, self.chip.config
+        interrupts = self.chip.interrupts
+
+        def mask(vector: int, on: bool) -> None:
+            with card.lock:
+                interrupts.table_mask(vector, on)
+
+        self._msix = MsixBar(self.name, pci.PF_VECTORS, mask, lambda: interrupts.pending_bits)
         self._bars: dict[int, Bar] = {
             pci.PF_BAR_REGISTERS: ModelBar(card, self.chip),
             pci.PF_BAR_IO: ModelIoBar(self.chip),
-            pci.PF_BAR_MSIX: ModelMsixBar(self.chip),
+            pci.PF_BAR_MSIX: self._msix,
         }
-        self._mapped: dict[int, list[int]] = {}  # arena's IOVA -> the IOVAs of its pieces
+        self._arenas = ArenaMap(card.lock, self.chip.engine.domain)
         self._vectors: set[int] = set()
         self._closed = False
         self.pull_wire: Callable[[], None] | None = None  # of the wire that goes with this function
@@ -138,24 +115,11 @@ class ModelFunction(Function):
 
     def dma_map(self, arena: Arena) -> None:
         """Let the port's DMA reach the whole arena, at the arena's own IOVA."""
-        if arena.iova in self._mapped:
-            return
-        if arena.contiguous:
-            pieces = [(arena.iova, arena.address, arena.size)]
-        else:
-            page = max(arena.page_size, PAGESIZE)
-            pieces = [(iova, arena.address + n * page, page) for n, iova in enumerate(arena.iova_table)]
-        with self.card.lock:
-            self._mapped[arena.iova] = [iova for iova, _, _ in pieces]
-            for iova, address, size in pieces:
-                # No owner: the domain must not keep an arena alive whose end it is told of.
-                self.chip.engine.domain.map(iova, size, address)
+        self._arenas.map(arena)
 
     def dma_unmap(self, arena: Arena) -> None:
         """Take the arena away from the port's DMA. No error if it was not mapped."""
-        with self.card.lock:
-            for iova in self._mapped.pop(arena.iova, ()):
-                self.chip.engine.domain.unmap(iova)
+        self._arenas.unmap(arena)
 
     def reset(self) -> None:
         """Function level reset; the host then puts back what it had set in configuration space."""
@@ -166,9 +130,7 @@ class ModelFunction(Function):
         )
         self.card.sleep(0.1)  # what PCI Express asks a host to wait after it
         self.config.write16(pci.COMMAND, before)
-        bar = self._bars[pci.PF_BAR_MSIX]
-        assert isinstance(bar, ModelMsixBar)
-        bar.reset()
+        self._msix.reset()
 
     @property
     def vectors(self) -> int:
@@ -185,7 +147,7 @@ class ModelFunction(Function):
         self.config.write16(at, control | pci.MSIX_ENABLE if self._vectors else control & ~pci.MSIX_ENABLE)
 
     def close(self) -> None:
-        """DMA ends; the card goes with its last function."""
+        """DMA ends, and the VFs are gone; the card goes with its last function."""
         if self._closed:
             return
         self._closed = True
@@ -198,25 +160,21 @@ class ModelFunction(Function):
     def _give_back(self) -> None:
         for vector in tuple(self._vectors):
             self.interrupt(vector, None)
+        # A PF that nobody drives has no VFs: nobody would answer them, and its host takes them away with it.
+        self.config.write16(pci.PF_SRIOV + pci.SRIOV_CONTROL, 0)
         self.config.write16(pci.COMMAND, 0)
-        with self.card.lock:
-            for pieces in self._mapped.values():
-                for iova in pieces:
-                    self.chip.engine.domain.unmap(iova)
-            self._mapped.clear()
+        self._arenas.clear()
         drop_card(self.card)
 
     def __repr__(self) -> str:
         return f"<ModelFunction {self.name} of {self.card!r}>"
 
 
-def open_function(spec: PortString) -> ModelFunction:
+def open_function(spec: PortString) -> ModelFunction | ModelVfFunction:
     """`pmd.probe`'s way in. Raises ConfigError for options that make no sense."""
     number, dot, virtual = spec.target.removeprefix("model").partition(".vf")
     if dot:
-        raise DeviceError(
-            f"{spec.target}: the model has no virtual functions: open model{number} (its VF {virtual} cannot be)"
-        )
+        return _open_vf(int(number), int(virtual), spec)
     options: dict[str, Any] = {}
     if "manner" in spec.options:
         options["manner"] = spec.word("manner", "lenient", MANNERS)
@@ -230,3 +188,17 @@ def open_function(spec: PortString) -> ModelFunction:
         function.close()
         raise
     return function
+
+
+def _open_vf(number: int, virtual: int, spec: PortString) -> ModelVfFunction:
+    """A VF of a card that is there: a VF does not make one, and says nothing of its manner and thread."""
+    for key in ("manner", "thread", "wire"):
+        if key in spec.options:
+            raise ConfigError(f"{spec.text}: {key}= is said of the PF: open model{number},{key}=... first")
+    index, port = divmod(number, 2)
+    card = find_card(index)
+    if card is None or port >= len(card.ports):
+        raise DeviceError(
+            f"{spec.text}: its PF is not up: open it first, with enough VFs, as in 'model{number},vfs={virtual + 1}'"
+        )
+    return ModelVfFunction(card, port, virtual)

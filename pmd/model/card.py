@@ -26,18 +26,20 @@ from pmd.model.general import General
 from pmd.model.i2c import sfp_memory
 from pmd.model.interrupt import Interrupts
 from pmd.model.link import Link
+from pmd.model.mailbox import Mailboxes
 from pmd.model.nvm import Nvm
 from pmd.model.picture import picture
 from pmd.model.queues import Queues
 from pmd.model.runner import Runner
 from pmd.model.shared import CardLock, Clock, RegisterFile
+from pmd.model.sriov import Sriov
 from pmd.model.strict import Strict
 from pmd.model.trace import Access, Trace
 
 __all__ = ["Card", "get_card"]
 
 MANNERS = ("lenient", "strict")
-_BLOCKS: dict[str, Callable[..., object]] = {"nvm": Nvm, "queues": Queues, "link": Link, "general": General}
+_BLOCKS: dict[str, Callable[..., object]] = {"nvm": Nvm, "queues": Queues, "link": Link, "general": General, "mailbox": Mailboxes, "sriov": Sriov}
 _STEP_NS = 1_000  # virtual time that a step takes
 _SLEEP_STEPS = 16  # how often the card runs while its caller sleeps
 
@@ -122,9 +124,14 @@ class Card:
         with self.lock:
             if what == "flr" or (what == "power" and config.power_state == 0):
                 config.reset()
+                chip.blocks["sriov"].refresh()  # its VFs are gone before its registers are reset
                 chip.blocks["link"].drop()
                 chip.blocks["general"].restart()
+            ari, locked = self.ports[0].config.sriov.ari, any(port.config.sriov.enabled for port in self.ports)
+            for port in self.ports:
+                port.config.sriov.follow(ari, locked)
             chip.set_power(chip.gone, not config.memory_enabled)
+            chip.blocks["sriov"].refresh()
 
     # ---- life -------------------------------------------------------------------------------------------------
 
@@ -217,9 +224,10 @@ class Card:
         return picture(self)
 
     def remove(self, port: int = 0) -> None:
-        """Surprise removal: from now on every register reads all ones, and DMA stops."""
+        """Surprise removal: from now on every register reads all ones, and DMA stops. Its VFs go with it."""
         with self.lock:
             self.ports[port].set_power(True, self.ports[port].asleep)
+            self.ports[port].blocks["sriov"].refresh()
 
 
 # ---- the cards of this process: model0 and model1 are card 0's, model2 and model3 card 1's, and so on -------------
@@ -248,6 +256,13 @@ def get_card(index: int = 0, *, like: Card | None = None, **options: object) -> 
                     f"gets {key}={value}"
                 )
         return card
+
+
+def find_card(index: int) -> Card | None:
+    """The process's card of that number, if there is one."""
+    with _cards_lock:
+        card = _cards.get(index)
+        return None if card is None or card.closed else card
 
 
 def hold_card(card: Card) -> None:

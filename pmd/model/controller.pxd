@@ -53,6 +53,9 @@ cdef class Controller:
     cpdef int write(self, uint32_t offset, uint32_t value) except -1
     cdef uint32_t _read(self, uint32_t offset) except? 0xFFFFFFFF
     cdef int _write(self, uint32_t offset, uint32_t value) except -1
+    cdef void _elapse(self, uint64_t ns) noexcept nogil
+    cdef uint32_t _answer(self, uint32_t word) except? 0xFFFFFFFF
+    cdef int _take(self, uint32_t word, uint32_t value) except -1
     cdef bint _native_write(self, uint32_t word, uint32_t value) noexcept nogil
     cdef void _store(self, uint32_t word, uint32_t value) noexcept nogil
     cdef void _tell(self, uint32_t word) noexcept nogil

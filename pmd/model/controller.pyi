@@ -49,6 +49,12 @@ class Controller:
     def write(self, offset: int, value: int) -> int:
         """A 32-bit write at a byte offset of BAR0. The strict manner raises DatasheetViolation."""
 
+    def read_twin(self, offset: int) -> int:
+        """A read by a VF, whose BAR has turned it into one of this register (canonical offset). The lock is held."""
+
+    def write_twin(self, offset: int, value: int) -> None:
+        """A write by a VF likewise."""
+
     def read_bytes(self, offset: int, size: int) -> bytes:
         """A read of any size, answered from whole registers. The strict manner raises DatasheetViolation for odd ones."""
 

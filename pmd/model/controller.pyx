@@ -110,6 +110,16 @@ cdef class Controller:
         finally:
             self.lock.give()
 
+    def read_twin(self, uint32_t offset):
+        """A read by a VF, whose BAR has turned it into one of this register (canonical offset). The lock is held."""
+        self._elapse(self.read_ns)
+        return self._answer(offset >> 2)
+
+    def write_twin(self, uint32_t offset, uint32_t value):
+        """A write by a VF likewise."""
+        self._elapse(self.write_ns)
+        self._take(offset >> 2, value)
+
     def read_bytes(self, unsigned int offset, unsigned int size):
         """A read of any size. Registers are dwords: a smaller read is answered, side effects included, from the whole one.
 
@@ -135,9 +145,7 @@ cdef class Controller:
     cdef uint32_t _read(self, uint32_t offset) except? 0xFFFFFFFF:
         cdef uint32_t value
         cdef Rule *rule
-        self.clock.advance(self.read_ns)
-        if self.clock.now() >= self.next_timer:
-            self.run_timers(self.clock.now())
+        self._elapse(self.read_ns)
         if self.gone or self.asleep:
             value = ALL_ONES
         elif offset & 3 or offset >= REGISTER_BYTES or not RULES[offset >> 2].flags:
@@ -149,34 +157,43 @@ cdef class Controller:
             if self.strict is not None:
                 self._raise_offences()
                 self.strict.reading(rule.canonical << 2)
-            value = self.regs[rule.canonical] & rule.readable
-            if rule.flags & (READS | NATIVE):
-                if rule.flags & NATIVE:
-                    if rule.canonical == EICR:
-                        value = self.interrupts.read_eicr()
-                    elif rule.canonical == EICS:
-                        # SILENT: EICS is write only; Linux reads the causes there, without clearing them, and it works.
-                        value = self.regs[EICR]
-                else:
-                    handler = self._on_read.get(rule.canonical << 2)
-                    if handler is not None:
-                        value = handler(rule.canonical << 2, value)
-            if self.stuck_count:
-                value = self._hold(rule.canonical, value)
-            if rule.read_clears | rule.read_sets:
-                self.regs[rule.canonical] = self.regs[rule.canonical] & ~rule.read_clears | rule.read_sets
-                if rule.read_sets:
-                    self._tell(rule.canonical)
+            value = self._answer(rule.canonical)
         if self.trace is not None:
             self.trace("R", offset, value)
         return value
 
-    cdef int _write(self, uint32_t offset, uint32_t value) except -1:
-        cdef uint32_t old, new, word
-        cdef Rule *rule
-        self.clock.advance(self.write_ns)
+    cdef void _elapse(self, uint64_t ns) noexcept nogil:
+        """An access takes its time, and what is due by then has happened."""
+        self.clock.advance(ns)
         if self.clock.now() >= self.next_timer:
             self.run_timers(self.clock.now())
+
+    cdef uint32_t _answer(self, uint32_t word) except? 0xFFFFFFFF:
+        """What a read gives, with its side effects."""
+        cdef Rule *rule = &RULES[word]
+        cdef uint32_t value = self.regs[rule.canonical] & rule.readable
+        if rule.flags & (READS | NATIVE):
+            if rule.flags & NATIVE:
+                if rule.canonical == EICR:
+                    value = self.interrupts.read_eicr()
+                elif rule.canonical == EICS:
+                    # SILENT: EICS is write only; Linux reads the causes there, without clearing them, and it works.
+                    value = self.regs[EICR]
+            else:
+                handler = self._on_read.get(rule.canonical << 2)
+                if handler is not None:
+                    value = handler(rule.canonical << 2, value)
+        if self.stuck_count:
+            value = self._hold(rule.canonical, value)
+        if rule.read_clears | rule.read_sets:
+            self.regs[rule.canonical] = self.regs[rule.canonical] & ~rule.read_clears | rule.read_sets
+            if rule.read_sets:
+                self._tell(rule.canonical)
+        return value
+
+    cdef int _write(self, uint32_t offset, uint32_t value) except -1:
+        cdef uint32_t word
+        self._elapse(self.write_ns)
         if self.trace is not None:
             self.trace("W", offset, value)
         if self.gone or self.asleep:
@@ -185,11 +202,16 @@ cdef class Controller:
             if self.strict is not None:
                 self.strict.unknown("write", offset, value)
             return 0
-        rule = &RULES[offset >> 2]
-        word = rule.canonical
+        word = RULES[offset >> 2].canonical
         if self.strict is not None:
             self._raise_offences()
             self.strict.writing(word << 2, value)
+        return self._take(word, value)
+
+    cdef int _take(self, uint32_t word, uint32_t value) except -1:
+        """What a write does."""
+        cdef Rule *rule = &RULES[word]
+        cdef uint32_t old, new
         if rule.flags & NATIVE and self._native_write(word, value):
             return 0
         old = self.regs[word]

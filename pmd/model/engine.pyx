@@ -202,6 +202,7 @@ cdef class Engine(DataPath):
             if pool < self._vfs and pool < pools:
                 p.vf_pools |= <uint64_t> 1 << pool
                 p.domain_of_pool[pool] = self._vf_domain[pool] if self._masters >> pool & 1 else NULL
+        self.interrupts.vf_pools, self.interrupts.pool_shift = p.vf_pools, p.pool_shift
 
     # ---- running --------------------------------------------------------------------------------------------
 

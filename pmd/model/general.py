@@ -5,16 +5,12 @@ from __future__ import annotations
 
 from pmd.datasheet import (
     CTRL,
-    CTRL_EXT,
     EICR,
     ESDP,
     FRTIMER,
     I2CCTL,
     MSCA,
     MSRWD,
-    PFVFLRE,
-    PFVFLREC,
-    PVFMAILBOX,
     STATUS,
     TCPTIMER,
 )
@@ -74,14 +70,6 @@ class General(Block):
         self.chip.engine_runs(new)
         return new | old & (CTRL.RST.mask | CTRL.LRST.mask)
 
-    @on_write(CTRL_EXT)
-    def extended_control(self, offset: int, old: int, new: int, written: int) -> int:
-        """8.2.3.1.3: PFRSTD tells every VF that the PF is there again: RSTI falls, RSTD rises in their mailboxes."""
-        if written & CTRL_EXT.PFRSTD.mask:
-            for mailbox in PVFMAILBOX:
-                self.poke(mailbox, PVFMAILBOX[0].update(self.peek(mailbox), RSTI=0, RSTD=1))
-        return new
-
     @on_write(ESDP)
     def drive_pins(self, offset: int, old: int, new: int, written: int) -> int:
         """8.2.3.1.4: SDP3 as an output is the module's Tx disable: with it high the other end sees no light."""
@@ -128,11 +116,4 @@ class General(Block):
         """8.2.3.22: an SFP+ board has no PHY on MDIO: commands end at once and reads see the bus pulled up."""
         if written & MSCA.START.mask and MSCA.OP.extract(written) in _MDIO_READ:
             self.poke(MSRWD, MSRWD.update(self.peek(MSRWD), READ=0xFFFF))
-        return new
-
-    @on_write(PFVFLREC)
-    def function_resets_seen(self, offset: int, old: int, new: int, written: int) -> int:
-        """8.2.3.27: a 1 clears that VF's bit in PFVFLRE."""
-        index = (offset - PFVFLREC[0].offset) // 4
-        self.poke(PFVFLRE[index], self.peek(PFVFLRE[index]) & ~written)
         return new

@@ -3,6 +3,7 @@
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from pmd.model.shared cimport Clock, RegisterFile
+from pmd.model.vf_interrupt cimport VfInterrupts
 
 ctypedef void (*tick_t)(void *self, uint64_t now) noexcept nogil
 
@@ -11,6 +12,9 @@ cdef class Interrupts:
     cdef RegisterFile _registers
     cdef volatile uint32_t *regs
     cdef readonly Clock clock
+    cdef readonly VfInterrupts vfs  # where causes of queues that belong to VFs go
+    cdef uint64_t vf_pools  # as in mdl_port
+    cdef uint32_t pool_shift
     cdef uint64_t pending  # vectors with a queue cause that nobody has taken
     cdef uint64_t fresh  # vectors with a cause since their last message
     cdef uint64_t held  # vectors that wait for the end of their EITR interval
@@ -37,6 +41,7 @@ cdef class Interrupts:
     cdef void write_eicr(self, uint32_t value) noexcept nogil
     cdef void write_eics(self, int bank, uint32_t value) noexcept nogil  # bank -1: EICS; 0, 1: EICS_EX
     cdef void write_mask(self, int bank, uint32_t value, bint on) noexcept nogil  # EIMS, EIMC likewise
+    cdef bint _is_vf_s(self, int queue, bint tx) noexcept nogil
     cdef void _queue_cause(self, uint8_t ivar) noexcept nogil
     cdef void _vector_cause(self, int vector) noexcept nogil
     cdef void _offer(self) noexcept nogil

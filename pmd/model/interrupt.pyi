@@ -2,11 +2,13 @@
 """Interrupts of one port: causes, masks, moderation and MSI-X vectors (datasheet 7.3, 8.2.3.5)."""
 
 from pmd.model.shared import Clock, RegisterFile
+from pmd.model.vf_interrupt import VfInterrupts
 
 class Interrupts:
     """Causes in, eventfds out. One for a port; whoever calls it holds the card's lock."""
 
     clock: Clock
+    vfs: VfInterrupts
     fired: int
     pending_bits: int
     def __init__(self, registers: RegisterFile, clock: Clock) -> None: ...

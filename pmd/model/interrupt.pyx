@@ -50,6 +50,7 @@ cdef class Interrupts:
         self._registers = registers
         self.regs = registers.at
         self.clock = clock
+        self.vfs = VfInterrupts(registers, clock)
         for vector in range(VECTORS):
             self.eventfds[vector] = -1
         self.masked = 0
@@ -63,10 +64,12 @@ cdef class Interrupts:
     # ---- from the data path ---------------------------------------------------------------------------------
 
     cdef void rx_cause(self, int queue) noexcept nogil:
-        self._queue_cause(<uint8_t> (self.regs[IVAR + (queue >> 1)] >> ((queue & 1) << 4)))
+        if not self._is_vf_s(queue, False):
+            self._queue_cause(<uint8_t> (self.regs[IVAR + (queue >> 1)] >> ((queue & 1) << 4)))
 
     cdef void tx_cause(self, int queue) noexcept nogil:
-        self._queue_cause(<uint8_t> (self.regs[IVAR + (queue >> 1)] >> (((queue & 1) << 4) + 8)))
+        if not self._is_vf_s(queue, True):
+            self._queue_cause(<uint8_t> (self.regs[IVAR + (queue >> 1)] >> (((queue & 1) << 4) + 8)))
 
     cdef void other_cause(self, uint32_t eicr_bits) noexcept nogil:
         if self.dead:
@@ -82,6 +85,14 @@ cdef class Interrupts:
         if self.held:
             self.held = 0
             self._offer()
+        self.vfs.tick()
+
+    cdef bint _is_vf_s(self, int queue, bint tx) noexcept nogil:
+        """Whether the queue is a VF's, which has been told."""
+        if not self.vf_pools >> (queue >> self.pool_shift) & 1:
+            return False
+        self.vfs.queue_cause(queue >> self.pool_shift, queue, tx)
+        return True
 
     cdef void _queue_cause(self, uint8_t ivar) noexcept nogil:
         if ivar & VALID and not self.dead:
@@ -282,3 +293,4 @@ cdef class Interrupts:
         """Forget every eventfd."""
         for vector in range(VECTORS):
             self.connect(vector, -1)
+        self.vfs.disconnect()

@@ -196,6 +196,11 @@ cdef class Domain:
         self._changed()
         del self._owners[iova]
 
+    def clear(self):
+        """Take all mappings away."""
+        for iova, _, _, _ in self.mappings:
+            self.unmap(iova)
+
     cdef void _changed(self) noexcept:
         self.c.hit_size = 0
         self.c.generation += 1

@@ -10,19 +10,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NoReturn
 
 from dataplane.errors import DatasheetViolation
-from pmd.datasheet import CTRL, STATUS, decode
+from pmd.datasheet import CTRL, STATUS, RegisterRef, decode
 from pmd.model.violations import VIOLATIONS, Violation, Write
 
 if TYPE_CHECKING:
     from pmd.model.controller import Controller
 
-__all__ = ["RESET_WAIT_NS", "Strict"]
+__all__ = ["LED_BY", "RESET_WAIT_NS", "Strict", "broken_rule"]
 
 RESET_WAIT_NS = 10_000_000  # 4.6.3.2: at least 10 ms
 _DURING_RESET = (CTRL.offset, STATUS.offset)  # what a driver may read meanwhile
 
 # What the data path was after when it left its map -> the register that gave it the address, and that register's section.
-_LED_BY = {
+LED_BY = {
     "Rx descriptor": ("RDBAL", "8.2.3.8.1"),
     "Rx data": ("RDT", "7.1.6.1"),
     "Tx descriptor": ("TDBAL", "8.2.3.9.5"),
@@ -34,6 +34,15 @@ _by_line: dict[str, list[Violation]] = {}
 for _violation in VIOLATIONS:
     for _line in _violation.registers:
         _by_line.setdefault(_line.name, []).append(_violation)
+
+
+def broken_rule(chip: Controller, register: RegisterRef, value: int) -> tuple[str, str] | None:
+    """What is wrong with a write, and the section that says so; None if no rule forbids it."""
+    for violation in _by_line.get(register.register.name, ()):
+        wrong = violation.broken(Write(chip, register, chip.peek(register.offset), value))
+        if wrong:
+            return f"{wrong}. {violation.rule}", violation.section
+    return None
 
 
 class Strict:
@@ -51,7 +60,7 @@ class Strict:
         self._seen = domain.fault_count
         fault = domain.take_faults()[0]
         kind, _, queue = fault.what.rpartition(" queue ")
-        register, section = next(found for start, found in _LED_BY.items() if kind.startswith(start))
+        register, section = next(found for start, found in LED_BY.items() if kind.startswith(start))
         self._refuse(str(fault), f"{register}[{queue}]", fault.iova, section)
 
     def reading(self, offset: int) -> None:
@@ -66,12 +75,10 @@ class Strict:
         self._after_reset("write", offset, value)
         register = decode(offset)
         assert register is not None
-        for violation in _by_line.get(register.register.name, ()):
-            write = Write(self.chip, register, self.chip.peek(offset), value)
-            wrong = violation.broken(write)
-            if wrong:
-                message = f"{register.describe(value)}: {wrong}. {violation.rule}"
-                self._refuse(message, register.name, value, violation.section)
+        broken = broken_rule(self.chip, register, value)
+        if broken:
+            wrong, section = broken
+            self._refuse(f"{register.describe(value)}: {wrong}", register.name, value, section)
 
     def unknown(self, kind: str, offset: int, value: int) -> NoReturn:
         """8.2.2: an access to an address without a register."""

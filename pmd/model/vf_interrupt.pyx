@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Interrupts of a port's VFs (datasheet 7.3, 7.10.2.8, 9.4): causes, masks, moderation, three MSI-X vectors for each VF.
+
+A VF's causes are numbered as its vectors. VTIVAR sends its queues to them, VTIVAR_MISC its mailbox. The registers are those
+of the PF's side (PVTEICR, ...), one for each VF; VTEITR only the VF has.
+"""
+
+import os
+
+from posix.unistd cimport close
+
+from dataplane.errors import DeviceError
+
+cdef extern from "<unistd.h>" nogil:
+    ssize_t posix_write "write" (int fd, const void *data, size_t n)
+
+cdef enum:
+    VFS = 64
+    VECTORS = 3
+    ALL = 7
+    # Dwords of the register file.
+    GPIE = 0x00898 >> 2
+    PVTEICR = 0x00B00 >> 2
+    PVTEIMS = 0x00D00 >> 2
+    PVTEIAC = 0x00F00 >> 2
+    PVTEIAM = 0x04D00 >> 2
+    PVTIVAR_MISC = 0x04E00 >> 2
+    PVTIVAR = 0x12500 >> 2
+    # Fields.
+    VALID = 1 << 7
+    THROTTLED = 2  # vectors with a VTEITR
+    INTERVAL = 0xFF8
+    INTERVAL_NS = 2048 // 8  # a step of 2.048 us, and the field starts at bit 3
+
+cdef uint32_t EIAME = 1 << 30
+
+
+cdef class VfInterrupts:
+    """Causes in, eventfds out, for 64 VFs of a port; whoever calls it holds the card's lock."""
+
+    def __cinit__(self, RegisterFile registers, Clock clock):
+        self._registers, self.clock = registers, clock
+        self.regs = registers.at
+        for n in range(VFS * VECTORS):
+            self.eventfds[n] = -1
+
+    def __dealloc__(self):
+        cdef int n
+        for n in range(VFS * VECTORS):
+            if self.eventfds[n] >= 0:
+                close(self.eventfds[n])
+
+    # ---- causes ---------------------------------------------------------------------------------------------
+
+    cdef void queue_cause(self, uint32_t vf, int queue, bint tx) noexcept nogil:
+        cdef uint8_t entry = <uint8_t> (self.regs[PVTIVAR + (queue >> 1)] >> (((queue & 1) << 4) + (8 if tx else 0)))
+        if entry & VALID:
+            self.cause(vf, (1 << (entry & 3)) & ALL)
+
+    cdef void cause(self, uint32_t vf, uint32_t vectors) noexcept nogil:
+        self.regs[PVTEICR + vf] |= vectors
+        self.fresh[vf] |= vectors
+        self._offer(vf)
+
+    cdef void tick(self) noexcept nogil:
+        cdef uint64_t waiting = self.waiting
+        cdef uint32_t vf
+        if waiting:
+            self.waiting = 0
+            for vf in range(VFS):
+                if waiting >> vf & 1:
+                    self._offer(vf)
+
+    # ---- the way out ----------------------------------------------------------------------------------------
+
+    cdef void _offer(self, uint32_t vf) noexcept nogil:
+        """Signal every vector with a new cause that is not masked and whose interval is over."""
+        cdef uint32_t ready = self.regs[PVTEICR + vf] & self.regs[PVTEIMS + vf] & self.fresh[vf], vector
+        if not ready or not self.alive >> vf & 1:
+            return
+        for vector in range(VECTORS):
+            if ready >> vector & 1:
+                if self.clock.now() < self.not_before[vf * VECTORS + vector]:
+                    self.waiting |= <uint64_t> 1 << vf
+                else:
+                    self._signal(vf, vector)
+
+    cdef void _signal(self, uint32_t vf, uint32_t vector) noexcept nogil:
+        cdef uint32_t bit = 1 << vector
+        cdef uint64_t interval = self.eitr[vf * 2 + vector] & INTERVAL if vector < THROTTLED else 0
+        self.fresh[vf] &= ~bit
+        self.not_before[vf * VECTORS + vector] = self.clock.now() + interval * INTERVAL_NS if interval else 0
+        # The message takes its cause along, as the PF's do (7.3.1.2 to 7.3.1.4). SILENT: EIAME is the port's.
+        if self.regs[GPIE] & EIAME:
+            self.regs[PVTEIMS + vf] &= ~(self.regs[PVTEIAM + vf] & bit)
+        self.regs[PVTEICR + vf] &= ~(self.regs[PVTEIAC + vf] & bit)
+        if self.masked[vf] & bit:
+            self.blocked[vf] |= bit
+        else:
+            self._send(vf, vector)
+
+    cdef void _send(self, uint32_t vf, uint32_t vector) noexcept nogil:
+        cdef uint64_t one = 1
+        self.fires[vf * VECTORS + vector] += 1
+        if self.eventfds[vf * VECTORS + vector] >= 0:
+            # An eventfd counts; a full one is as good as signalled.
+            posix_write(self.eventfds[vf * VECTORS + vector], &one, sizeof(one))
+
+    # ---- for the chip's blocks ------------------------------------------------------------------------------
+
+    def mailbox(self, uint32_t vf):
+        """A cause of the VF's mailbox: VTIVAR_MISC says which vector."""
+        cdef uint32_t misc = self.regs[PVTIVAR_MISC + vf]
+        if misc & VALID:
+            self.cause(vf, (1 << (misc & 3)) & ALL)
+
+    def raise_vectors(self, uint32_t vf, uint32_t vectors):
+        """VTEICS: software sets causes."""
+        self.cause(vf, vectors & ALL)
+
+    def acknowledge(self, uint32_t vf, uint32_t vectors):
+        """VTEICR: these causes have been seen."""
+        self.regs[PVTEICR + vf] &= ~vectors
+
+    def unmask(self, uint32_t vf, uint32_t vectors):
+        """VTEIMS: what waits behind a mask that is lifted, or set again, is worth a message."""
+        self.regs[PVTEIMS + vf] |= vectors & ALL
+        self.fresh[vf] |= self.regs[PVTEICR + vf] & vectors & ALL
+        self._offer(vf)
+
+    def mask(self, uint32_t vf, uint32_t vectors):
+        """VTEIMC."""
+        self.regs[PVTEIMS + vf] &= ~vectors
+
+    def interval(self, uint32_t vf, uint32_t n):
+        """VTEITR(n), n 0 or 1."""
+        return self.eitr[vf * 2 + n]
+
+    def set_interval(self, uint32_t vf, uint32_t n, uint32_t value):
+        """VTEITR(n): [11:3] in steps of 2.048 us."""
+        self.eitr[vf * 2 + n] = value & INTERVAL
+
+    def forget(self, uint32_t vf):
+        """The VF was reset: nothing is under way. Its registers are the caller's."""
+        self.fresh[vf] = self.blocked[vf] = 0
+        self.waiting &= ~(<uint64_t> 1 << vf)
+        self.eitr[vf * 2] = self.eitr[vf * 2 + 1] = 0
+        for vector in range(VECTORS):
+            self.not_before[vf * VECTORS + vector] = 0
+
+    def set_alive(self, uint64_t vfs):
+        """The VFs that may send messages: they are there, and bus masters with MSI-X on."""
+        cdef uint32_t vf
+        cdef uint64_t more = vfs & ~self.alive
+        self.alive = vfs
+        for vf in range(VFS):
+            if more >> vf & 1:
+                self._offer(vf)
+
+    # ---- for buses and tests --------------------------------------------------------------------------------
+
+    def connect(self, uint32_t vf, int vector, int eventfd):
+        """Signal a duplicate of that eventfd when the VF's vector fires; -1 ends it. DeviceError for one there is not."""
+        if not 0 <= vector < VECTORS:
+            raise DeviceError(f"no MSI-X vector {vector}: a VF of the 82599 has {VECTORS}, 0 to {VECTORS - 1} (datasheet 9.4)")
+        own = os.dup(eventfd) if eventfd >= 0 else -1
+        if self.eventfds[vf * VECTORS + vector] >= 0:
+            os.close(self.eventfds[vf * VECTORS + vector])
+        self.eventfds[vf * VECTORS + vector] = own
+
+    def count(self, uint32_t vf, int vector):
+        """How often a vector has fired."""
+        return self.fires[vf * VECTORS + vector]
+
+    def table_mask(self, uint32_t vf, uint32_t vector, bint on):
+        """The mask bit of a vector's MSI-X table entry; what fired meanwhile goes out when it is lifted."""
+        cdef uint32_t bit = 1 << vector
+        if on:
+            self.masked[vf] |= bit
+            return
+        self.masked[vf] &= ~bit
+        if self.blocked[vf] & bit:
+            self.blocked[vf] &= ~bit
+            self._send(vf, vector)
+
+    def pending_bits(self, uint32_t vf):
+        """The MSI-X pending bit array: vectors that fired while masked."""
+        return self.blocked[vf]
+
+    def clear_pending(self, uint32_t vf, uint32_t vectors):
+        """VFPBACL."""
+        self.blocked[vf] &= ~vectors
+
+    def disconnect(self):
+        """Forget every eventfd."""
+        for n in range(VFS * VECTORS):
+            self.connect(n // VECTORS, n % VECTORS, -1)
