@@ -158,7 +158,9 @@ def _find(card: Card, port: int, number: int) -> VirtualFunction:
     with card.lock:
         vfs, memory = chip.blocks["sriov"].vfs, chip.config.sriov.memory
     if number >= pci.SRIOV_VFS:
-        raise DeviceError(f"{chip.name}.vf{number}: an 82599 port has {pci.SRIOV_VFS} VFs, vf0 to vf{pci.SRIOV_VFS - 1}")
+        raise DeviceError(
+            f"{chip.name}.vf{number}: an 82599 port has {pci.SRIOV_VFS} VFs, vf0 to vf{pci.SRIOV_VFS - 1}"
+        )
     if number >= len(vfs):
         has = f"has {len(vfs)} VFs" if vfs else "has no VFs"
         raise DeviceError(

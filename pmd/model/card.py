@@ -39,7 +39,14 @@ from pmd.model.trace import Access, Trace
 __all__ = ["Card", "get_card"]
 
 MANNERS = ("lenient", "strict")
-_BLOCKS: dict[str, Callable[..., object]] = {"nvm": Nvm, "queues": Queues, "link": Link, "general": General, "mailbox": Mailboxes, "sriov": Sriov}
+_BLOCKS: dict[str, Callable[..., object]] = {
+    "nvm": Nvm,
+    "queues": Queues,
+    "link": Link,
+    "general": General,
+    "mailbox": Mailboxes,
+    "sriov": Sriov,
+}
 _STEP_NS = 1_000  # virtual time that a step takes
 _SLEEP_STEPS = 16  # how often the card runs while its caller sleeps
 
@@ -127,7 +134,10 @@ class Card:
                 chip.blocks["sriov"].refresh()  # its VFs are gone before its registers are reset
                 chip.blocks["link"].drop()
                 chip.blocks["general"].restart()
-            ari, locked = self.ports[0].config.sriov.ari, any(port.config.sriov.enabled for port in self.ports)
+            ari, locked = (
+                self.ports[0].config.sriov.ari,
+                any(port.config.sriov.enabled for port in self.ports),
+            )
             for port in self.ports:
                 port.config.sriov.follow(ari, locked)
             chip.set_power(chip.gone, not config.memory_enabled)

@@ -23,7 +23,7 @@ class Mailboxes(Block):
 
     @on_write(PVFMAILBOX)
     def said_by_vf(self, offset: int, old: int, new: int, written: int) -> int:
-        """9.4: VFU sticks while PFU is 0, and falls when it is not written; REQ and ACK reach PFMBICR."""
+        """9.4: VFU sticks while PFU is 0, and falls when not written; REQ and ACK reach PFMBICR."""
         vf = (offset - _VF.offset) // 4
         if old & _VF.PFU.mask:
             new &= ~_VF.VFU.mask
@@ -38,7 +38,7 @@ class Mailboxes(Block):
 
     @on_write(PFMAILBOX)
     def said_by_pf(self, offset: int, old: int, new: int, written: int) -> int:
-        """8.2.3.27: PFU sticks while VFU is 0, and falls when it is not written; STS and ACK reach the VF; RVFU takes VFU."""
+        """8.2.3.27: PFU sticks while VFU is 0, and falls when not written; STS and ACK reach the VF; RVFU takes VFU."""
         vf = (offset - _PF.offset) // 4
         word = self.peek(PVFMAILBOX[vf])
         if written & _PF.RVFU.mask:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""VFs of a port: that they come and go with the PF's SR-IOV capability, that they are reset (datasheet 4.2.2, 7.10.2, 9.4.4)."""
+"""VFs of a port: they come and go with the PF's SR-IOV capability, and are reset (datasheet 4.2.2, 7.10.2, 9.4.4)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The SR-IOV capability in a PF's configuration space (datasheet 9.4.4): how many VFs, whether they are on, where they are."""
+"""The SR-IOV capability in a PF's configuration space (datasheet 9.4.4): how many VFs, whether they are on, where."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A VF: configuration space, and BAR0 as the chip's window on registers that really are the PF's (datasheet 7.10.2, 9.4, 9.5).
+"""A VF: configuration space, and BAR0 as a window on registers that really are the PF's (datasheet 7.10.2, 9.4, 9.5).
 
 Each offset of the VF's 16 KiB stands for a register of the PF's with the VF's number put in (`pmd.datasheet.vf.twin`). What
 belongs to other functions has no offset there, so nothing that a VF writes can reach it; queues that its pool does not have
@@ -124,9 +124,7 @@ class VirtualFunction:
         """A read of any size, answered from whole registers, as the PF's."""
         if (offset | size) & 3 and self.strict is not None:
             self.strict.wrong_size("read", offset, size)
-        out = b"".join(
-            self.read(at).to_bytes(4, "little") for at in range(offset & ~3, offset + size, 4)
-        )
+        out = b"".join(self.read(at).to_bytes(4, "little") for at in range(offset & ~3, offset + size, 4))
         return out[offset & 3 : (offset & 3) + size]
 
     def write_bytes(self, offset: int, data: bytes) -> None:
