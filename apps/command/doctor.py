@@ -159,6 +159,9 @@ def _card_findings(host: Host, cards: list[Card]) -> Iterator[Finding]:
             "memlock", OK if limit is None else UNNEEDED, locked if limit is None else f"{locked}; {none}"
         )
         return
+    yield Finding(
+        "cards", ADVICE, f"{len(cards)}; this version cannot open them: what follows is what VFIO will need"
+    )
     if count:
         yield Finding("IOMMU", OK, f"{count} groups")
     else:

@@ -57,12 +57,16 @@ def entries(host: Host) -> list[Entry]:
         *(_interface(face, allowed) for face in host.interfaces() if not face.loopback),
         Entry("tap:NAME", "a new interface of the kernel, its other end is the port", "", _tap(host)),
         Entry("pcap:FILE", "frames of a capture file", "", "always there"),
-        Entry("null, ring:NAME", "packets from nowhere, or from another pipeline", "", "always there"),
+        Entry("null:, ring:NAME", "packets from nowhere, or from another pipeline", "", "always there"),
     ]
 
 
 def _card(card: Card) -> Entry:
-    state = [f"IOMMU group {card.group}" if card.group else "no IOMMU group"]
+    # Listed for what it is: the buses that open real cards (VFIO, UIO) are not in this version.
+    state = [
+        "cannot be opened by this version",
+        f"IOMMU group {card.group}" if card.group else "no IOMMU group",
+    ]
     if card.vfs:
         state.append(f"{card.vfs} VFs")
     if card.interfaces:
