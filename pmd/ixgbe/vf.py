@@ -180,29 +180,25 @@ class IxgbeVfPort(IxgbeBase):
     # ---- the watchdog ---------------------------------------------------------------------------------------------
 
     def _watch_pf(self) -> None:
-        told = False
+        told = ""
         pause = WATCH_INTERVAL
         while not self._end.wait(pause):
             try:
                 with self._lock:
                     self.watch()
-                pause = WATCH_INTERVAL
-                if told:
-                    log.warning("%s: the PF is back, and so is this VF", self.name)
-                    told = False
             except DeviceGone as error:
                 log.error("%s: %s", self.name, error)
                 self._presence.value = 0xFFFF_FFFF  # whoever polls the queues says so too
                 self.session.up = False
                 return
-            except (PfNotUp, PfWasReset, MailboxSilent) as error:
+            except DataplaneError as error:
                 if not told:
                     log.warning("no link until the PF is back: %s", error)
-                    told = True
-                pause = AGAIN
-            except DataplaneError as error:
-                log.error("%s: this VF cannot come back: %s", self.name, error)
-                return
+                told, pause = str(error), AGAIN
+            else:
+                if told:
+                    log.warning("%s: the PF is back, and so is this VF", self.name)
+                told, pause = "", WATCH_INTERVAL
 
     def watch(self) -> None:
         """Hear what the PF says, and begin anew if that is due; the watchdog does it all the time. Raises PfNotUp."""

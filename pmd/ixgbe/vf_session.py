@@ -118,7 +118,8 @@ class VfSession:
         self.up = self.stale = False
         bar.write(VTEIMC, VTEIMC.CAUSE.mask)
         bar.read(VTEICR)
-        for queue in range(self._reach):
+        # After the PF's reset they are off, and there are no pools yet to which they belong.
+        for queue in range(0 if self.box.pf_was_reset else self._reach):
             bar.write(VFTXDCTL[queue], VFTXDCTL[queue].pack(SWFLSH=1))
             bar.clear(VFRXDCTL[queue].ENABLE)
         bar.write(VFPSRTYPE, 0)
