@@ -41,7 +41,7 @@ from pmd.datasheet.vf import (
 from pmd.function import Function
 from pmd.ixgbe.common import RING_LENGTHS, IxgbeBase
 from pmd.ixgbe.datapath import RxRegisters, TxRegisters
-from pmd.ixgbe.errors import MailboxRefused, MailboxSilent, PfNotUp, PfWasReset
+from pmd.ixgbe.errors import MailboxRefused, PfWasReset
 from pmd.ixgbe.messages import Message, SetMac, SetMulticast, SetVlan
 from pmd.ixgbe.vf_counters import VfCounters
 from pmd.ixgbe.vf_session import VfSession
