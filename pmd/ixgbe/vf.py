@@ -51,7 +51,7 @@ __all__ = ["IxgbeVfPort"]
 
 log = logging.getLogger("dataplane")
 
-WATCH_INTERVAL = 0.01  # seconds between two looks at the mailbox
+WATCH_INTERVAL = 0.02  # seconds between two looks at the mailbox
 AGAIN = 0.1  # and between two tries to find a PF that is not up
 PATIENCE = 10  # seconds that opening waits for the PF
 
@@ -87,6 +87,7 @@ class IxgbeVfPort(IxgbeBase):
         self._claim()
         self.bar.check()
         self._agree(self.patience)
+        self._untouched = True  # no queue was set up since the reset
 
     @staticmethod
     def _info(queues: int, tx_queues: int | None = None) -> PortInfo:
@@ -125,9 +126,12 @@ class IxgbeVfPort(IxgbeBase):
         self.info = self._info(queues.rx, queues.tx)
 
     def _bring_up(self) -> None:
-        """4.6.10.2: from reset to an agreement with the PF."""
+        """4.6.10.2: from reset to an agreement with the PF; the one that was made when the port was opened will do."""
         with self._lock:
-            self._agree(self.patience)
+            frame = self._mtu + limits.HEADER_AND_FCS
+            reset_since, self._untouched = not self._untouched, False
+            if reset_since or frame != self.session.wanted.frame or self.session.poll():
+                self._agree(self.patience)
 
     def _quiet(self) -> None:
         """4.6.10.2: reset; whether the PF is up does not matter for that."""
