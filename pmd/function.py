@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from dataplane.errors import ConfigError, DeviceError, DeviceGone, DeviceTimeout
 from dataplane.hugepage import Arena
@@ -58,6 +58,13 @@ class Bar(ABC):
     def sleep(self, seconds: float) -> None:
         """Wait, as the datasheet demands here and there."""
         time.sleep(seconds)
+
+    def accompany(self, work: Callable[[], object]) -> Callable[[], None] | None:
+        """Have `work` called while somebody sleeps on a device whose time passes only then; returns what ends that.
+
+        None: the device's time is everybody's, and whoever has work to do beside others runs a thread.
+        """
+        return None
 
     def __getitem__(self, register: RegisterRef) -> int:
         return self.read32(register.offset)

@@ -7,6 +7,7 @@ of its wire (`pmd.bus.wiring`).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,8 @@ from pmd.model.controller import Controller
 from pmd.portstring import PortString
 
 __all__ = ["ModelBar", "ModelFunction", "ModelIoBar", "open_function"]
+
+PF_WAIT = 5  # seconds that opening a VF waits for its PF
 
 
 class ModelBar(Bar):
@@ -47,6 +50,10 @@ class ModelBar(Bar):
     def sleep(self, seconds: float) -> None:
         """Wait; a card that is stepped runs meanwhile."""
         self._card.sleep(seconds)
+
+    def accompany(self, work: Callable[[], object]) -> Callable[[], None] | None:
+        """`work` runs whenever somebody waits on a card that is stepped."""
+        return self._card.accompany(work)
 
     def address(self, offset: int) -> int:
         """Where the register's dword is in memory: for tails, which have no side effect."""
@@ -147,7 +154,7 @@ class ModelFunction(Function):
         self.config.write16(at, control | pci.MSIX_ENABLE if self._vectors else control & ~pci.MSIX_ENABLE)
 
     def close(self) -> None:
-        """DMA ends, and the VFs are gone; the card goes with its last function."""
+        """DMA ends; the card goes with its last function. VFs that its driver has left on stay: somebody has them."""
         if self._closed:
             return
         self._closed = True
@@ -160,8 +167,6 @@ class ModelFunction(Function):
     def _give_back(self) -> None:
         for vector in tuple(self._vectors):
             self.interrupt(vector, None)
-        # A PF that nobody drives has no VFs: nobody would answer them, and its host takes them away with it.
-        self.config.write16(pci.PF_SRIOV + pci.SRIOV_CONTROL, 0)
         self.config.write16(pci.COMMAND, 0)
         self._arenas.clear()
         drop_card(self.card)
@@ -191,14 +196,27 @@ def open_function(spec: PortString) -> ModelFunction | ModelVfFunction:
 
 
 def _open_vf(number: int, virtual: int, spec: PortString) -> ModelVfFunction:
-    """A VF of a card that is there: a VF does not make one, and says nothing of its manner and thread."""
+    """A VF of a card that is there: a VF does not make one, and says nothing of its manner and thread.
+
+    Option pf_wait: how many seconds to wait for a PF that is not there yet.
+    """
     for key in ("manner", "thread", "wire"):
         if key in spec.options:
             raise ConfigError(f"{spec.text}: {key}= is said of the PF: open model{number},{key}=... first")
     index, port = divmod(number, 2)
-    card = find_card(index)
-    if card is None or port >= len(card.ports):
-        raise DeviceError(
-            f"{spec.text}: its PF is not up: open it first, with enough VFs, as in 'model{number},vfs={virtual + 1}'"
-        )
-    return ModelVfFunction(card, port, virtual)
+    patience = spec.integer("pf_wait", PF_WAIT)
+    deadline = time.monotonic() + patience
+    while True:
+        late = time.monotonic() >= deadline
+        card = find_card(index)
+        try:
+            if card is None or port >= len(card.ports):
+                raise DeviceError(
+                    f"{spec.text}: its PF is not up: open it first, with enough VFs, as in "
+                    f"'model{number},vfs={virtual + 1}'"
+                )
+            return ModelVfFunction(card, port, virtual)
+        except DeviceError as error:
+            if late or virtual >= pci.SRIOV_VFS:
+                raise DeviceError(f"{error} (waited {patience} s)" if patience else str(error)) from None
+        time.sleep(0.02)

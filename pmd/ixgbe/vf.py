@@ -53,7 +53,7 @@ log = logging.getLogger("dataplane")
 
 WATCH_INTERVAL = 0.02  # seconds between two looks at the mailbox
 AGAIN = 0.1  # and between two tries to find a PF that is not up
-PATIENCE = 10  # seconds that opening waits for the PF
+PATIENCE = 5  # seconds that opening waits for the PF
 
 _RX = (VFRDBAL, VFRDBAH, VFRDLEN, VFDCA_RXCTRL, VFSRRCTL, VFRDH, VFRDT, VFRXDCTL)
 _TX = (VFTDBAL, VFTDBAH, VFTDLEN, VFDCA_TXCTRL, VFTDWBAL, VFTDH, VFTDT, VFTXDCTL)
@@ -220,8 +220,8 @@ class IxgbeVfPort(IxgbeBase):
                 return
             with _Paused(self):
                 self._start_queues()
-            self._running = True
             self.recoveries += 1
+            self._running = True
 
     def _take_apart(self) -> None:
         """The device touches no memory, and every mbuf is back in its pool."""
@@ -329,6 +329,8 @@ class IxgbeVfPort(IxgbeBase):
         session = self.session
         if self.closed or not session.up or session.stale or not session.enabled:
             return Link(False, 0)
+        if self.started and not self._running:
+            return Link(False, 0)  # agreed again, but its queues are not back yet
         word = self.bar.read(VFLINKS)
         if word == 0xFFFF_FFFF or not VFLINKS.UP.extract(word):
             return Link(False, 0)

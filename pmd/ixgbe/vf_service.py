@@ -106,6 +106,7 @@ class VfService:
         self._first = 0
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
+        self._leave: Callable[[], None] | None = None
         self._handlers: dict[type[Message], Callable[[VfState, Message], list[int]]] = {
             SetMac: self._set_mac,
             SetMulticast: self._set_multicast,
@@ -131,8 +132,11 @@ class VfService:
             self._link_seen = -1
 
     def start(self) -> None:
-        """Serve in a thread of its own."""
+        """Serve in a thread of its own; on a device whose time stands still, while somebody waits on it."""
         self._end.clear()
+        self._leave = self.bar.accompany(self._round_beside)
+        if self._leave is not None:
+            return
         self._thread = threading.Thread(target=self._run, name=f"{self.sriov.name}-vfs", daemon=True)
         self._thread.start()
 
@@ -142,23 +146,33 @@ class VfService:
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
         self._thread = None
+        if self._leave is not None:
+            self._leave()
+            self._leave = None
 
     def _run(self) -> None:
         busy_until = 0.0
         while True:
             began = time.monotonic()
-            try:
-                if self.round():
-                    busy_until = began + BUSY_FOR
-            except DeviceGone:
-                return  # whoever polls the queues says so
-            except DataplaneError as error:
-                log.warning("%s: its VFs are served no longer: %s", self.sriov.name, error)
-                return
+            if self._round_beside():
+                busy_until = began + BUSY_FOR
             # However much VFs ask, half of the time belongs to others.
             taken = time.monotonic() - began
             if self._end.wait(max(BUSY if began < busy_until else IDLE, taken)):
                 return
+
+    def _round_beside(self) -> int:
+        """A round whose errors are nobody's but the log's; after one there are no more."""
+        if self._end.is_set():
+            return 0
+        try:
+            return self.round()
+        except DeviceGone:
+            self._end.set()  # whoever polls the queues says so
+        except DataplaneError as error:
+            log.warning("%s: its VFs are served no longer: %s", self.sriov.name, error)
+            self._end.set()
+        return 0
 
     def farewell(self, patience: float = 0.1) -> None:
         """Tell every VF that the PF goes, and see that they have read it; for at most `patience` s."""

@@ -82,6 +82,7 @@ class Card:
         self.addresses = addresses
         self.eeprom = image(addresses)
         self.lock, self.clock = CardLock(), Clock(not threaded)
+        self._companions: list[Callable[[], object]] = []  # who works while somebody waits on a stepped card
         self._sfp = [sfp_memory(serial=f"{index:02}{n:02}") if sfp else None for n in range(ports)]
         self.ports: list[Controller] = []
         self._runner: Runner | None = None
@@ -158,6 +159,15 @@ class Card:
         rounds = min(_SLEEP_STEPS, -(-ns // _STEP_NS))
         step_all(self.ports, rounds, 32, ns // rounds)
         self.clock.tick(ns - ns // rounds * rounds)
+        for work in tuple(self._companions):
+            work()
+
+    def accompany(self, work: Callable[[], object]) -> Callable[[], None] | None:
+        """Call `work` at each `sleep` of a card that is stepped; returns what ends that. None: this card's time is real."""
+        if self.threaded:
+            return None
+        self._companions.append(work)
+        return lambda: self._companions.remove(work)
 
     def now(self) -> float:
         """Seconds by the card's clock."""

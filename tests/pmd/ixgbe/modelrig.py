@@ -49,7 +49,9 @@ class Pair:
         tx, rxs = tx or self.left.tx(0), rx or [self.right.rx(n) for n in range(self.right.rx_queues)]
         frames, got, sent = list(frames), [], 0
         deadline, idle = time.monotonic() + seconds, 0
-        patience = 250 if self.threaded else 5  # rounds without a frame: a busy machine may not run the card for a while
+        patience = (
+            250 if self.threaded else 5
+        )  # rounds without a frame: a busy machine may not run the card for a while
         while idle < patience and time.monotonic() < deadline:
             sent += send(tx, frames[sent : sent + 32], segment=segment)
             self.step()
