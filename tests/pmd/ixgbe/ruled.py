@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from dataplane.port import Link
 from pmd.datasheet import CTRL_EXT, limits, mailbox
@@ -22,7 +22,7 @@ class Ruled:
 
     def __init__(self, vfs: int = 4, frame: int = limits.FRAME_STANDARD) -> None:
         layout = PoolLayout.of(vfs)
-        self.board = Board(vfs, layout.queues)
+        self.board = self.make_board(vfs, layout.queues)
         self.filters = PoolFilters(self.board.pf, layout)
         self.filters.mac = PF_MAC
         self.sriov = Sriov(self.board.pf, "board0", self.filters, PF_MAC)
@@ -30,6 +30,9 @@ class Ruled:
         self.board.on_sleep.append(self.service.round)
         self.frame = frame
         self.bring_up()
+
+    def make_board(self, vfs: int, queues: int) -> Board:
+        return Board(vfs, queues)
 
     def bring_up(self) -> None:
         """What the PF's driver does at its start."""
@@ -54,6 +57,9 @@ class Ruled:
             assert script.ask(mailbox.API_NEGOTIATE, api)[0] == mailbox.API_NEGOTIATE | OK
         return script
 
+
+Rule = Callable[..., Ruled]
+"""The fixture `rule`: makes a `Ruled`, on the board or on the model."""
 
 OK = mailbox.ACK | mailbox.CTS
 NO = mailbox.NACK | mailbox.CTS

@@ -10,7 +10,18 @@ import pytest
 from dataplane.errors import ConfigError
 from pmd.datasheet import MAXFRS, VFRE, VLVF, VMOLR, mailbox
 from pmd.ixgbe.policy import stable_mac
-from tests.pmd.ixgbe.ruled import NO, OK, PF_MAC, Ruled, Script, set_mac, set_macvlan, set_multicast, set_vlan
+from tests.pmd.ixgbe.ruled import (
+    NO,
+    OK,
+    PF_MAC,
+    Rule,
+    Ruled,
+    Script,
+    set_mac,
+    set_macvlan,
+    set_multicast,
+    set_vlan,
+)
 
 A, B = "02:aa:00:00:00:01", "02:aa:00:00:00:02"
 
@@ -20,8 +31,8 @@ def text(mac: bytes) -> str:
 
 
 @pytest.fixture
-def ruled() -> Ruled:
-    return Ruled()
+def ruled(rule: Rule) -> Ruled:
+    return rule()
 
 
 def refused(script: Script, words: Sequence[int], why: str) -> None:
@@ -44,7 +55,6 @@ def granted(script: Script, words: Sequence[int]) -> list[int]:
 )
 def test_nothing_before_reset(ruled: Ruled, words: list[int]) -> None:
     script = ruled.vf(begun=False)
-    ruled.board.boxes[0].rsti = False
     reply = script.ask(*words)
     assert reply[0] == words[0] | mailbox.NACK, "and no CTS: it has to begin with RESET"
     assert "has not begun" in script.why()
@@ -123,8 +133,8 @@ def test_further_addresses(ruled: Ruled) -> None:
     assert not script.state.macvlans
 
 
-def test_one_vf_cannot_take_every_address() -> None:
-    ruled = Ruled(vfs=40)
+def test_one_vf_cannot_take_every_address(rule: Rule) -> None:
+    ruled = rule(vfs=40)
     greedy, modest = ruled.vf(0), ruled.vf(1)
     taken = 0
     while greedy.ask(*set_macvlan(2, f"02:bb:00:00:00:{taken:02x}"))[0] & mailbox.ACK:
@@ -135,16 +145,16 @@ def test_one_vf_cannot_take_every_address() -> None:
     assert ruled.vf(39).begin() == stable_mac(PF_MAC, 39), "first addresses have their own places"
 
 
-def test_all_addresses_taken() -> None:
-    ruled = Ruled(vfs=1)
+def test_all_addresses_taken(rule: Rule) -> None:
+    ruled = rule(vfs=1)
     script = ruled.vf()
     for n in range(126):
         granted(script, set_macvlan(2, f"02:bb:00:00:00:{n:02x}"))
     refused(script, set_macvlan(2, A), "128 addresses are taken")
 
 
-def test_vlans_run_out_for_one_before_others() -> None:
-    ruled = Ruled(vfs=3)
+def test_vlans_run_out_for_one_before_others(rule: Rule) -> None:
+    ruled = rule(vfs=3)
     greedy, modest = ruled.vf(0), ruled.vf(1)
     taken = [vid for vid in range(1, 80) if greedy.ask(*set_vlan(vid))[0] & mailbox.ACK]
     assert len(taken) == 61, "63 slots, one left for each of the two others"
@@ -160,8 +170,8 @@ def test_vlans_run_out_for_one_before_others() -> None:
     granted(modest, set_vlan(502))
 
 
-def test_all_vlans_taken() -> None:
-    ruled = Ruled(vfs=1)
+def test_all_vlans_taken(rule: Rule) -> None:
+    ruled = rule(vfs=1)
     script = ruled.vf()
     for vid in range(1, 64):
         granted(script, set_vlan(vid))
@@ -188,8 +198,8 @@ def test_a_port_vlan_is_the_only_one(ruled: Ruled) -> None:
         (9018, None, 9018, "a VF that speaks API 1.0"),
     ],
 )
-def test_frames_that_do_not_fit(pf: int, api: int | None, frame: int, why: str) -> None:
-    ruled = Ruled(frame=pf)
+def test_frames_that_do_not_fit(rule: Rule, pf: int, api: int | None, frame: int, why: str) -> None:
+    ruled = rule(frame=pf)
     script = ruled.vf(api=api)
     refused(script, [mailbox.SET_LPE, frame], why)
     assert not ruled.board[VFRE[0]] & 1, "it must not be given what it did not ask for"
@@ -200,8 +210,8 @@ def test_frames_that_do_not_fit(pf: int, api: int | None, frame: int, why: str) 
 
 
 @pytest.mark.parametrize("frame", [0, 63, 9729, 16129, 0xFFFF_FFFF])
-def test_frames_out_of_range(frame: int) -> None:
-    ruled = Ruled(frame=9728)
+def test_frames_out_of_range(rule: Rule, frame: int) -> None:
+    ruled = rule(frame=9728)
     script = ruled.vf(api=mailbox.API_1_1)
     refused(script, [mailbox.SET_LPE, frame], "from 64 to 9728")
     granted(script, [mailbox.SET_LPE, 9728])

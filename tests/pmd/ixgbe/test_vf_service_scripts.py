@@ -22,7 +22,7 @@ from pmd.datasheet import (
 )
 from pmd.datasheet.vf import VFCTRL, VFMAILBOX, VFMBMEM, VFTDWBAL
 from pmd.ixgbe.policy import stable_mac
-from tests.pmd.ixgbe.ruled import OK, PF_MAC, Ruled, Script, set_mac, set_multicast, set_vlan
+from tests.pmd.ixgbe.ruled import OK, PF_MAC, Rule, Ruled, Script, set_mac, set_multicast, set_vlan
 
 
 def address(ruled: Ruled, slot: int) -> bytes:
@@ -64,16 +64,16 @@ DPDK = [mailbox.API_1_3, mailbox.API_1_2, mailbox.API_1_1, mailbox.API_1_0]
     ]
     + [(DPDK[n:], DPDK[n]) for n in (1, 2, 3)],
 )
-def test_negotiation_goes_down_to_what_both_speak(versions: list[int], spoken: int) -> None:
-    ruled = Ruled()
+def test_negotiation_goes_down_to_what_both_speak(rule: Rule, versions: list[int], spoken: int) -> None:
+    ruled = rule()
     script = ruled.vf(1)
     assert script.state.api == mailbox.API_1_0, "until something else was agreed"
     assert negotiate(script, versions) == spoken == script.state.api
 
 
-def test_linux_brings_a_vf_up() -> None:
+def test_linux_brings_a_vf_up(rule: Rule) -> None:
     """ixgbevf: stop, reset, RESET, negotiation, GET_QUEUES, then what the interface has."""
-    ruled = Ruled(vfs=2)
+    ruled = rule(vfs=2)
     board = ruled.board
     script = Script(ruled, 1)
     script.bar.write(VFTDWBAL[0], 0x1234_5671)  # what a driver before has left
@@ -103,9 +103,9 @@ def test_linux_brings_a_vf_up() -> None:
     assert script.ask(mailbox.GET_LINK_STATE, 0)[:2] == [mailbox.GET_LINK_STATE | OK, 1]
 
 
-def test_dpdk_brings_a_vf_up() -> None:
+def test_dpdk_brings_a_vf_up(rule: Rule) -> None:
     """net_ixgbe_vf: PFACK is waited for as well (write_posted), 16 words of multicast, XCAST last."""
-    ruled = Ruled()
+    ruled = rule()
     script = Script(ruled, 0)
     script.bar.write(VFCTRL, VFCTRL.RST.mask)
     script.bar.sleep(0.05)
@@ -131,9 +131,9 @@ def test_dpdk_brings_a_vf_up() -> None:
     assert ruled.board[VMOLR[0]] & VMOLR[0].BAM.mask, "DPDK says NONE, and needs ARP nevertheless"
 
 
-def test_the_oldest_vf_knows_no_negotiation() -> None:
+def test_the_oldest_vf_knows_no_negotiation(rule: Rule) -> None:
     """API 1.0: RESET, and on it goes."""
-    ruled = Ruled()
+    ruled = rule()
     script = ruled.vf(2)
     assert script.ask(mailbox.SET_LPE, 1518)[0] == mailbox.SET_LPE | OK
     assert script.ask(*set_vlan(5))[0] & OK == OK
@@ -142,15 +142,15 @@ def test_the_oldest_vf_knows_no_negotiation() -> None:
     assert "from API 1.1 on" in script.why()
 
 
-def test_the_memory_keeps_what_the_pf_does_not_write() -> None:
+def test_the_memory_keeps_what_the_pf_does_not_write(rule: Rule) -> None:
     """One RAM: a driver that looks at more words than the answer has finds its own request there."""
-    ruled = Ruled()
+    ruled = rule()
     script = ruled.vf(0, api=mailbox.API_1_3)
     assert script.ask(mailbox.SET_LPE, 1500)[:2] == [mailbox.SET_LPE | OK, 1500]
 
 
-def test_a_pf_that_was_reset_is_met_anew() -> None:
-    ruled = Ruled()
+def test_a_pf_that_was_reset_is_met_anew(rule: Rule) -> None:
+    ruled = rule()
     script = ruled.vf(0, api=mailbox.API_1_3)
     ruled.board.reset()
     assert script.flags() & VFMAILBOX.RSTI.mask
@@ -166,8 +166,8 @@ def test_a_pf_that_was_reset_is_met_anew() -> None:
     assert script.begin() == stable_mac(PF_MAC, 0), "the address is the same as before"
 
 
-def test_jumbo_pf_opens_the_gate_only_when_the_vf_takes_large_frames() -> None:
-    ruled = Ruled(frame=9018)
+def test_jumbo_pf_opens_the_gate_only_when_the_vf_takes_large_frames(rule: Rule) -> None:
+    ruled = rule(frame=9018)
     script = ruled.vf(0, api=mailbox.API_1_1)
     assert ruled.board[VFTE[0]] & 1
     assert not ruled.board[VFRE[0]] & 1, "its buffers may be small"
