@@ -15,7 +15,7 @@ USABLE := import sys, sysconfig, os, ensurepip, venv; \
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
             command -v $$p >/dev/null && $$p -c '$(USABLE)' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help setup build demo test lint test-root bench wheel clean
+.PHONY: help setup build demo test test-slow lint test-root bench wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -28,8 +28,11 @@ build: $(VENV)/.build  ## compile the extensions in place and install the `datap
 demo: build  ## packets from a generator through two cards in software into demo.pcap
 	@$(BIN)/dataplane demo
 
-test: build $(VENV)/.test  ## every test that needs no root
-	@$(BIN)/python -m pytest -q -m "not root" $(ARGS)
+test: build $(VENV)/.test  ## every test that needs no root and no minutes
+	@$(BIN)/python -m pytest -q -m "not root and not slow" $(ARGS)
+
+test-slow: build $(VENV)/.test  ## the tests that build packages and install them
+	@$(BIN)/python -m pytest -q -m "slow and not root" $(ARGS)
 
 test-root: build $(VENV)/.test  ## the tests on network namespaces, taps and interfaces (as root)
 	@[ "$$(id -u)" = 0 ] || { echo "these tests make network namespaces: run 'sudo make test-root'" >&2; exit 1; }

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Build: one extension for each .pyx of the tree. The compiler directives of the whole project stand here.
 
-``DATAPLANE_CFLAGS`` is appended to the compiler's flags (``-march=native``, ``-fsanitize=address``, ...).
+``DATAPLANE_CFLAGS`` is appended to the compiler's flags (``-march=native``, ``-fsanitize=address``, ...); ``DATAPLANE_JOBS``
+says how many processes and compilers work at once.
 """
 
 import os
@@ -58,11 +59,15 @@ def extensions() -> list[Extension]:
     ]
 
 
+JOBS = int(os.environ.get("DATAPLANE_JOBS", "0"))
+
+
 class BuildExt(build_ext):
-    """The benchmarks' loops belong to a checkout: they are built in place and left out of wheels."""
+    """The benchmarks' loops belong to a checkout: they are built in place and left out of wheels. `JOBS` compile at once."""
 
     def finalize_options(self) -> None:
         super().finalize_options()
+        self.parallel = self.parallel or JOBS or None
         if not self.inplace:
             self.extensions = [e for e in self.extensions if not e.name.startswith("bench.")]
 
@@ -73,7 +78,7 @@ setup(
         extensions(),
         compiler_directives=DIRECTIVES,
         build_dir="build/cython",
-        nthreads=int(os.environ.get("DATAPLANE_JOBS", "0")),
+        nthreads=JOBS,
         show_all_warnings=False,
     ),
 )
