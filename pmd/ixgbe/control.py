@@ -123,6 +123,7 @@ class ControlServer:
 def call(name: str, verb: str, **args: object) -> Any:
     """Ask the PF of that name. Raises PortError if none runs here, or with what it says is wrong."""
     paths = socket_paths(name)
+    foreign: Path | None = None
     for path in paths:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(TIMEOUT)
@@ -133,9 +134,9 @@ def call(name: str, verb: str, **args: object) -> Any:
             except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
                 continue
             except PermissionError:
-                raise PortError(
-                    f"{path} belongs to another user: ask as the user that runs the PF of {name}"
-                ) from None
+                if os.access(path.parent, os.X_OK):  # else another user's folder, which may hold anything or nothing
+                    foreign = path
+                continue
             except TimeoutError:
                 raise PortError(
                     f"the PF of {name} does not answer within {TIMEOUT:g} s: its process hangs or is stopped"
@@ -147,6 +148,8 @@ def call(name: str, verb: str, **args: object) -> Any:
         if "error" in answer:
             raise PortError(f"{name}: {answer['error']}")
         return answer["result"]
+    if foreign is not None:
+        raise PortError(f"{foreign} belongs to another user: ask as the user that runs the PF of {name}")
     raise PortError(
         f"no PF of {name} runs here (there is no socket in {', '.join(str(path.parent) for path in paths)}): its VFs have "
         f"no PF, start one with {name},vfs=N"
@@ -155,7 +158,7 @@ def call(name: str, verb: str, **args: object) -> Any:
 
 def running() -> list[str]:
     """The PFs that can be asked here, by name."""
-    names = {path.stem for folder in directories() if folder.is_dir() for path in folder.glob("*.sock")}
+    names = {path.stem for folder in directories() if os.access(folder, os.R_OK) for path in folder.glob("*.sock")}
     return sorted(name for name in names if any(_alive(path) for path in socket_paths(name)))
 
 

@@ -246,8 +246,8 @@ class Card:
     def remove(self, port: int = 0) -> None:
         """Surprise removal: from now on every register reads all ones, and DMA stops. Its VFs go with it."""
         with self.lock:
+            self.ports[port].blocks["sriov"].pull_out()
             self.ports[port].set_power(True, self.ports[port].asleep)
-            self.ports[port].blocks["sriov"].refresh()
 
 
 # ---- the cards of this process: model0 and model1 are card 0's, model2 and model3 card 1's, and so on -------------

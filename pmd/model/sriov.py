@@ -52,23 +52,32 @@ class Sriov(Block):
     def refresh(self) -> None:
         """The capability, the PF's power or a VF's command register may have changed: who is there, and who may do DMA."""
         capability, chip = self.chip.config.sriov, self.chip
-        count = capability.num_vfs if capability.enabled and not chip.gone else 0
+        if chip.gone:
+            return
+        self._populate(capability.num_vfs if capability.enabled else 0)
+        awake = chip.config.power_state == 0
+        masters = sum(vf.config.bus_master << vf.number for vf in self.vfs) if awake else 0
+        messages = sum((vf.config.bus_master and vf.config.msix_enabled) << vf.number for vf in self.vfs)
+        chip.engine.share(len(self.vfs), masters)
+        chip.interrupts.vfs.set_alive(messages & masters)
+        status = STATUS.update(
+            self.peek(STATUS), NUM_VFS=capability.num_vfs, IOV_ACTIVE=int(capability.enabled)
+        )
+        chip.load([(STATUS.offset, status)])
+
+    def pull_out(self) -> None:
+        """The port is about to be pulled out: its VFs go first, while there are registers that say whose queues are whose."""
+        self._populate(0)
+        self.chip.engine.share(0, 0)
+
+    def _populate(self, count: int) -> None:
+        chip = self.chip
         if count != len(self.vfs):
             for function in self.vfs:  # also the other way round: NumVFs cannot change while there are VFs
                 function.leave()
                 self.vf_reset(function.number)
                 chip.engine.domain_of_vf(function.number).clear()
             self.vfs = tuple(VirtualFunction(chip, number) for number in range(count))
-        awake = chip.config.power_state == 0 and not chip.gone
-        masters = sum(vf.config.bus_master << vf.number for vf in self.vfs) if awake else 0
-        messages = sum((vf.config.bus_master and vf.config.msix_enabled) << vf.number for vf in self.vfs)
-        chip.engine.share(count, masters)
-        chip.interrupts.vfs.set_alive(messages & masters)
-        status = STATUS.update(
-            self.peek(STATUS), NUM_VFS=capability.num_vfs, IOV_ACTIVE=int(capability.enabled)
-        )
-        if not chip.gone:
-            chip.load([(STATUS.offset, status)])
 
     # ---- pools ------------------------------------------------------------------------------------------------
 

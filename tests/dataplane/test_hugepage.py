@@ -109,7 +109,7 @@ def test_blocks_never_overlap_and_all_come_back(steps):
 
 def test_hugepages_are_used_when_there_are_some():
     if free_hugepages() < 1:
-        pytest.skip("no free hugepages of 2 MiB on this machine")
+        pytest.skip("needs free hugepages of 2 MiB")
     before = free_hugepages()
     with Arena(1, hugepages="2M") as arena:
         assert arena.page_size == 2 * MIB == arena.size

@@ -134,6 +134,19 @@ def test_names_that_are_too_long_are_told(folder: Path, caplog: pytest.LogCaptur
     assert "longer than 107 bytes" in caplog.text
 
 
+def test_a_folder_of_another_user_is_passed_over(
+    server: ControlServer, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root's folder must not hide an ordinary user's PF."""
+    if os.geteuid() == 0:
+        pytest.skip("needs an ordinary user: root may look everywhere")
+    foreign = folder.parent / "foreign"
+    foreign.mkdir(mode=0o000)
+    monkeypatch.setattr("pmd.ixgbe.control.directories", lambda: [foreign, folder])
+    assert call("nic0", "add", a=1, b=2) == 3
+    assert running() == ["nic0"]
+
+
 @pytest.mark.parametrize("name", ["", "../nic0", "a/b", ".hidden"])
 def test_names_that_are_none(name: str) -> None:
     with pytest.raises(ConfigError, match="no name of a NIC"):
