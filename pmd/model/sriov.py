@@ -66,7 +66,7 @@ class Sriov(Block):
         chip.load([(STATUS.offset, status)])
 
     def pull_out(self) -> None:
-        """The port is about to be pulled out: its VFs go first, while there are registers that say whose queues are whose."""
+        """The port is about to be pulled out: its VFs go first, while registers still say whose queues are whose."""
         self._populate(0)
         self.chip.engine.share(0, 0)
 

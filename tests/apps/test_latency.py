@@ -15,7 +15,7 @@ from dataplane.clock import cycles, hz
 
 
 def stamped(sequence, age_ns=1000.0, length=60):
-    sent = int(cycles() - age_ns * hz() / 1e9)
+    sent = int(cycles() - age_ns * hz() / 1e9) % 2**64  # a machine may be younger than the packet
     return bytes(length - 16) + b"dpla" + struct.pack(">IQ", sequence & 0xFFFFFFFF, sent)
 
 
