@@ -134,7 +134,8 @@ def call(name: str, verb: str, **args: object) -> Any:
             except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
                 continue
             except PermissionError:
-                if os.access(path.parent, os.X_OK):  # else another user's folder, which may hold anything or nothing
+                # A folder that we may not enter is another user's, and holds anything or nothing.
+                if os.access(path.parent, os.X_OK):
                     foreign = path
                 continue
             except TimeoutError:
@@ -158,7 +159,9 @@ def call(name: str, verb: str, **args: object) -> Any:
 
 def running() -> list[str]:
     """The PFs that can be asked here, by name."""
-    names = {path.stem for folder in directories() if os.access(folder, os.R_OK) for path in folder.glob("*.sock")}
+    names = {
+        path.stem for folder in directories() if os.access(folder, os.R_OK) for path in folder.glob("*.sock")
+    }
     return sorted(name for name in names if any(_alive(path) for path in socket_paths(name)))
 
 

@@ -18,7 +18,9 @@ POWERLESS = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
 def line(process) -> str:  # type: ignore[no-untyped-def]
     """The one line that a failed command ends with."""
     assert process.wait(30) == 1, process.output()
-    lines = [text for text in process.err.read_text().splitlines() if text and "using plain pages" not in text]
+    lines = [
+        text for text in process.err.read_text().splitlines() if text and "using plain pages" not in text
+    ]
     assert len(lines) == 1, lines
     assert lines[0].startswith("dataplane: ")
     report = json.loads((process.out.parent / "report.json").read_text())
