@@ -115,10 +115,6 @@ class AddressTable:
         """The pools that have an address."""
         return self._pools.get(mac, 0)
 
-    @property
-    def free(self) -> int:
-        return limits.RX_ADDRESSES - len(self._slots)
-
     def _free(self) -> int | None:
         # From 1 upwards: 0 is the PF's own, and the far end is where VFs have their first addresses.
         taken = set(self._slots.values())

@@ -207,15 +207,14 @@ class Sriov:
                         self.filters.addresses.remove(old, state.number)
                 state.macvlans.clear()
             if index and mac not in state.macvlans:
-                without = sum(not other.macvlans for other in self.vfs if other is not state)
-                reserve = sum(
-                    not other.mac for other in self.vfs
-                )  # VFs that have no address yet will need one
-                room = self.filters.addresses.free - reserve
-                if mac not in (state.mac,) and not self.filters.addresses.owners(mac):
+                further = {one for other in self.vfs for one in other.macvlans}
+                if mac not in further:
+                    # The PF and each VF have an entry for their first address, whatever others want.
+                    room = limits.RX_ADDRESSES - 1 - len(self.vfs) - len(further)
                     if room < 1:
                         raise Refused("the chip's 128 addresses are taken")
                     # One VF must not take what others may want: as long as some have none, one is left for each.
+                    without = sum(not other.macvlans for other in self.vfs if other is not state)
                     if state.macvlans and room <= without:
                         raise Refused(
                             f"{room} of the chip's addresses are left, for {without} VFs that have no second one"
@@ -338,7 +337,11 @@ class Sriov:
     def _check_mac(self, state: VfState, mac: bytes) -> None:
         if mac[0] & 1 or not any(mac):
             raise Refused(f"{format_mac(mac)} cannot be its address: it is multicast or zero")
-        others = self.filters.addresses.owners(mac) & ~(1 << state.number)
+        others = self.filters.addresses.owners(mac)
+        # Those of VFs that are not in use, too: taken meanwhile, an address would be shared with its owner ever after.
+        others |= sum(1 << other.number for other in self.vfs if other.own_mac == mac)
+        others |= (mac == self.filters.mac) << self.layout.pf_pool
+        others &= ~(1 << state.number)
         if others and not state.policy.trust:
             raise Refused(
                 f"{format_mac(mac)} is the address of {self._owners(others)}, and it is not trusted"

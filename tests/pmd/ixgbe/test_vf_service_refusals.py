@@ -120,6 +120,33 @@ def test_an_address_of_another_function_is_not_for_taking(ruled: Ruled) -> None:
     assert ruled.filters.addresses.owners(other.state.mac) == 0b10
 
 
+def test_the_address_of_a_vf_that_is_not_in_use_is_not_for_taking(ruled: Ruled) -> None:
+    """Else whoever takes it would share it with its owner from the owner's RESET on, and see the owner's frames."""
+    script = ruled.vf(0)
+    idle = text(ruled.sriov.vfs[1].own_mac)
+    refused(script, set_mac(idle), "is the address of VF 1, and it is not trusted")
+    refused(script, set_macvlan(1, idle), "is the address of VF 1, and it is not trusted")
+    ruled.sriov.set(1, "mac", A)
+    refused(script, set_mac(A), "is the address of VF 1, and it is not trusted")
+    granted(script, set_mac(idle))  # nobody's any more
+    assert text(ruled.vf(1).state.mac) == A
+
+
+def test_a_changed_address_needs_room_like_any_other(rule: Rule) -> None:
+    """A VF whose first address is one of its further ones, too, keeps that entry when it changes the first."""
+    ruled = rule(vfs=1)
+    script = ruled.vf()
+    granted(script, set_macvlan(2, A))
+    granted(script, set_mac(A))
+    for n in range(125):
+        granted(script, set_macvlan(2, f"02:bb:00:00:00:{n:02x}"))
+    refused(script, set_macvlan(2, B), "128 addresses are taken")
+    granted(script, set_mac(B))
+    assert ruled.filters.addresses.owners(script.state.mac) == 1, "what was granted is in the chip's table"
+    assert script.begin() == stable_mac(PF_MAC, 0)
+    assert ruled.filters.addresses.owners(script.state.mac) == 1
+
+
 def test_further_addresses(ruled: Ruled) -> None:
     script = ruled.vf()
     granted(script, set_macvlan(1, A))
