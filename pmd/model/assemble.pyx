@@ -154,14 +154,17 @@ cdef bint _survey(mdl_port *p, mdl_txq *q, uint32_t index, uint32_t at, uint32_t
 
 
 cdef bint _gather(mdl_port *p, mdl_txq *q, uint32_t index, const Packet *k, uint8_t *to) noexcept nogil:
-    """Copies all buffers to `to`. False after a fault."""
+    """Copies all buffers to `to`. False after a fault, or if the driver has changed what `_survey` saw."""
     cdef uint64_t[2] words
-    cdef uint32_t i, n, at = k.first
+    cdef uint32_t i, n, left = k.total, at = k.first
     cdef uint8_t *source
     for i in range(k.count):
         if not _fetch(p, q, index, at, words):
             return False
         n = words[1] & HW_TXD_LEN_MASK
+        if n > left:
+            return False
+        left -= n
         source = translate(q.domain, words[0], n, READ)
         if likely(source != NULL):
             memcpy(to, source, n)
@@ -169,7 +172,7 @@ cdef bint _gather(mdl_port *p, mdl_txq *q, uint32_t index, const Packet *k, uint
             return False
         to += n
         at = at + 1 if at + 1 < q.n else 0
-    return True
+    return left == 0  # else what lay there before would leave with it
 
 
 cdef void _offload(mdl_port *p, mdl_txq *q, uint32_t index, const Packet *k, uint8_t *data, uint32_t n) noexcept nogil:
