@@ -207,8 +207,17 @@ class IxgbeVfPort(IxgbeBase):
     def watch(self) -> None:
         """Hear what the PF says, and begin anew if that is due; the watchdog does it all the time. Raises PfNotUp."""
         with self._lock:
-            if self.session.poll() or not self.session.up:
+            if self.session.poll() or not self.session.up or self._was_reset():
                 self.recover()
+
+    def _was_reset(self) -> bool:
+        """4.2.2: whether somebody has reset this VF, its host by a function level reset: that alone is told to nobody but
+        the PF, and switches queues off that we have on."""
+        if not self._running:
+            return False
+        if self._rx:
+            return not self.bar.get(VFRXDCTL[0].ENABLE)
+        return bool(self._tx) and not self.bar.get(VFTXDCTL[0].ENABLE)
 
     def recover(self) -> None:
         """Begin anew under whoever polls the queues: no burst sees them half set up. Raises PfNotUp."""

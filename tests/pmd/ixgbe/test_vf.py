@@ -317,6 +317,25 @@ def test_a_pf_that_goes_tells_and_the_link_is_down(ruled: Ruled, opened: Open) -
     assert "PF is not up" in port.why_no_link()
 
 
+@pytest.mark.parametrize("rx", [True, False])
+def test_a_vf_that_its_host_resets_notices_and_begins_anew(ruled: Ruled, opened: Open, rx: bool) -> None:
+    """4.2.2: a function level reset of the VF sets neither RSTI nor RSTD: only the PF hears of it."""
+    port = opened(ruled.board)
+    if not rx:
+        del port._rx[0]
+    port.start()
+    port.vlan_filter(7)
+    ruled.board.reset_vf(0)
+    ruled.round(3)
+    assert not ruled.sriov.vfs[0].active
+    port.watch()
+    assert port.recoveries == 1
+    assert port.link.up
+    assert ruled.filters.vlans_of(0) == [0, 7]
+    port.watch()
+    assert port.recoveries == 1
+
+
 def test_a_port_vlan_is_taken_off_unseen(ruled: Ruled, opened: Open) -> None:
     ruled.sriov.set(0, "vlan", "7")
     port = opened(ruled.board)
