@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -35,6 +35,13 @@ class Row:
     peer: str | None = None
     peer_value: float | None = None
     ratio: float | None = None
+    peer_spread: float | None = None  # None: its figure was not measured in this run
+
+
+def spread(values: Sequence[float]) -> float:
+    """Half the range over the median."""
+    middle = statistics.median(values)
+    return (max(values) - min(values)) / 2 / middle if middle else 0.0
 
 
 rows: list[Row] = []
@@ -62,7 +69,6 @@ def measure(benchmark):
         value = statistics.median(values)
         goal = at_most if at_most is not None else at_least
         met = goal is None or (value <= goal if at_most is not None else value >= goal)
-        spread = (max(values) - min(values)) / 2 / value if value else 0.0
         ratio = value / peer_value if peer_value else None
         row = Row(
             name,
@@ -70,7 +76,7 @@ def measure(benchmark):
             round(value, 3),
             goal,
             met,
-            round(spread, 3),
+            round(spread(values), 3),
             peer,
             peer_value,
             ratio and round(ratio, 3),
@@ -78,6 +84,49 @@ def measure(benchmark):
         rows.append(row)
         benchmark.extra_info.update(asdict(row))
         return value
+
+    return run_and_record
+
+
+@pytest.fixture
+def compare(benchmark):
+    """compare(name, unit, run, peer, at_most= or at_least=, rounds=5): `run()` returns (ours, the peer's), taken in turns.
+
+    Both are quoted as medians of the rounds, and the goal is so many times the peer's figure (None: not judged).
+    """
+
+    def run_and_record(
+        name: str,
+        unit: str,
+        run: Callable[[], tuple[float, float]],
+        peer: str,
+        *,
+        at_most: float | None = None,
+        at_least: float | None = None,
+        rounds: int = 5,
+    ) -> float:
+        pairs: list[tuple[float, float]] = []
+        benchmark.pedantic(lambda: pairs.append(run()), rounds=rounds, warmup_rounds=1)
+        values, theirs = zip(*pairs[1:], strict=True)  # the first was the warm-up
+        value, peer_value = statistics.median(values), statistics.median(theirs)
+        times = at_most if at_most is not None else at_least
+        goal = times and times * peer_value
+        met = goal is None or (value <= goal if at_most is not None else value >= goal)
+        row = Row(
+            name,
+            unit,
+            round(value, 3),
+            goal and round(goal, 3),
+            met,
+            round(spread(values), 3),
+            peer,
+            round(peer_value, 3),
+            round(value / peer_value, 3),
+            round(spread(theirs), 3),
+        )
+        rows.append(row)
+        benchmark.extra_info.update(asdict(row))
+        return value / peer_value
 
     return run_and_record
 
@@ -100,20 +149,20 @@ def pytest_terminal_summary(terminalreporter) -> None:
         return
     LATEST.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
     table = Table(title="dataplane: medians, cycles of the time-stamp counter", title_justify="left")
-    for heading in ("measure", "unit", "value", "±", "goal", "", "peer", "its figure", "ratio"):
-        table.add_column(
-            heading, justify="right" if heading in ("value", "±", "goal", "its figure", "ratio") else "left"
-        )
+    for heading in ("measure", "unit", "value", "±", "goal", "", "peer", "its figure", "±", "ratio"):
+        right = heading in ("value", "±", "goal", "its figure", "ratio")
+        table.add_column(heading, justify="right" if right else "left")
     for row in rows:
         table.add_row(
             row.name,
             row.unit,
             f"{row.value:,.2f}",
             f"{row.spread:.0%}",
-            "" if row.goal is None else f"{row.goal:,g}",
+            "" if row.goal is None else f"{row.goal:,.2f}",
             "" if row.goal is None else "met" if row.met else "MISSED",
             row.peer or "",
-            "" if row.peer_value is None else f"{row.peer_value:,g}",
+            "" if row.peer_value is None else f"{row.peer_value:,.2f}",
+            "" if row.peer_spread is None else f"{row.peer_spread:.0%}",
             "" if row.ratio is None else f"{row.ratio:.2f}",
         )
     Console(width=140).print(table)

@@ -2,7 +2,7 @@
 """Driver and device in one thread, in turns ("solo"): only the driver's bursts are timed."""
 
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
-from libc.string cimport memset
+from libc.string cimport memcmp, memcpy, memset
 
 from dataplane.machine cimport tsc
 from dataplane.mbuf cimport data, mbuf, rearm
@@ -16,18 +16,36 @@ cdef enum:
     MOST = 256
 
 
-def fill(TxQueue tx, Mempool pool, uint16_t n, uint16_t size):
-    """Send n (1..256) broadcast frames of `size` bytes."""
+cdef uint32_t step(void *engine, uint32_t budget) noexcept nogil:
+    return (<Engine> engine).step(budget)
+
+
+def step_address():
+    """Where a C function is that steps an engine: uint32_t step(void *engine, uint32_t budget)."""
+    return <size_t> &step
+
+
+def engine_address(Engine engine):
+    """What that function takes as `engine`. The caller keeps the engine alive."""
+    return <size_t> <void *> engine
+
+
+def broadcast(size):
+    """A frame of `size` bytes to everybody, of no protocol."""
+    return b"\xFF" * 6 + b"\x02" * (size - 6)
+
+
+def fill(TxQueue tx, Mempool pool, uint16_t n, const unsigned char[::1] frame):
+    """Send n (1..256) copies of a frame."""
     cdef mbuf *pkts[MOST]
-    cdef uint16_t i, sent
+    cdef uint16_t i, sent, size = frame.shape[0]
     if not 1 <= n <= MOST or alloc_bulk(pool.pool, pkts, n):
         raise DataplaneError(f"{pool!r} has no {n} mbufs, or that is not 1 to {MOST}")
     for i in range(n):
         rearm(pkts[i], 0)
         memset(&pkts[i].ol_flags, 0, 24)
         pkts[i].pkt_len = pkts[i].data_len = size
-        memset(data(pkts[i]), 0xFF, 6)
-        memset(data(pkts[i]) + 6, 2, size - 6)
+        memcpy(data(pkts[i]), &frame[0], size)
     sent = tx.tx_burst(pkts, n)
     if sent != n:
         free_packets(pkts + sent, n - sent)
@@ -64,6 +82,39 @@ def forward_cycles(RxQueue rx, TxQueue tx, Engine engine, uint16_t n, uint32_t r
     if packets != <uint64_t> n * rounds:
         raise DataplaneError(f"{packets} packets instead of {n * rounds} went round: some were lost")
     return (rx_total + tx_total) / <double> packets, rx_total / <double> packets, device / <double> packets
+
+
+def look(RxQueue rx, TxQueue tx, Engine engine, uint16_t n):
+    """The bytes that n packets have in common which go round; they go on. Raises if they differ, or some are missing."""
+    cdef mbuf *pkts[MOST]
+    cdef uint16_t got, i
+    while engine.step(n):
+        pass
+    got = rx.rx_burst(pkts, n)
+    if got != n:
+        free_packets(pkts, got)
+        raise DataplaneError(f"{got} of {n} packets came round")
+    seen = data(pkts[0])[:pkts[0].data_len]
+    same = all(pkts[i].data_len == len(seen) and memcmp(data(pkts[i]), data(pkts[0]), len(seen)) == 0 for i in range(got))
+    i = tx.tx_burst(pkts, got)
+    free_packets(pkts + i, got - i)
+    if not same or i != got:
+        raise DataplaneError(f"{got} packets came round, {i} went on, {'all' if same else 'not all'} alike")
+    return seen
+
+
+def drain(RxQueue rx, Engine engine):
+    """Take out what goes round. Returns how many packets it was."""
+    cdef mbuf *pkts[MOST]
+    cdef uint32_t total = 0
+    cdef uint16_t got = 1
+    while got:
+        while engine.step(MOST):
+            pass
+        got = rx.rx_burst(pkts, MOST)
+        free_packets(pkts, got)
+        total += got
+    return total
 
 
 def empty_cycles(RxQueue rx, uint32_t rounds):

@@ -10,7 +10,7 @@ import pytest
 import pmd
 from bench import solo
 
-FRAME = 60  # bytes without FCS
+FRAME = solo.broadcast(60)
 SLICES, ROUNDS = 20, 500
 
 

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The peers of the benchmarks: DPDK's programs and drivers as Debian ships them, measured in the same run as ours."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from dataplane.hugepage import free_hugepages
+from pmd.foreign.slot import compile_trap
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("dpdk-dev", "libdpdk-dev", "pkg-config")
+HUGEPAGES = 96
+_HUGEPAGES = Path("/proc/sys/vm/nr_hugepages")
+_LIBRARIES = ("eal", "ethdev", "mempool", "mbuf", "ring")
+
+
+class Unavailable(Exception):
+    """Why there is no peer to compare with."""
+
+
+def install() -> None:
+    """Have Debian's DPDK on this machine. Raises Unavailable."""
+    if shutil.which("dpdk-testpmd") and shutil.which("pkg-config"):
+        return
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise Unavailable(f"no DPDK, and it takes root and apt-get to fetch it: install {' '.join(PACKAGES)}")
+    for words in (["update"], ["install", "-y", "--no-install-recommends", *PACKAGES]):
+        done = subprocess.run(
+            ["apt-get", "-qq", *words],
+            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+            capture_output=True, text=True, timeout=900,
+        )  # fmt: skip
+        if done.returncode:
+            raise Unavailable(f"DPDK cannot be fetched: apt-get {words[0]}: {done.stderr.strip()[-300:]}")
+
+
+def version() -> str:
+    """Of DPDK, as pkg-config says."""
+    return _output("pkg-config", "--modversion", "libdpdk").strip()
+
+
+@contextmanager
+def hugepages(wanted: int = HUGEPAGES) -> Iterator[None]:
+    """Have so many free hugepages of 2 MiB meanwhile. Raises Unavailable."""
+    missing = wanted - free_hugepages()
+    if missing <= 0:
+        yield
+        return
+    before = int(_HUGEPAGES.read_text())
+    try:
+        with suppress(PermissionError):
+            _HUGEPAGES.write_text(str(before + missing))
+        if free_hugepages() < wanted:
+            raise Unavailable(
+                f"DPDK needs {wanted} free hugepages of 2 MiB, and {free_hugepages()} are free: "
+                f"sudo sysctl vm.nr_hugepages={before + missing}"
+            )
+        yield
+    finally:
+        with suppress(PermissionError):
+            _HUGEPAGES.write_text(str(before))
+
+
+def ready() -> None:
+    """Raises Unavailable unless DPDK can run here, where there are hugepages."""
+    if os.geteuid() != 0:
+        raise Unavailable("DPDK's driver takes physical addresses, which only root may see")
+    install()
+
+
+def build(folder: Path) -> Path:
+    """Compile peer.c against the machine's libdpdk."""
+    target, flags = folder / "peer.so", _output("pkg-config", "--cflags", "libdpdk").split()
+    source, libraries = str(Path(__file__).with_name("peer.c")), [f"-lrte_{name}" for name in _LIBRARIES]
+    _output(
+        "gcc",
+        "-O3",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-shared",
+        "-fPIC",
+        *flags,
+        source,
+        "-o",
+        str(target),
+        *libraries,
+    )
+    return target
+
+
+class Peer:
+    """DPDK and the model in a process of their own, on one CPU; see child.py for what can be asked of it."""
+
+    def __init__(self, folder: Path, cpu: int, *, full: bool = False) -> None:
+        library, trap = build(folder), compile_trap(folder)
+        self.log = folder / "dpdk.log"
+        with self.log.open("w") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "bench.peer.child"],
+                cwd=ROOT, env={**os.environ, "LD_PRELOAD": str(trap)},
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
+            )  # fmt: skip
+        try:
+            self.ask("open", str(library), cpu, full)
+        except BaseException:
+            self.close()
+            raise
+
+    def ask(self, name: str, *words: object) -> Any:
+        """What the method of that name answers. Raises RuntimeError with its log."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        try:
+            self._process.stdin.write(json.dumps([name, *words]) + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            raise RuntimeError(f"DPDK's process ended:\n{self.log.read_text()[-2000:]}")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise RuntimeError(f"{answer['error']}\n{self.log.read_text()[-2000:]}")
+        return answer["result"]
+
+    @contextmanager
+    def under_way(self, n: int, frame: bytes) -> Iterator[None]:
+        """n copies of a frame go round; at the end they have come back as they were, all of them."""
+        self.ask("fill", n, frame.hex())
+        yield
+        seen = bytes.fromhex(self.ask("look", n))
+        if seen != frame:
+            raise RuntimeError(f"{seen.hex()} came round instead of {frame.hex()}")
+        taken = self.ask("drain")
+        if taken != n:
+            raise RuntimeError(f"{taken} of {n} packets came back")
+
+    def __enter__(self) -> Peer:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+
+
+def _output(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}:\n{done.stderr}")
+    return done.stdout
