@@ -19,7 +19,6 @@ from pmd.datasheet import (
     MAXFRS,
     RDBAH,
     RDBAL,
-    RDH,
     RDLEN,
     RDT,
     RXCSUM,

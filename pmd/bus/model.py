@@ -106,7 +106,7 @@ class ModelFunction(Function):
         self._vectors: set[int] = set()
         self._closed = False
         self.pull_wire: Callable[[], None] | None = None  # of the wire that goes with this function
-        hold_card(card)
+        hold_card(card, self.chip)
         self._enable()
 
     def _enable(self) -> None:
@@ -169,7 +169,7 @@ class ModelFunction(Function):
             self.interrupt(vector, None)
         self.config.write16(pci.COMMAND, 0)
         self._arenas.clear()
-        drop_card(self.card)
+        drop_card(self.card, self.chip)
 
     def __repr__(self) -> str:
         return f"<ModelFunction {self.name} of {self.card!r}>"

@@ -69,7 +69,7 @@ class ModelVfFunction(Function):
         self._arenas = ArenaMap(lock, self.chip.engine.domain_of_vf(number))
         self._vectors: set[int] = set()
         self._closed = False
-        hold_card(card)
+        hold_card(card, self.vf)
         self.config.write16(pci.COMMAND, pci.COMMAND_BUS_MASTER)
 
     @property
@@ -134,7 +134,7 @@ class ModelVfFunction(Function):
                 self.interrupt(vector, None)
             self.config.write16(pci.COMMAND, 0)
             self._arenas.clear()
-        drop_card(self.card)
+        drop_card(self.card, self.vf)
 
     def _enable_msix(self) -> None:
         control = self.config.read16(_MSIX_CONTROL)

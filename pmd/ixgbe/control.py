@@ -125,6 +125,8 @@ def call(name: str, verb: str, **args: object) -> Any:
     paths = socket_paths(name)
     foreign: Path | None = None
     for path in paths:
+        if len(os.fsencode(path)) > _PATH_MOST:
+            continue  # no socket can be there
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(TIMEOUT)
             try:

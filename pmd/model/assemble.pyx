@@ -156,9 +156,9 @@ cdef bint _survey(mdl_port *p, mdl_txq *q, uint32_t index, uint32_t at, uint32_t
 cdef bint _gather(mdl_port *p, mdl_txq *q, uint32_t index, const Packet *k, uint8_t *to) noexcept nogil:
     """Copies all buffers to `to`. False after a fault, or if the driver has changed what `_survey` saw."""
     cdef uint64_t[2] words
-    cdef uint32_t i, n, left = k.total, at = k.first
+    cdef uint32_t n, left = k.total, at = k.first
     cdef uint8_t *source
-    for i in range(k.count):
+    for _ in range(k.count):
         if not _fetch(p, q, index, at, words):
             return False
         n = words[1] & HW_TXD_LEN_MASK

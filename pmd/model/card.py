@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
-from dataplane.errors import ConfigError, DatasheetViolation
+from dataplane.errors import ConfigError, DatasheetViolation, DeviceError
 from dataplane.port import parse_mac
 from pmd.model.block import Timing
 from pmd.model.config_space import PfConfig
@@ -35,6 +35,7 @@ from pmd.model.shared import CardLock, Clock, RegisterFile
 from pmd.model.sriov import Sriov
 from pmd.model.strict import Strict
 from pmd.model.trace import Access, Trace
+from pmd.model.vf import VirtualFunction
 
 __all__ = ["Card", "get_card"]
 
@@ -87,7 +88,7 @@ class Card:
         self.ports: list[Controller] = []
         self._runner: Runner | None = None
         self.patch: Wire | None = None  # between its two ports, as long as nobody names another
-        self._users = 0
+        self._users: list[object] = []  # what each open function drives, None for a wire's end
         self.closed = False
         for port in range(ports):
             self.ports.append(self._make(port, ports))
@@ -285,18 +286,22 @@ def find_card(index: int) -> Card | None:
         return None if card is None or card.closed else card
 
 
-def hold_card(card: Card) -> None:
-    """One more function of the card is open."""
+def hold_card(card: Card, part: Controller | VirtualFunction | None = None) -> None:
+    """One more function of the card is open: `part`, or something that drives none. DeviceError if `part` is driven already."""
     with _cards_lock:
-        card._users += 1
+        if part is not None and any(part is used for used in card._users):
+            raise DeviceError(
+                f"{part.name} is open already, and a port has one driver: use the port that is open, or close it first"
+            )
+        card._users.append(part)
     card.start()
 
 
-def drop_card(card: Card) -> None:
+def drop_card(card: Card, part: Controller | VirtualFunction | None = None) -> None:
     """One function is closed; the card goes with the last, if it is one of `get_card`'s."""
     with _cards_lock:
-        card._users -= 1
-        last = card._users == 0 and _cards.get(card.index) is card
+        card._users.remove(part)
+        last = not card._users and _cards.get(card.index) is card
         if last:
             del _cards[card.index]
     if last:

@@ -436,13 +436,13 @@ def step_all(list chips, int rounds, uint32_t budget, uint64_t ns):
     """
     cdef Controller one, other
     cdef uint64_t moved = 0
-    cdef int n
+    cdef int _
     one = chips[0]
     other = chips[len(chips) - 1]
     one.lock.take_gil()
     try:
         with nogil:
-            for n in range(rounds):
+            for _ in range(rounds):
                 one.clock.advance(ns)
                 one.interrupts.tick()
                 moved += one.engine.step(budget)

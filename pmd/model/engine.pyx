@@ -19,6 +19,9 @@ from pmd.model.model cimport (
     mdl_fifo_clear,
     mdl_fifo_free,
     mdl_fifo_new,
+    mdl_frame,
+    mdl_peek,
+    mdl_pop,
     mdl_swap16,
 )
 from pmd.model.rx cimport decode_rxq, rx_step
@@ -210,7 +213,7 @@ cdef class Engine(DataPath):
         cdef mdl_port *p = self.port
         cdef uint32_t work
         if self.stopped:
-            return 0
+            return self._discard(budget)
         if p.dirty:
             self._decode_tables()
         if p.epoch != current_epoch():
@@ -227,6 +230,19 @@ cdef class Engine(DataPath):
         if self.strict:
             self.violations = <uint32_t> (p.violations - self._taken)
         return work
+
+    cdef uint32_t _discard(self, uint32_t budget) noexcept nogil:
+        """What arrives at a port that may not reach memory is lost.
+
+        SILENT: silicon would keep a packet buffer full of it; a sender that waits for room there would wait for ever.
+        """
+        cdef mdl_frame *frame = mdl_peek(self.port.rx_fifo)
+        cdef uint32_t done = 0
+        while frame != NULL and done < budget:
+            mdl_pop(self.port.rx_fifo, frame)
+            done += 1
+            frame = mdl_peek(self.port.rx_fifo)
+        return done
 
     cdef void _tell(self) noexcept nogil:
         """Interrupt causes of this step, each once."""

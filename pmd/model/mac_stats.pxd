@@ -13,7 +13,6 @@ cdef enum:
     BINS = 6
 
 
-
 cdef struct Tally:
     uint32_t packets  # good ones that were let in, or sent
     uint32_t[6] bins  # of these by size

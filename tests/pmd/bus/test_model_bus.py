@@ -170,3 +170,13 @@ def test_reset_reaches_the_chip(function):
     bar.write(RAL[0], 0)
     function.reset()
     assert bar[RAL[0]] != 0 and bar.get(CTRL.RST) == 0
+
+
+def test_a_port_has_one_driver():
+    with opened("model8") as first:
+        with pytest.raises(DeviceError, match="model8 is open already, and a port has one driver"):
+            opened("model8")
+        with opened("model9") as second:
+            assert second.card is first.card
+    with opened("model8") as again:
+        assert again.bar(0)[STATUS] & STATUS.GIO.mask

@@ -206,3 +206,19 @@ def test_the_link_flaps():
             PortWire(chips[0].engine, chips[1].engine)
             assert p.left.wait_link(5).speed == p.right.wait_link(5).speed == 10_000
             assert p.cross([frame(7)]) == [frame(7)]
+
+
+def test_a_port_whose_neighbour_has_no_driver_sends_all_it_has():
+    """Three packet buffers full go to a port that nobody has opened: they are lost there, and hold nobody back."""
+    with pmd.probe("model0,thread=off,manner=strict") as port:
+        port.configure(mempool=Mempool(2048, hugepages="no"))
+        port.tx(0)
+        port.start()
+        port.wait_link(1)
+        sent = 0
+        for _ in range(1000):
+            sent += send(port.tx(0), [bytes(12) + b"\x08\x00" + bytes(1486)] * 10)
+            port.function.card.step(4)
+            if sent >= 1100:
+                break
+        assert sent >= 1100
