@@ -287,7 +287,7 @@ def find_card(index: int) -> Card | None:
 
 
 def hold_card(card: Card, part: Controller | VirtualFunction | None = None) -> None:
-    """One more function of the card is open: `part`, or something that drives none. DeviceError if `part` is driven already."""
+    """One more function of the card is open: `part`, or something that drives none. DeviceError if it is driven already."""
     with _cards_lock:
         if part is not None and any(part is used for used in card._users):
             raise DeviceError(

@@ -132,7 +132,7 @@ def test_names_that_are_too_long_are_told(folder: Path, caplog: pytest.LogCaptur
     with caplog.at_level(logging.WARNING, "dataplane"):
         ControlServer("n" * 120, {}).close()
     assert "longer than 107 bytes" in caplog.text
-    with pytest.raises(PortError, match="no PF of n+ runs here"):
+    with pytest.raises(PortError, match=r"no PF of n+ runs here"):
         call("n" * 120, "add")
 
 
