@@ -50,6 +50,8 @@ class Port:
     """
 
     info: PortInfo
+    rules = False
+    """Whether others depend on it: a PF with VFs, which can be opened only while it runs."""
 
     def __init__(self, name: str) -> None:
         self.name = name

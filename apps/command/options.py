@@ -29,6 +29,13 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--rx-desc", type=count, metavar="N", help="descriptors of each Rx queue")
     group.add_argument("--tx-desc", type=count, metavar="N", help="descriptors of each Tx queue")
+    group.add_argument(
+        "--pf",
+        action="append",
+        default=[],
+        metavar="PORT",
+        help="open and run this PF first, for its VFs that are ports here: --pf model0,vfs=4 (may be repeated)",
+    )
     group.add_argument("--json", type=Path, metavar="FILE", help="write what happened to FILE")
 
 

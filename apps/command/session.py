@@ -44,18 +44,32 @@ class Session:
         self.report = Report(app, 0.0, ok=False)
         self._ports = ExitStack()
         self._names: dict[str, int] = {}
+        self._first = list(args.pf)
         self._written = False
         level = logging.DEBUG if args.debug else logging.WARNING
         logging.basicConfig(format="dataplane: %(message)s", level=level)
 
     def open(self, text: str) -> Port:
-        """The port of a port string, with the ring lengths that were asked for; it is closed with the session."""
+        """The port of a port string, with the ring lengths that were asked for; it is closed with the session.
+
+        A PF with VFs runs when this returns, or they could not be opened: with Rx queue 0 and all its Tx queues.
+        """
+        while self._first:
+            self._open(self._first.pop(0))
+        return self._open(text)
+
+    def _open(self, text: str) -> Port:
         port: Port = self._ports.enter_context(probe(text))
         # Reports go by name, and "null:" may well be opened twice.
         self._names[text] = self._names.get(text, 0) + 1
         if self._names[text] > 1:
             port.name = f"{text}#{self._names[text]}"
         port.configure(rx_desc=self.args.rx_desc, tx_desc=self.args.tx_desc)
+        if port.rules:
+            port.rx(0)
+            for queue in range(port.info.max_tx_queues):
+                port.tx(queue)
+            port.start()
         return port
 
     def run(

@@ -76,7 +76,7 @@ class IxgbePort(IxgbeBase):
         self.filters = PoolFilters(bar, self.layout) if self.layout else Filters(bar)
         self.rule: VfRule | None = None
         if self.layout:
-            self.shared = True
+            self.shared = self.rules = True
             queues = self.layout.queues
             self.info = replace(self.info, max_rx_queues=queues, max_tx_queues=queues)
         super().__init__(function, spec, bar)
