@@ -8,7 +8,7 @@ and what the PF wants gets a pool. The verbs are those of `Filters`; those of a 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Concatenate, ParamSpec
 
@@ -25,6 +25,7 @@ from pmd.datasheet import (
     VFTA,
     VLNCTRL,
     VMOLR,
+    limits,
 )
 from pmd.function import Bar
 from pmd.ixgbe.filters import Filters, multicast_hash
@@ -59,6 +60,8 @@ class PoolFilters(Filters):
         self._hashes: dict[int, tuple[int, ...]] = {}
         self._allmulti = 0  # VFs that get every multicast frame
         self._mta = [0] * len(MTA)
+        self._wanted = [0] * limits.MULTICAST_HASHES  # by how many, for each bit of it
+        self._pf_hashes: tuple[int, ...] = ()
         self._pf_mac = b""
 
     def clear_tables(self) -> None:
@@ -71,6 +74,7 @@ class PoolFilters(Filters):
         self._members.clear()
         self._hashes.clear()
         self._allmulti, self._mta, self._pf_mac = 0, [0] * len(MTA), b""
+        self._wanted, self._pf_hashes = [0] * limits.MULTICAST_HASHES, ()
 
     # ---- the PF's own -------------------------------------------------------------------------------------------
 
@@ -105,19 +109,24 @@ class PoolFilters(Filters):
 
     @_locked
     def write_multicast(self) -> None:
-        """8.2.3.7.3, 8.2.3.7.7: the PF's groups and the VFs' hashes in one table. Only words that change are written."""
-        table = [0] * len(MTA)
-        vectors = [multicast_hash(address) for address in self.multicast]
-        for hashes in self._hashes.values():
-            vectors.extend(hashes)
-        for vector in vectors:
-            table[vector >> 5] |= 1 << (vector & 31)
-        for register, word, before in zip(MTA, table, self._mta, strict=True):
-            if word != before:
-                self.bar.write(register, word)
-        self._mta = table
-        self.bar.write(MCSTCTRL, MCSTCTRL.pack(MO=0, MFE=int(bool(vectors))))
+        """8.2.3.7.3, 8.2.3.7.7: the PF's groups stand in one table with the VFs' hashes."""
+        before, self._pf_hashes = self._pf_hashes, tuple(map(multicast_hash, self.multicast))
+        self._change_hashes(before, self._pf_hashes)
         self.bar.update(VMOLR[self.layout.pf_pool], ROMPE=int(bool(self.multicast)))
+
+    def _change_hashes(self, before: Iterable[int], after: Iterable[int]) -> None:
+        """Bits of the table that nobody wants any more fall, new ones rise; only words that differ are written."""
+        seen: dict[int, int] = {}
+        for change, vectors in ((-1, before), (1, after)):
+            for vector in vectors:
+                word, bit = vector >> 5, 1 << (vector & 31)
+                seen.setdefault(word, self._mta[word])
+                self._wanted[vector] += change
+                self._mta[word] = self._mta[word] | bit if self._wanted[vector] else self._mta[word] & ~bit
+        for word, old in seen.items():
+            if self._mta[word] != old:
+                self.bar.write(MTA[word], self._mta[word])
+        self.bar.write(MCSTCTRL, MCSTCTRL.pack(MO=0, MFE=int(any(self._mta))))
 
     @_locked
     def write_vlan(self, vid: int) -> None:
@@ -183,9 +192,10 @@ class PoolFilters(Filters):
 
     def set_hashes(self, vf: int, hashes: tuple[int, ...]) -> None:
         """The multicast groups of a VF, as 12-bit hashes."""
-        if self._hashes.get(vf, ()) != hashes:
+        before = self._hashes.get(vf, ())
+        if before != hashes:
             self._hashes[vf] = hashes
-            self.write_multicast()
+            self._change_hashes(before, hashes)
 
     def set_allmulti(self, vf: int, on: bool) -> None:
         """Whether a VF gets every multicast frame."""

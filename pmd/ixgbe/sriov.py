@@ -213,9 +213,9 @@ class Sriov:
                     room = limits.RX_ADDRESSES - 1 - len(self.vfs) - len(further)
                     if room < 1:
                         raise Refused("the chip's 128 addresses are taken")
-                    # One VF must not take what others may want: as long as some have none, one is left for each.
+                    # No VF takes what others may want, unless it is trusted: while some have none, one is left for each.
                     without = sum(not other.macvlans for other in self.vfs if other is not state)
-                    if state.macvlans and room <= without:
+                    if state.macvlans and room <= without and not state.policy.trust:
                         raise Refused(
                             f"{room} of the chip's addresses are left, for {without} VFs that have no second one"
                         )
@@ -239,7 +239,7 @@ class Sriov:
             without = sum(
                 not any(self.filters.vlans_of(other.number)) for other in self.vfs if other is not state
             )
-            if any(has) and 0 < free <= without:
+            if any(has) and 0 < free <= without and not state.policy.trust:
                 raise Refused(f"{free} of the chip's 64 VLANs are left, for {without} VFs that have none")
             if not self.filters.join_vlan(vid, state.number):
                 raise Refused("the chip's 64 VLANs are taken")

@@ -197,6 +197,18 @@ def test_vlans_run_out_for_one_before_others(rule: Rule) -> None:
     granted(modest, set_vlan(502))
 
 
+def test_a_trusted_vf_takes_what_there_is(rule: Rule) -> None:
+    ruled = rule(vfs=63)
+    ruled.sriov.set(0, "trust", "on")
+    script = ruled.vf()
+    for vid in range(1, 64):
+        granted(script, set_vlan(vid))
+    refused(script, set_vlan(64), "64 VLANs are taken")
+    for n in range(64):
+        granted(script, set_macvlan(2, f"02:bb:00:00:00:{n:02x}"))
+    refused(script, set_macvlan(2, A), "128 addresses are taken")
+
+
 def test_all_vlans_taken(rule: Rule) -> None:
     ruled = rule(vfs=1)
     script = ruled.vf()
