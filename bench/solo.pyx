@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Driver and device in one thread, in turns ("solo"): only the driver's bursts are timed."""
 
-from libc.stdint cimport uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
 from dataplane.machine cimport tsc
-from dataplane.mbuf cimport data, mbuf, rearm
+from dataplane.mbuf cimport TX_IP_CSUM, TX_IPV4, TX_UDP_CSUM, TX_VLAN, data, mbuf, rearm
 from dataplane.mempool cimport Mempool, alloc_bulk, free_packets
 from dataplane.queue cimport RxQueue, TxQueue
 from pmd.model.engine cimport Engine
@@ -35,7 +35,25 @@ def broadcast(size):
     return b"\xFF" * 6 + b"\x02" * (size - 6)
 
 
-def fill(TxQueue tx, Mempool pool, uint16_t n, const unsigned char[::1] frame):
+def udp(size, done):
+    """A broadcast of `size` bytes, IPv4 and UDP. done: with checksums; else as a stack gives it to a NIC that fills them in.
+
+    That is 0 for IPv4's, and the sum of the pseudo-header for UDP's.
+    """
+    from scapy.layers.inet import IP, UDP, in4_pseudoheader
+    from scapy.layers.l2 import Ether
+    from scapy.packet import Raw
+    from scapy.utils import checksum
+
+    ip = IP(src="10.0.0.1", dst="10.0.0.2", proto=17, len=size - 14)
+    packet = Ether(dst="ff:ff:ff:ff:ff:ff", src="02:00:00:00:00:01") / ip / UDP(sport=1000, dport=2000) / Raw(bytes(size - 42))
+    if not done:
+        packet[IP].chksum = 0
+        packet[UDP].chksum = ~checksum(in4_pseudoheader(17, ip, size - 34)) & 0xFFFF
+    return bytes(packet)
+
+
+def fill(TxQueue tx, Mempool pool, uint16_t n, const uint8_t[::1] frame):
     """Send n (1..256) copies of a frame."""
     cdef mbuf *pkts[MOST]
     cdef uint16_t i, sent, size = frame.shape[0]
@@ -79,6 +97,71 @@ def forward_cycles(RxQueue rx, TxQueue tx, Engine engine, uint16_t n, uint32_t r
                 with gil:
                     free_packets(pkts + took, got - took)
                     raise DataplaneError(f"{tx!r} took {took} of {got} packets")
+    if packets != <uint64_t> n * rounds:
+        raise DataplaneError(f"{packets} packets instead of {n * rounds} went round: some were lost")
+    return (rx_total + tx_total) / <double> packets, rx_total / <double> packets, device / <double> packets
+
+
+cdef int mark(mbuf **pkts, uint16_t n, Mempool pool, const uint8_t *frame, uint16_t size, uint16_t head) noexcept nogil:
+    """What an app does between: the frame as it was before the chip filled in checksums, and the wish that it does so again.
+
+    head: how many bytes go to an mbuf of their own; 0: one mbuf. Returns -1 if there are no mbufs for that.
+    """
+    cdef mbuf *heads[MOST]
+    cdef mbuf *m
+    cdef uint16_t i
+    if head and alloc_bulk(pool.pool, heads, n):
+        return -1
+    for i in range(n):
+        m = pkts[i]
+        memcpy(data(m), frame, size)
+        if head:
+            m = heads[i]
+            rearm(m, 0)
+            memcpy(data(m), frame, head)
+            m.data_len, m.pkt_len, m.nb_segs, m.next = head, size, 2, pkts[i]
+            pkts[i].data_off += head
+            pkts[i].data_len -= head
+            pkts[i] = m
+        m.ol_flags = TX_IPV4 | TX_IP_CSUM | TX_UDP_CSUM | TX_VLAN
+        m.l2_len, m.l3_len, m.vlan_tci = 14, 20, 5
+    return 0
+
+
+def offload_cycles(
+    RxQueue rx, TxQueue tx, Engine engine, Mempool pool, uint16_t n, uint32_t rounds, const uint8_t[::1] frame, uint16_t head=0
+):
+    """`forward_cycles` with offloads: Rx checksums, a tag taken off; IPv4 and UDP checksums and a tag put in.
+
+    frame: what is sent, again and again, its first `head` bytes in an mbuf of their own (0: in one). Returns (cycles per
+    packet of both bursts, of rx alone, of the device's step).
+    """
+    cdef mbuf *pkts[MOST]
+    cdef uint64_t start, end, rx_total = 0, tx_total = 0, device = 0, packets = 0
+    cdef uint16_t got, took
+    for _ in range(rounds):
+        with nogil:
+            start = tsc()
+            while engine.step(n):
+                pass
+            end = tsc()
+            device += end - start
+            start = tsc()
+            got = rx.rx_burst(pkts, n)
+            end = tsc()
+            rx_total += end - start
+            if mark(pkts, got, pool, &frame[0], frame.shape[0], head):
+                with gil:
+                    free_packets(pkts, got)
+                    raise DataplaneError(f"{pool!r} has no {got} mbufs left")
+            start = tsc()
+            took = tx.tx_burst(pkts, got)
+            end = tsc()
+            tx_total += end - start
+            packets += took
+        if took != got:
+            free_packets(pkts + took, got - took)
+            raise DataplaneError(f"{tx!r} took {took} of {got} packets")
     if packets != <uint64_t> n * rounds:
         raise DataplaneError(f"{packets} packets instead of {n * rounds} went round: some were lost")
     return (rx_total + tx_total) / <double> packets, rx_total / <double> packets, device / <double> packets

@@ -7,38 +7,21 @@ Same frames, same descriptor rings, same bursts; each side's device is the same 
 import pytest
 
 import pmd
-from bench import peer, solo
-from dataplane import machine
+from bench import solo
 
 DESCRIPTORS = 512
-SLICES, ROUNDS = 20, 500  # a run is the best slice: what else the machine does is no driver's
-
-
-@pytest.fixture(scope="module")
-def dpdk(tmp_path_factory):
-    try:
-        with peer.hugepages():
-            peer.ready()
-            with peer.Peer(tmp_path_factory.mktemp("peer"), machine.usable_cpus()[-1]) as found:
-                yield found
-    except peer.Unavailable as reason:
-        pytest.skip(str(reason))
+SLICES, ROUNDS = 20, 500
 
 
 @pytest.fixture
-def port(lcore):
-    with pmd.probe("model0,thread=off,wire=loop") as port:
+def port(lcore, request):
+    options = getattr(request, "param", "")
+    with pmd.probe("model0,thread=off,wire=loop" + options) as port:
         port.configure(rx_desc=DESCRIPTORS, tx_desc=DESCRIPTORS)
         port.rx(0), port.tx(0)
         port.start()
         port.wait_link()
         yield port
-
-
-def in_turns(ours, theirs):
-    """The best of slices of each, taken by turns."""
-    pairs = [(ours(), theirs()) for _ in range(SLICES)]
-    return tuple(map(min, zip(*pairs, strict=True)))
 
 
 @pytest.mark.parametrize("n", [32, 64])
@@ -49,12 +32,33 @@ def test_rx_and_tx(compare, port, dpdk, n):
         compare(
             f"82599 rx + tx beside DPDK's driver, 64 bytes, burst {n}",
             "cycles/packet",
-            lambda: in_turns(
-                lambda: solo.forward_cycles(port.rx(0), port.tx(0), engine, n, ROUNDS)[0],
-                lambda: sum(dpdk.ask("forward", n, ROUNDS, False)[:2]),
-            ),
+            lambda: solo.forward_cycles(port.rx(0), port.tx(0), engine, n, ROUNDS)[0],
+            lambda: sum(dpdk.ask("forward", n, ROUNDS)[:2]),
             "DPDK net_ixgbe, vector",
             at_most=0.9,
+            slices=SLICES,
         )
     assert solo.look(port.rx(0), port.tx(0), engine, n) == frame
     assert solo.drain(port.rx(0), engine) == n
+
+
+@pytest.mark.parametrize("port", [",vlan_strip=on"], indirect=True)
+@pytest.mark.parametrize("dpdk", [True], indirect=True)
+@pytest.mark.parametrize("head", [0, 42], ids=["one mbuf", "two mbufs"])
+def test_offloads(compare, port, dpdk, head):
+    raw, done, engine = solo.udp(60, False), solo.udp(60, True), port.function.chip.engine
+    solo.fill(port.tx(0), port.mempool, 32, raw)
+    with dpdk.under_way(32, raw, done):
+        compare(
+            f"82599 rx + tx with checksums and VLAN beside DPDK's driver, {'two mbufs' if head else 'one mbuf'}, burst 32",
+            "cycles/packet",
+            lambda: solo.offload_cycles(port.rx(0), port.tx(0), engine, port.mempool, 32, ROUNDS, raw, head)[
+                0
+            ],
+            lambda: sum(dpdk.ask("forward", 32, ROUNDS, raw.hex(), head)[:2]),
+            "DPDK net_ixgbe, offloads and full-featured tx",
+            at_most=0.6,
+            slices=SLICES,
+        )
+    assert solo.look(port.rx(0), port.tx(0), engine, 32) == done
+    assert solo.drain(port.rx(0), engine) == 32

@@ -18,8 +18,9 @@ from pmd.foreign.slot import compile_trap
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("dpdk-dev", "libdpdk-dev", "pkg-config")
-HUGEPAGES = 96
+HUGEPAGES = 64
 _HUGEPAGES = Path("/proc/sys/vm/nr_hugepages")
+_SYSFS = Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
 _LIBRARIES = ("eal", "ethdev", "mempool", "mbuf", "ring")
 
 
@@ -51,18 +52,18 @@ def version() -> str:
 @contextmanager
 def hugepages(wanted: int = HUGEPAGES) -> Iterator[None]:
     """Have so many free hugepages of 2 MiB meanwhile. Raises Unavailable."""
-    missing = wanted - free_hugepages()
-    if missing <= 0:
+    if free_hugepages() >= wanted:
         yield
         return
-    before = int(_HUGEPAGES.read_text())
+    before = _read(_HUGEPAGES)
+    target = before + _read(_SYSFS / "surplus_hugepages") - free_hugepages() + wanted
     try:
         with suppress(PermissionError):
-            _HUGEPAGES.write_text(str(before + missing))
+            _HUGEPAGES.write_text(str(target))
         if free_hugepages() < wanted:
             raise Unavailable(
                 f"DPDK needs {wanted} free hugepages of 2 MiB, and {free_hugepages()} are free: "
-                f"sudo sysctl vm.nr_hugepages={before + missing}"
+                f"sudo sysctl vm.nr_hugepages={target}"
             )
         yield
     finally:
@@ -133,13 +134,13 @@ class Peer:
         return answer["result"]
 
     @contextmanager
-    def under_way(self, n: int, frame: bytes) -> Iterator[None]:
-        """n copies of a frame go round; at the end they have come back as they were, all of them."""
+    def under_way(self, n: int, frame: bytes, wanted: bytes | None = None) -> Iterator[None]:
+        """n copies of a frame go round; at the end they have all come back, as `wanted` (None: as they were)."""
         self.ask("fill", n, frame.hex())
         yield
         seen = bytes.fromhex(self.ask("look", n))
-        if seen != frame:
-            raise RuntimeError(f"{seen.hex()} came round instead of {frame.hex()}")
+        if seen != (wanted or frame):
+            raise RuntimeError(f"{seen.hex()} came round instead of {(wanted or frame).hex()}")
         taken = self.ask("drain")
         if taken != n:
             raise RuntimeError(f"{taken} of {n} packets came back")
@@ -159,6 +160,10 @@ class Peer:
             self._process.kill()
             self._process.wait()
         self._process.stdout.close()
+
+
+def _read(path: Path) -> int:
+    return int(path.read_text())
 
 
 def _output(*command: str) -> str:

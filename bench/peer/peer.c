@@ -81,15 +81,29 @@ int peer_fill(uint16_t port, uint16_t n, const void *frame, uint16_t size)
     return 0;
 }
 
-/* What an app does between: ask for the offloads. */
-static void mark(struct rte_mbuf **pkts, uint16_t n)
+/* What an app does between: the frame as it was before the chip filled in checksums, and the wish that it does so again.
+ * head: how many bytes go to an mbuf of their own; 0: one mbuf. */
+static int mark(struct rte_mbuf **pkts, uint16_t n, const uint8_t *frame, uint16_t size, uint16_t head)
 {
+    struct rte_mbuf *heads[MOST];
+    if (head && rte_pktmbuf_alloc_bulk(pool, heads, n))
+        FAIL("no %u mbufs", n);
     for (uint16_t i = 0; i < n; i++) {
-        pkts[i]->ol_flags = RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_UDP_CKSUM | RTE_MBUF_F_TX_VLAN;
-        pkts[i]->l2_len = 14;
-        pkts[i]->l3_len = 20;
-        pkts[i]->vlan_tci = 5;
+        struct rte_mbuf *m = pkts[i];
+        memcpy(rte_pktmbuf_mtod(m, void *), frame, size);
+        if (head) {
+            m = heads[i];
+            memcpy(rte_pktmbuf_append(m, head), frame, head);
+            rte_pktmbuf_adj(pkts[i], head);
+            rte_pktmbuf_chain(m, pkts[i]);
+            pkts[i] = m;
+        }
+        m->ol_flags = RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_UDP_CKSUM | RTE_MBUF_F_TX_VLAN;
+        m->l2_len = 14;
+        m->l3_len = 20;
+        m->vlan_tci = 5;
     }
+    return 0;
 }
 
 /* Up to n packets: the vector driver gives 32 a call, whatever it is asked for. */
@@ -106,8 +120,9 @@ static inline uint16_t receive(uint16_t port, struct rte_mbuf **pkts, uint16_t n
 }
 
 /* n packets go round: the device brings them, rx_burst and tx_burst take them out and in. cycles: rx, tx, device, for all
- * packets together. Returns how many packets. */
-int64_t peer_forward(uint16_t port, step_fn *step, void *device, uint16_t n, uint32_t rounds, int offloads, uint64_t cycles[3])
+ * packets together. frame: of this one, with offloads, of two mbufs if `head` is not 0; NULL: as it is. Returns how many packets. */
+int64_t peer_forward(uint16_t port, step_fn *step, void *device, uint16_t n, uint32_t rounds, const uint8_t *frame,
+                     uint16_t size, uint16_t head, uint64_t cycles[3])
 {
     struct rte_mbuf *pkts[MOST];
     int64_t packets = 0;
@@ -122,8 +137,8 @@ int64_t peer_forward(uint16_t port, step_fn *step, void *device, uint16_t n, uin
         uint16_t got = receive(port, pkts, n);
         end = rte_rdtsc();
         cycles[0] += end - start;
-        if (offloads)
-            mark(pkts, got);
+        if (frame && mark(pkts, got, frame, size, head))
+            return -1;
         start = rte_rdtsc();
         uint16_t took = rte_eth_tx_burst(port, 0, pkts, got);
         end = rte_rdtsc();
