@@ -5,7 +5,7 @@ What the datasheet forbids is noted as a violation, and then done as silicon pla
 nothing, a packet that cannot be understood is fetched and not sent, and the queue goes on.
 """
 
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from dataplane.machine cimport likely
@@ -14,6 +14,8 @@ from pmd.model.iommu cimport dma_read, translate
 from pmd.model.mac_stats cimport note_good
 from pmd.model.model cimport (
     BAD_CRC,
+    IP_MADE,
+    L4_MADE,
     READ,
     STUB,
     TX_DATA,
@@ -23,6 +25,7 @@ from pmd.model.model cimport (
     V_TX_DTYP,
     V_TX_EMPTY,
     V_TX_LONG,
+    V_TX_NO_CC,
     V_TX_NO_EOP,
     V_TX_OFFLOAD,
     V_TX_OVER_MAXFRS,
@@ -40,7 +43,7 @@ from pmd.model.model cimport (
     mdl_txq,
     mdl_violate,
 )
-from pmd.model.offload cimport insert_ip_checksum, insert_l4_checksum, insert_sum, insert_tag
+from pmd.model.offload cimport insert_ip_checksum, insert_l4_checksum, insert_sum, tag_frame
 from pmd.model.tso cimport TSO_PACKET_MAX, segment
 
 cdef extern from "hw82599.h" nogil:
@@ -210,6 +213,13 @@ cdef bint _sendable(mdl_port *p, uint32_t index, const Packet *k) noexcept nogil
     return True
 
 
+cdef uint32_t _made(const Packet *k) noexcept nogil:
+    """Which checksums the chip makes, for receivers behind the switch."""
+    if not k.lower & HW_TXD_CMD_DEXT:
+        return 0
+    return (IP_MADE if k.upper & HW_TXD_POPTS_IXSM else 0) | (L4_MADE if k.upper & HW_TXD_POPTS_TXSM else 0)
+
+
 cdef void _lose(mdl_port *p, mdl_txq *q, uint32_t index, const Packet *k, mdl_fifo *out, Tally *tally) noexcept nogil:
     """It left, and the receiver had no room: only its first bytes are fetched, for the counters of both sides."""
     cdef uint8_t[STUB] stub
@@ -229,7 +239,8 @@ cdef int assemble(
     cdef Packet k
     cdef uint64_t[2] words
     cdef mdl_frame *frame
-    cdef uint32_t n, flags = 0
+    cdef uint32_t n, flags
+    cdef uint16_t tci
     if not _fetch(p, q, index, at, words):
         return NOT_YET
     if _is_context(<uint32_t> words[1]):
@@ -241,6 +252,8 @@ cdef int assemble(
         return NOT_YET
     if not _sendable(p, index, &k):
         return k.count
+    if p.tx_cc & ~k.upper or p.tx_cc and not k.lower & HW_TXD_CMD_DEXT:
+        mdl_violate(p, V_TX_NO_CC, index, at, k.upper)
     if k.lower & HW_TXD_CMD_DEXT and k.lower & HW_TXD_CMD_TSE:
         if _gather(p, q, index, &k, p.scratch) and not segment(
             p, q, index, p.scratch, k.total, k.lower, k.upper, out, tally
@@ -250,21 +263,18 @@ cdef int assemble(
         return k.count
     frame = mdl_reserve(out, k.total + TAG_SIZE if k.total > FRAME_MIN else FRAME_MIN + TAG_SIZE)
     if frame == NULL:
-        if p.elastic:
+        if p.waits:
             return NO_ROOM
         _lose(p, q, index, &k, out, tally)
         return k.count
     if not _gather(p, q, index, &k, frame.data):
         return k.count  # the fault is recorded, and nothing leaves
     n = k.total
+    flags = _made(&k)
     _offload(p, q, index, &k, frame.data, n)
-    if k.lower & HW_TXD_CMD_VLE and n >= 14:
-        n = insert_tag(
-            frame.data,
-            n,
-            p.tx_vlan_type,
-            q.context[k.upper >> 4 & 1].vlan if k.lower & HW_TXD_CMD_DEXT else k.upper >> 16,
-        )
+    tci = q.context[k.upper >> 4 & 1].vlan if k.lower & HW_TXD_CMD_DEXT else k.upper >> 16
+    if n >= 14 and not tag_frame(p, q, k.lower & HW_TXD_CMD_VLE != 0, tci, frame.data, &n):
+        return k.count
     if k.lower & HW_TXD_CMD_IFCS and p.tx_crc:
         if p.tx_pad and n < FRAME_MIN:
             memset(frame.data + n, 0, FRAME_MIN - n)
@@ -276,10 +286,12 @@ cdef int assemble(
         # Software brought the FCS along, right or wrong.
         n -= FCS_SIZE
         if fcs(frame.data, n) != mdl_load32(frame.data + n):
-            flags = BAD_CRC
+            flags |= BAD_CRC
     if n + FCS_SIZE > p.tx_max + (TAG_SIZE if mdl_load16(frame.data + 12) == p.tx_vlan_type else 0):
         mdl_violate(p, V_TX_OVER_MAXFRS, index, k.first, n + FCS_SIZE)
-    frame.len, frame.flags, frame.tag, frame.ready = n, flags, 0, p.now_ns
+    if not p.vt.on:
+        flags &= BAD_CRC
+    frame.len, frame.flags, frame.tag, frame.ready = n, flags, q.sender, p.now_ns
     note_good(tally, frame.data, n + FCS_SIZE)
     mdl_commit(out, n)
     return k.count

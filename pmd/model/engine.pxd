@@ -63,4 +63,5 @@ cdef class Engine(DataPath):
     cdef void _remap(self) noexcept nogil
     cdef void _share_out(self) noexcept nogil
     cdef uint32_t _discard(self, uint32_t budget) noexcept nogil
+    cdef void _set_rate(self, uint32_t queue, uint32_t factor) noexcept nogil
     cdef void _tell(self) noexcept nogil

@@ -11,6 +11,7 @@ from pmd.model.filter cimport decode_filter
 from pmd.model.iommu cimport current_epoch
 from pmd.model.model cimport (
     DIRTY_FILTER,
+    DIRTY_POOLS,
     DIRTY_STEER,
     POOLS,
     QUEUES,
@@ -24,6 +25,7 @@ from pmd.model.model cimport (
     mdl_pop,
     mdl_swap16,
 )
+from pmd.model.pools cimport decode_pools
 from pmd.model.rx cimport decode_rxq, rx_step
 from pmd.model.steer cimport decode_steer
 from pmd.model.tso cimport TSO_PACKET_MAX
@@ -35,6 +37,8 @@ from pmd.model.violation import describe
 
 cdef enum:
     PACKET_BUFFER = 512 << 10
+    TX_BUFFER = 160 << 10
+    SWITCHED = 64 << 10  # what waits for pools of the same port; the chip takes it from its packet buffer
     FRAME_STANDARD = 1518
     TX_CRC_EN = 1 << 0
     RX_CRC_STRIP = 1 << 1
@@ -43,6 +47,24 @@ cdef enum:
     LOOPBACK = 1 << 15
     LENGTH_ERRORS = 1 << 27
     QDE_WRITE = 1 << 16
+    RATE_ON = 1 << 31  # RTTBCNRC.RS_ENA
+    RATE_FACTOR = 0xFFFFFF
+    RATE_CREDIT = 1 << 10  # SILENT about the unit of RTTBCNRM: taken as KiB
+
+
+cdef uint32_t _touched(uint32_t offset) noexcept nogil:
+    """What has to be decoded again after a write: MTA, UTA and VFTA are read where they are."""
+    if offset == W_RXCTRL << 2 or 0x04200 <= offset < 0x04300:
+        return DIRTY_FILTER  # HLREG0, MAXFRS, MFLCN
+    if 0x05000 <= offset < 0x06000:
+        return 0 if 0x05200 <= offset < 0x05400 else DIRTY_FILTER | DIRTY_STEER | DIRTY_POOLS
+    if 0x08000 <= offset < 0x09000 or 0x0F000 <= offset < 0x0F400 or 0x0F600 <= offset < 0x0F700:
+        return DIRTY_POOLS
+    if 0x0A200 <= offset < 0x0AA00:
+        return DIRTY_FILTER  # RAL, RAH, MPSAR
+    if 0x0E000 <= offset < 0x0F000:
+        return DIRTY_STEER | DIRTY_POOLS  # filters for queues, RSS; PSRTYPE
+    return 0
 
 
 cdef class Wire:
@@ -72,7 +94,8 @@ cdef class Engine(DataPath):
         self._vf_domains = [None for _ in range(POOLS)]
         self.port.elastic = 1
         self.port.rx_fifo = mdl_fifo_new(PACKET_BUFFER)
-        if self.port.rx_fifo == NULL:
+        self.port.tx_buffer, self.port.switched = mdl_fifo_new(TX_BUFFER), mdl_fifo_new(SWITCHED)
+        if self.port.rx_fifo == NULL or self.port.tx_buffer == NULL or self.port.switched == NULL:
             raise MemoryError(f"no memory for the packet buffer of {name}")
         self.port.scratch = <uint8_t *> malloc(TSO_PACKET_MAX)
         if self.port.scratch == NULL:
@@ -82,6 +105,8 @@ cdef class Engine(DataPath):
     def __dealloc__(self):
         if self.port != NULL:
             mdl_fifo_free(self.port.rx_fifo)
+            mdl_fifo_free(self.port.tx_buffer)
+            mdl_fifo_free(self.port.switched)
             free(self.port.scratch)
             free(self.port)
 
@@ -110,6 +135,10 @@ cdef class Engine(DataPath):
                 p.qde[queue >> 6] &= ~(<uint64_t> 1 << (queue & 63))
                 p.qde[queue >> 6] |= <uint64_t> (value & 1) << (queue & 63)
                 decode_rxq(p, queue)
+        elif offset == W_RTTBCNRC << 2:
+            self._set_rate(self.regs[W_RTTDQSEL] & 0x7F, value & RATE_FACTOR if value & RATE_ON else 0)
+        elif offset == W_RTTBCNRM << 2:
+            p.credit = value * RATE_CREDIT
         elif offset == W_GCR_EXT << 2:
             self._share_out()
             self._remap()
@@ -118,7 +147,7 @@ cdef class Engine(DataPath):
                 p.dirty |= DIRTY_FILTER
         else:
             # Tables are decoded by the next step: a driver fills a whole one at a time.
-            p.dirty |= DIRTY_STEER if offset >= 0x0E000 else DIRTY_FILTER | DIRTY_STEER
+            p.dirty |= _touched(offset)
             if 0x02F00 <= offset < 0x05000 or offset >= 0x08000:
                 self._decode_port()
 
@@ -126,6 +155,10 @@ cdef class Engine(DataPath):
         cdef mdl_port *p = self.port
         cdef uint32_t index
         mdl_fifo_clear(p.rx_fifo)
+        mdl_fifo_clear(p.tx_buffer)
+        mdl_fifo_clear(p.switched)
+        p.rated[0] = p.rated[1] = 0
+        p.credit = self.regs[W_RTTBCNRM] * RATE_CREDIT
         p.qde[0] = p.qde[1] = 0
         p.rx_causes[0] = p.rx_causes[1] = p.tx_causes[0] = p.tx_causes[1] = 0
         p.other_causes = p.tx_next = 0
@@ -133,9 +166,10 @@ cdef class Engine(DataPath):
         self._share_out()
         for index in range(QUEUES):
             p.rxq[index].enabled = p.txq[index].enabled = 0
+            p.txq[index].rate = 0
             decode_rxq(p, index)
             decode_txq(p, index)
-        p.dirty = DIRTY_FILTER | DIRTY_STEER
+        p.dirty = DIRTY_FILTER | DIRTY_STEER | DIRTY_POOLS
         self._decode_port()
         self._decode_tables()
 
@@ -144,6 +178,8 @@ cdef class Engine(DataPath):
             decode_filter(&self.port.filter, self.regs)
         if self.port.dirty & DIRTY_STEER:
             decode_steer(&self.port.steer, self.regs)
+        if self.port.dirty & DIRTY_POOLS:
+            decode_pools(self.port)
         self.port.dirty = 0
 
     cdef void _decode_port(self) noexcept nogil:
@@ -161,7 +197,7 @@ cdef class Engine(DataPath):
         p.tx_max = r[W_MAXFRS] >> 16 if hlreg0 & JUMBOEN else FRAME_STANDARD
         p.rx_held = r[W_SECRXCTRL] >> 1 & 1
         p.stats_queue = r[W_RXDSTATCTRL] & 0x1F
-        p.pools = r[W_MTQC] != 0
+        p.many_queues = r[W_MTQC] != 0
         for index in range(8):
             sizes += r[W_RXPBSIZE + index] & 0xFFC00
         p.rx_fifo.limit = min(sizes, PACKET_BUFFER)
@@ -206,6 +242,15 @@ cdef class Engine(DataPath):
                 p.vf_pools |= <uint64_t> 1 << pool
                 p.domain_of_pool[pool] = self._vf_domain[pool] if self._masters >> pool & 1 else NULL
         self.interrupts.vf_pools, self.interrupts.pool_shift = p.vf_pools, p.pool_shift
+        p.dirty |= DIRTY_POOLS
+
+    cdef void _set_rate(self, uint32_t queue, uint32_t factor) noexcept nogil:
+        """8.2.3.10.16: the line's rate over the queue's; a factor below 1 would be faster than the line, and is none."""
+        cdef mdl_port *p = self.port
+        p.txq[queue].rate = factor if factor > 1 << 14 else 0
+        p.txq[queue].idle_at = self.clock.now() << 6
+        p.rated[queue >> 6] &= ~(<uint64_t> 1 << (queue & 63))
+        p.rated[queue >> 6] |= <uint64_t> (p.txq[queue].rate != 0) << (queue & 63)
 
     # ---- running --------------------------------------------------------------------------------------------
 
@@ -219,8 +264,9 @@ cdef class Engine(DataPath):
         if p.epoch != current_epoch():
             self._remap()
         work = 0
-        if p.pumped:
+        if p.pumped or p.rated[0] | p.rated[1]:
             p.now_ns = self.clock.now()
+        if p.pumped:
             work += self.wire.pump(self)
         if self.link or p.loopback:
             work += tx_step(p, budget)

@@ -4,12 +4,13 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from dataplane.machine cimport likely
-from pmd.model.model cimport mdl_filter, mdl_load64
+from pmd.model.model cimport mdl_be16, mdl_filter, mdl_load16, mdl_load64
 
 cdef enum:
     PASS_NOT = 0
     PASS_EXACT = 1  # by address, broadcast or promiscuity
-    PASS_INEXACT = 2  # by the multicast hash only
+    PASS_INEXACT = 2  # by a hash only
+    UNTAGGED = -1
 
 # The tables of the register file, decoded. Called when a register that they come from has changed.
 cdef void decode_filter(mdl_filter *f, uint32_t *regs) noexcept nogil
@@ -19,6 +20,19 @@ cdef uint32_t accept_address(const mdl_filter *f, uint64_t destination) noexcept
 
 # The VLAN filter's word on a frame of n bytes.
 cdef bint accept_vlan(const mdl_filter *f, const uint8_t *data, uint32_t n) noexcept nogil
+
+# Whether the hash of an address is in a table of 4096 bits, MTA or UTA (7.1.1.1).
+cdef bint hashed(const mdl_filter *f, const uint32_t *table, uint64_t destination) noexcept nogil
+
+
+cdef inline int tag_of(const mdl_filter *f, const uint8_t *data, uint32_t n) noexcept nogil:
+    """The tag that the VLAN filter looks at (TCI), or UNTAGGED."""
+    cdef uint32_t at = 12
+    if f.extended_vlan and n >= 18 and mdl_load16(data + 12) == f.outer_vet:
+        at = 16  # with double VLAN it looks at the inner one (7.4.5)
+    if n < at + 4 or mdl_load16(data + at) != f.vet:
+        return UNTAGGED
+    return mdl_be16(data + at + 2)
 
 
 cdef inline uint32_t accept(const mdl_filter *f, const uint8_t *data, uint32_t n) noexcept nogil:

@@ -60,6 +60,9 @@ enum mdl_frame_flag {
     MDL_INEXACT = 16, /* ... let in by a hash only                                         */
     MDL_RXE = 32,     /* ... a bad packet, stored because of FCTRL.SBP                     */
     MDL_JUMP = 64,    /* no frame: go on at offset `tag`                                   */
+    MDL_LOCAL = 128,  /* came from a pool of this port by the Tx switch, not from the wire */
+    MDL_IP_MADE = 256, /* in the Tx buffer and from there by the switch: who sent it had ...  */
+    MDL_L4_MADE = 512, /* ... the checksum of the IP header, of TCP, UDP or SCTP made        */
 };
 
 #define MDL_STUB 64
@@ -67,8 +70,11 @@ enum mdl_frame_flag {
 struct mdl_frame {
     uint16_t len; /* bytes without FCS */
     uint16_t flags;
-    uint32_t tag;   /* of a jump: where to; else how many targets have had it */
-    uint64_t ready; /* ns: when it left the sender; 0 where no wire asks    */
+    uint32_t tag;   /* of a jump: where to; in the Tx buffer: the pool that sent it; else how many targets have had it */
+    union {
+        uint64_t ready; /* ns: when it left the sender; 0 where no wire asks */
+        uint64_t pools; /* of a local one: to whom                           */
+    };
     uint8_t data[];
 };
 
@@ -245,7 +251,6 @@ static inline void mdl_fifo_free(struct mdl_fifo *f)
 
 /* ---- receive filters, decoded ---- */
 
-#define MDL_RARS 128
 #define MDL_TUPLES 128
 
 struct mdl_tuple { /* one enabled 5-tuple filter, by falling priority */
@@ -255,35 +260,91 @@ struct mdl_tuple { /* one enabled 5-tuple filter, by falling priority */
     uint8_t protocol, any_protocol, queue, priority;
 };
 
+struct mdl_address {
+    uint64_t address; /* 48 bits as loaded from a frame; MDL_NOBODY: a free place */
+    uint64_t pools;   /* MPSAR */
+};
+
+#define MDL_ADDRESSES 256 /* places for 128 addresses: one is always free, so a search ends */
+#define MDL_NOBODY (~0ull)
+#define MDL_ADDRESS 0xFFFFFFFFFFFFull /* the 48 bits */
+#define MDL_BROADCAST 0xFFFFFFFFFFFFull
+
 struct mdl_filter {
-    uint64_t rar0;     /* the first valid address, 48 bits as loaded from the frame; ~0: none */
+    uint64_t rar0;     /* the first valid address; MDL_NOBODY: none */
     uint8_t all_unicast, all_multicast, broadcast, hash_multicast;
     uint8_t store_bad, vlan_filter, cfi_check, cfi_value;
     uint8_t pass_pause, extended_vlan, receive, mo;
     uint16_t vet, outer_vet; /* network order, as loaded */
     uint32_t max_bytes;      /* with FCS, without tags */
-    uint32_t rars;
-    uint64_t rar[MDL_RARS];
-    const uint32_t *mta, *vfta;
+    uint8_t hash_unicast, pad[3];
+    const uint32_t *mta, *uta, *vfta;
+    struct mdl_address known[MDL_ADDRESSES]; /* hashed */
 };
+
+/* What the address table says of a destination or a source, NULL: nothing. */
+static inline const struct mdl_address *mdl_find(const struct mdl_filter *f, uint64_t address)
+{
+    for (uint32_t at = (uint32_t)(address * 0x9E3779B97F4A7C15ull >> 56);; at = (at + 1) % MDL_ADDRESSES) {
+        if (dp_likely(f->known[at].address == address))
+            return &f->known[at];
+        if (f->known[at].address == MDL_NOBODY)
+            return NULL;
+    }
+}
+
+static inline void mdl_know(struct mdl_filter *f, uint64_t address, uint64_t pools)
+{
+    uint32_t at = (uint32_t)(address * 0x9E3779B97F4A7C15ull >> 56);
+    for (; f->known[at].address != MDL_NOBODY; at = (at + 1) % MDL_ADDRESSES)
+        if (f->known[at].address == address)
+            return;
+    f->known[at].address = address;
+    f->known[at].pools = pools;
+}
 
 struct mdl_steer {
     uint8_t any_etqf, syn, syn_first, mrqe;
     uint8_t syn_queue, hash_in_descriptor, ip_payload_sum, rss;
-    uint8_t simple, pad[7]; /* everything goes to queue 0, and no descriptor has a hash */
+    uint8_t simple, keyed, pad[6]; /* simple: everything goes to queue 0, and no descriptor has a hash */
     uint32_t fields; /* MRQC[31:16] */
     uint32_t tuples;
-    uint32_t key_stale; /* the tables below await a rebuild */
+    uint8_t key[40]; /* that the tables below were made from */
     uint8_t reta[128];
     uint32_t etqf[8], etqs[8];
     struct mdl_tuple tuple[MDL_TUPLES];
     uint32_t toeplitz[36][256]; /* [byte of the input][value] */
 };
 
+/* ---- pools (datasheet 7.10.3), decoded. A set of pools is a mask: bit p is pool p ---- */
+
+#define MDL_POOLS 64
+#define MDL_VLANS 4096
+#define MDL_VLAN_SLOTS 64
+#define MDL_MIRRORS 4
+
+struct mdl_mirror { /* an enabled rule: what is copied to `target` */
+    uint64_t pools, vlans; /* what goes to these pools; what has these VLANs, by their slots */
+    uint64_t target;
+    uint8_t uplink, downlink, pad[6]; /* what comes from the wire; what goes to it */
+};
+
+struct mdl_pools {
+    uint8_t on, shift; /* queue q is pool q >> shift's */
+    uint8_t replicate, switching, classes, mirrors, pad[2]; /* classes: queue by traffic class, not by hash */
+    uint64_t fallback;       /* the default pool, or none */
+    uint64_t receive, echo;  /* who receives; who may get back what it sent */
+    uint64_t untagged, broadcast, all_multicast, hash_multicast, hash_unicast;
+    uint64_t check_mac, check_vlan, count_spoofed;
+    uint64_t vlan[MDL_VLAN_SLOTS];
+    uint8_t spread[MDL_POOLS]; /* which bits of RSS's answer count */
+    uint8_t slot[MDL_VLANS];   /* 1 + the slot of a VLAN; 0: it has none */
+    struct mdl_mirror mirror[MDL_MIRRORS];
+};
+
 /* ---- queues ---- */
 
 #define MDL_QUEUES 128
-#define MDL_POOLS 64
 
 struct mdl_rxq {
     struct mdl_domain *domain; /* of the function that the queue's pool belongs to */
@@ -316,9 +377,14 @@ struct mdl_txq {
     uint32_t written;  /* with WTHRESH: descriptors before this are written back */
     uint32_t bad_tail; /* the tail complained about last */
     uint32_t segments_sent; /* of a segmented packet that waits for the wire */
-    uint32_t pad1;
+    uint32_t rate;     /* line rate over this queue's, 14 bits behind the point; 0: no limit */
     uint64_t base;
     uint64_t head_address;
+    uint64_t idle_at;  /* with a rate: when it may send again, in ns / 64 */
+    uint16_t port_tag; /* PFVMVIR: the tag that its pool's frames get */
+    uint8_t tagging;   /* PFVMVIR.VLANA */
+    uint8_t sender;    /* its pool; 0 without pools */
+    uint32_t pad1;
     struct mdl_context context[2];
 } DP_ALIGNED;
 
@@ -328,7 +394,7 @@ enum mdl_violation_code {
     MDL_V_TX_TAIL, MDL_V_RX_TAIL, MDL_V_TX_EMPTY, MDL_V_TX_NO_EOP, MDL_V_TX_LONG, MDL_V_TX_SHORT,
     MDL_V_TX_SEGMENTS, MDL_V_TX_PAYLEN, MDL_V_TX_DTYP, MDL_V_TX_CONTEXT, MDL_V_TX_QUEUE, MDL_V_TX_BUFFER,
     MDL_V_TX_OFFLOAD, MDL_V_TX_MSS, MDL_V_RX_HEADER, MDL_V_RX_ODD, MDL_V_RX_SPLIT, MDL_V_RX_SMALL_RING,
-    MDL_V_RX_BUFFER_SIZE, MDL_V_RX_CRC, MDL_V_TX_OVER_MAXFRS,
+    MDL_V_RX_BUFFER_SIZE, MDL_V_RX_CRC, MDL_V_TX_OVER_MAXFRS, MDL_V_TX_NO_CC,
 };
 
 struct mdl_violation {
@@ -348,14 +414,20 @@ struct mdl_port {
     struct mdl_fifo *rx_fifo; /* the packet buffer */
     uint8_t *scratch;         /* room for one packet to be segmented */
     struct mdl_fifo *tx_fifo; /* where frames go: the peer's packet buffer or a wire's; NULL: nowhere */
+    struct mdl_fifo *tx_buffer; /* with pools: what was fetched and is not through the switch yet */
+    struct mdl_fifo *switched;  /* and what the switch sent back, to pools of this port */
     uint8_t link, elastic, loopback, rx_held; /* held: SECRXCTRL.RX_DIS keeps frames in the packet buffer */
     uint8_t tx_on, crc_strip, tx_plain, length_check; /* plain: the MAC pads and appends FCS, the usual set-up */
-    uint8_t tx_pad, tx_crc, pools, pad0;
+    uint8_t tx_pad, tx_crc, many_queues, waits; /* waits: until there is room, instead of losing frames */
     uint32_t rx_limit; /* bytes of packet buffer */
     uint32_t epoch; /* mdl_epoch when ring addresses were cached */
     uint32_t dirty;      /* MDL_DIRTY_* */
     uint64_t now_ns;
     uint64_t rx_enabled[2], tx_enabled[2], qde[2];
+    uint64_t tx_gate[2]; /* queues of pools that may send */
+    uint64_t rated[2];   /* queues with a rate */
+    uint32_t credit;     /* bytes that a queue with a rate may send at once after a pause */
+    uint32_t tx_cc;      /* what the upper word of a descriptor must have: CC where the switch works */
     uint64_t rx_causes[2], tx_causes[2];
     uint32_t other_causes;
     uint32_t tx_next; /* queue to begin with, for fairness */
@@ -369,6 +441,7 @@ struct mdl_port {
     struct mdl_domain *domain_of_pool[MDL_POOLS]; /* of that function; NULL: it is not a bus master, its queues stand still */
     struct mdl_filter filter;
     struct mdl_steer steer;
+    struct mdl_pools vt;
     uint8_t wired, pumped, pad2[6];
     const int *peer_lit; /* the other end of the wire, if it is a port */
     uint64_t violations;
@@ -377,7 +450,7 @@ struct mdl_port {
     struct mdl_txq txq[MDL_QUEUES];
 } DP_ALIGNED;
 
-enum { MDL_DIRTY_FILTER = 1, MDL_DIRTY_STEER = 2 };
+enum { MDL_DIRTY_FILTER = 1, MDL_DIRTY_STEER = 2, MDL_DIRTY_POOLS = 4 };
 
 static inline void mdl_violate(struct mdl_port *p, int code, uint32_t queue, uint32_t index, uint64_t value)
 {

@@ -22,15 +22,22 @@ cdef extern from "model.h" nogil:
         REFUSED "MDL_REFUSED"
         INEXACT "MDL_INEXACT"
         RXE "MDL_RXE"
+        LOCAL "MDL_LOCAL"
+        IP_MADE "MDL_IP_MADE"
+        L4_MADE "MDL_L4_MADE"
         STUB "MDL_STUB"
         STUBS "MDL_STUBS"
         QUEUES "MDL_QUEUES"
         POOLS "MDL_POOLS"
-        RARS "MDL_RARS"
+        ADDRESSES "MDL_ADDRESSES"
+        VLANS "MDL_VLANS"
+        VLAN_SLOTS "MDL_VLAN_SLOTS"
+        MIRRORS "MDL_MIRRORS"
         TUPLES "MDL_TUPLES"
         VIOLATIONS "MDL_VIOLATIONS"
         DIRTY_FILTER "MDL_DIRTY_FILTER"
         DIRTY_STEER "MDL_DIRTY_STEER"
+        DIRTY_POOLS "MDL_DIRTY_POOLS"
         V_TX_TAIL "MDL_V_TX_TAIL"
         V_RX_TAIL "MDL_V_RX_TAIL"
         V_TX_EMPTY "MDL_V_TX_EMPTY"
@@ -52,6 +59,10 @@ cdef extern from "model.h" nogil:
         V_RX_SMALL_RING "MDL_V_RX_SMALL_RING"
         V_RX_BUFFER_SIZE "MDL_V_RX_BUFFER_SIZE"
         V_RX_CRC "MDL_V_RX_CRC"
+        V_TX_NO_CC "MDL_V_TX_NO_CC"
+    const uint64_t NOBODY "MDL_NOBODY"
+    const uint64_t ADDRESS "MDL_ADDRESS"
+    const uint64_t BROADCAST "MDL_BROADCAST"
 
     struct mdl_range:
         uint64_t iova, size
@@ -80,6 +91,7 @@ cdef extern from "model.h" nogil:
         uint16_t flags
         uint32_t tag
         uint64_t ready
+        uint64_t pools
         uint8_t *data
 
     struct mdl_fifo:
@@ -108,6 +120,9 @@ cdef extern from "model.h" nogil:
         uint32_t src, dst, src_mask, dst_mask, ports, ports_mask
         uint8_t protocol, any_protocol, queue, priority
 
+    struct mdl_address:
+        uint64_t address, pools
+
     struct mdl_filter:
         uint64_t rar0
         uint8_t all_unicast, all_multicast, broadcast, hash_multicast
@@ -115,20 +130,39 @@ cdef extern from "model.h" nogil:
         uint8_t pass_pause, extended_vlan, receive, mo
         uint16_t vet, outer_vet
         uint32_t max_bytes
-        uint32_t rars
-        uint64_t *rar
+        uint8_t hash_unicast
         const uint32_t *mta
+        const uint32_t *uta
         const uint32_t *vfta
+        mdl_address *known
+
+    const mdl_address *mdl_find(const mdl_filter *f, uint64_t address)
+    void mdl_know(mdl_filter *f, uint64_t address, uint64_t pools)
 
     struct mdl_steer:
         uint8_t any_etqf, syn, syn_first, mrqe
-        uint8_t syn_queue, hash_in_descriptor, ip_payload_sum, rss, simple
-        uint32_t fields, tuples, key_stale
+        uint8_t syn_queue, hash_in_descriptor, ip_payload_sum, rss, simple, keyed
+        uint32_t fields, tuples
+        uint8_t *key
         uint8_t *reta
         uint32_t *etqf
         uint32_t *etqs
         mdl_tuple *tuple
         uint32_t (*toeplitz)[256]
+
+    struct mdl_mirror:
+        uint64_t pools, vlans, target
+        uint8_t uplink, downlink
+
+    struct mdl_pools:
+        uint8_t on, shift, replicate, switching, classes, mirrors
+        uint64_t fallback, receive, echo
+        uint64_t untagged, broadcast, all_multicast, hash_multicast, hash_unicast
+        uint64_t check_mac, check_vlan, count_spoofed
+        uint64_t *vlan
+        uint8_t *spread
+        uint8_t *slot
+        mdl_mirror *mirror
 
     struct mdl_rxq:
         mdl_domain *domain
@@ -153,8 +187,10 @@ cdef extern from "model.h" nogil:
         volatile uint32_t *head_reg
         uint32_t n, head
         uint8_t enabled, stalled, set, wthresh, head_wb, warned
-        uint32_t written, bad_tail, segments_sent
-        uint64_t base, head_address
+        uint32_t written, bad_tail, segments_sent, rate
+        uint64_t base, head_address, idle_at
+        uint16_t port_tag
+        uint8_t tagging, sender
         mdl_context *context
 
     struct mdl_violation:
@@ -168,15 +204,20 @@ cdef extern from "model.h" nogil:
         mdl_domain *domain
         mdl_fifo *rx_fifo
         mdl_fifo *tx_fifo
+        mdl_fifo *tx_buffer
+        mdl_fifo *switched
         uint8_t *scratch
         uint8_t link, elastic, loopback, rx_held
-        uint8_t tx_on, crc_strip, tx_plain, length_check, tx_pad, tx_crc, pools
+        uint8_t tx_on, crc_strip, tx_plain, length_check, tx_pad, tx_crc, many_queues, waits
         uint32_t rx_limit
         uint32_t epoch, dirty
         uint64_t now_ns
         uint64_t *rx_enabled
         uint64_t *tx_enabled
         uint64_t *qde
+        uint64_t *tx_gate
+        uint64_t *rated
+        uint32_t credit, tx_cc
         uint64_t *rx_causes
         uint64_t *tx_causes
         uint32_t other_causes, tx_next
@@ -187,6 +228,7 @@ cdef extern from "model.h" nogil:
         mdl_domain **domain_of_pool
         mdl_filter filter
         mdl_steer steer
+        mdl_pools vt
         uint8_t wired, pumped
         const bint *peer_lit
         uint64_t violations

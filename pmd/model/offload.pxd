@@ -3,7 +3,7 @@
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
-from pmd.model.model cimport mdl_context
+from pmd.model.model cimport mdl_context, mdl_port, mdl_txq
 
 
 # IXSM: the IPv4 header checksum. False if the header that the context describes is not within the n bytes.
@@ -15,5 +15,6 @@ cdef bint insert_l4_checksum(uint8_t *data, uint32_t n, const mdl_context *c) no
 # Legacy IC: sum from `start` to the end, to `offset`. False if they are not within the n bytes.
 cdef bint insert_sum(uint8_t *data, uint32_t n, uint32_t start, uint32_t offset) noexcept nogil
 
-# A tag of that type (network order) behind the addresses; `room` for 4 more bytes is the caller's. Returns n + 4.
-cdef uint32_t insert_tag(uint8_t *data, uint32_t n, uint16_t raw_type, uint16_t tci) noexcept nogil
+# The VLAN tag of a frame of *n bytes, behind its addresses: the one that its descriptor asks for (`tci`), or its pool's. Room
+# for 4 more bytes is the caller's. False: the frame must not be sent.
+cdef bint tag_frame(mdl_port *p, mdl_txq *q, bint asked, uint16_t tci, uint8_t *data, uint32_t *n) noexcept nogil

@@ -4,13 +4,17 @@
 from libc.string cimport memmove
 
 from pmd.model.checksum cimport crc32c
-from pmd.model.model cimport mdl_fold, mdl_store16, mdl_store32, mdl_sum, mdl_swap16
+from pmd.model.model cimport mdl_fold, mdl_load16, mdl_store16, mdl_store32, mdl_sum, mdl_swap16
 
 cdef enum:
     L4_UDP = 0  # context descriptor's L4T
     L4_TCP = 1
     L4_SCTP = 2
     HEADER_MIN = 14
+    TAG_SIZE = 4
+    # PFVMVIR.VLANA
+    BY_DESCRIPTOR = 0
+    ALWAYS = 1
 
 
 cdef bint insert_ip_checksum(uint8_t *data, uint32_t n, const mdl_context *c) noexcept nogil:
@@ -49,8 +53,18 @@ cdef bint insert_sum(uint8_t *data, uint32_t n, uint32_t start, uint32_t offset)
     return True
 
 
-cdef uint32_t insert_tag(uint8_t *data, uint32_t n, uint16_t raw_type, uint16_t tci) noexcept nogil:
-    memmove(data + 16, data + 12, n - 12)
-    mdl_store16(data + 12, raw_type)
-    mdl_store16(data + 14, mdl_swap16(tci))
-    return n + 4
+cdef bint tag_frame(mdl_port *p, mdl_txq *q, bint asked, uint16_t tci, uint8_t *data, uint32_t *n) noexcept nogil:
+    """CONFLICT: PFVMVIR overrides descriptors, and a pool with a port VLAN is said to send no tags of its own: a frame that has
+    one, or asks for one, is dropped here.
+    """
+    cdef uint16_t etype = mdl_load16(data + 12)
+    if q.tagging != BY_DESCRIPTOR:
+        if asked or etype == p.filter.vet or etype == p.tx_vlan_type:
+            return False
+        asked, tci = q.tagging == ALWAYS, q.port_tag
+    if asked:
+        memmove(data + 16, data + 12, n[0] - 12)
+        mdl_store16(data + 12, p.tx_vlan_type)
+        mdl_store16(data + 14, mdl_swap16(tci))
+        n[0] += TAG_SIZE
+    return True

@@ -2,8 +2,9 @@
 """The receive side (datasheet 7.1): MAC, packet buffer, queue, descriptor.
 
 A frame in the packet buffer first meets the MAC: counters, errors, filters. What it lets in is parsed and steered, and
-goes into buffers of its queue. A queue without descriptors either drops or holds up everything behind it; then the MAC
-alone goes on, so that its counters and the packet buffer's overflow are right whatever the driver does.
+goes into buffers of its queue, or of a queue of each pool that gets a copy. A queue without descriptors either drops or holds
+up everything behind it; then the MAC alone goes on, so that its counters and the packet buffer's overflow are right
+whatever the driver does. What the switch sends back to pools of the same port never meets the MAC.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint64_t
@@ -15,9 +16,14 @@ from pmd.model.filter cimport PASS_EXACT, PASS_INEXACT, PASS_NOT, accept
 from pmd.model.iommu cimport dma_read, dma_write, lookup, translate
 from pmd.model.mac_stats cimport Tally, count, count36, flush_rx, note_good
 from pmd.model.model cimport (
+    ADDRESS,
     BAD_CRC,
+    BROADCAST,
     COUNTED,
     INEXACT,
+    IP_MADE,
+    L4_MADE,
+    LOCAL,
     LOST,
     QUEUES,
     READ,
@@ -50,6 +56,7 @@ from pmd.model.model cimport (
     mdl_violate,
 )
 from pmd.model.packet cimport *
+from pmd.model.pools cimport pools_of_arrival
 from pmd.model.steer cimport MAX_TARGETS, choose
 from pmd.model.word cimport *
 
@@ -63,6 +70,10 @@ cdef enum:
     RAW_PAUSE = 0x0888  # EtherType 0x8808 as loaded
     OPCODE_PAUSE = 1
     OPCODE_PRIORITY_PAUSE = 0x0101
+    # What became of a copy
+    WAITS = 0
+    DROPPED = 1
+    TAKEN = 2
 
 cdef uint64_t PAUSE_ADDRESS = 0x010000C28001  # 01:80:C2:00:00:01
 
@@ -248,7 +259,17 @@ cdef void _leave(mdl_port *p, Visit *v) noexcept nogil:
         if p.stats_queue == ALL_QUEUES or p.stats_queue == v.index:
             v.done_packets += v.packets
             v.done_bytes += v.bytes
+        if p.vt.on:
+            _count_received(p.regs, v.index >> p.vt.shift, v.packets, v.bytes)
     v.queue = NULL
+
+
+cdef inline void _count_received(uint32_t *regs, uint32_t pool, uint32_t packets, uint64_t n) noexcept nogil:
+    """9.4: a VF's counters wrap. SILENT: bytes as they are in memory."""
+    cdef uint64_t sum = regs[W_PVFGORC_LSB + pool * 16] + n
+    regs[W_PVFGPRC + pool * 16] += packets
+    regs[W_PVFGORC_LSB + pool * 16] = <uint32_t> sum
+    regs[W_PVFGORC_MSB + pool * 16] = (regs[W_PVFGORC_MSB + pool * 16] + (sum >> 32)) & 0xF
 
 
 cdef inline mdl_rxq *_enter(mdl_port *p, Visit *v, uint32_t index) noexcept nogil:
@@ -330,19 +351,19 @@ cdef uint64_t _legacy_status(uint32_t status) noexcept nogil:
     return <uint64_t> (status & 0xFF) << 32 | errors << 40
 
 
-cdef inline bint _put(
+cdef int _put(
     mdl_port *p, Visit *v, uint32_t index, mdl_frame *frame, const Parsed *parsed, uint32_t info, uint32_t hash
 ) noexcept nogil:
-    """Give the frame to a queue, or drop it there. False: it has to wait for descriptors."""
+    """Give the frame to a queue, or drop it there, unless it WAITS for descriptors."""
     cdef mdl_rxq *q = _enter(p, v, index)
     cdef const uint8_t *data = frame.data
-    cdef uint32_t total = frame.len + (0 if p.crc_strip else FCS_SIZE), needed, piece, at, written = 0
+    cdef uint32_t total = frame.len + (0 if p.crc_strip or frame.flags & LOCAL else FCS_SIZE)
+    cdef uint32_t needed, piece, at, written = 0
     cdef uint32_t skip_at = 0, status = parsed.status | HW_RXD_STAT_DD
     cdef uint64_t[2] words
     cdef uint64_t high
     if unlikely(not q.enabled or q.stalled):
-        count(p.regs, W_QPRDC + q.set * 16, 1)
-        return True
+        return _drop(p, q)
     if q.strip and status & HW_RXD_STAT_VP:
         skip_at = parsed.tag_at
         total -= TAG_SIZE
@@ -351,16 +372,14 @@ cdef inline bint _put(
         v.available = _available(p, q, index)
     if unlikely(v.available < needed):
         if not q.drop and needed < q.n:
-            return False
+            return WAITS
         if needed >= q.n:
             mdl_violate(p, V_RX_SMALL_RING, index, q.n, total)
-        count(p.regs, W_QPRDC + q.set * 16, 1)
-        return True
+        return _drop(p, q)
     at = q.head
     while True:
         if unlikely(not _fetch(p, q, index, at, words)):
-            count(p.regs, W_QPRDC + q.set * 16, 1)
-            return True
+            return _drop(p, q)
         piece = total - written
         if piece > q.buffer:
             piece = q.buffer
@@ -387,7 +406,12 @@ cdef inline bint _put(
     v.available -= needed
     v.packets += 1
     v.bytes += total
-    return True
+    return TAKEN
+
+
+cdef int _drop(mdl_port *p, mdl_rxq *q) noexcept nogil:
+    count(p.regs, W_QPRDC + q.set * 16, 1)
+    return DROPPED
 
 
 cdef inline bint _put_usual(
@@ -433,18 +457,9 @@ cdef uint32_t _fragment_words(mdl_port *p, mdl_frame *frame, Parsed *parsed) noe
     return mdl_be16(header + 4) | sum << 16
 
 
-cdef bint _deliver(mdl_port *p, Visit *v, mdl_frame *frame) noexcept nogil:
-    """Parse, steer, and give a copy to every target. False: a target waits; `frame.tag` says which."""
-    cdef Parsed parsed
-    cdef uint8_t[MAX_TARGETS] targets
-    cdef uint32_t n, info, hash, check
-    classify(&p.filter, frame.data, frame.len, &parsed)
-    if likely(p.steer.simple):
-        n, info, hash, targets[0] = 1, parsed.info, 0, 0
-    else:
-        n = choose(p, frame, &parsed, targets, &info, &hash)
-        if not p.steer.hash_in_descriptor:
-            hash = _fragment_words(p, frame, &parsed)
+cdef inline void _mark(mdl_port *p, mdl_frame *frame, Parsed *parsed) noexcept nogil:
+    """What the MAC knows and the descriptor shows; and the FCS, if it stays."""
+    cdef uint32_t check
     if unlikely(frame.flags & (INEXACT | RXE)):
         if frame.flags & INEXACT:
             parsed.status |= HW_RXD_STAT_PIF
@@ -453,23 +468,102 @@ cdef bint _deliver(mdl_port *p, Visit *v, mdl_frame *frame) noexcept nogil:
     if unlikely(not p.crc_strip):
         check = fcs(frame.data, frame.len)
         mdl_store32(frame.data + frame.len, ~check if frame.flags & BAD_CRC else check)
-    if likely(n == 1 and _put_usual(p, v, targets[0], frame, &parsed, info, hash)):
-        frame.tag = n
-    while frame.tag < n:
-        if not _put(p, v, targets[frame.tag], frame, &parsed, info, hash):
-            frame.flags |= COUNTED
+
+
+cdef bint _deliver(mdl_port *p, Visit *v, mdl_frame *frame) noexcept nogil:
+    """Parse, steer, and put it into its queue. False: it has to wait."""
+    cdef Parsed parsed
+    cdef uint8_t[MAX_TARGETS] target
+    cdef uint32_t info, hash
+    classify(&p.filter, frame.data, frame.len, &parsed)
+    if likely(p.steer.simple):
+        info, hash, target[0] = parsed.info, 0, 0
+    elif p.vt.on:
+        _mark(p, frame, &parsed)
+        return _deliver_to_pools(p, v, frame, &parsed)
+    else:
+        choose(p, frame.data, &parsed, 0, target, &info, &hash)
+        if not p.steer.hash_in_descriptor:
+            hash = _fragment_words(p, frame, &parsed)
+    _mark(p, frame, &parsed)
+    if unlikely(not _put_usual(p, v, target[0], frame, &parsed, info, hash)):
+        if _put(p, v, target[0], frame, &parsed, info, hash) == WAITS:
             return False
+    if unlikely(parsed.status & (HW_RXD_ERR_IPE | HW_RXD_ERR_L4E)):
+        count(p.regs, W_XEC, 1)
+    return True
+
+
+# ---- pools (7.10.3) ----------------------------------------------------------------------------------------------
+
+
+cdef void _mark_local(mdl_frame *frame, Parsed *parsed) noexcept nogil:
+    """7.10.3.4: nobody checks a frame that was on no wire: only sums that the sender's side made are known to be good."""
+    parsed.status |= HW_RXD_STAT_LB
+    if not frame.flags & IP_MADE:
+        parsed.status &= ~(HW_RXD_STAT_IPCS | HW_RXD_ERR_IPE)
+    if not frame.flags & L4_MADE:
+        parsed.status &= ~(HW_RXD_STAT_L4CS | HW_RXD_STAT_UDPCS | HW_RXD_STAT_UDPV | HW_RXD_ERR_L4E)
+
+
+cdef void _count_copy(mdl_port *p, mdl_frame *frame, uint32_t pool, bint first) noexcept nogil:
+    """8.2.3.23: copies by where they come from; 9.4: multicasts of a VF. SILENT: broadcasts are none, as for MPRC."""
+    cdef uint32_t *r = p.regs
+    if frame.data[0] & 1 and mdl_load64(frame.data) & ADDRESS != BROADCAST:
+        r[W_PVFMPRC + pool * 16] += 1
+    if frame.flags & LOCAL:
+        count(r, W_RXLPBKGPC if first else W_RXDLPBKGPC, 1)
+        count36(r, W_RXLPBKGBCL if first else W_RXDLPBKGBCL, frame.len)
+    elif not first:
+        count(r, W_RXDDGPC, 1)
+        count36(r, W_RXDDGBCL, frame.len)
+
+
+cdef bint _deliver_to_pools(mdl_port *p, Visit *v, mdl_frame *frame, Parsed *parsed) noexcept nogil:
+    """A copy for each. False: one of them waits; `frame.tag` says how many have had it."""
+    cdef uint8_t[MAX_TARGETS] targets
+    cdef uint32_t n, info, hash
+    cdef uint64_t pools
+    cdef int fate
+    if frame.flags & LOCAL:
+        _mark_local(frame, parsed)
+        pools = frame.pools & p.vt.receive
+    else:
+        pools = pools_of_arrival(p, frame.data, frame.len, parsed.etype)
+    n = choose(p, frame.data, parsed, pools, targets, &info, &hash)
+    if not p.steer.hash_in_descriptor:
+        hash = _fragment_words(p, frame, parsed)
+    while frame.tag < n:
+        fate = TAKEN
+        if unlikely(not _put_usual(p, v, targets[frame.tag], frame, parsed, info, hash)):
+            fate = _put(p, v, targets[frame.tag], frame, parsed, info, hash)
+        if fate == WAITS:
+            return False
+        if fate == TAKEN:
+            _count_copy(p, frame, targets[frame.tag] >> p.vt.shift, frame.tag == 0)
         frame.tag += 1
     if unlikely(parsed.status & (HW_RXD_ERR_IPE | HW_RXD_ERR_L4E)):
         count(p.regs, W_XEC, 1)
     return True
 
 
-cdef uint32_t rx_step(mdl_port *p, uint32_t budget) noexcept nogil:
+cdef uint32_t _from_switch(mdl_port *p, uint32_t budget, Visit *v) noexcept nogil:
+    cdef mdl_frame *frame = mdl_peek(p.switched)
+    cdef uint32_t done = 0
+    while frame != NULL and done < budget and _deliver(p, v, frame):
+        mdl_pop(p.switched, frame)
+        done += 1
+        frame = mdl_peek(p.switched)
+    return done
+
+
+# ---- a step ------------------------------------------------------------------------------------------------------
+
+
+cdef uint32_t _from_wire(mdl_port *p, uint32_t budget, Visit *v) noexcept nogil:
     cdef mdl_fifo *fifo = p.rx_fifo
     cdef mdl_frame *frame = mdl_peek(fifo)
     cdef Tally tally
-    cdef Visit visit
     cdef uint32_t done = 0
     cdef bint wanted
     if frame == NULL:
@@ -477,20 +571,30 @@ cdef uint32_t rx_step(mdl_port *p, uint32_t budget) noexcept nogil:
     if unlikely(fifo.lost_unseen):
         count(p.regs, W_RXMPC, mdl_take_lost(fifo))
     memset(&tally, 0, sizeof(tally))
-    memset(&visit, 0, sizeof(visit))
     while frame != NULL and done < budget:
         wanted = not frame.flags & REFUSED if frame.flags & COUNTED else _mac(p, frame, &tally)
-        if wanted and (p.rx_held or not _deliver(p, &visit, frame)):
+        if wanted and (p.rx_held or not _deliver(p, v, frame)):
             frame.flags |= COUNTED
             _mac_alone(p, &tally)
             break
         mdl_pop(fifo, frame)
         done += 1
         frame = mdl_peek(fifo)
-    _leave(p, &visit)
     if tally.packets + tally.refused + tally.bad:
         flush_rx(p.regs, &tally)
-    if visit.done_packets:
-        count(p.regs, W_RXDGPC, visit.done_packets)
-        count36(p.regs, W_RXDGBCL, visit.done_bytes)
+    return done
+
+
+cdef uint32_t rx_step(mdl_port *p, uint32_t budget) noexcept nogil:
+    cdef Visit visit
+    cdef uint32_t done
+    memset(&visit, 0, sizeof(visit))
+    done = _from_wire(p, budget, &visit)
+    if p.vt.on and not p.rx_held:
+        done += _from_switch(p, budget, &visit)
+    if done or visit.queue != NULL:
+        _leave(p, &visit)
+        if visit.done_packets:
+            count(p.regs, W_RXDGPC, visit.done_packets)
+            count36(p.regs, W_RXDGBCL, visit.done_bytes)
     return done

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Steering: EtherType filters, SYN and 5-tuple filters, RSS, traffic classes; in this order (datasheet 7.1.2).
 
-Without pools a frame has one target, and so `choose` returns 1. Pools (7.10.3.3) will put one queue of each pool that
-takes a copy into `targets`; everything behind already works through such a list.
+Without pools a frame has one target; with pools (7.10.3.3) one in each that takes a copy, found in the same way within it.
+SILENT: a filter that names a queue does so in the pool which that queue belongs to; other pools' copies are not its affair.
 SILENT: of 5-tuple filters with equal priority the lowest index wins; a SYN filter takes every segment with SYN set.
 """
 
 
-from pmd.model.model cimport TUPLES, mdl_load32, mdl_tuple
+from libc.string cimport memcmp, memcpy
+
+from pmd.model.model cimport TUPLES, mdl_ctz64, mdl_load32, mdl_tuple
 from pmd.model.packet cimport (
     HW_RXD_PTYPE_ETQF,
     HW_RXD_PTYPE_ETQF_SHIFT,
@@ -25,6 +27,8 @@ cdef enum:
     MRQE_4TC = 3
     MRQE_8TC_RSS = 4
     MRQE_4TC_RSS = 5
+    MRQE_32POOLS_RSS = 10
+    MRQE_64POOLS_RSS = 11
     # MRQC[31:16], shifted down, and the types they give in the descriptor
     FIELD_TCP_IPV4 = 1 << 0
     FIELD_IPV4 = 1 << 1
@@ -52,13 +56,17 @@ cdef enum:
     SYN_FLAG = 2
     IPPCSE = 1 << 12
     PCSD = 1 << 13
+    VT_ENA = 1 << 0
+    KEY_SIZE = 40
 
 
 cdef void decode_steer(mdl_steer *s, uint32_t *regs) noexcept nogil:
     cdef uint32_t index, mrqc = regs[W_MRQC], word
     s.mrqe = mrqc & 0xF
     s.fields = mrqc >> 16
-    s.rss = s.mrqe in (MRQE_RSS, MRQE_8TC_RSS, MRQE_4TC_RSS) and s.fields != 0
+    s.rss = s.fields != 0 and s.mrqe in (
+        MRQE_RSS, MRQE_8TC_RSS, MRQE_4TC_RSS, MRQE_32POOLS_RSS, MRQE_64POOLS_RSS
+    )
     s.hash_in_descriptor = (regs[W_RXCSUM] & PCSD) != 0
     s.ip_payload_sum = (regs[W_RXCSUM] & IPPCSE) != 0
     for index in range(128):
@@ -72,9 +80,11 @@ cdef void decode_steer(mdl_steer *s, uint32_t *regs) noexcept nogil:
     word = regs[W_SYNQF]
     s.syn, s.syn_queue, s.syn_first = word & 1, word >> 1 & 0x7F, word >> 31
     _decode_tuples(s, regs)
-    s.simple = not (s.mrqe or s.any_etqf or s.syn or s.tuples) and s.hash_in_descriptor
-    if s.rss:
-        _decode_key(s, regs + W_RSSRK)
+    s.simple = not (s.mrqe or s.any_etqf or s.syn or s.tuples or regs[W_VT_CTL] & VT_ENA) and s.hash_in_descriptor
+    if s.rss and (not s.keyed or memcmp(s.key, regs + W_RSSRK, KEY_SIZE)):
+        memcpy(s.key, regs + W_RSSRK, KEY_SIZE)
+        s.keyed = 1
+        _decode_key(s, s.key)
 
 
 cdef void _decode_tuples(mdl_steer *s, uint32_t *regs) noexcept nogil:
@@ -101,21 +111,20 @@ cdef void _decode_tuples(mdl_steer *s, uint32_t *regs) noexcept nogil:
             t.queue = regs[W_L34TIMIR + index] >> 21 & 0x7F
 
 
-cdef void _decode_key(mdl_steer *s, uint32_t *key) noexcept nogil:
+cdef void _decode_key(mdl_steer *s, const uint8_t *key) noexcept nogil:
     """A table for each byte of the input: 36 look-ups at most instead of 288 shifts (7.1.2.8.2)."""
     cdef uint32_t at, value, bit, window, low
     cdef uint32_t[8] of_bit
-    cdef uint8_t *bytes_of_key = <uint8_t *> key
     for at in range(36):
         for bit in range(8):
             # The 32 bits of the key from this bit of the input on, most significant first.
             window = (
-                <uint32_t> bytes_of_key[at] << 24
-                | <uint32_t> bytes_of_key[at + 1] << 16
-                | <uint32_t> bytes_of_key[at + 2] << 8
-                | bytes_of_key[at + 3]
+                <uint32_t> key[at] << 24
+                | <uint32_t> key[at + 1] << 16
+                | <uint32_t> key[at + 2] << 8
+                | key[at + 3]
             )
-            of_bit[bit] = window << bit | (<uint32_t> bytes_of_key[at + 4] >> (8 - bit) if bit else 0)
+            of_bit[bit] = window << bit | (<uint32_t> key[at + 4] >> (8 - bit) if bit else 0)
         s.toeplitz[at][0] = 0
         for value in range(1, 256):
             low = value & -value
@@ -242,33 +251,48 @@ cdef uint32_t _hashed_queue(mdl_port *port, const Parsed *p, uint32_t kind, uint
     return 0
 
 
-cdef uint32_t choose(
-    mdl_port *port, mdl_frame *frame, const Parsed *p, uint8_t *targets, uint32_t *info, uint32_t *hash
+cdef int _filters(
+    mdl_port *port, const uint8_t *data, const Parsed *p, uint32_t *info
 ) noexcept nogil:
+    """The queue that an EtherType, SYN or 5-tuple filter names, -1 for none. An EtherType filter shows in *info."""
     cdef const mdl_steer *s = &port.steer
-    cdef const uint8_t *data = frame.data
-    cdef uint32_t index, kind = 0, value = 0
-    cdef int queue
-    info[0], hash[0] = p.info, 0
-    targets[0] = 0
-    if s.rss:
-        kind = _rss(s, data, p, &value)
-        if s.hash_in_descriptor:
-            info[0] |= kind
-            hash[0] = value
+    cdef uint32_t index
     if s.any_etqf:
         for index in range(8):
             if s.etqf[index] >> 31 and s.etqf[index] & 0xFFFF == p.etype:
                 info[0] = info[0] & 0xF | HW_RXD_PTYPE_ETQF | index << HW_RXD_PTYPE_ETQF_SHIFT
                 if s.etqs[index] >> 31:
-                    targets[0] = s.etqs[index] >> 16 & 0x7F
-                    return 1
+                    return s.etqs[index] >> 16 & 0x7F
                 break
-    if s.syn or s.tuples:
-        queue = _filter_queue(s, data, p)
-        if queue >= 0:
-            targets[0] = queue
-            return 1
-    if s.mrqe:
-        targets[0] = _hashed_queue(port, p, kind, value)
-    return 1
+    return _filter_queue(s, data, p) if s.syn or s.tuples else -1
+
+
+cdef uint32_t choose(
+    mdl_port *port, const uint8_t *data, const Parsed *p, uint64_t pools, uint8_t *targets, uint32_t *info, uint32_t *hash
+) noexcept nogil:
+    cdef const mdl_steer *s = &port.steer
+    cdef uint32_t kind = 0, value = 0, within, pool, n = 0
+    cdef int queue
+    info[0], hash[0] = p.info, 0
+    if s.rss:
+        kind = _rss(s, data, p, &value)
+        if s.hash_in_descriptor:
+            info[0] |= kind
+            hash[0] = value
+    queue = _filters(port, data, p, info)
+    if not port.vt.on:
+        targets[0] = queue if queue >= 0 else _hashed_queue(port, p, kind, value) if s.mrqe else 0
+        return 1
+    if port.vt.classes:
+        within = _traffic_class(port, p)
+    else:
+        within = s.reta[value & 0x7F] if kind else 0
+    while pools:
+        pool = mdl_ctz64(pools)
+        pools &= pools - 1
+        if queue >= 0 and <uint32_t> queue >> port.vt.shift == pool:
+            targets[n] = queue
+        else:
+            targets[n] = pool << port.vt.shift | within & port.vt.spread[pool]
+        n += 1
+    return n

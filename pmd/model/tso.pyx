@@ -11,6 +11,8 @@ from libc.string cimport memcpy, memset
 
 from pmd.model.mac_stats cimport note_good
 from pmd.model.model cimport (
+    IP_MADE,
+    L4_MADE,
     V_TX_MSS,
     V_TX_OVER_MAXFRS,
     mdl_be16,
@@ -28,7 +30,7 @@ from pmd.model.model cimport (
     mdl_swap32,
     mdl_violate,
 )
-from pmd.model.offload cimport insert_ip_checksum, insert_tag
+from pmd.model.offload cimport insert_ip_checksum, tag_frame
 from pmd.model.word cimport *
 
 cdef extern from "hw82599.h" nogil:
@@ -103,20 +105,22 @@ cdef bint segment(
     mdl_fifo *out, Tally *tally,
 ) noexcept nogil:
     cdef const mdl_context *c = &q.context[upper >> 4 & 1]
-    cdef uint32_t headers = _headers(c), done, piece, size
+    cdef uint32_t headers = _headers(c), done, piece, size, flags = 0
     cdef mdl_frame *frame
     if not _possible(c, n, upper):
         mdl_violate(p, V_TX_MSS, index, q.head, headers | <uint64_t> c.mss << 32)
         return True
     if headers + c.mss + FCS_SIZE > p.tx_max:
         mdl_violate(p, V_TX_OVER_MAXFRS, index, q.head, headers + c.mss + FCS_SIZE)
+    if p.vt.on:
+        flags = (IP_MADE if upper & HW_TXD_POPTS_IXSM else 0) | (L4_MADE if upper & HW_TXD_POPTS_TXSM else 0)
     done = headers + q.segments_sent * c.mss
     while done < n:
         piece = min(c.mss, n - done)
         size = headers + piece
         frame = mdl_reserve(out, size + TAG_SIZE if size > FRAME_MIN else FRAME_MIN + TAG_SIZE)
         if frame == NULL:
-            if p.elastic:
+            if p.waits:
                 return False
             mdl_lose(out, packet, headers, 0)
             note_good(tally, packet, size + FCS_SIZE)
@@ -124,12 +128,12 @@ cdef bint segment(
             memcpy(frame.data, packet, headers)
             memcpy(frame.data + headers, packet + done, piece)
             _fix(p, c, frame.data, upper, q.segments_sent, piece, done + piece == n)
-            if lower & HW_TXD_CMD_VLE:
-                size = insert_tag(frame.data, size, p.tx_vlan_type, c.vlan)
+            if not tag_frame(p, q, lower & HW_TXD_CMD_VLE != 0, c.vlan, frame.data, &size):
+                return True
             if size < FRAME_MIN:
                 memset(frame.data + size, 0, FRAME_MIN - size)
                 size = FRAME_MIN
-            frame.len, frame.flags, frame.tag, frame.ready = size, 0, 0, p.now_ns
+            frame.len, frame.flags, frame.tag, frame.ready = size, flags, q.sender, p.now_ns
             note_good(tally, frame.data, size + FCS_SIZE)
             mdl_commit(out, size)
         q.segments_sent += 1

@@ -3,7 +3,7 @@
 
 A frame is put together where it will be read: in the peer's packet buffer, or in the buffer of a wire that delays. The
 usual descriptor (advanced, a whole frame, no offload) takes the short way; everything else goes through
-pmd.model.assemble.
+pmd.model.assemble. With pools it is put together in the Tx buffer, from where the switch sends it on (pmd.model.switch).
 """
 
 from libc.stdint cimport uint8_t, uint64_t
@@ -35,6 +35,7 @@ from pmd.model.model cimport (
     mdl_txq,
     mdl_violate,
 )
+from pmd.model.switch cimport switch_out
 from pmd.model.word cimport *
 
 cdef extern from *:
@@ -64,6 +65,7 @@ cdef enum:
     FCS_SIZE = 4
     PLAIN_QUEUES = 64  # without pools and traffic classes the others do not transmit
     TURN = 32  # packets of a queue before the next one's turn
+    TAGGING_BY_DESCRIPTOR = 0  # PFVMVIR.VLANA
 
 
 cdef void decode_txq(mdl_port *p, uint32_t index) noexcept nogil:
@@ -173,10 +175,11 @@ cdef inline int _plain(mdl_port *p, mdl_txq *q, uint32_t at, mdl_fifo *out, Tall
     cdef mdl_frame *frame
     if unlikely(
         lower & FORM != PLAIN
-        or upper & HW_TXD_POPTS
+        or (upper ^ p.tx_cc) & (HW_TXD_POPTS | p.tx_cc)
         or upper >> HW_TXD_PAYLEN_SHIFT != n
         or n < PACKET_MIN
         or n + FCS_SIZE > p.tx_max
+        or q.tagging != TAGGING_BY_DESCRIPTOR
     ):
         return ODD
     source = translate(q.domain, mdl_load64(d), n, READ)
@@ -185,20 +188,22 @@ cdef inline int _plain(mdl_port *p, mdl_txq *q, uint32_t at, mdl_fifo *out, Tall
     size = n if n > FRAME_MIN else FRAME_MIN
     frame = mdl_reserve(out, size)
     if unlikely(frame == NULL):
-        return NO_ROOM if p.elastic else ODD
+        return NO_ROOM if p.waits else ODD
     mdl_copy(frame.data, source, n)
     if n < size:
         memset(frame.data + n, 0, size - n)
-    frame.len, frame.flags, frame.tag, frame.ready = size, 0, 0, p.now_ns
+    frame.len, frame.flags, frame.tag, frame.ready = size, 0, q.sender, p.now_ns
     note_good(tally, frame.data, size + FCS_SIZE)
     mdl_commit(out, size)
     return 1
 
 
-cdef uint32_t _turn(mdl_port *p, uint32_t index, mdl_fifo *out, uint32_t turn, Tally *tally, bint *blocked) noexcept nogil:
+cdef uint32_t _turn(
+    mdl_port *p, uint32_t index, uint32_t tail, mdl_fifo *out, uint32_t turn, Tally *tally, bint *blocked
+) noexcept nogil:
     """Up to `turn` packets of a queue. Returns how many it took; sets *blocked if the wire takes no more."""
     cdef mdl_txq *q = &p.txq[index]
-    cdef uint32_t tail = read32(q.tail), at = q.head, taken = 0, asked = 0
+    cdef uint32_t at = q.head, taken = 0, asked = 0
     cdef uint32_t packets = tally.packets
     cdef uint64_t bytes_before = tally.bytes
     cdef bint at_once = not q.wthresh and not q.head_wb, plain = q.ring != NULL and p.tx_plain
@@ -224,22 +229,48 @@ cdef uint32_t _turn(mdl_port *p, uint32_t index, mdl_fifo *out, uint32_t turn, T
     if packets:
         count(p.regs, W_QPTC + q.set * 16, packets)
         count36(p.regs, W_QBTC + q.set * 2, tally.bytes - bytes_before - FCS_SIZE * packets)
+        if q.rate:
+            _spend(p, q, tally.bytes - bytes_before)
     return taken
 
 
-cdef bint _has_work(mdl_port *p, uint32_t index) noexcept nogil:
+# ---- rates (7.7.2.1) ---------------------------------------------------------------------------------------------
+
+
+cdef void _spend(mdl_port *p, mdl_txq *q, uint64_t sent) noexcept nogil:
+    """The queue has sent that many bytes, with FCS: it rests as long as its rate asks.
+
+    What it did not use while it had nothing to send is credit, up to what RTTBCNRM grants. SILENT: preambles and gaps
+    between frames cost nothing.
+    """
+    cdef uint64_t now = p.now_ns << 6, window = _duration(p.credit, q.rate)
+    if q.idle_at + window < now:
+        q.idle_at = now - window
+    q.idle_at += _duration(sent, q.rate)
+
+
+cdef inline uint64_t _duration(uint64_t n, uint32_t rate) noexcept nogil:
+    """Of n bytes at the line's 10 Gb/s, stretched by the factor `rate` (14 bits behind the point), in ns / 64."""
+    return n * rate * 256 // 5 >> 14
+
+
+# ---- a step ------------------------------------------------------------------------------------------------------
+
+
+cdef bint _has_work(mdl_port *p, uint32_t index, uint32_t *tail) noexcept nogil:
+    """Sets *tail: it is read once, because a driver may change it to anything at any time."""
     cdef mdl_txq *q = &p.txq[index]
-    cdef uint32_t tail = read32(q.tail)
-    if likely(tail == q.head):
+    tail[0] = read32(q.tail)
+    if likely(tail[0] == q.head):
         return q.wthresh and q.written != q.head
-    if q.stalled:
+    if q.stalled or q.rate and q.idle_at > p.now_ns << 6:
         return False
-    if tail >= q.n:
-        if q.bad_tail != tail:
-            q.bad_tail = tail
-            mdl_violate(p, V_TX_TAIL, index, q.n, tail)
+    if tail[0] >= q.n:
+        if q.bad_tail != tail[0]:
+            q.bad_tail = tail[0]
+            mdl_violate(p, V_TX_TAIL, index, q.n, tail[0])
         return False
-    if index >= PLAIN_QUEUES and not p.pools:
+    if index >= PLAIN_QUEUES and not p.many_queues:
         if not q.warned:
             q.warned = 1
             mdl_violate(p, V_TX_QUEUE, index, 0, index)
@@ -247,36 +278,57 @@ cdef bint _has_work(mdl_port *p, uint32_t index) noexcept nogil:
     return True
 
 
-cdef uint32_t tx_step(mdl_port *p, uint32_t budget) noexcept nogil:
-    cdef mdl_fifo *out = p.rx_fifo if p.loopback else p.tx_fifo
-    cdef uint32_t taken = 0, before, first, part, index
+cdef uint32_t _fetch_all(mdl_port *p, uint32_t budget, mdl_fifo *wire, Tally *fetched, Tally *sent) noexcept nogil:
+    """Turn by turn over the queues. Returns how many packets were taken."""
+    cdef mdl_fifo *out = p.tx_buffer if p.vt.on else wire
+    cdef uint32_t taken = 0, before, first, part, index, tail, half
     cdef uint64_t left
     cdef bint blocked = False
-    cdef Tally tally
-    if out == NULL or not p.tx_on or not (p.tx_enabled[0] | p.tx_enabled[1]):
-        return 0
-    memset(&tally, 0, sizeof(tally))
-    mdl_fifo_refresh(out)
     while not blocked and taken < budget:
         before = taken
         # Once over the enabled queues: from the one whose turn it is to the last, then from the first.
         first = p.tx_next
         for part in range(3):
-            left = p.tx_enabled[((first >> 6) + part) & 1]
+            half = ((first >> 6) + part) & 1
+            left = p.tx_enabled[half] & p.tx_gate[half]
             if part == 0:
                 left &= ~<uint64_t> 0 << (first & 63)
             elif part == 2:
                 left &= ~(~<uint64_t> 0 << (first & 63))
             while left and not blocked and taken < budget:
-                index = mdl_ctz64(left) + ((first + 64 * part) & 64)
+                index = mdl_ctz64(left) + half * 64
                 left &= left - 1
-                if _has_work(p, index):
-                    taken += _turn(p, index, out, min(TURN, budget - taken), &tally, &blocked)
+                if _has_work(p, index, &tail):
+                    taken += _turn(
+                        p, index, tail, out, 1 if p.txq[index].rate else min(TURN, budget - taken), fetched, &blocked
+                    )
                     p.tx_next = (index + 1) & 127
+                    if p.vt.on and not switch_out(p, wire, sent):
+                        blocked = True
         if taken == before:
             break
-    if tally.packets:
-        flush_tx(p.regs, &tally)
-        count(p.regs, W_TXDGPC, tally.packets)
-        count36(p.regs, W_TXDGBCL, tally.bytes - FCS_SIZE * tally.packets)
+    return taken
+
+
+cdef uint32_t tx_step(mdl_port *p, uint32_t budget) noexcept nogil:
+    cdef mdl_fifo *wire = p.rx_fifo if p.loopback else p.tx_fifo
+    cdef uint32_t taken = 0
+    cdef Tally fetched, sent
+    cdef Tally *through = &fetched
+    if wire == NULL or not p.tx_on or not (p.tx_enabled[0] | p.tx_enabled[1]):
+        return 0
+    memset(&fetched, 0, sizeof(fetched))
+    p.waits = p.elastic or p.vt.on
+    mdl_fifo_refresh(wire)
+    if p.vt.on:
+        memset(&sent, 0, sizeof(sent))
+        through = &sent
+        mdl_fifo_refresh(p.tx_buffer)
+    if not p.vt.on or switch_out(p, wire, &sent):
+        taken = _fetch_all(p, budget, wire, &fetched, &sent)
+    if fetched.packets:
+        count(p.regs, W_TXDGPC, fetched.packets)
+        count36(p.regs, W_TXDGBCL, fetched.bytes - FCS_SIZE * fetched.packets)
+    if through.packets:
+        flush_tx(p.regs, through)
     return taken
