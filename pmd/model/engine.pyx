@@ -207,6 +207,9 @@ cdef class Engine(DataPath):
         cdef mdl_port *p = self.port
         cdef uint32_t index
         p.epoch = current_epoch()
+        if self.stopped:
+            p.epoch -= 1  # when it runs again; a card that was pulled out has no queues to look at
+            return
         for index in range(QUEUES):
             decode_rxq(p, index)
             decode_txq(p, index)

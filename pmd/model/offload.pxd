@@ -15,6 +15,6 @@ cdef bint insert_l4_checksum(uint8_t *data, uint32_t n, const mdl_context *c) no
 # Legacy IC: sum from `start` to the end, to `offset`. False if they are not within the n bytes.
 cdef bint insert_sum(uint8_t *data, uint32_t n, uint32_t start, uint32_t offset) noexcept nogil
 
-# The VLAN tag of a frame of *n bytes, behind its addresses: the one that its descriptor asks for (`tci`), or its pool's. Room
-# for 4 more bytes is the caller's. False: the frame must not be sent.
+# The VLAN tag of a frame of *n bytes, behind its addresses: the one that its descriptor asks for (`tci`), or its pool's.
+# Room for 4 more bytes is the caller's. False: the frame must not be sent.
 cdef bint tag_frame(mdl_port *p, mdl_txq *q, bint asked, uint16_t tci, uint8_t *data, uint32_t *n) noexcept nogil

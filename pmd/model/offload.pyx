@@ -54,8 +54,8 @@ cdef bint insert_sum(uint8_t *data, uint32_t n, uint32_t start, uint32_t offset)
 
 
 cdef bint tag_frame(mdl_port *p, mdl_txq *q, bint asked, uint16_t tci, uint8_t *data, uint32_t *n) noexcept nogil:
-    """CONFLICT: PFVMVIR overrides descriptors, and a pool with a port VLAN is said to send no tags of its own: a frame that has
-    one, or asks for one, is dropped here.
+    """CONFLICT: PFVMVIR overrides descriptors, and a pool with a port VLAN is said to send no tags of its own: a frame that
+    has one, or asks for one, is dropped here.
     """
     cdef uint16_t etype = mdl_load16(data + 12)
     if q.tagging != BY_DESCRIPTOR:

@@ -2,13 +2,13 @@
 """The receive side (datasheet 7.1): MAC, packet buffer, queue, descriptor.
 
 A frame in the packet buffer first meets the MAC: counters, errors, filters. What it lets in is parsed and steered, and
-goes into buffers of its queue, or of a queue of each pool that gets a copy. A queue without descriptors either drops or holds
-up everything behind it; then the MAC alone goes on, so that its counters and the packet buffer's overflow are right
+goes into buffers of its queue, or of a queue of each pool that gets a copy. A queue without descriptors either drops or
+holds up everything behind it; then the MAC alone goes on, so that its counters and the packet buffer's overflow are right
 whatever the driver does. What the switch sends back to pools of the same port never meets the MAC.
 """
 
-from libc.stdint cimport uint8_t, uint16_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.stdint cimport uint8_t, uint64_t
+from libc.string cimport memset
 
 from dataplane.machine cimport likely, prefetch_write, read32, rmb, store_release, unlikely
 from pmd.model.checksum cimport fcs
@@ -25,7 +25,6 @@ from pmd.model.model cimport (
     L4_MADE,
     LOCAL,
     LOST,
-    QUEUES,
     READ,
     REFUSED,
     RX_DATA,

@@ -16,5 +16,6 @@ cdef void decode_steer(mdl_steer *s, uint32_t *regs) noexcept nogil
 # Writes the Rx queues that get a copy to `targets` and returns how many; 0: nobody wants it. `pools`: who gets one, where
 # there are pools. Sets *info (RSS type, EtherType filter) and *hash as the descriptor shall have them.
 cdef uint32_t choose(
-    mdl_port *port, const uint8_t *data, const Parsed *p, uint64_t pools, uint8_t *targets, uint32_t *info, uint32_t *hash
+    mdl_port *port, const uint8_t *data, const Parsed *p, uint64_t pools,
+    uint8_t *targets, uint32_t *info, uint32_t *hash,
 ) noexcept nogil

@@ -251,9 +251,7 @@ cdef uint32_t _hashed_queue(mdl_port *port, const Parsed *p, uint32_t kind, uint
     return 0
 
 
-cdef int _filters(
-    mdl_port *port, const uint8_t *data, const Parsed *p, uint32_t *info
-) noexcept nogil:
+cdef int _filters(mdl_port *port, const uint8_t *data, const Parsed *p, uint32_t *info) noexcept nogil:
     """The queue that an EtherType, SYN or 5-tuple filter names, -1 for none. An EtherType filter shows in *info."""
     cdef const mdl_steer *s = &port.steer
     cdef uint32_t index
@@ -268,7 +266,8 @@ cdef int _filters(
 
 
 cdef uint32_t choose(
-    mdl_port *port, const uint8_t *data, const Parsed *p, uint64_t pools, uint8_t *targets, uint32_t *info, uint32_t *hash
+    mdl_port *port, const uint8_t *data, const Parsed *p, uint64_t pools,
+    uint8_t *targets, uint32_t *info, uint32_t *hash,
 ) noexcept nogil:
     cdef const mdl_steer *s = &port.steer
     cdef uint32_t kind = 0, value = 0, within, pool, n = 0
