@@ -51,7 +51,7 @@ def extensions() -> list[Extension]:
         Extension(
             ".".join(path.with_suffix("").parts),
             [str(path)],
-            include_dirs=["dataplane/include", "pmd/datasheet", "pmd/model"],
+            include_dirs=["dataplane/include", "pmd/datasheet", "pmd/ixgbe", "pmd/model"],
             depends=[str(header) for package in PACKAGES for header in sorted(Path(package).rglob("*.h"))],
             extra_compile_args=flags,
         )

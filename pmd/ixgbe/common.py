@@ -17,7 +17,7 @@ from pmd.datasheet import STATUS, RegisterRef, limits, pci
 from pmd.function import Bar, Function
 from pmd.ixgbe.counters import Watch
 from pmd.ixgbe.datapath import RxRegisters, RxUnit, TxRegisters, TxUnit
-from pmd.ixgbe.queue import IxgbeRxQueue, IxgbeTxQueue
+from pmd.ixgbe.queue import IxgbeRxQueue, IxgbeTxQueue, widths
 from pmd.portstring import PortString
 
 __all__ = ["RING_LENGTHS", "IxgbeBase"]
@@ -41,7 +41,8 @@ class IxgbeBase(Port):
 
     Options of the port string, read here: rx_desc, tx_desc (descriptors), mtu (bytes), drop_en (on, off, auto: a queue
     without free descriptors drops instead of holding up the others; auto = with more than one Rx queue, or with VFs),
-    vlan_strip (on, off: tags go from the frame to ``vlan_tci``).
+    vlan_strip (on, off: tags go from the frame to ``vlan_tci``), simd (scalar, sse4.2, avx2, avx512, as far as the CPU has
+    them; auto: the widest that pays).
     """
 
     shared = False
@@ -61,6 +62,7 @@ class IxgbeBase(Port):
         self._baseline: dict[str, int] = {}
         self.drop_en = spec.word("drop_en", "auto", ("on", "off", "auto"))
         self.vlan_strip = spec.flag("vlan_strip", False)
+        self.simd = spec.word("simd", "auto", ("auto", *widths()))
         self.rx_desc = self._checked_length("rx_desc", spec.integer("rx_desc", self.rx_desc), RING_LENGTHS)
         self.tx_desc = self._checked_length("tx_desc", spec.integer("tx_desc", self.tx_desc), RING_LENGTHS)
         self.mtu = spec.integer("mtu", self.mtu)
@@ -160,7 +162,7 @@ class IxgbeBase(Port):
         for index, ring in enumerate(rings):
             registers = self._tx_registers(index)
             self._own_tx[index].attach(
-                ring, self._at(registers.tail), self._status_at(), frame_max, self.shared
+                ring, self._at(registers.tail), self._status_at(), frame_max, self.shared, self.simd
             )
             self.tx_unit.start_queue(registers)
 
@@ -173,7 +175,13 @@ class IxgbeBase(Port):
             self.rx_unit.set_queue(registers, ring, self._buffer_size(), drop)
             strip = self.vlan_strip and not self.hidden_vlan
             self._own_rx[index].attach(
-                ring, self._at(registers.tail), self._status_at(), self.mempool, self.number, strip
+                ring,
+                self._at(registers.tail),
+                self._status_at(),
+                self.mempool,
+                self.number,
+                strip,
+                self.simd,
             )
             self.rx_unit.start_queue(registers, self.rx_desc, self.vlan_strip or self.hidden_vlan)
         if rings:

@@ -12,6 +12,7 @@ from dataplane.mbuf cimport mbuf, mempool_t
 from dataplane.queue cimport RxQueue, TxQueue
 from pmd.datasheet.hw82599 cimport hw_rx_desc, hw_tx_desc
 from pmd.ixgbe.gate cimport gate_t
+from pmd.ixgbe.kernels cimport alike_t, kernels_t, rx_rules_t
 
 
 @cython.final
@@ -22,23 +23,25 @@ cdef class IxgbeRxQueue(RxQueue):
     cdef volatile uint32_t *tail
     cdef volatile uint32_t *status      # reads all ones when the device is gone
     cdef mempool_t *pool
-    cdef uint64_t rearm         # data_off, refcnt, nb_segs and port of every packet
+    cdef const kernels_t *kernel
     cdef uint32_t length
     cdef uint32_t next          # the descriptor to look at
     cdef uint32_t fill          # the descriptor to give a buffer next
     cdef uint32_t missing       # descriptors from `fill` to `next` without a buffer; below length, always
     cdef uint32_t threshold     # buffers taken from the pool, and given to the NIC, at once
+    cdef uint32_t seen          # descriptors taken so far
     cdef uint32_t empty_polls
     cdef mbuf *first            # of a packet whose last buffer has not arrived yet
     cdef mbuf *last
-    cdef uint8_t[256] flags     # DP_RX_* by what a descriptor says: see _flag_index
+    cdef rx_rules_t rules       # what to write into every packet
     cdef readonly uint64_t alloc_failures
     cdef object _mempool        # kept alive
     cdef object _memory         # of the descriptor ring
 
     cdef uint16_t receive(self, mbuf **pkts, uint16_t n) noexcept nogil
     cdef void refill(self) noexcept nogil
-    cdef mbuf *gather(self, mbuf *m, uint64_t status) noexcept nogil
+    cdef void advance(self, uint32_t n) noexcept nogil
+    cdef mbuf *take_piece(self) noexcept nogil
     cdef void look_for_device(self) noexcept nogil
 
 
@@ -55,6 +58,8 @@ cdef class IxgbeTxQueue(TxQueue):
     cdef mbuf **sw              # the mbuf whose data a descriptor sends; NULL: a context
     cdef volatile uint32_t *tail
     cdef volatile uint32_t *status
+    cdef const kernels_t *kernel
+    cdef alike_t alike          # which packets the kernel sends
     cdef run_t *runs            # in order; indices count up and are masked
     cdef uint32_t runs_mask
     cdef uint32_t run_first
@@ -81,4 +86,5 @@ cdef class IxgbeTxQueue(TxQueue):
     cdef void release(self, run_t *run) noexcept nogil
     cdef void close_run(self) noexcept nogil
     cdef bint send_one(self, mbuf *m) noexcept nogil
+    cdef void expect(self, mbuf *m, uint64_t command) noexcept nogil
     cdef int context_for(self, mbuf *m) noexcept nogil

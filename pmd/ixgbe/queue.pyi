@@ -3,6 +3,9 @@ from dataplane.hugepage import Block
 from dataplane.mempool import Mempool
 from dataplane.queue import RxQueue, TxQueue
 
+def widths() -> list[str]:
+    """The names of the kernels that this CPU can run, the narrowest first."""
+
 class IxgbeRxQueue(RxQueue):
     """Advanced one-buffer descriptors (datasheet 7.1.6, 7.1.9)."""
 
@@ -13,7 +16,14 @@ class IxgbeRxQueue(RxQueue):
     def armed(self) -> int:
         """Descriptors that have a buffer."""
     def attach(
-        self, memory: Block, tail: int, status: int, mempool: Mempool, number: int, strip: bool
+        self,
+        memory: Block,
+        tail: int,
+        status: int,
+        mempool: Mempool,
+        number: int,
+        strip: bool,
+        simd: str = "auto",
     ) -> None:
         """Arm every descriptor of `memory` with a buffer. tail, status: where those registers are. Raises MempoolError."""
     def pause(self) -> None:
@@ -32,7 +42,9 @@ class IxgbeTxQueue(TxQueue):
     @property
     def held(self) -> int:
         """Descriptors whose mbufs are not back in their pools."""
-    def attach(self, memory: Block, tail: int, status: int, frame_max: int, check: bool = False) -> None:
+    def attach(
+        self, memory: Block, tail: int, status: int, frame_max: int, check: bool = False, simd: str = "auto"
+    ) -> None:
         """Work on the descriptors of `memory`. Head and tail of the NIC must be 0."""
     def pause(self) -> None:
         """Keep the queue's poller out, whoever it is; returns when it is. The queue may be taken apart until `resume`."""

@@ -2,8 +2,10 @@
 """The hot loops of the 82599: one copy for PF and VF.
 
 `rx_burst` and `tx_burst` are the only code that runs per packet. They touch the descriptor, the pointer beside it and the
-first cache line of the mbuf, and one register: the tail. Whoever made the queue attaches memory to it before the NIC's
-queue is enabled, and detaches it after it has been disabled; a detached queue receives nothing and takes nothing.
+first cache line of the mbuf, and one register: the tail. What they do for the usual packet is in the kernels (kernel.h), as
+wide as the CPU's vectors are; here is everything else: wraps, pools, packets in several pieces, and what is odd. Whoever made
+the queue attaches memory to it before the NIC's queue is enabled, and detaches it after it has been disabled; a detached
+queue receives nothing and takes nothing.
 """
 
 cimport cython
@@ -12,7 +14,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
-from dataplane.machine cimport prefetch_write, read32, read64, rmb, unlikely, wmb, write32
+from dataplane.machine cimport read32, read64, rmb, unlikely, wmb, write32
 from dataplane.mbuf cimport (
     MBUF_HEADROOM, MBUF_REARM, RX_IP_BAD, RX_IP_GOOD, RX_L4_BAD, RX_L4_GOOD, RX_RSS, RX_VLAN, RX_VLAN_STRIPPED,
     TX_IP_CSUM, TX_IPV4, TX_TCP_CSUM, TX_TSO, TX_UDP_CSUM, TX_VLAN, data, data_iova,
@@ -20,27 +22,24 @@ from dataplane.mbuf cimport (
 from dataplane.mempool cimport Mempool, alloc_bulk, free_bulk, free_packets
 from pmd.datasheet.hw82599 cimport *
 from pmd.ixgbe.gate cimport enter, leave, pause_gate, resume_gate
+from pmd.ixgbe.kernels cimport AHEAD, CHECKSUMS, KERNELS, KIND, OFFLOADS, kernels, pays_here, runs_here
 
-from dataplane.errors import DeviceGone, MempoolError
+from dataplane.errors import ConfigError, DeviceGone, MempoolError
 from pmd.datasheet import limits
 
 cdef enum:
-    AHEAD = 4               # mbufs whose first line is fetched before it is their turn; `sw` has as many empty ones at its end
     BATCH = 32              # mbufs moved between queue and pool at once
     GONE_MASK = 0xFFFF      # polls in vain between two looks at the device: 1 us in a millisecond or more
-    FLAG_RSS = 1 << 6
-    FLAG_UDP = 1 << 7
     SEGMENTS_MAX = 40       # limits.TX_SEGMENTS_MAX: checked at import
     FRAME_MIN = 17          # limits.TX_FRAME_MIN
-    LENGTH = 0xFFFF00000000  # of a written-back Rx descriptor, in its second quadword
     ETHERNET = 14
     VLAN_TAG = 4
 
 cdef uint32_t ALL_ONES = 0xFFFFFFFF
 cdef uint32_t PLAIN = HW_TXD_CMD_EOP | HW_TXD_CMD_IFCS | HW_TXD_CMD_DEXT | HW_TXD_DTYP_DATA
-cdef uint64_t OFFLOADS = TX_VLAN | TX_IP_CSUM | TX_UDP_CSUM | TX_TCP_CSUM | TX_TSO
-cdef uint64_t CHECKSUMS = TX_IP_CSUM | TX_UDP_CSUM | TX_TCP_CSUM | TX_TSO
 assert (SEGMENTS_MAX, FRAME_MIN) == (limits.TX_SEGMENTS_MAX, limits.TX_FRAME_MIN)
+
+cdef const kernels_t *scalar = &kernels[0]
 
 # What a detached queue works on: no packet ever arrives here, and nobody reads this tail.
 cdef hw_rx_desc[2] nothing
@@ -48,26 +47,38 @@ cdef mbuf *nobody[2 + AHEAD]
 cdef uint32_t nowhere = 0
 
 
-cdef inline uint32_t flag_index(uint64_t info, uint64_t status) noexcept nogil:
-    """Bits 0..3 VP, UDPCS, L4CS, IPCS; 4 L4E, 5 IPE; 6 there is an RSS hash; 7 it is UDP."""
-    return <uint32_t> (status >> 3 & 0x0F | status >> 26 & 0x30 | <uint64_t> (info & 0x0F != 0) << 6 | info >> 2 & FLAG_UDP)
+def widths():
+    """The names of the kernels that this CPU can run, the narrowest first."""
+    return [kernels[i].name.decode() for i in range(KERNELS) if runs_here(i)]
 
 
-cdef uint8_t _flags_of(uint32_t index, bint strip) noexcept:
-    cdef uint32_t status = (index & 0x0F) << 3
-    cdef uint64_t flags = RX_RSS if index & FLAG_RSS else 0
-    if strip and status & HW_RXD_STAT_VP:
-        flags |= RX_VLAN | RX_VLAN_STRIPPED
-    if status & HW_RXD_STAT_IPCS:
-        flags |= RX_IP_BAD if index & 0x20 else RX_IP_GOOD
-    if status & HW_RXD_STAT_L4CS:
-        if not index & 0x10:
-            flags |= RX_L4_GOOD
-        elif not index & FLAG_UDP:
-            # CONFLICT: the chip reports an error for IPv4 UDP without a checksum (0) too, so a bad UDP checksum
-            # says nothing: it counts as not checked.
-            flags |= RX_L4_BAD
-    return <uint8_t> flags
+cdef unsigned int _width_of(name) except? 99:
+    """The kernels of that name; of "auto", the widest that pay. Raises ConfigError."""
+    cdef unsigned int i
+    for i in reversed(range(KERNELS)):
+        if pays_here(i) if name == "auto" else runs_here(i) and kernels[i].name.decode() == name:
+            return i
+    raise ConfigError(f"simd={name}: this CPU has {', '.join(widths())}, and auto is possible")
+
+
+cdef void _set_rules(rx_rules_t *rules, bint strip) noexcept:
+    """ol_flags by what a descriptor says, in three steps: which flags may come of it, and which of those do."""
+    cdef uint64_t tagged = RX_VLAN | RX_VLAN_STRIPPED, ip = RX_IP_GOOD | RX_IP_BAD, l4 = RX_L4_GOOD | RX_L4_BAD
+    cdef uint64_t flags
+    cdef uint32_t i, status
+    for i in range(16):
+        status = i << 3
+        flags = RX_RSS
+        flags |= tagged if strip and status & HW_RXD_STAT_VP else 0
+        flags |= ip if status & HW_RXD_STAT_IPCS else 0
+        flags |= l4 if status & HW_RXD_STAT_L4CS else 0
+        rules.seen[i] = <uint8_t> flags
+        flags = tagged | RX_RSS | (RX_IP_BAD if i & 2 else RX_IP_GOOD)
+        # CONFLICT: the chip reports an error for IPv4 UDP without a checksum (0) too, so a bad UDP checksum says nothing: it
+        # counts as not checked.
+        flags |= RX_L4_GOOD if not i & 1 else 0 if i & 4 else RX_L4_BAD
+        rules.allowed[i] = <uint8_t> flags
+        rules.hashed[i] = <uint8_t> (tagged | ip | l4 | (RX_RSS if i else 0))
 
 
 @cython.final
@@ -85,50 +96,40 @@ cdef class IxgbeRxQueue(RxQueue):
         return taken
 
     cdef uint16_t receive(self, mbuf **pkts, uint16_t n) noexcept nogil:
-        cdef hw_rx_desc *ring = self.ring
-        cdef mbuf **sw = self.sw
-        cdef const uint8_t *flags = self.flags
-        cdef uint64_t rearm = self.rearm, status, info
-        cdef uint32_t at = self.next, length = self.length, seen = 0
+        cdef uint32_t before = self.seen, stretch, done
         cdef uint16_t taken = 0
         cdef mbuf *m
-        # At least one descriptor with a buffer is never the NIC's (see refill), so DD is 0 there and this loop
-        # cannot run into descriptors that it has been through already.
-        while taken < n:
-            status = read64(&ring[at].qword[1])
-            if not status & HW_RXD_STAT_DD:
-                break
-            rmb()  # nothing of the packet or the descriptor is read before DD was seen
-            info = ring[at].qword[0]
-            m = sw[at]
-            prefetch_write(sw[at + AHEAD])
-            (<uint64_t *> &m.data_off)[0] = rearm
-            m.ol_flags = flags[flag_index(info, status)]
-            # Two words: packet_type and pkt_len, which lies where the descriptor has it; data_len with vlan_tci, and rss_hash.
-            (<uint64_t *> &m.packet_type)[0] = (info & HW_RXD_PKT_TYPE_MASK) >> HW_RXD_PKT_TYPE_SHIFT | status & LENGTH
-            (<uint64_t *> &m.data_len)[0] = status >> 32 | info >> 32 << 32
-            seen += 1
-            at += 1
-            if at == length:
-                at = 0
-            if unlikely(self.first != NULL or not status & HW_RXD_STAT_EOP):
-                m = self.gather(m, status)
-                if m == NULL:
-                    continue
-            pkts[taken] = m
-            taken += 1
-        self.next = at
-        self.missing += seen
+        while taken < n and read64(&self.ring[self.next].qword[1]) & HW_RXD_STAT_DD:
+            # Descriptors without a buffer still say DD from the last time round: no kernel may see them.
+            stretch = min(<uint32_t> n - taken, min(self.length - self.next, self.length - self.missing))
+            done = 0
+            if self.first == NULL:
+                done = self.kernel.take(&self.ring[self.next], &self.sw[self.next], &pkts[taken], stretch, &self.rules)
+                taken += done
+                self.advance(done)
+            if unlikely(done == 0):
+                rmb()  # nothing of the packet or the descriptor is read before DD was seen
+                m = self.take_piece()
+                if m != NULL:
+                    pkts[taken] = m
+                    taken += 1
         if self.missing >= self.threshold:
             self.refill()  # also when nothing arrived: the pool may have been empty the last time
-        if unlikely(seen == 0):
+        if unlikely(self.seen == before):
             self.look_for_device()
         return taken
 
+    cdef inline void advance(self, uint32_t n) noexcept nogil:
+        """n descriptors were taken."""
+        self.seen += n
+        self.missing += n
+        self.next += n
+        if self.next == self.length:
+            self.next = 0
+
     cdef void refill(self) noexcept nogil:
         """Buffers for the descriptors that have none, a batch at a time; the doorbell once."""
-        cdef hw_rx_desc *ring = self.ring
-        cdef uint32_t fill = self.fill, missing = self.missing, length = self.length, batch, i
+        cdef uint32_t fill = self.fill, missing = self.missing, length = self.length, batch
         cdef mbuf **sw
         while missing >= self.threshold:
             batch = min(self.threshold, length - fill)
@@ -140,9 +141,7 @@ cdef class IxgbeRxQueue(RxQueue):
                 if missing + 2 * self.threshold < length or alloc_bulk(self.pool, sw, 1):
                     break
                 batch = 1
-            for i in range(batch):
-                ring[fill + i].qword[0] = sw[i].buf_iova + MBUF_HEADROOM
-                ring[fill + i].qword[1] = 0  # header address 0, and with it DD
+            self.kernel.arm(&self.ring[fill], sw, batch)
             missing -= batch
             fill += batch
             if fill == length:
@@ -154,9 +153,16 @@ cdef class IxgbeRxQueue(RxQueue):
             # The last buffer is kept back: with the tail on the head the ring would be empty, not full (7.1.9).
             write32(self.tail, (fill if fill else length) - 1)
 
-    cdef mbuf *gather(self, mbuf *m, uint64_t status) noexcept nogil:
-        """One buffer of a packet that has several. Returns the packet with its last one, NULL until then."""
+    cdef mbuf *take_piece(self) noexcept nogil:
+        """The next buffer of a packet that has several. Returns the packet with its last one, NULL until then."""
+        cdef hw_rx_desc *desc = &self.ring[self.next]
+        cdef hw_rx_desc alone = desc[0]
+        cdef bint last = desc.wb.status & HW_RXD_STAT_EOP != 0
         cdef mbuf *first = self.first
+        cdef mbuf *m
+        alone.wb.status |= HW_RXD_STAT_EOP
+        scalar.take(&alone, &self.sw[self.next], &m, 1, &self.rules)
+        self.advance(1)
         if first == NULL:
             self.first = self.last = m
             return NULL
@@ -164,7 +170,7 @@ cdef class IxgbeRxQueue(RxQueue):
         self.last = m
         first.nb_segs += 1
         first.pkt_len += m.data_len
-        if not status & HW_RXD_STAT_EOP:
+        if not last:
             return NULL
         first.ol_flags = m.ol_flags  # what holds for the packet is said in its last descriptor (7.1.6.2)
         first.packet_type = m.packet_type
@@ -184,15 +190,18 @@ cdef class IxgbeRxQueue(RxQueue):
 
     # ---- set-up ---------------------------------------------------------------------------------------------
 
-    def attach(self, memory, size_t tail, size_t status, Mempool mempool, uint16_t number, bint strip):
+    def attach(self, memory, size_t tail, size_t status, Mempool mempool, uint16_t number, bint strip, str simd="auto"):
         """Arm every descriptor of `memory` (a Block) with a buffer.
 
-        tail, status: where those registers are in this process; number: `port` of the mbufs; strip: tags are removed.
+        tail, status: where those registers are in this process; number: `port` of the mbufs; strip: tags are removed; simd: one
+        of `widths()`, or "auto".
         The NIC may be given `length - 1` descriptors, from 0 on: write that to the tail once its queue is enabled.
         Raises MempoolError if the pool has too few mbufs.
         """
         cdef uint32_t i, length = memory.size // limits.DESCRIPTOR_SIZE
+        cdef unsigned int width = _width_of(simd)
         self.detach()
+        self.kernel = &kernels[width]
         self.ring = <hw_rx_desc *> <size_t> memory.address
         self.sw = <mbuf **> calloc(length + AHEAD, sizeof(mbuf *))
         if self.sw == NULL:
@@ -209,9 +218,8 @@ cdef class IxgbeRxQueue(RxQueue):
                     "make the pool larger or rx_desc smaller"
                 )
             self.ring[i].qword[0] = self.sw[i].buf_iova + MBUF_HEADROOM
-        for i in range(256):
-            self.flags[i] = _flags_of(i, strip)
-        self.rearm = MBUF_REARM | <uint64_t> number << 48
+        _set_rules(&self.rules, strip)
+        self.rules.rearm = MBUF_REARM | <uint64_t> number << 48
         self.length = length
         self.next = self.fill = self.missing = self.empty_polls = 0
         self.threshold = min(BATCH, length // 4)
@@ -243,6 +251,7 @@ cdef class IxgbeRxQueue(RxQueue):
         self._idle()
 
     def _idle(self):
+        self.kernel = scalar
         self.ring, self.sw, self.length = nothing, nobody, 2
         self.tail = self.status = &nowhere
         self.next = self.fill = self.missing = 0
@@ -276,13 +285,15 @@ cdef class IxgbeTxQueue(TxQueue):
         cdef uint16_t taken = 0
         self.reclaim()
         while taken < n:
-            # As far as no descriptor reports, the ring does not wrap and there is room: one plain loop.
+            # As far as no descriptor reports, the ring does not wrap and there is room, packets that are alike go by a kernel.
             stretch = min(min(<uint32_t> n - taken, self.free), min(self.rs_thresh - self.open_run, self.length - self.next))
             if unlikely(stretch == 0):
                 break
             if self.open_run == 0:
                 self.open_pool = pkts[taken].pool
-            done = write_plain(self, &pkts[taken], stretch)
+            done = self.kernel.put(
+                &self.ring[self.next], &self.sw[self.next], &pkts[taken], stretch, &self.alike, self.open_pool, &self.open_mixed
+            )
             taken += done
             self.free -= done
             self.open_run += done
@@ -375,6 +386,8 @@ cdef class IxgbeTxQueue(TxQueue):
             if m.ol_flags & TX_TSO:
                 lower |= HW_TXD_CMD_TSE
                 total -= m.l2_len + m.l3_len + m.l4_len
+        if m.next == NULL and not m.ol_flags & TX_TSO:
+            self.expect(m, lower | HW_TXD_CMD_EOP | <uint64_t> upper << 32)
         upper |= total << HW_TXD_PAYLEN_SHIFT
         self.open_run += need
         self.free -= need
@@ -398,11 +411,29 @@ cdef class IxgbeTxQueue(TxQueue):
             self.close_run()
         return True
 
+    cdef void expect(self, mbuf *m, uint64_t command) noexcept nogil:
+        """More packets like this one: from now on the kernel sends them. m NULL: like those of which nothing is asked."""
+        cdef alike_t *alike = &self.alike
+        memset(alike, 0, sizeof(alike_t))
+        alike.command = command
+        alike.shortest = FRAME_MIN
+        alike.longest = <uint16_t> self.frame_max
+        if m == NULL:
+            return
+        alike.flags = m.ol_flags & KIND
+        if alike.flags & TX_VLAN:
+            alike.tag, alike.tag_mask = m.vlan_tci, 0xFFFF
+        if alike.flags & CHECKSUMS:
+            alike.headers, alike.headers_mask = m.l2_len | <uint32_t> m.l3_len << 16, 0xFFFFFFFF
+            alike.shortest = <uint16_t> max(<uint32_t> FRAME_MIN, headers_of(m))
+
     cdef int context_for(self, mbuf *m) noexcept nogil:
         """The slot with this packet's context; written to the slot used longest ago if neither has it (7.2.3.2.3)."""
         cdef uint32_t vlan = m.vlan_tci if m.ol_flags & TX_VLAN else 0
-        cdef uint32_t slot = 0, lengths = m.l3_len | (m.l2_len if m.l2_len else ETHERNET) << HW_TXC_MACLEN_SHIFT | vlan << HW_TXC_VLAN_SHIFT
+        cdef uint32_t slot = 0, lengths = vlan << HW_TXC_VLAN_SHIFT
         cdef uint32_t command = HW_TXD_CMD_DEXT | HW_TXD_DTYP_CTX
+        # Without a checksum to find nobody has said how long the headers are.
+        lengths |= m.l3_len | m.l2_len << HW_TXC_MACLEN_SHIFT if m.ol_flags & CHECKSUMS else ETHERNET << HW_TXC_MACLEN_SHIFT
         command |= HW_TXC_TUCMD_IPV4 if m.ol_flags & (TX_IPV4 | TX_IP_CSUM) else 0
         command |= HW_TXC_TUCMD_TCP if m.ol_flags & (TX_TCP_CSUM | TX_TSO) else HW_TXC_TUCMD_UDP
         if m.ol_flags & TX_TSO:
@@ -415,6 +446,7 @@ cdef class IxgbeTxQueue(TxQueue):
                 return which
             which ^= 1
         which = self.context = 1 if self.check else self.context ^ 1
+        self.expect(NULL, PLAIN | <uint64_t> self.check << 32)  # what it expected may have named this slot
         self.contexts[which][0] = lengths
         self.contexts[which][1] = wanted
         at = self.next
@@ -432,14 +464,17 @@ cdef class IxgbeTxQueue(TxQueue):
 
     # ---- set-up ---------------------------------------------------------------------------------------------
 
-    def attach(self, memory, size_t tail, size_t status, uint32_t frame_max, bint check=False):
+    def attach(self, memory, size_t tail, size_t status, uint32_t frame_max, bint check=False, str simd="auto"):
         """Work on the descriptors of `memory` (a Block). Head and tail of the NIC must be 0.
 
         tail, status: where those registers are in this process; frame_max: bytes of the longest frame, without FCS and tags.
         check: pools share the port, so every descriptor must name a context (7.2.3.2.4, CC); the first one in the ring sets it.
+        simd: one of `widths()`, or "auto".
         """
         cdef uint32_t length = memory.size // limits.DESCRIPTOR_SIZE, runs = 4
+        cdef unsigned int width = _width_of(simd)
         self.detach()
+        self.kernel = &kernels[width]
         self.rs_thresh = min(BATCH, length // 4)
         while runs < length // self.rs_thresh + 2:
             runs *= 2
@@ -462,6 +497,7 @@ cdef class IxgbeTxQueue(TxQueue):
         self._memory = memory
         self.fault = 0
         self.check = HW_TXD_CC if check else 0
+        self.expect(NULL, PLAIN | <uint64_t> self.check << 32)
         # Of a short ring, what the run still open may keep back, one descriptor and the first context are not free at times.
         self.most_segments = min(SEGMENTS_MAX, length - self.rs_thresh - 1 - check)
         if check:
@@ -493,6 +529,7 @@ cdef class IxgbeTxQueue(TxQueue):
         self._idle()
 
     def _idle(self):
+        self.kernel = scalar
         self.ring, self.sw, self.runs, self.length = NULL, NULL, NULL, 1
         self.tail = self.status = &nowhere
         self.next = self.clean = self.free = self.open_run = self.run_first = self.run_end = 0
@@ -508,29 +545,6 @@ cdef class IxgbeTxQueue(TxQueue):
         return self.length - 1 - self.free
 
 
-cdef inline uint32_t write_plain(IxgbeTxQueue self, mbuf **pkts, uint32_t n) noexcept nogil:
-    """A descriptor for each packet up to the first that is not one segment of a legal size without offloads."""
-    cdef hw_tx_desc *ring = &self.ring[self.next]
-    cdef mbuf **sw = &self.sw[self.next]
-    cdef uint64_t pool = <uint64_t> self.open_pool, mixed = self.open_mixed, size, rearm
-    cdef uint64_t command = PLAIN | <uint64_t> self.check << 32, longest = self.frame_max - FRAME_MIN
-    cdef uint32_t i = 0
-    cdef mbuf *m
-    while i < n:
-        m = pkts[i]
-        rearm = (<uint64_t *> &m.data_off)[0]  # data_off, refcnt, nb_segs, port in one load
-        size = m.data_len
-        if unlikely((m.ol_flags & OFFLOADS) != 0 or <uint16_t> (rearm >> 32) != 1 or size - FRAME_MIN > longest):
-            break
-        ring[i].qword[0] = m.buf_iova + (rearm & 0xFFFF)
-        ring[i].qword[1] = command | size | size << 32 + HW_TXD_PAYLEN_SHIFT  # this clears DD too
-        sw[i] = m
-        mixed |= pool ^ <uint64_t> m.pool
-        i += 1
-    self.open_mixed = mixed
-    return i
-
-
 cdef bint pad(mbuf *m) noexcept nogil:
     """Zeros behind a frame that is too short for the chip; the MAC pads it to 60 with zeros anyway (7.2.3.2.4)."""
     cdef uint32_t length = m.data_len
@@ -543,12 +557,21 @@ cdef bint pad(mbuf *m) noexcept nogil:
 
 cdef bint fits(mbuf *m, uint32_t frame_max) noexcept nogil:
     """Whether the context descriptor can say what is asked, and the frames that come of it are not too long (8.2.3.22.13)."""
-    cdef uint32_t headers = m.l2_len + m.l3_len + m.l4_len
-    if m.ol_flags & CHECKSUMS and (not ETHERNET <= m.l2_len <= 127 or not 20 <= m.l3_len <= 511):
+    cdef uint32_t headers
+    if m.ol_flags & CHECKSUMS and (
+        not ETHERNET <= m.l2_len <= 127 or not 20 <= m.l3_len <= 511 or m.pkt_len < headers_of(m)
+    ):
         return False
     if m.ol_flags & TX_TSO:
+        headers = m.l2_len + m.l3_len + m.l4_len
         return 20 <= m.l4_len <= 60 and headers < m.pkt_len and 0 < m.tso_segsz <= frame_max - headers and m.pkt_len < 1 << 18
     return m.pkt_len <= frame_max or m.pkt_len <= frame_max + tags(m)
+
+
+cdef uint32_t headers_of(mbuf *m) noexcept nogil:
+    """Bytes of the headers that a checksum is to be put into, at least."""
+    cdef uint32_t l4 = 20 if m.ol_flags & (TX_TCP_CSUM | TX_TSO) else 8 if m.ol_flags & TX_UDP_CSUM else 0
+    return m.l2_len + m.l3_len + l4
 
 
 cdef uint32_t tags(mbuf *m) noexcept nogil:

@@ -222,6 +222,26 @@ def test_a_pool_with_a_few_left_lets_packets_in(rig):
     held.release()
 
 
+def test_descriptors_without_a_buffer_are_not_looked_at(rig):
+    """They still say DD from the last time round, and no packet is behind them."""
+    port, nic = rig(",rx_desc=64", n=200)
+    held = []
+    assert sum(nic.receive(frame(n)) for n in range(63)) == 63
+    for _ in range(5):
+        held += port.mempool.take(port.mempool.available)
+        receive(port.rx(0))
+    held += port.mempool.take(port.mempool.available)
+    for few in range(1, 32):
+        assert port.rx(0).armed == few
+        port.mempool.give(held[-1:])
+        held.pop()
+        assert receive(port.rx(0)) == [] and port.rx(0).armed == few + 1
+        assert receive(port.rx(0)) == []
+    assert sum(nic.receive(frame(n)) for n in range(63)) == 31
+    assert receive(port.rx(0), 64) == [frame(n) for n in range(31)]
+    port.mempool.give(held)
+
+
 @pytest.mark.parametrize("size", [0, 13, 1515, 10000])
 def test_what_the_chip_cannot_send_is_counted(rig, size):
     port, nic = rig()
