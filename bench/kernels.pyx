@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The driver's kernels on descriptors and mbufs that are made up: for the tests that hold each width against the scalar form.
+"""The driver's kernels on descriptors and mbufs that are made up: for tests that hold each width against the scalar form.
 
 Each function allocates what the kernel works on, fills it with what it is told, and returns all that the kernel may have
 written, as bytes. Pointers to mbufs come back as indices.

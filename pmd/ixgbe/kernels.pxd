@@ -30,7 +30,9 @@ cdef extern from "kernels.h" nogil:
         uint16_t shortest
         uint16_t longest
 
-    ctypedef uint32_t (*take_t)(const hw_rx_desc *ring, mbuf **sw, mbuf **pkts, uint32_t n, const rx_rules_t *rules) noexcept nogil
+    ctypedef uint32_t (*take_t)(
+        const hw_rx_desc *ring, mbuf **sw, mbuf **pkts, uint32_t n, const rx_rules_t *rules
+    ) noexcept nogil
     ctypedef void (*arm_t)(hw_rx_desc *ring, mbuf **sw, uint32_t n) noexcept nogil
     ctypedef uint32_t (*put_t)(
         hw_tx_desc *ring, mbuf **sw, mbuf **pkts, uint32_t n, const alike_t *alike, const mempool_t *pool, uint64_t *mixed

@@ -2,10 +2,10 @@
 """The hot loops of the 82599: one copy for PF and VF.
 
 `rx_burst` and `tx_burst` are the only code that runs per packet. They touch the descriptor, the pointer beside it and the
-first cache line of the mbuf, and one register: the tail. What they do for the usual packet is in the kernels (kernel.h), as
-wide as the CPU's vectors are; here is everything else: wraps, pools, packets in several pieces, and what is odd. Whoever made
-the queue attaches memory to it before the NIC's queue is enabled, and detaches it after it has been disabled; a detached
-queue receives nothing and takes nothing.
+first cache line of the mbuf, and one register: the tail. What they do for the usual packet is in the kernels (kernel.h),
+as wide as the CPU's vectors are; here is everything else: wraps, pools, packets in several pieces, and what is odd.
+Whoever made the queue attaches memory to it before the NIC's queue is enabled, and detaches it after it has been
+disabled; a detached queue receives nothing and takes nothing.
 """
 
 cimport cython
@@ -180,7 +180,7 @@ cdef class IxgbeRxQueue(RxQueue):
         return first
 
     cdef void look_for_device(self) noexcept nogil:
-        """A device that was pulled out writes no descriptor: its registers read all ones, STATUS too, which never is otherwise."""
+        """A device that was pulled out writes no descriptor: its registers read all ones, STATUS too, never otherwise."""
         self.empty_polls += 1
         if unlikely(self.empty_polls & GONE_MASK == 0) and read32(self.status) == ALL_ONES:
             self.fault = ENODEV
@@ -193,8 +193,8 @@ cdef class IxgbeRxQueue(RxQueue):
     def attach(self, memory, size_t tail, size_t status, Mempool mempool, uint16_t number, bint strip, str simd="auto"):
         """Arm every descriptor of `memory` (a Block) with a buffer.
 
-        tail, status: where those registers are in this process; number: `port` of the mbufs; strip: tags are removed; simd: one
-        of `widths()`, or "auto".
+        tail, status: where those registers are in this process; number: `port` of the mbufs; strip: tags are removed;
+        simd: one of `widths()`, or "auto".
         The NIC may be given `length - 1` descriptors, from 0 on: write that to the tail once its queue is enabled.
         Raises MempoolError if the pool has too few mbufs.
         """
@@ -285,14 +285,15 @@ cdef class IxgbeTxQueue(TxQueue):
         cdef uint16_t taken = 0
         self.reclaim()
         while taken < n:
-            # As far as no descriptor reports, the ring does not wrap and there is room, packets that are alike go by a kernel.
+            # While no descriptor reports, the ring does not wrap and there is room, packets that are alike go by a kernel.
             stretch = min(min(<uint32_t> n - taken, self.free), min(self.rs_thresh - self.open_run, self.length - self.next))
             if unlikely(stretch == 0):
                 break
             if self.open_run == 0:
                 self.open_pool = pkts[taken].pool
             done = self.kernel.put(
-                &self.ring[self.next], &self.sw[self.next], &pkts[taken], stretch, &self.alike, self.open_pool, &self.open_mixed
+                &self.ring[self.next], &self.sw[self.next], &pkts[taken], stretch,
+                &self.alike, self.open_pool, &self.open_mixed,
             )
             taken += done
             self.free -= done
@@ -333,7 +334,7 @@ cdef class IxgbeTxQueue(TxQueue):
             self.run_first += 1
 
     cdef void release(self, run_t *run) noexcept nogil:
-        """Free the mbufs from `clean` to the end of the run: by bulk, and without a look at them, if one pool has them all."""
+        """Free the mbufs from `clean` to the end of the run: by bulk, without a look at them, if one pool has them all."""
         cdef uint32_t clean = self.clean, length = self.length, end = run.last + 1
         cdef uint32_t wrapped = 0 if end > clean else end
         cdef uint32_t straight = (length if wrapped else end) - clean
@@ -468,7 +469,7 @@ cdef class IxgbeTxQueue(TxQueue):
         """Work on the descriptors of `memory` (a Block). Head and tail of the NIC must be 0.
 
         tail, status: where those registers are in this process; frame_max: bytes of the longest frame, without FCS and tags.
-        check: pools share the port, so every descriptor must name a context (7.2.3.2.4, CC); the first one in the ring sets it.
+        check: pools share the port, so every descriptor must name a context (7.2.3.2.4, CC); the first in the ring sets it.
         simd: one of `widths()`, or "auto".
         """
         cdef uint32_t length = memory.size // limits.DESCRIPTOR_SIZE, runs = 4
@@ -556,7 +557,7 @@ cdef bint pad(mbuf *m) noexcept nogil:
 
 
 cdef bint fits(mbuf *m, uint32_t frame_max) noexcept nogil:
-    """Whether the context descriptor can say what is asked, and the frames that come of it are not too long (8.2.3.22.13)."""
+    """Whether a context descriptor can say what is asked, and what comes of it is not too long (8.2.3.22.13)."""
     cdef uint32_t headers
     if m.ol_flags & CHECKSUMS and (
         not ETHERNET <= m.l2_len <= 127 or not 20 <= m.l3_len <= 511 or m.pkt_len < headers_of(m)
@@ -564,7 +565,9 @@ cdef bint fits(mbuf *m, uint32_t frame_max) noexcept nogil:
         return False
     if m.ol_flags & TX_TSO:
         headers = m.l2_len + m.l3_len + m.l4_len
-        return 20 <= m.l4_len <= 60 and headers < m.pkt_len and 0 < m.tso_segsz <= frame_max - headers and m.pkt_len < 1 << 18
+        return (
+            20 <= m.l4_len <= 60 and headers < m.pkt_len < 1 << 18 and 0 < m.tso_segsz <= frame_max - headers
+        )
     return m.pkt_len <= frame_max or m.pkt_len <= frame_max + tags(m)
 
 

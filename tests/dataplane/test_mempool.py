@@ -48,7 +48,7 @@ def mbuf(address):
 
 def test_geometry():
     pool = Mempool(2000)
-    element = 128 + 128 + 2048
+    element = 128 + 128 + 2048 + 64  # an odd number of cache lines
     addresses = sorted(pool.take(2000))
     for index, address in enumerate(addresses):
         m = mbuf(address)
