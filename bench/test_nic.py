@@ -39,9 +39,7 @@ def best(once):
 
 
 def forward(port, n):
-    return best(
-        lambda: solo.forward_cycles(port.rx(0), port.tx(0), port.function.chip.engine, n, ROUNDS)
-    )
+    return best(lambda: solo.forward_cycles(port.rx(0), port.tx(0), port.function.chip.engine, n, ROUNDS))
 
 
 @pytest.mark.parametrize("n", [32, 64])
@@ -68,9 +66,7 @@ def test_rx_and_tx_with_offloads(measure, lcore, open_port, head, what):
         f"82599 rx + tx with VLAN and checksums, {what}, burst 32",
         "cycles/packet",
         lambda: best(
-            lambda: solo.offload_cycles(
-                port.rx(0), port.tx(0), engine, port.mempool, 32, ROUNDS, frame, head
-            )
+            lambda: solo.offload_cycles(port.rx(0), port.tx(0), engine, port.mempool, 32, ROUNDS, frame, head)
         ),
         at_most=19,
         peer="DPDK net_ixgbe, full-featured (recorded)",
