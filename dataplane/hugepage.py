@@ -3,8 +3,9 @@
 
 A device sees an arena at an I/O virtual address (IOVA). Behind an IOMMU, or on the model, the arena chooses it: one
 contiguous range, the same for every device it is mapped to, and never equal to the virtual address, so that a driver
-which forgets to translate fails at once. Without an IOMMU the IOVA is the physical address, page by page. Either way
-`iova_of` is one look-up in a table.
+which forgets to translate fails at once. Without an IOMMU the IOVA is the physical address, page by page: that is a
+property of the process (`hold_physical`), because any port may send a packet of any mempool. Either way `iova_of` is one
+look-up in a table.
 """
 
 from __future__ import annotations
@@ -25,7 +26,16 @@ from typing import Protocol
 
 from dataplane.errors import ConfigError, MemoryExhausted
 
-__all__ = ["Arena", "ArenaWatcher", "Block", "free_hugepages", "unwatch_arenas", "watch_arenas"]
+__all__ = [
+    "Arena",
+    "ArenaWatcher",
+    "Block",
+    "drop_physical",
+    "free_hugepages",
+    "hold_physical",
+    "unwatch_arenas",
+    "watch_arenas",
+]
 
 log = logging.getLogger("dataplane")
 
@@ -46,6 +56,7 @@ _warned = False
 _watch_lock = threading.RLock()
 _arenas: weakref.WeakSet[Arena] = weakref.WeakSet()
 _watchers: list[ArenaWatcher] = []
+_physical_users = 0
 
 
 class ArenaWatcher(Protocol):
@@ -72,6 +83,20 @@ def unwatch_arenas(watcher: ArenaWatcher) -> None:
         _watchers[:] = [each for each in _watchers if each is not watcher]
 
 
+def hold_physical() -> None:
+    """A device without an IOMMU is there: new arenas have physical addresses for IOVAs until as many `drop_physical`."""
+    global _physical_users
+    with _watch_lock:
+        _physical_users += 1
+
+
+def drop_physical() -> None:
+    """It is gone. Arenas that were made meanwhile stay as they are."""
+    global _physical_users
+    with _watch_lock:
+        _physical_users -= 1
+
+
 @dataclass(frozen=True)
 class Block:
     """A piece of an arena: addresses and size in bytes."""
@@ -96,7 +121,8 @@ class Arena:
     """`size` bytes (rounded up to whole pages) of shared memory.
 
     hugepages: "auto" takes 2 MiB pages, or plain pages with one line in the log when there are too few; "2M" and "1G"
-    insist; "no" takes plain pages. physical: IOVAs are physical addresses (UIO; needs root and hugepages).
+    insist; "no" takes plain pages. physical: IOVAs are physical addresses (UIO; needs root and hugepages), by default while
+    a device in this process needs that.
     fd, iova: attach an arena of another process, from the descriptor and IOVA it passed on.
     Raises ConfigError and MemoryExhausted.
     """
@@ -107,7 +133,7 @@ class Arena:
         *,
         hugepages: str = "auto",
         name: str = "arena",
-        physical: bool = False,
+        physical: bool | None = None,
         fd: int | None = None,
         iova: int | None = None,
     ) -> None:
@@ -124,9 +150,10 @@ class Arena:
         self.size = len(self._map)
         self._anchor: ctypes.c_char | None = ctypes.c_char.from_buffer(self._map)
         self.address = ctypes.addressof(self._anchor)
-        self._owns_iova = not physical and iova is None
+        self.physical = bool(_physical_users and iova is None) if physical is None else physical
+        self._owns_iova = not self.physical and iova is None
         try:
-            if physical:
+            if self.physical:
                 self.iova_table = _physical_addresses(self.address, self.size, self.page_size, name)
                 self.iova = self.iova_table[0]
             else:
@@ -167,6 +194,8 @@ class Arena:
             self._take_returned()
             for index, (offset, room) in enumerate(self._free):
                 start = -(-(self.address + offset) // align) * align - self.address
+                if not self._whole(start, size):
+                    start = -(-start // self.page_size) * self.page_size
                 if start + size <= offset + room:
                     rest = [(offset, start - offset), (start + size, offset + room - start - size)]
                     self._free[index : index + 1] = [piece for piece in rest if piece[1]]
@@ -175,6 +204,14 @@ class Arena:
         raise MemoryExhausted(
             f"arena {self.name!r} has no {size} bytes left for {name} (of {self.size}): make the arena larger"
         )
+
+    def _whole(self, offset: int, size: int) -> bool:
+        """Whether a device sees these bytes as one piece. What is larger than a page is its owner's business."""
+        if self.contiguous or size > self.page_size:
+            return True
+        first, last = offset // self.page_size, (offset + size - 1) // self.page_size
+        table = self.iova_table
+        return last < len(table) and table[last] - table[first] == (last - first) * self.page_size
 
     def free(self, block: Block) -> None:
         """Give a block back. Raises ConfigError if it is not one of this arena's or is free already."""
@@ -313,7 +350,8 @@ def _physical_addresses(address: int, size: int, page: int, name: str) -> list[i
     """Physical addresses from /proc/self/pagemap: 8 bytes a plain page, [54:0] the frame number, [63] present."""
     if page == mmap.PAGESIZE:
         raise MemoryExhausted(
-            f"{name}: physical addresses are stable only on hugepages: run 'dataplane doctor'"
+            f"{name}: a device without an IOMMU (UIO) needs physical addresses, and only those of hugepages stay what they "
+            f"are: 'sudo sysctl -w vm.nr_hugepages=512', or give the device to vfio-pci ('dataplane doctor' says more)"
         )
     table = []
     with Path("/proc/self/pagemap").open("rb", buffering=0) as pagemap:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
+from apps.command.binding import UIO_DRIVERS
 from apps.command.host import CAP_NET_ADMIN, CAP_NET_RAW, Card, Host
 
 __all__ = ["ADVICE", "MISSING", "OK", "UNNEEDED", "Finding", "examine"]
@@ -159,20 +160,24 @@ def _card_findings(host: Host, cards: list[Card]) -> Iterator[Finding]:
             "memlock", OK if limit is None else UNNEEDED, locked if limit is None else f"{locked}; {none}"
         )
         return
-    yield Finding(
-        "cards", ADVICE, f"{len(cards)}; this version cannot open them: what follows is what VFIO will need"
-    )
+    uio = [card for card in cards if card.driver in UIO_DRIVERS]
     if count:
         yield Finding("IOMMU", OK, f"{count} groups")
+    elif len(uio) == len(cards):
+        yield Finding("IOMMU", ADVICE, "off, or none: a driver's mistake reaches all memory")
     else:
         argument = "iommu=pt" if host.is_amd() else "intel_iommu=on iommu=pt"
         yield Finding("IOMMU", MISSING, "off, or none: VFIO needs it", _kernel_argument(argument))
-    if vfio:
-        yield Finding("/dev/vfio", OK, "VFIO is loaded")
+    if vfio or len(uio) == len(cards):
+        yield Finding(
+            "/dev/vfio", OK if vfio else UNNEEDED, "VFIO is loaded" if vfio else "every card is on UIO"
+        )
     else:
         yield Finding("/dev/vfio", MISSING, "not there: VFIO is not loaded", "sudo modprobe vfio-pci")
     if limit is None or limit >= _WANTED_MEMLOCK:
         yield Finding("memlock", OK, locked)
+    elif len(uio) == len(cards):
+        yield Finding("memlock", UNNEEDED, f"{locked}; every card is on UIO")
     else:
         yield Finding(
             "memlock",
@@ -181,25 +186,24 @@ def _card_findings(host: Host, cards: list[Card]) -> Iterator[Finding]:
             "sudo prlimit --memlock=unlimited --pid $$",
         )
     for card in cards:
-        yield _card(host, card)
+        yield _card(host, card, bool(count))
 
 
-def _card(host: Host, card: Card) -> Finding:
+def _card(host: Host, card: Card, iommu: bool) -> Finding:
     name = card.address
-    if card.driver != "vfio-pci":
-        device = f"/sys/bus/pci/devices/{card.address}"
-        unbind = f"echo {card.address} | sudo tee {device}/driver/unbind && " if card.driver else ""
-        mend = (
-            f"{unbind}echo vfio-pci | sudo tee {device}/driver_override && "
-            f"echo {card.address} | sudo tee /sys/bus/pci/drivers_probe"
-        )
+    if not card.node:
+        driver = "" if iommu else " --driver uio_pci_generic"
         return Finding(
-            name, MISSING, f"{card.kind}, held by {card.driver or 'no driver'}, not by vfio-pci", mend
+            name,
+            MISSING,
+            f"{card.kind}, held by {card.driver or 'no driver'}: no program can open it",
+            f"sudo dataplane bind{driver} {name}",
         )
-    node = f"/dev/vfio/{card.group}"
-    if not host.usable(node):
-        return Finding(name, MISSING, f"{card.kind}: no access to {node}", f"sudo chown $USER {node}")
-    return Finding(name, OK, f"{card.kind}, on vfio-pci, group {card.group}")
+    if not host.usable(card.node):
+        return Finding(
+            name, MISSING, f"{card.kind}: no access to {card.node}", f"sudo chown $USER {card.node}"
+        )
+    return Finding(name, OK, f"{card.kind}, on {card.driver}, {card.node}")
 
 
 def _compiler(which: Callable[[str], str | None]) -> Finding:

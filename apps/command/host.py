@@ -23,7 +23,10 @@ CAP_NET_ADMIN, CAP_NET_RAW = 12, 13
 
 @dataclass(frozen=True)
 class Card:
-    """One PCI function of an 82599. driver: the kernel driver that holds it, "" if none. group: IOMMU group, "" if none."""
+    """One PCI function of an 82599. driver: the kernel driver that holds it, "" if none. group: IOMMU group, "" if none.
+
+    node: the file by which a program opens it ("/dev/vfio/17", "/dev/uio0"), "" while a kernel driver has it.
+    """
 
     address: str
     kind: str
@@ -33,6 +36,7 @@ class Card:
     numa: int
     vfs: int
     interfaces: tuple[str, ...]
+    node: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,14 @@ class Host:
         """A file that holds one number."""
         text = self.read(name)
         return int(text) if re.fullmatch(r"-?\d+", text) else default
+
+    def write(self, name: str, text: str) -> None:
+        """Tell the kernel something. OSError if it does not listen."""
+        self.path(name).write_text(text)
+
+    def link_name(self, name: str) -> str:
+        """What a link of sysfs leads to: the driver of a device, its IOMMU group. "" if there is none."""
+        return _link_name(self.path(name))
 
     def usable(self, name: str) -> bool:
         """Whether this user may read and write that file."""
@@ -124,6 +136,7 @@ class Host:
                     numa=int(_text(device / "numa_node", "-1")),
                     vfs=int(_text(device / "sriov_numvfs", "0")),
                     interfaces=tuple(sorted(x.name for x in names.iterdir())) if names.is_dir() else (),
+                    node=_node(device),
                 )
             )
         return found
@@ -168,6 +181,13 @@ def _text(path: Path, default: str = "") -> str:
 def _hex(path: Path) -> int:
     text = _text(path)
     return int(text, 16) if re.fullmatch(r"0x[0-9a-fA-F]+", text) else -1
+
+
+def _node(device: Path) -> str:
+    if _link_name(device / "driver") == "vfio-pci":
+        return f"/dev/vfio/{_link_name(device / 'iommu_group')}"
+    names = sorted(path.name for path in (device / "uio").glob("uio*"))
+    return f"/dev/{names[0]}" if names else ""
 
 
 def _link_name(path: Path) -> str:

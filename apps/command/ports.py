@@ -62,9 +62,8 @@ def entries(host: Host) -> list[Entry]:
 
 
 def _card(card: Card) -> Entry:
-    # Listed for what it is: the buses that open real cards (VFIO, UIO) are not in this version.
     state = [
-        "cannot be opened by this version",
+        f"can be opened ({card.node})" if card.node else f"first 'sudo dataplane bind {card.address}'",
         f"IOMMU group {card.group}" if card.group else "no IOMMU group",
     ]
     if card.vfs:

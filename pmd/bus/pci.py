@@ -1,36 +1,39 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Cards by their PCI address. The buses that open one (VFIO, UIO) register here; until then, what the machine has."""
+"""Cards by their PCI address: the kernel driver that has the device says which bus it is, VFIO or UIO."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING
 
 from dataplane.errors import PortError
+from pmd.bus.sysfs import SYSFS, PciDevice
 from pmd.portstring import PortString
 
-__all__ = ["describe", "open_function"]
+if TYPE_CHECKING:
+    from pmd.bus.sysfs import CardFunction
 
-SYSFS = Path("/sys/bus/pci/devices")
+__all__ = ["device_of", "open_function"]
 
 
-def open_function(spec: PortString) -> NoReturn:
-    """Raises PortError: what is at that address, and that this version cannot open it."""
-    address = spec.target if spec.target.count(":") == 2 else f"0000:{spec.target}"
+def device_of(address: str) -> PciDevice:
+    """The device at an address, whose domain may be left out."""
+    full = address if address.count(":") == 2 else f"0000:{address}"
+    return PciDevice(full.lower(), SYSFS)
+
+
+def open_function(spec: PortString) -> CardFunction:
+    """`pmd.probe`'s way in. Raises PortError for what is not there, or in the hands of another driver."""
+    from pmd.bus import uio, vfio
+
+    device = device_of(spec.target)
+    if not device.exists:
+        raise PortError(f"{spec.text}: {device.describe()}; 'dataplane ports' lists what there is")
+    token = vfio.parse_token(spec.word("vf_token", ""), spec.text)
+    if device.driver == vfio.DRIVER:
+        return vfio.VfioFunction(device, token)
+    if device.driver in uio.DRIVERS:
+        return uio.UioFunction(device)
     raise PortError(
-        f"{spec.text}: real cards are opened through VFIO or UIO, and this version has neither bus yet; "
-        f"{describe(address.lower())}. 'model0' is an 82599 in software"
+        f"{spec.text}: {device.describe()}: 'sudo dataplane bind {device.address}' gives it to vfio-pci, which "
+        "lets programs drive it"
     )
-
-
-def describe(address: str) -> str:
-    """What the machine has at a PCI address, in words."""
-    device = SYSFS / address
-    if not device.exists():
-        return f"and this machine has no PCI device {address}"
-    vendor, identity = (
-        (device / name).read_text().strip().removeprefix("0x") for name in ("vendor", "device")
-    )
-    driver = device / "driver"
-    bound = f"bound to the kernel's {driver.resolve().name}" if driver.exists() else "bound to no driver"
-    return f"{address} is a {vendor}:{identity}, {bound}"

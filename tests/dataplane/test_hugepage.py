@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dataplane import hugepage
 from dataplane.errors import ConfigError, MemoryExhausted
 from dataplane.hugepage import Arena, free_hugepages
 
@@ -181,3 +182,38 @@ def test_a_collector_may_run_anywhere():
         timeout=60,
         env={"PYTHONPATH": ":".join(sys.path)},
     )
+
+
+@pytest.fixture
+def scattered(monkeypatch):
+    """Physical addresses of plain pages, as hugepages may lie: every other page follows on the one before it."""
+
+    def addresses(address, size, page, name):
+        return [(0x100 + 4 * (n // 2) + n % 2) * page for n in range(size // page)]
+
+    monkeypatch.setattr(hugepage, "_physical_addresses", addresses)
+
+
+def test_a_block_is_one_piece_for_a_device_where_pages_are_scattered(scattered):
+    page = mmap.PAGESIZE
+    with Arena(8 * page, hugepages="no", physical=True) as arena:
+        assert not arena.contiguous
+        blocks = [arena.alloc(3 * page // 4) for _ in range(6)] + [arena.alloc(page)]
+        for block in blocks:
+            assert arena.iova_of(block.address + block.size - 1) == block.iova + block.size - 1
+        starts = [block.address - arena.address for block in blocks]
+        assert starts[:4] == [0, 3 * page // 4, 2 * page, 2 * page + 3 * page // 4]
+
+
+def test_physical_addresses_are_the_default_while_a_device_needs_them(scattered):
+    hugepage.hold_physical()
+    try:
+        with Arena(mmap.PAGESIZE, hugepages="no") as arena:
+            assert arena.physical
+            assert arena.iova == 0x100 * mmap.PAGESIZE
+        with Arena(mmap.PAGESIZE, hugepages="no", physical=False) as arena:
+            assert not arena.physical
+    finally:
+        hugepage.drop_physical()
+    with Arena(mmap.PAGESIZE, hugepages="no") as arena:
+        assert not arena.physical

@@ -4,9 +4,8 @@
 import pytest
 
 import pmd
-from dataplane.errors import ConfigError, DeviceError, PortError
+from dataplane.errors import ConfigError, DeviceError
 from dataplane.port import Port, PortInfo
-from pmd.bus import pci
 from pmd.portstring import PortString
 
 
@@ -143,23 +142,3 @@ def test_a_driver_that_fails_closes_the_function():
 def test_a_scheme_must_be_one():
     with pytest.raises(ConfigError, match="no scheme"):
         pmd.register_port("No Scheme", Recorder)
-
-
-@pytest.mark.parametrize("text", ["0000:03:00.0", "03:00.0,mtu=9000", "10000:e1:00.7"])
-def test_a_card_says_that_its_bus_is_missing_and_what_is_there(text, tmp_path, monkeypatch):
-    monkeypatch.setattr(pci, "SYSFS", tmp_path)
-    with pytest.raises(PortError, match=r"VFIO or UIO.*no PCI device .*model0"):
-        pmd.probe(text)
-
-
-def test_what_is_at_an_address_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(pci, "SYSFS", tmp_path)
-    card, driver = tmp_path / "0000:03:00.0", tmp_path / "drivers" / "ixgbe"
-    card.mkdir()
-    driver.mkdir(parents=True)
-    (card / "vendor").write_text("0x8086\n")
-    (card / "device").write_text("0x10fb\n")
-    assert pci.describe("0000:03:00.0").endswith("bound to no driver")
-    (card / "driver").symlink_to(driver)
-    with pytest.raises(PortError, match=r"0000:03:00\.0 is a 8086:10fb, bound to the kernel's ixgbe"):
-        pmd.probe("03:00.0")

@@ -53,6 +53,8 @@ class Machine:
             self.link(f"{folder}/driver", f"sys/bus/pci/drivers/{driver}")
         if group:
             self.link(f"{folder}/iommu_group", f"sys/kernel/iommu_groups/{group}")
+        if driver == "uio_pci_generic":
+            (self.root / folder / "uio/uio3").mkdir(parents=True)
 
     def findings(self, compiler: str | None = "/usr/bin/cc") -> dict[str, Finding]:
         found = examine(Host(self.root), which=lambda name: compiler)
@@ -95,10 +97,10 @@ def test_a_well_kept_machine_lacks_nothing(machine: Machine) -> None:
     machine.write("dev/vfio/17")
     machine.card("0000:03:00.0", 0x10FB, driver="vfio-pci", group="17")
     found = machine.findings()
-    assert {name for name, finding in found.items() if finding.state not in (OK, UNNEEDED)} == {"cards"}
+    assert {name for name, finding in found.items() if finding.state not in (OK, UNNEEDED)} == set()
     assert found["hugepages 2M"].found == "200 free of 256"
     assert found["isolated CPUs"].found == "2-3,5"
-    assert found["0000:03:00.0"].found == "82599 SFP+, on vfio-pci, group 17"
+    assert found["0000:03:00.0"].found == "82599 SFP+, on vfio-pci, /dev/vfio/17"
 
 
 def test_pages_that_are_taken_are_no_help(machine: Machine) -> None:
@@ -113,9 +115,19 @@ def test_a_card_makes_vfio_necessary(machine: Machine) -> None:
     assert "intel_iommu=on" in found["IOMMU"].mend
     assert found["0000:03:00.0"].state == MISSING
     assert "held by ixgbe" in found["0000:03:00.0"].found
-    assert found["0000:03:00.0"].mend.startswith(
-        "echo 0000:03:00.0 | sudo tee /sys/bus/pci/devices/0000:03:00.0/driver/unbind"
-    )
+    assert found["0000:03:00.0"].mend == "sudo dataplane bind --driver uio_pci_generic 0000:03:00.0"
+    machine.write("sys/kernel/iommu_groups/1/type", "DMA")
+    assert machine.findings()["0000:03:00.0"].mend == "sudo dataplane bind 0000:03:00.0"
+
+
+def test_cards_on_uio_need_no_vfio(machine: Machine) -> None:
+    machine.card("0000:03:00.0", 0x10FB, driver="uio_pci_generic")
+    found = machine.findings()
+    assert found["IOMMU"].state == ADVICE
+    assert found["/dev/vfio"].state == found["memlock"].state == UNNEEDED
+    assert found["0000:03:00.0"].mend == "sudo chown $USER /dev/uio3"
+    machine.write("dev/uio3")
+    assert machine.findings()["0000:03:00.0"].state == OK
 
 
 def test_an_amd_machine_needs_no_intel_argument(machine: Machine) -> None:
@@ -147,8 +159,12 @@ def test_ports_lists_cards_interfaces_and_the_model(machine: Machine) -> None:
     machine.write("sys/class/net/bonding_masters", "")
     rows = {row.port: row for row in ports.entries(Host(machine.root))}
     assert rows["0000:03:00.0"].driver == "ixgbe"
-    assert rows["0000:03:00.0"].state == "cannot be opened by this version, IOMMU group 9, 2 VFs, is enp3s0f0"
+    assert (
+        rows["0000:03:00.0"].state
+        == "first 'sudo dataplane bind 0000:03:00.0', IOMMU group 9, 2 VFs, is enp3s0f0"
+    )
     assert rows["0000:03:10.0"].what == "82599 virtual function"
+    assert rows["0000:03:10.0"].state == "can be opened (/dev/vfio/21), IOMMU group 21"
     assert rows["af_packet:eth0"].state == "up, 10 Gbit/s; needs CAP_NET_RAW: run 'dataplane doctor'"
     assert "0000:04:00.0" not in rows
     assert "af_packet:lo" not in rows

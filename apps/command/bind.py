@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`dataplane bind ADDRESS ...`: take a card from the kernel's driver and let programs drive it."""
+
+from __future__ import annotations
+
+import argparse
+
+from apps.command.binding import DRIVERS, Binder, addresses, neighbours
+from apps.command.host import Host
+
+HELP = "give cards to vfio-pci (or a UIO driver), so that programs can drive them"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("cards", nargs="+", metavar="ADDRESS", help="as in 0000:03:00.0 or 03:00.0")
+    parser.add_argument(
+        "--driver",
+        choices=DRIVERS,
+        default=DRIVERS[0],
+        help="vfio-pci behind an IOMMU (default); uio_pci_generic or igb_uio on a machine without one",
+    )
+    parser.add_argument("--force", action="store_true", help="even if the card is in use")
+
+
+def run(args: argparse.Namespace) -> int:
+    host = Host()
+    for address in addresses(args.cards):
+        print(Binder(host).bind(address, args.driver, args.force))
+        if args.driver == DRIVERS[0] and (others := neighbours(host, address)):
+            print(
+                f"{address} shares its IOMMU group with {', '.join(others)}: VFIO opens it only when no kernel driver has "
+                "one of them"
+            )
+    return 0

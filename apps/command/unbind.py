@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`dataplane unbind ADDRESS ...`: undo `dataplane bind`."""
+
+from __future__ import annotations
+
+import argparse
+
+from apps.command.binding import Binder, addresses
+from apps.command.host import Host
+
+HELP = "give cards back to the kernel's own driver"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("cards", nargs="+", metavar="ADDRESS", help="as in 0000:03:00.0 or 03:00.0")
+    parser.add_argument("--force", action="store_true", help="even if a program has the card open")
+
+
+def run(args: argparse.Namespace) -> int:
+    binder = Binder(Host())
+    for address in addresses(args.cards):
+        print(binder.unbind(address, args.force))
+    return 0

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A BAR of a real card in memory: each register is read or written by one access of 32 bits, in the order of the program."""
+
+from libc.stdint cimport uint32_t, uintptr_t
+from posix.mman cimport MAP_FAILED, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, munmap
+from posix.types cimport off_t
+
+import errno
+import os
+
+from dataplane.errors import DeviceError, DeviceGone
+
+cdef extern from "errno.h" nogil:
+    int read_errno "errno"
+
+
+cdef class Window:
+    """`size` bytes of `fd` from `offset` on, mapped. `name` is what messages call it. Raises DeviceError."""
+
+    cdef readonly str name
+    cdef readonly size_t size
+    cdef uintptr_t _base
+
+    def __cinit__(self, int fd, offset, size_t size, str name):
+        cdef void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, <off_t> offset)
+        if at == MAP_FAILED:
+            code = read_errno
+            raise DeviceError(
+                f"{name}: {size} bytes of registers cannot be mapped ({errno.errorcode.get(code, code)}: {os.strerror(code)})"
+            )
+        self.name, self.size, self._base = name, size, <uintptr_t> at
+
+    cdef uintptr_t _at(self, offset) except 0:
+        if self._base == 0:
+            raise DeviceGone(f"{self.name} is closed: open it again")
+        if not 0 <= offset <= <object> self.size - 4 or offset & 3:
+            raise DeviceError(
+                f"{self.name}: no register at {offset:#x}: registers are dwords below {self.size:#x}"
+            )
+        return self._base + <uintptr_t> offset
+
+    def read32(self, offset):
+        """The register at a byte offset."""
+        cdef volatile uint32_t *register = <volatile uint32_t *> self._at(offset)
+        return register[0]
+
+    def write32(self, offset, uint32_t value):
+        """Write the register at a byte offset."""
+        cdef volatile uint32_t *register = <volatile uint32_t *> self._at(offset)
+        register[0] = value
+
+    def address(self, offset):
+        """Where the register is in this process's memory."""
+        return self._at(offset)
+
+    def close(self):
+        """Unmap. Whoever holds an address of it must be done."""
+        if self._base:
+            munmap(<void *> self._base, self.size)
+            self._base = 0
+
+    def __dealloc__(self):
+        self.close()
