@@ -18,7 +18,7 @@ ROUTES = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\n"
 
 
 class Kernel(Host):
-    """A machine whose kernel binds what is written to it; own: the driver that it chooses by itself; refused: those that fail."""
+    """A machine whose kernel binds what is written to it; own: the driver it chooses by itself; refused: those that fail."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
