@@ -12,7 +12,7 @@ from posix.stdlib cimport posix_memalign
 
 from dataplane.mbuf cimport mbuf, mempool_t
 from pmd.datasheet.hw82599 cimport hw_rx_desc, hw_tx_desc
-from pmd.ixgbe.kernels cimport AHEAD, KERNELS, alike_t, kernels, kernels_t, rx_rules_t, runs_here
+from pmd.ixgbe.kernels cimport AHEAD, alike_t, kernels_of, kernels_t, rx_rules_t
 
 cdef enum:
     LINE = 64
@@ -55,17 +55,9 @@ cdef class _Memory:
         return [(<size_t> (<mbuf **> pointers)[i] - <size_t> self.mbufs) // MBUF for i in range(count)]
 
 
-cdef const kernels_t *_named(name) except NULL:
-    cdef int i
-    for i in range(KERNELS):
-        if kernels[i].name.decode() == name and runs_here(i):
-            return &kernels[i]
-    raise ValueError(f"this CPU has no kernels {name}")
-
-
 def take(name, bytes descriptors, bytes rules, uint64_t rearm, uint32_t skip=0):
     """rx: `rules` are 3 times 16 bytes. Returns (packets, indices of their mbufs, all mbufs)."""
-    cdef const kernels_t *kernel = _named(name)
+    cdef const kernels_t *kernel = kernels_of(name)
     cdef uint32_t n = <uint32_t> (len(descriptors) // 16), count
     cdef _Memory memory = _Memory(n, skip)
     cdef rx_rules_t told
@@ -79,7 +71,7 @@ def take(name, bytes descriptors, bytes rules, uint64_t rearm, uint32_t skip=0):
 
 def arm(name, iovas, uint32_t skip=0):
     """rx: buffers at these addresses. Returns the descriptors."""
-    cdef const kernels_t *kernel = _named(name)
+    cdef const kernels_t *kernel = kernels_of(name)
     cdef uint32_t n = <uint32_t> len(iovas)
     cdef _Memory memory = _Memory(n, skip)
     for i in range(n):
@@ -93,7 +85,7 @@ def put(name, lines, alike, uint64_t pool, uint32_t skip=0):
 
     Returns (packets, their descriptors, indices of the mbufs in `sw`, bits in which their pools differ).
     """
-    cdef const kernels_t *kernel = _named(name)
+    cdef const kernels_t *kernel = kernels_of(name)
     cdef uint32_t n = <uint32_t> len(lines), count
     cdef _Memory memory = _Memory(n, skip)
     cdef alike_t told

@@ -9,7 +9,7 @@ import pytest
 
 import pmd
 from bench import solo
-from pmd.ixgbe.queue import widths
+from pmd.ixgbe.kernels import widths
 
 PLAIN = solo.broadcast(60)  # without FCS
 SLICES, ROUNDS = 20, 500

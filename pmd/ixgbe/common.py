@@ -17,7 +17,8 @@ from pmd.datasheet import STATUS, RegisterRef, limits, pci
 from pmd.function import Bar, Function
 from pmd.ixgbe.counters import Watch
 from pmd.ixgbe.datapath import RxRegisters, RxUnit, TxRegisters, TxUnit
-from pmd.ixgbe.queue import IxgbeRxQueue, IxgbeTxQueue, widths
+from pmd.ixgbe.kernels import widths
+from pmd.ixgbe.queue import IxgbeRxQueue, IxgbeTxQueue
 from pmd.portstring import PortString
 
 __all__ = ["RING_LENGTHS", "IxgbeBase"]

@@ -6,10 +6,9 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from dataplane.mbuf cimport mbuf, mempool_t
 from pmd.datasheet.hw82599 cimport hw_rx_desc, hw_tx_desc
 
-cdef extern from "kernels.h" nogil:
+cdef extern from "scalar.h" nogil:
     enum:
         AHEAD "IXGBE_AHEAD"
-        KERNELS "IXGBE_KERNELS"
     const uint64_t OFFLOADS "IXGBE_TX_OFFLOADS"
     const uint64_t CHECKSUMS "IXGBE_TX_CHECKSUMS"
     const uint64_t KIND "IXGBE_TX_KIND"
@@ -44,6 +43,12 @@ cdef extern from "kernels.h" nogil:
         arm_t arm
         put_t put
 
-    const kernels_t[4] kernels "ixgbe_kernels"
-    bint runs_here "ixgbe_runs_here" (unsigned int width)
-    bint pays_here "ixgbe_pays_here" (unsigned int width)
+    uint32_t put_chain "ixgbe_put_chain" (
+        hw_tx_desc *ring, mbuf **sw, mbuf *m, uint32_t most, const alike_t *alike, const mempool_t *pool, uint64_t *mixed
+    ) noexcept
+
+
+# The kernels of that name, or for "auto" the widest that pay on this CPU. Raises ConfigError.
+cdef const kernels_t *kernels_of(name) except NULL
+# ol_flags by what a descriptor says: which flags may come of it, and which of those do. strip: tags are taken off.
+cdef void set_rules(rx_rules_t *rules, bint strip) noexcept

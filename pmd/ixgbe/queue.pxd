@@ -85,6 +85,9 @@ cdef class IxgbeTxQueue(TxQueue):
     cdef void reclaim(self) noexcept nogil
     cdef void release(self, run_t *run) noexcept nogil
     cdef void close_run(self) noexcept nogil
+    cdef uint32_t send_alike(self, mbuf **pkts, uint32_t n) noexcept nogil
+    cdef uint32_t send_chain(self, mbuf *m) noexcept nogil
+    cdef void wrote(self, uint32_t n) noexcept nogil
     cdef bint send_one(self, mbuf *m) noexcept nogil
     cdef void expect(self, mbuf *m, uint64_t command) noexcept nogil
     cdef int context_for(self, mbuf *m) noexcept nogil

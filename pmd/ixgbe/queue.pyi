@@ -3,9 +3,6 @@ from dataplane.hugepage import Block
 from dataplane.mempool import Mempool
 from dataplane.queue import RxQueue, TxQueue
 
-def widths() -> list[str]:
-    """The names of the kernels that this CPU can run, the narrowest first."""
-
 class IxgbeRxQueue(RxQueue):
     """Advanced one-buffer descriptors (datasheet 7.1.6, 7.1.9)."""
 

@@ -10,75 +10,39 @@ disabled; a detached queue receives nothing and takes nothing.
 
 cimport cython
 from libc.errno cimport ENODEV
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
-from dataplane.machine cimport read32, read64, rmb, unlikely, wmb, write32
+from dataplane.machine cimport likely, read32, read64, rmb, unlikely, wmb, write32
 from dataplane.mbuf cimport (
-    MBUF_HEADROOM, MBUF_REARM, RX_IP_BAD, RX_IP_GOOD, RX_L4_BAD, RX_L4_GOOD, RX_RSS, RX_VLAN, RX_VLAN_STRIPPED,
-    TX_IP_CSUM, TX_IPV4, TX_TCP_CSUM, TX_TSO, TX_UDP_CSUM, TX_VLAN, data, data_iova,
+    MBUF_HEADROOM, MBUF_REARM, TX_IP_CSUM, TX_IPV4, TX_TCP_CSUM, TX_TSO, TX_UDP_CSUM, TX_VLAN, data_iova,
 )
 from dataplane.mempool cimport Mempool, alloc_bulk, free_bulk, free_packets
 from pmd.datasheet.hw82599 cimport *
 from pmd.ixgbe.gate cimport enter, leave, pause_gate, resume_gate
-from pmd.ixgbe.kernels cimport AHEAD, CHECKSUMS, KERNELS, KIND, OFFLOADS, kernels, pays_here, runs_here
+from pmd.ixgbe.kernels cimport AHEAD, CHECKSUMS, KIND, OFFLOADS, kernels_of, put_chain, set_rules
+from pmd.ixgbe.sendable cimport FRAME_MIN, fits, headers_of, pad
 
-from dataplane.errors import ConfigError, DeviceGone, MempoolError
+from dataplane.errors import DeviceGone, MempoolError
 from pmd.datasheet import limits
 
 cdef enum:
     BATCH = 32              # mbufs moved between queue and pool at once
     GONE_MASK = 0xFFFF      # polls in vain between two looks at the device: 1 us in a millisecond or more
     SEGMENTS_MAX = 40       # limits.TX_SEGMENTS_MAX: checked at import
-    FRAME_MIN = 17          # limits.TX_FRAME_MIN
     ETHERNET = 14
-    VLAN_TAG = 4
 
 cdef uint32_t ALL_ONES = 0xFFFFFFFF
 cdef uint32_t PLAIN = HW_TXD_CMD_EOP | HW_TXD_CMD_IFCS | HW_TXD_CMD_DEXT | HW_TXD_DTYP_DATA
 assert (SEGMENTS_MAX, FRAME_MIN) == (limits.TX_SEGMENTS_MAX, limits.TX_FRAME_MIN)
 
-cdef const kernels_t *scalar = &kernels[0]
+cdef const kernels_t *scalar = kernels_of("scalar")
 
 # What a detached queue works on: no packet ever arrives here, and nobody reads this tail.
 cdef hw_rx_desc[2] nothing
 cdef mbuf *nobody[2 + AHEAD]
 cdef uint32_t nowhere = 0
-
-
-def widths():
-    """The names of the kernels that this CPU can run, the narrowest first."""
-    return [kernels[i].name.decode() for i in range(KERNELS) if runs_here(i)]
-
-
-cdef unsigned int _width_of(name) except? 99:
-    """The kernels of that name; of "auto", the widest that pay. Raises ConfigError."""
-    cdef unsigned int i
-    for i in reversed(range(KERNELS)):
-        if pays_here(i) if name == "auto" else runs_here(i) and kernels[i].name.decode() == name:
-            return i
-    raise ConfigError(f"simd={name}: this CPU has {', '.join(widths())}, and auto is possible")
-
-
-cdef void _set_rules(rx_rules_t *rules, bint strip) noexcept:
-    """ol_flags by what a descriptor says, in three steps: which flags may come of it, and which of those do."""
-    cdef uint64_t tagged = RX_VLAN | RX_VLAN_STRIPPED, ip = RX_IP_GOOD | RX_IP_BAD, l4 = RX_L4_GOOD | RX_L4_BAD
-    cdef uint64_t flags
-    cdef uint32_t i, status
-    for i in range(16):
-        status = i << 3
-        flags = RX_RSS
-        flags |= tagged if strip and status & HW_RXD_STAT_VP else 0
-        flags |= ip if status & HW_RXD_STAT_IPCS else 0
-        flags |= l4 if status & HW_RXD_STAT_L4CS else 0
-        rules.seen[i] = <uint8_t> flags
-        flags = tagged | RX_RSS | (RX_IP_BAD if i & 2 else RX_IP_GOOD)
-        # CONFLICT: the chip reports an error for IPv4 UDP without a checksum (0) too, so a bad UDP checksum says nothing: it
-        # counts as not checked.
-        flags |= RX_L4_GOOD if not i & 1 else 0 if i & 4 else RX_L4_BAD
-        rules.allowed[i] = <uint8_t> flags
-        rules.hashed[i] = <uint8_t> (tagged | ip | l4 | (RX_RSS if i else 0))
 
 
 @cython.final
@@ -194,14 +158,14 @@ cdef class IxgbeRxQueue(RxQueue):
         """Arm every descriptor of `memory` (a Block) with a buffer.
 
         tail, status: where those registers are in this process; number: `port` of the mbufs; strip: tags are removed;
-        simd: one of `widths()`, or "auto".
+        simd: one of `kernels.widths()`, or "auto".
         The NIC may be given `length - 1` descriptors, from 0 on: write that to the tail once its queue is enabled.
         Raises MempoolError if the pool has too few mbufs.
         """
         cdef uint32_t i, length = memory.size // limits.DESCRIPTOR_SIZE
-        cdef unsigned int width = _width_of(simd)
+        cdef const kernels_t *kernel = kernels_of(simd)
         self.detach()
-        self.kernel = &kernels[width]
+        self.kernel = kernel
         self.ring = <hw_rx_desc *> <size_t> memory.address
         self.sw = <mbuf **> calloc(length + AHEAD, sizeof(mbuf *))
         if self.sw == NULL:
@@ -218,7 +182,7 @@ cdef class IxgbeRxQueue(RxQueue):
                     "make the pool larger or rx_desc smaller"
                 )
             self.ring[i].qword[0] = self.sw[i].buf_iova + MBUF_HEADROOM
-        _set_rules(&self.rules, strip)
+        set_rules(&self.rules, strip)
         self.rules.rearm = MBUF_REARM | <uint64_t> number << 48
         self.length = length
         self.next = self.fill = self.missing = self.empty_polls = 0
@@ -281,32 +245,19 @@ cdef class IxgbeTxQueue(TxQueue):
         return taken
 
     cdef uint16_t send(self, mbuf **pkts, uint16_t n) noexcept nogil:
-        cdef uint32_t before = self.next, stretch, done
+        cdef uint32_t before = self.next, done
         cdef uint16_t taken = 0
         self.reclaim()
-        while taken < n:
-            # While no descriptor reports, the ring does not wrap and there is room, packets that are alike go by a kernel.
-            stretch = min(min(<uint32_t> n - taken, self.free), min(self.rs_thresh - self.open_run, self.length - self.next))
-            if unlikely(stretch == 0):
-                break
+        while taken < n and self.free:
             if self.open_run == 0:
                 self.open_pool = pkts[taken].pool
-            done = self.kernel.put(
-                &self.ring[self.next], &self.sw[self.next], &pkts[taken], stretch,
-                &self.alike, self.open_pool, &self.open_mixed,
-            )
+            if likely(pkts[taken].nb_segs == 1):
+                done = self.send_alike(&pkts[taken], n - taken)
+            else:
+                done = self.send_chain(pkts[taken])
+            if unlikely(done == 0):
+                break
             taken += done
-            self.free -= done
-            self.open_run += done
-            self.next += done
-            if self.next == self.length:
-                self.next = 0
-            if self.open_run >= self.rs_thresh:
-                self.close_run()
-            if unlikely(done < stretch):
-                if not self.send_one(pkts[taken]):
-                    break
-                taken += 1
         if self.next != before:
             wmb()  # the descriptors are in memory before the NIC is told of them
             write32(self.tail, self.next)
@@ -359,8 +310,39 @@ cdef class IxgbeTxQueue(TxQueue):
         self.open_run = 0
         self.open_mixed = 0
 
+    cdef uint32_t send_alike(self, mbuf **pkts, uint32_t n) noexcept nogil:
+        """Packets of one segment as expected, and the first that is not so. Returns how many were taken; 0: no room."""
+        # As far as no descriptor reports, the ring does not wrap and there is room.
+        cdef uint32_t most = min(min(n, self.free), min(self.rs_thresh - self.open_run, self.length - self.next))
+        cdef uint32_t done = self.kernel.put(
+            &self.ring[self.next], &self.sw[self.next], pkts, most, &self.alike, self.open_pool, &self.open_mixed
+        )
+        self.wrote(done)
+        if unlikely(done < most):
+            done += self.send_one(pkts[done])
+        return done
+
+    cdef uint32_t send_chain(self, mbuf *m) noexcept nogil:
+        """A packet of several segments. 0: there is no room for it now."""
+        cdef uint32_t most = min(self.most_segments, min(self.free, self.length - self.next))
+        cdef uint32_t done = put_chain(
+            &self.ring[self.next], &self.sw[self.next], m, most, &self.alike, self.open_pool, &self.open_mixed
+        )
+        self.wrote(done)
+        return done != 0 or self.send_one(m)
+
+    cdef inline void wrote(self, uint32_t n) noexcept nogil:
+        """n descriptors are written, and end a packet."""
+        self.free -= n
+        self.open_run += n
+        self.next += n
+        if self.next == self.length:
+            self.next = 0
+        if self.open_run >= self.rs_thresh:
+            self.close_run()
+
     cdef bint send_one(self, mbuf *m) noexcept nogil:
-        """A packet that is not one plain segment. False: there is no room for it now; else it was taken."""
+        """A packet that is not as expected. False: there is no room for it now; else it was taken."""
         cdef uint32_t total = 0, need = 0, lower = PLAIN & ~HW_TXD_CMD_EOP, upper = self.check, at = self.next
         cdef mbuf *segment = m
         cdef mbuf *following
@@ -387,7 +369,7 @@ cdef class IxgbeTxQueue(TxQueue):
             if m.ol_flags & TX_TSO:
                 lower |= HW_TXD_CMD_TSE
                 total -= m.l2_len + m.l3_len + m.l4_len
-        if m.next == NULL and not m.ol_flags & TX_TSO:
+        if not m.ol_flags & TX_TSO:
             self.expect(m, lower | HW_TXD_CMD_EOP | <uint64_t> upper << 32)
         upper |= total << HW_TXD_PAYLEN_SHIFT
         self.open_run += need
@@ -470,12 +452,12 @@ cdef class IxgbeTxQueue(TxQueue):
 
         tail, status: where those registers are in this process; frame_max: bytes of the longest frame, without FCS and tags.
         check: pools share the port, so every descriptor must name a context (7.2.3.2.4, CC); the first in the ring sets it.
-        simd: one of `widths()`, or "auto".
+        simd: one of `kernels.widths()`, or "auto".
         """
         cdef uint32_t length = memory.size // limits.DESCRIPTOR_SIZE, runs = 4
-        cdef unsigned int width = _width_of(simd)
+        cdef const kernels_t *kernel = kernels_of(simd)
         self.detach()
-        self.kernel = &kernels[width]
+        self.kernel = kernel
         self.rs_thresh = min(BATCH, length // 4)
         while runs < length // self.rs_thresh + 2:
             runs *= 2
@@ -544,45 +526,3 @@ cdef class IxgbeTxQueue(TxQueue):
     def held(self):
         """Descriptors whose mbufs are not back in their pools."""
         return self.length - 1 - self.free
-
-
-cdef bint pad(mbuf *m) noexcept nogil:
-    """Zeros behind a frame that is too short for the chip; the MAC pads it to 60 with zeros anyway (7.2.3.2.4)."""
-    cdef uint32_t length = m.data_len
-    if m.next != NULL or length < ETHERNET or m.data_off + FRAME_MIN > m.buf_len:
-        return False
-    memset(data(m) + length, 0, FRAME_MIN - length)
-    m.pkt_len = m.data_len = FRAME_MIN
-    return True
-
-
-cdef bint fits(mbuf *m, uint32_t frame_max) noexcept nogil:
-    """Whether a context descriptor can say what is asked, and what comes of it is not too long (8.2.3.22.13)."""
-    cdef uint32_t headers
-    if m.ol_flags & CHECKSUMS and (
-        not ETHERNET <= m.l2_len <= 127 or not 20 <= m.l3_len <= 511 or m.pkt_len < headers_of(m)
-    ):
-        return False
-    if m.ol_flags & TX_TSO:
-        headers = m.l2_len + m.l3_len + m.l4_len
-        return (
-            20 <= m.l4_len <= 60 and headers < m.pkt_len < 1 << 18 and 0 < m.tso_segsz <= frame_max - headers
-        )
-    return m.pkt_len <= frame_max or m.pkt_len <= frame_max + tags(m)
-
-
-cdef uint32_t headers_of(mbuf *m) noexcept nogil:
-    """Bytes of the headers that a checksum is to be put into, at least."""
-    cdef uint32_t l4 = 20 if m.ol_flags & (TX_TCP_CSUM | TX_TSO) else 8 if m.ol_flags & TX_UDP_CSUM else 0
-    return m.l2_len + m.l3_len + l4
-
-
-cdef uint32_t tags(mbuf *m) noexcept nogil:
-    """Bytes of VLAN tags in the frame, at most two tags: MAXFRS does not count them."""
-    cdef const uint8_t *frame = data(m)
-    cdef uint32_t found = 0
-    while found < 2 * VLAN_TAG and m.data_len >= ETHERNET + found and (
-        frame[12 + found] == 0x81 and frame[13 + found] == 0 or frame[12 + found] == 0x88 and frame[13 + found] == 0xA8
-    ):
-        found += VLAN_TAG
-    return found

@@ -70,4 +70,39 @@ static uint32_t ixgbe_scalar_put(union hw_tx_desc *ring, struct dp_mbuf **sw, st
     return i;
 }
 
+/* One packet of several segments, which is otherwise as `alike` says: an mbuf leads to the next one, so there is no wider form.
+ * At most `most` descriptors; returns how many, 0 if it is not so, and then the packet is as it was. */
+static inline uint32_t ixgbe_put_chain(union hw_tx_desc *ring, struct dp_mbuf **sw, struct dp_mbuf *m, uint32_t most,
+                                       const struct ixgbe_tx_alike *alike, const struct dp_mempool *pool, uint64_t *mixed)
+{
+    const uint32_t n = m->nb_segs, total = m->pkt_len;
+    const uint64_t command = (alike->command & ~(uint64_t)HW_TXD_CMD_EOP) | (uint64_t)total << (32 + HW_TXD_PAYLEN_SHIFT);
+    struct dp_mbuf *segment = m;
+    uint64_t others = 0;
+    uint32_t i, left = total, headers;
+    memcpy(&headers, &m->l2_len, 4);
+    if (((m->ol_flags & IXGBE_TX_KIND) ^ alike->flags) | ((m->vlan_tci ^ alike->tag) & alike->tag_mask)
+        | ((headers ^ alike->headers) & alike->headers_mask))
+        return 0;
+    if (n > most || total < alike->shortest || total > alike->longest)
+        return 0;
+    for (i = 0; i < n; i++) {
+        if (segment == NULL || segment->data_len == 0) /* a descriptor of 0 bytes is forbidden (7.2.3.2.4) */
+            return 0;
+        ring[i].qword[0] = segment->buf_iova + segment->data_off;
+        ring[i].qword[1] = command | segment->data_len;
+        sw[i] = segment;
+        left -= segment->data_len;
+        others |= (uint64_t)pool ^ (uint64_t)segment->pool;
+        segment = segment->next;
+    }
+    if (segment != NULL || left != 0)
+        return 0;
+    ring[n - 1].qword[1] |= HW_TXD_CMD_EOP;
+    for (i = 0; i + 1 < n; i++)
+        sw[i]->next = NULL; /* each goes back to its pool by itself */
+    *mixed |= others;
+    return n;
+}
+
 #endif

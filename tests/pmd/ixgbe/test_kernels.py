@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bench import kernels
 from pmd.datasheet import descriptors as d
-from pmd.ixgbe.queue import widths
+from pmd.ixgbe.kernels import widths
 
 WIDE = widths()[1:]
 DD, EOP = d.RXD_STAT_DD, d.RXD_STAT_EOP

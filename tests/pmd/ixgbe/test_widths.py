@@ -10,8 +10,8 @@ from dataplane.byhand import Offload, receive_packets, send
 from dataplane.errors import ConfigError
 from dataplane.mempool import Mempool
 from pmd.datasheet import descriptors as d
+from pmd.ixgbe.kernels import widths
 from pmd.ixgbe.pf import IxgbePort
-from pmd.ixgbe.queue import widths
 from pmd.portstring import PortString
 
 WIDTHS = widths()

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the chip can send (datasheet 7.2.3.2.4, 8.2.3.22.13): looked at for packets that are not as the one before."""
+
+from libc.stdint cimport uint8_t
+from libc.string cimport memset
+
+from dataplane.mbuf cimport TX_TCP_CSUM, TX_TSO, TX_UDP_CSUM, data
+from pmd.ixgbe.kernels cimport CHECKSUMS
+
+cdef enum:
+    ETHERNET = 14
+    VLAN_TAG = 4
+
+
+cdef bint pad(mbuf *m) noexcept nogil:
+    """Zeros behind a frame that is too short for the chip; the MAC pads it to 60 with zeros anyway (7.2.3.2.4)."""
+    cdef uint32_t length = m.data_len
+    if m.next != NULL or length < ETHERNET or m.data_off + FRAME_MIN > m.buf_len:
+        return False
+    memset(data(m) + length, 0, FRAME_MIN - length)
+    m.pkt_len = m.data_len = FRAME_MIN
+    return True
+
+
+cdef bint fits(mbuf *m, uint32_t frame_max) noexcept nogil:
+    """Whether a context descriptor can say what is asked, and what comes of it is not too long (8.2.3.22.13)."""
+    cdef uint32_t headers
+    if m.ol_flags & CHECKSUMS and (
+        not ETHERNET <= m.l2_len <= 127 or not 20 <= m.l3_len <= 511 or m.pkt_len < headers_of(m)
+    ):
+        return False
+    if m.ol_flags & TX_TSO:
+        headers = m.l2_len + m.l3_len + m.l4_len
+        return (
+            20 <= m.l4_len <= 60 and headers < m.pkt_len < 1 << 18 and 0 < m.tso_segsz <= frame_max - headers
+        )
+    return m.pkt_len <= frame_max or m.pkt_len <= frame_max + tags(m)
+
+
+cdef uint32_t headers_of(mbuf *m) noexcept nogil:
+    """Bytes of the headers that a checksum is to be put into, at least."""
+    cdef uint32_t l4 = 20 if m.ol_flags & (TX_TCP_CSUM | TX_TSO) else 8 if m.ol_flags & TX_UDP_CSUM else 0
+    return m.l2_len + m.l3_len + l4
+
+
+cdef uint32_t tags(mbuf *m) noexcept nogil:
+    """Bytes of VLAN tags in the frame, at most two tags: MAXFRS does not count them."""
+    cdef const uint8_t *frame = data(m)
+    cdef uint32_t found = 0
+    while found < 2 * VLAN_TAG and m.data_len >= ETHERNET + found and (
+        frame[12 + found] == 0x81 and frame[13 + found] == 0 or frame[12 + found] == 0x88 and frame[13 + found] == 0xA8
+    ):
+        found += VLAN_TAG
+    return found
