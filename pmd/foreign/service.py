@@ -23,7 +23,7 @@ from dataplane.errors import DatasheetViolation, DeviceError
 from dataplane.hugepage import Arena
 from pmd.bus.model import ModelFunction
 from pmd.bus.model_vf import ModelVfFunction
-from pmd.datasheet import pci
+from pmd.datasheet import RDT, TDT, decode, pci
 
 __all__ = ["Memory", "Service"]
 
@@ -31,7 +31,7 @@ log = logging.getLogger("dataplane")
 
 _REQUEST = struct.Struct("<IIQQQII")  # op, bar, offset, value, address, size, pid
 _REPLY = struct.Struct("<Q")
-_READ, _WRITE, _CONFIG_READ, _CONFIG_WRITE, _MAP, _UNMAP = range(6)
+_READ, _WRITE, _CONFIG_READ, _CONFIG_WRITE, _MAP, _UNMAP, _TAIL = range(7)
 _UIO_VECTOR = 0  # the one that goes to /dev/uioN
 _ANSWER_SECONDS = 10  # for a thread that is to end
 
@@ -172,7 +172,21 @@ class Service:
             self._map(Memory(value, size, address if here else 0, fds[0] if fds else -1, offset))
         elif op == _UNMAP:
             self._unmap(value)
+        elif op == _TAIL:
+            return self._tail(offset)
         return 0
+
+    def _tail(self, offset: int) -> int:
+        """Where in the register file the tail of a queue is, plus one; 0: there is no tail at that offset of BAR0."""
+        if isinstance(self._function, ModelFunction):
+            register = decode(offset)
+            if register is None or register.register not in (RDT, TDT):
+                return 0
+        try:
+            address = self._function.bar(0).address(offset)
+        except DeviceError:
+            return 0
+        return address - int(self._function.chip.registers.address) + 1
 
     def _judge(self, access: Callable[[], T]) -> T:
         """Do what silicon would, whatever the strict manner says of it; what it says is kept."""

@@ -71,7 +71,7 @@ class Slot:
             (self.folder / name).write_text(text + "\n")
         for bar, size in self._bars.items():
             file = self.folder / f"resource{bar}"
-            if bar == pci.PF_BAR_REGISTERS and isinstance(f, ModelFunction):
+            if bar == 0:  # a VF's is a window on its PF's; only tails are stored to it
                 file.symlink_to(f"/proc/{os.getpid()}/fd/{f.chip.registers.fd}")
                 continue
             file.touch()
