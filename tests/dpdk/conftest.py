@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the tests with DPDK's programs need of the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from dpdkrig import Rig
+
+from bench import peer
+
+TIMEOUT = 120
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "dpdk" in item.path.parts:
+            item.add_marker(pytest.mark.root)
+            item.add_marker(pytest.mark.dpdk)
+            item.add_marker(pytest.mark.timeout(TIMEOUT))
+
+
+@pytest.fixture(scope="session")
+def installed() -> Iterator[None]:
+    """DPDK, and hugepages for it."""
+    try:
+        with peer.hugepages():
+            peer.ready()
+            yield
+    except peer.Unavailable as reason:
+        pytest.skip(f"needs root and hugepages: {reason}")
+
+
+@pytest.fixture
+def rig(installed: None) -> Iterator[Rig]:
+    made = Rig()
+    try:
+        yield made
+        assert not made.violations(), "\n".join(made.violations())
+    finally:
+        made.close()

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Cards of the model with DPDK's testpmd on one of them and our driver at the other ends of its wires."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+
+from modelrig import frame
+from testpmd import Testpmd
+
+import pmd
+from dataplane.byhand import receive, send
+from dataplane.mempool import Mempool
+from dataplane.port import Port
+from pmd.bus.model import ModelFunction, open_function
+from pmd.bus.model_vf import ModelVfFunction
+from pmd.foreign.slot import Slots
+from pmd.portstring import PortString
+
+
+class Rig:
+    """What is opened through it is closed after the test: programs, slots, then functions and ports."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self.pool = Mempool(4096, name="rig")
+        self.programs: list[Testpmd] = []
+        self.slots: Slots
+
+    def port(self, text: str, queues: int = 1) -> Port:
+        """A port with our driver, started."""
+        port = self._stack.enter_context(pmd.probe(text))
+        port.configure(mempool=self.pool)
+        port.rx(queues - 1), port.tx(queues - 1)
+        port.start()
+        return port
+
+    def function(self, text: str) -> ModelFunction | ModelVfFunction:
+        """A function of the model for somebody else's driver."""
+        target, comma, options = text.partition(",")
+        spec = PortString.split_options(text, "", target, comma + options)
+        return self._stack.enter_context(open_function(spec))
+
+    def plug_in(self, *texts: str | ModelFunction | ModelVfFunction) -> Slots:
+        """These functions in slots, in that order."""
+        functions = [self.function(each) if isinstance(each, str) else each for each in texts]
+        self.slots = self._stack.enter_context(Slots(functions))
+        return self.slots
+
+    def testpmd(self, *words: str, eal: Sequence[str] = (), **more: int) -> Testpmd:
+        """testpmd on the slots, at its first prompt."""
+        program = Testpmd(self.slots, *words, eal=eal, **more)
+        self._stack.callback(program.kill)
+        self.programs.append(program)
+        return program
+
+    def violations(self) -> list[str]:
+        """What the drivers in the slots did that a strict card calls forbidden: each kind once."""
+        kinds: dict[str, str] = {}
+        for violation in self.slots.violations:
+            kinds.setdefault(re.sub(r"\[\d+\]|model\d+", "", str(violation))[:60], str(violation))
+        return list(kinds.values())
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+def receive_all(port: Port, most: int = 1 << 30, quiet: float = 0.5, seconds: float = 20.0) -> list[bytes]:
+    """What a port gets on all of its queues until it is `most` or more, or nothing has come for `quiet` seconds."""
+    got: list[bytes] = []
+    last, deadline = time.monotonic(), time.monotonic() + seconds
+    while len(got) < most and time.monotonic() < min(deadline, last + quiet):
+        new = [each for n in range(port.rx_queues) for each in receive(port.rx(n), 64)]
+        if new:
+            last = time.monotonic()
+            got += new
+        else:
+            time.sleep(2e-4)
+    return got
+
+
+def exchange(near: Port, far: Port, frames: Sequence[bytes], seconds: float = 20.0, at_once: int = 32) -> list[bytes]:
+    """Send frames into `near`; what `far` gets until all have come, or nothing comes any more."""
+    got: list[bytes] = []
+    sent, deadline = 0, time.monotonic() + seconds
+    while len(got) < len(frames) and time.monotonic() < deadline:
+        if sent - len(got) < 8 * at_once:  # no more than what the rings on the way hold
+            sent += send(near.tx(0), frames[sent : sent + at_once], near.mempool)
+        new = receive_all(far, 1, quiet=0.0 if sent < len(frames) else 3.0)
+        if not new and sent == len(frames):
+            break
+        got += new
+    return got
+
+
+def frames(n: int, size: Callable[[int], int] = lambda number: 60 + number * 37 % 1455, to: str = "02:00:00:00:00:01") -> list[bytes]:
+    """Different frames of many sizes, 60 to 1514 bytes."""
+    return [frame(number, size(number), to) for number in range(n)]
