@@ -41,6 +41,7 @@ AUTOC     = Register("AUTOC",     0x042A0, "8.2.3.22.19", FLU=bit[0], PMA10G_PAR
 LINKS     = Register("LINKS",     0x042A4, "8.2.3.22.20", RO, LATCHED_UP=bit[7], ALIGN_10G=bit[17],
                      SYNC_1G=bit[18], SPEED=bits[29:28], UP=bit[30], KX_AN_DONE=bit[31])
 AUTOC2    = Register("AUTOC2",    0x042A8, "8.2.3.22", PMA10G_SERIAL=bits[17:16], LINK_DISABLE=bits[30:28])
+MMNGC     = Register("MMNGC",     0x042D0, "8.2.3.22", RO, VETO=bit[0])  # the firmware keeps the link from being reset
 ANLP1     = Register("ANLP1",     0x042B0, "8.2.3.22.23", RO, AN_STATE=bits[19:16])
 LINKS2    = Register("LINKS2",    0x04324, "8.2.3.22", RO, AN_SUPPORTED=bit[6])
 MACC      = Register("MACC",      0x04330, "8.2.3.22", FLU=bit[0], FSV=bits[17:16], FS=bit[18])

@@ -72,17 +72,22 @@ def receive_all(port: Port, most: int = 1 << 30, quiet: float = 0.5, seconds: fl
     """What a port gets on all of its queues until it is `most` or more, or nothing has come for `quiet` seconds."""
     got: list[bytes] = []
     last, deadline = time.monotonic(), time.monotonic() + seconds
-    while len(got) < most and time.monotonic() < min(deadline, last + quiet):
+    while len(got) < most:
+        late = time.monotonic() >= min(deadline, last + quiet)
         new = [each for n in range(port.rx_queues) for each in receive(port.rx(n), 64)]
         if new:
             last = time.monotonic()
             got += new
+        elif late:
+            break
         else:
             time.sleep(2e-4)
     return got
 
 
-def exchange(near: Port, far: Port, frames: Sequence[bytes], seconds: float = 20.0, at_once: int = 32) -> list[bytes]:
+def exchange(
+    near: Port, far: Port, frames: Sequence[bytes], seconds: float = 20.0, at_once: int = 32
+) -> list[bytes]:
     """Send frames into `near`; what `far` gets until all have come, or nothing comes any more."""
     got: list[bytes] = []
     sent, deadline = 0, time.monotonic() + seconds
@@ -96,6 +101,8 @@ def exchange(near: Port, far: Port, frames: Sequence[bytes], seconds: float = 20
     return got
 
 
-def frames(n: int, size: Callable[[int], int] = lambda number: 60 + number * 37 % 1455, to: str = "02:00:00:00:00:01") -> list[bytes]:
+def frames(
+    n: int, size: Callable[[int], int] = lambda number: 60 + number * 37 % 1455, to: str = "02:00:00:00:00:01"
+) -> list[bytes]:
     """Different frames of many sizes, 60 to 1514 bytes."""
     return [frame(number, size(number), to) for number in range(n)]

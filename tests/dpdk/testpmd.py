@@ -24,7 +24,9 @@ class Testpmd:
 
     __test__ = False
 
-    def __init__(self, slots: Slots, *words: str, eal: Sequence[str] = (), mbufs: int = 4096, timeout: float = 60.0) -> None:
+    def __init__(
+        self, slots: Slots, *words: str, eal: Sequence[str] = (), mbufs: int = 4096, timeout: float = 60.0
+    ) -> None:
         self.said = ""
         here, there = pty.openpty()
         allowed = [word for slot in slots for word in ("-a", slot.address)]
@@ -34,7 +36,9 @@ class Testpmd:
         ]  # fmt: skip
         self._terminal, self.timeout = here, timeout
         try:
-            self.process = slots.start(self.command, stdin=there, stdout=there, stderr=there, start_new_session=True)
+            self.process = slots.start(
+                self.command, stdin=there, stdout=there, stderr=there, start_new_session=True
+            )
         finally:
             os.close(there)
         self.begin = self._until(PROMPT, timeout)

@@ -14,7 +14,6 @@ from pmd.datasheet import (
     CTRL,
     DCA_RXCTRL,
     DMATXCTL,
-    DTXMXSZRQ,
     EERD,
     ETQF,
     FCRTH,
@@ -26,6 +25,7 @@ from pmd.datasheet import (
     MRQC,
     MTA,
     MTQC,
+    MTQC_8TC,
     RDBAL,
     RDH,
     RDLEN,
@@ -68,7 +68,7 @@ def rx_ready(bar):
     """Everything that RXEN asks for."""
     for each in RXPBSIZE:
         bar.write(each, RXPBSIZE[0].pack(SIZE=512) if each.index == 0 else 0)
-    bar.update(RDRXCTL, RSCFRSTSIZE=0, RSCACKC=1, FCOE_WRFIX=1, CRCSTRIP=1)
+    bar.update(RDRXCTL, RSCFRSTSIZE=0, CRCSTRIP=1)
     bar.update(FCRTH[0], RTH=(512 * 1024 - 0x6000) // 32)
 
 
@@ -76,7 +76,6 @@ def tx_ready(bar):
     """Everything that TE asks for."""
     for each in TXPBSIZE:
         bar.write(each, TXPBSIZE[0].pack(SIZE=160) if each.index == 0 else 0)
-    bar.write(DTXMXSZRQ, 0xFFF)
 
 
 def rx_ring(bar, queue=0):
@@ -151,10 +150,14 @@ BREAKS = [
     ("buffer-size", None, update(SRRCTL[0], BSIZEPACKET=0)),
     ("buffer-size", None, update(SRRCTL[0], BSIZEPACKET=17)),
     ("buffer-size", None, update(SRRCTL[0], DESCTYPE=2, BSIZEHEADER=0)),
-    ("rx-buffers", after(rx_ready, write(RXPBSIZE[1], RXPBSIZE[1].pack(SIZE=512))), turn_on(RXCTRL.RXEN)),
+    ("rx-buffers", after(rx_ready, write(RXPBSIZE[0], RXPBSIZE[0].pack(SIZE=513))), turn_on(RXCTRL.RXEN)),
+    (
+        "rx-buffers",
+        after(rx_ready, update(MRQC, MRQE=4), write(RXPBSIZE[1], RXPBSIZE[1].pack(SIZE=512))),
+        turn_on(RXCTRL.RXEN),
+    ),
     ("rx-buffers", after(rx_ready, write(RXPBSIZE[0], 0)), turn_on(RXCTRL.RXEN)),
     ("rx-dma-words", after(rx_ready, update(RDRXCTL, RSCFRSTSIZE=8)), turn_on(RXCTRL.RXEN)),
-    ("rx-dma-words", after(rx_ready, update(RDRXCTL, RSCACKC=0)), turn_on(RXCTRL.RXEN)),
     ("crc-strip", after(rx_ready, update(HLREG0, RXCRCSTRP=0)), turn_on(RXCTRL.RXEN)),
     ("rx-high-mark", after(rx_ready, write(FCRTH[0], 0)), turn_on(RXCTRL.RXEN)),
     ("pool-mode", after(rx_ready, update(GPIE, VT_MODE=2)), turn_on(RXCTRL.RXEN)),
@@ -163,12 +166,20 @@ BREAKS = [
     ("rx-running", running, update(HLREG0, RXCRCSTRP=0)),
     ("rx-running", running, update(MRQC, MRQE=1)),
     ("rx-running", running, update(RDRXCTL, CRCSTRIP=0)),
-    ("tx-buffers", after(tx_ready, write(TXPBSIZE[1], TXPBSIZE[0].pack(SIZE=160))), turn_on(DMATXCTL.TE)),
-    ("tx-requests", after(tx_ready, write(DTXMXSZRQ, 0x10)), turn_on(DMATXCTL.TE)),
+    ("tx-buffers", after(tx_ready, write(TXPBSIZE[0], TXPBSIZE[0].pack(SIZE=161))), turn_on(DMATXCTL.TE)),
+    (
+        "tx-buffers",
+        after(
+            tx_ready,
+            turn_on(RTTDCS.ARBDIS),
+            write(MTQC, MTQC_8TC),
+            write(TXPBSIZE[1], TXPBSIZE[0].pack(SIZE=160)),
+        ),
+        turn_on(DMATXCTL.TE),
+    ),
     ("arbiter", None, write(MTQC, 0x9)),
     ("reset-running", running, turn_on(CTRL.RST)),
     ("reset-running", after(rx_ready, turn_on(RXCTRL.RXEN)), turn_on(CTRL.LRST)),
-    ("dca-reserved", None, update(DCA_RXCTRL[9], DESC_DCA=1)),
     ("filter-reserved", None, update(L34TIMIR[0], RX_QUEUE=3)),
     ("eeprom-busy", write(EERD, EERD.pack(START=1, ADDR=1)), write(EERD, EERD.pack(START=1, ADDR=2))),
     ("semaphore", None, write(SW_FW_SYNC, 1)),
@@ -213,6 +224,17 @@ def test_a_lenient_card_takes_it_all():
             if lead_up is not None:
                 lead_up(chip.bar)
             break_it(chip.bar)
+
+
+def test_packet_buffers_of_classes_that_are_not_there_do_not_count(chip):
+    """As they come up: drivers that use one class leave them so."""
+    reset(chip.bar)
+    rx_ready(chip.bar)
+    for registers in (RXPBSIZE, TXPBSIZE):
+        for each in registers:
+            chip.bar.write(each, each.reset)
+    chip.bar.set(RXCTRL.RXEN)
+    chip.bar.set(DMATXCTL.TE)
 
 
 def test_bring_up_by_the_book_and_restart_break_no_rule(chip):
