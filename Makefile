@@ -15,7 +15,7 @@ USABLE := import sys, sysconfig, os, ensurepip, venv; \
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
             command -v $$p >/dev/null && $$p -c '$(USABLE)' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help setup build demo test test-slow lint test-root bench wheel clean
+.PHONY: help setup build demo test test-slow lint test-root test-dpdk bench wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -36,7 +36,12 @@ test-slow: build $(VENV)/.test  ## the tests that build packages and install the
 
 test-root: build $(VENV)/.test  ## the tests on network namespaces, taps and interfaces (as root)
 	@[ "$$(id -u)" = 0 ] || { echo "these tests make network namespaces: run 'sudo make test-root'" >&2; exit 1; }
-	@$(BIN)/python -m pytest -q -m root $(ARGS)
+	@$(BIN)/python -m pytest -q -m "root and not dpdk" $(ARGS)
+
+test-dpdk: build $(VENV)/.test  ## DPDK's own drivers on the model (as root; installs Debian's DPDK)
+	@[ "$$(id -u)" = 0 ] || { echo "DPDK's drivers take physical addresses: run 'sudo make test-dpdk'" >&2; exit 1; }
+	@$(BIN)/python -m bench.peer
+	@$(BIN)/python -m pytest -q -m dpdk $(ARGS)
 
 lint: build $(VENV)/.lint  ## ruff, mypy and cython-lint
 	$(BIN)/ruff check .

@@ -146,7 +146,7 @@ def dpdk(request, tmp_path_factory):
     """DPDK and its device in a process of their own; with offloads if the parameter says so."""
     try:
         with peer.hugepages():
-            peer.ready()
+            peer.ready(fetch=True)
             folder = tmp_path_factory.mktemp("peer")
             with peer.Peer(folder, machine.usable_cpus()[-1], full=request.param) as found:
                 yield found

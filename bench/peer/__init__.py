@@ -28,9 +28,15 @@ class Unavailable(Exception):
     """Why there is no peer to compare with."""
 
 
+def installed() -> bool:
+    """Whether testpmd and what one compiles against libdpdk with are there."""
+    found = shutil.which("dpdk-testpmd") and shutil.which("pkg-config")
+    return bool(found) and not subprocess.run(["pkg-config", "--exists", "libdpdk"], timeout=60).returncode
+
+
 def install() -> None:
     """Have Debian's DPDK on this machine. Raises Unavailable."""
-    if shutil.which("dpdk-testpmd") and shutil.which("pkg-config"):
+    if installed():
         return
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         raise Unavailable(f"no DPDK, and it takes root and apt-get to fetch it: install {' '.join(PACKAGES)}")
@@ -71,11 +77,14 @@ def hugepages(wanted: int = HUGEPAGES) -> Iterator[None]:
             _HUGEPAGES.write_text(str(before))
 
 
-def ready() -> None:
-    """Raises Unavailable unless DPDK can run here, where there are hugepages."""
+def ready(*, fetch: bool) -> None:
+    """Raises Unavailable unless DPDK can run here, where there are hugepages. fetch: install it first if need be."""
     if os.geteuid() != 0:
         raise Unavailable("DPDK's driver takes physical addresses, which only root may see")
-    install()
+    if fetch:
+        install()
+    elif not installed():
+        raise Unavailable(f"no DPDK: 'make test-dpdk' installs it ({' '.join(PACKAGES)})")
 
 
 def build(folder: Path) -> Path:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from dpdkrig import Rig
@@ -15,7 +16,7 @@ TIMEOUT = 120
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "dpdk" in item.path.parts:
+        if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.root)
             item.add_marker(pytest.mark.dpdk)
             item.add_marker(pytest.mark.timeout(TIMEOUT))
@@ -26,10 +27,10 @@ def installed() -> Iterator[None]:
     """DPDK, and hugepages for it."""
     try:
         with peer.hugepages():
-            peer.ready()
+            peer.ready(fetch=False)
             yield
     except peer.Unavailable as reason:
-        pytest.skip(f"needs root and hugepages: {reason}")
+        pytest.skip(f"needs root, hugepages and DPDK: {reason}")
 
 
 @pytest.fixture
