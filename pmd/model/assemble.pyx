@@ -25,6 +25,7 @@ from pmd.model.model cimport (
     V_TX_DTYP,
     V_TX_EMPTY,
     V_TX_LONG,
+    V_TX_MSS,
     V_TX_NO_CC,
     V_TX_NO_EOP,
     V_TX_OFFLOAD,
@@ -44,7 +45,7 @@ from pmd.model.model cimport (
     mdl_violate,
 )
 from pmd.model.offload cimport insert_ip_checksum, insert_l4_checksum, insert_sum, tag_frame
-from pmd.model.tso cimport TSO_PACKET_MAX, segment
+from pmd.model.tso cimport TSO_PACKET_MAX, headers_of, segment, segmentable
 
 cdef extern from "hw82599.h" nogil:
     const uint32_t HW_TXD_LEN_MASK
@@ -156,26 +157,38 @@ cdef bint _survey(mdl_port *p, mdl_txq *q, uint32_t index, uint32_t at, uint32_t
         at = at + 1 if at + 1 < q.n else 0
 
 
-cdef bint _gather(mdl_port *p, mdl_txq *q, uint32_t index, const Packet *k, uint8_t *to) noexcept nogil:
-    """Copies all buffers to `to`. False after a fault, or if the driver has changed what `_survey` saw."""
+cdef bint _gather(
+    mdl_port *p, mdl_txq *q, uint32_t index, const Packet *k, uint8_t *to, uint32_t headers, uint32_t start, uint32_t end
+) noexcept nogil:
+    """Copies a packet's first `headers` bytes, and those from `start` to `end`, to their places at `to`.
+
+    False after a fault, or when a driver has changed a descriptor since it was looked at.
+    """
     cdef uint64_t[2] words
-    cdef uint32_t n, left = k.total, at = k.first
-    cdef uint8_t *source
-    for _ in range(k.count):
+    cdef uint32_t i, n, skip, done = 0, at = k.first
+    for i in range(k.count):
         if not _fetch(p, q, index, at, words):
             return False
         n = words[1] & HW_TXD_LEN_MASK
-        if n > left:
+        if n > k.total - done:
             return False
-        left -= n
-        source = translate(q.domain, words[0], n, READ)
-        if likely(source != NULL):
-            memcpy(to, source, n)
-        elif n and not dma_read(q.domain, to, words[0], n, TX_DATA, index):
+        if done < headers and not _copy(p, q, index, to + done, words[0], min(n, headers - done)):
             return False
-        to += n
+        if done + n > start and done < end:
+            skip = start - done if start > done else 0
+            if not _copy(p, q, index, to + done + skip, words[0] + skip, min(n, end - done) - skip):
+                return False
+        done += n
         at = at + 1 if at + 1 < q.n else 0
-    return left == 0  # else what lay there before would leave with it
+    return done == k.total  # or there would be bytes of another frame in it
+
+
+cdef inline bint _copy(mdl_port *p, mdl_txq *q, uint32_t index, uint8_t *to, uint64_t iova, uint32_t n) noexcept nogil:
+    cdef uint8_t *source = translate(q.domain, iova, n, READ)
+    if likely(source != NULL):
+        memcpy(to, source, n)
+        return True
+    return n == 0 or dma_read(q.domain, to, iova, n, TX_DATA, index)
 
 
 cdef void _offload(mdl_port *p, mdl_txq *q, uint32_t index, const Packet *k, uint8_t *data, uint32_t n) noexcept nogil:
@@ -232,8 +245,31 @@ cdef void _lose(mdl_port *p, mdl_txq *q, uint32_t index, const Packet *k, mdl_fi
     note_good(tally, stub, size + FCS_SIZE)
 
 
+cdef int _segment(
+    mdl_port *p, mdl_txq *q, uint32_t index, const Packet *k, uint32_t most, mdl_fifo *out, Tally *tally
+) noexcept nogil:
+    """Some segments of a packet that is to be cut: only what they hold is fetched now.
+
+    SILENT about turns within such a packet: after as many frames as another queue may send in one turn, it waits for the next.
+    """
+    cdef const mdl_context *c = &q.context[k.upper >> 4 & 1]
+    cdef uint32_t headers = headers_of(c), start, end
+    if segmentable(c, k.total, k.upper):
+        start = headers + q.segments_sent * c.mss
+        end = min(k.total, start + most * c.mss)
+        if _gather(p, q, index, k, p.scratch, headers, start, end):
+            if not segment(p, q, index, p.scratch, k.total, end, k.lower, k.upper, out, tally):
+                return NO_ROOM
+            if end < k.total and q.segments_sent < k.total:
+                return AGAIN
+    else:
+        mdl_violate(p, V_TX_MSS, index, q.head, headers | <uint64_t> c.mss << 32)
+    q.segments_sent = 0
+    return k.count
+
+
 cdef int assemble(
-    mdl_port *p, uint32_t index, uint32_t at, uint32_t tail, mdl_fifo *out, Tally *tally
+    mdl_port *p, uint32_t index, uint32_t at, uint32_t tail, uint32_t most, mdl_fifo *out, Tally *tally
 ) noexcept nogil:
     cdef mdl_txq *q = &p.txq[index]
     cdef Packet k
@@ -255,19 +291,14 @@ cdef int assemble(
     if p.tx_cc & ~k.upper or p.tx_cc and not k.lower & HW_TXD_CMD_DEXT:
         mdl_violate(p, V_TX_NO_CC, index, at, k.upper)
     if k.lower & HW_TXD_CMD_DEXT and k.lower & HW_TXD_CMD_TSE:
-        if _gather(p, q, index, &k, p.scratch) and not segment(
-            p, q, index, p.scratch, k.total, k.lower, k.upper, out, tally
-        ):
-            return NO_ROOM
-        q.segments_sent = 0
-        return k.count
+        return _segment(p, q, index, &k, most, out, tally)
     frame = mdl_reserve(out, k.total + TAG_SIZE if k.total > FRAME_MIN else FRAME_MIN + TAG_SIZE)
     if frame == NULL:
         if p.waits:
             return NO_ROOM
         _lose(p, q, index, &k, out, tally)
         return k.count
-    if not _gather(p, q, index, &k, frame.data):
+    if not _gather(p, q, index, &k, frame.data, 0, 0, k.total):
         return k.count  # the fault is recorded, and nothing leaves
     n = k.total
     flags = _made(&k)

@@ -13,7 +13,6 @@ from pmd.model.mac_stats cimport note_good
 from pmd.model.model cimport (
     IP_MADE,
     L4_MADE,
-    V_TX_MSS,
     V_TX_OVER_MAXFRS,
     mdl_be16,
     mdl_be32,
@@ -48,12 +47,12 @@ cdef enum:
     SEGMENT_MAX = 15868
 
 
-cdef uint32_t _headers(const mdl_context *c) noexcept nogil:
+cdef uint32_t headers_of(const mdl_context *c) noexcept nogil:
     return c.mac_len + <uint32_t> c.ip_len + c.l4_len
 
 
-cdef bint _possible(const mdl_context *c, uint32_t n, uint32_t upper) noexcept nogil:
-    cdef uint32_t size = _headers(c)
+cdef bint segmentable(const mdl_context *c, uint32_t n, uint32_t upper) noexcept nogil:
+    cdef uint32_t size = headers_of(c)
     return (
         c.mss != 0
         and c.mac_len >= 14
@@ -101,21 +100,18 @@ cdef void _fix(
 
 
 cdef bint segment(
-    mdl_port *p, mdl_txq *q, uint32_t index, uint8_t *packet, uint32_t n, uint32_t lower, uint32_t upper,
+    mdl_port *p, mdl_txq *q, uint32_t index, uint8_t *packet, uint32_t n, uint32_t end, uint32_t lower, uint32_t upper,
     mdl_fifo *out, Tally *tally,
 ) noexcept nogil:
     cdef const mdl_context *c = &q.context[upper >> 4 & 1]
-    cdef uint32_t headers = _headers(c), done, piece, size, flags = 0
+    cdef uint32_t headers = headers_of(c), done, piece, size, flags = 0
     cdef mdl_frame *frame
-    if not _possible(c, n, upper):
-        mdl_violate(p, V_TX_MSS, index, q.head, headers | <uint64_t> c.mss << 32)
-        return True
     if headers + c.mss + FCS_SIZE > p.tx_max:
         mdl_violate(p, V_TX_OVER_MAXFRS, index, q.head, headers + c.mss + FCS_SIZE)
     if p.vt.on:
         flags = (IP_MADE if upper & HW_TXD_POPTS_IXSM else 0) | (L4_MADE if upper & HW_TXD_POPTS_TXSM else 0)
     done = headers + q.segments_sent * c.mss
-    while done < n:
+    while done < end:
         piece = min(c.mss, n - done)
         size = headers + piece
         frame = mdl_reserve(out, size + TAG_SIZE if size > FRAME_MIN else FRAME_MIN + TAG_SIZE)
@@ -129,6 +125,7 @@ cdef bint segment(
             memcpy(frame.data + headers, packet + done, piece)
             _fix(p, c, frame.data, upper, q.segments_sent, piece, done + piece == n)
             if not tag_frame(p, q, lower & HW_TXD_CMD_VLE != 0, c.vlan, frame.data, &size):
+                q.segments_sent = n  # none of it may leave: it is done with
                 return True
             if size < FRAME_MIN:
                 memset(frame.data + size, 0, FRAME_MIN - size)

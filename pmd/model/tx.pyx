@@ -10,7 +10,7 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memset
 
 from dataplane.machine cimport likely, read32, rmb, store_release, unlikely
-from pmd.model.assemble cimport NO_ROOM, assemble
+from pmd.model.assemble cimport AGAIN, NO_ROOM, assemble
 from pmd.model.iommu cimport dma_read, dma_write, lookup, translate
 from pmd.model.mac_stats cimport Tally, count, count36, flush_tx, note_good
 from pmd.model.model cimport (
@@ -204,7 +204,7 @@ cdef uint32_t _turn(
     """Up to `turn` packets of a queue. Returns how many it took; sets *blocked if the wire takes no more."""
     cdef mdl_txq *q = &p.txq[index]
     cdef uint32_t at = q.head, taken = 0, asked = 0
-    cdef uint32_t packets = tally.packets
+    cdef uint32_t packets = tally.packets, sent
     cdef uint64_t bytes_before = tally.bytes
     cdef bint at_once = not q.wthresh and not q.head_wb, plain = q.ring != NULL and p.tx_plain
     cdef int used
@@ -212,7 +212,13 @@ cdef uint32_t _turn(
     while taken < turn and at != tail:
         used = _plain(p, q, at, out, tally) if likely(plain) else ODD
         if unlikely(used == ODD):
-            used = assemble(p, index, at, tail, out, tally)
+            sent = tally.packets
+            used = assemble(p, index, at, tail, turn - taken, out, tally)
+            sent = tally.packets - sent
+            if used == AGAIN:  # each segment is one of the turn
+                taken += sent
+            elif sent > 1:
+                taken += sent - 1
         if unlikely(used <= 0):
             blocked[0] = used == NO_ROOM
             break

@@ -145,7 +145,7 @@ def test_segmentation(ip, transport, size, mss):
     a, b, tx, rx = ready()
     payload = bytes(n * 11 & 0xFF for n in range(size))
     send_segmented(tx, ip, transport, payload, mss)
-    a.step()
+    a.step(2)  # each of 64 frames at most
     b.step(2)
     expected = list(segments_of(ip, transport, payload, mss))
     assert [got.data for got in rx.take()] == expected
@@ -172,6 +172,26 @@ def test_a_full_wire_in_the_middle_of_a_packet():
         b.step()
         got += [received.data for received in rx.take()]
     assert got == list(segments_of(IP, "TCP", payload, 1000)) and a.clear(GPTC) == 60
+
+
+def test_a_packet_of_many_segments_lets_other_queues_have_their_turns():
+    a, b, tx, rx = ready()
+    other = a.tx_queue(1)
+    payload = bytes(n * 7 & 0xFF for n in range(60_000))
+    send_segmented(tx, IP, "TCP", payload, 20)
+    for _ in range(3):
+        other.send(bytes(60))
+    a.step()
+    assert other.head == other.tail and tx.head != tx.tail
+    assert a.clear(QPTC[0]) < 130
+    b.write(0x05080, 1 << 10)  # FCTRL: none of the small ones
+    got = []
+    for _ in range(100):
+        a.step()
+        b.step()
+        got += [received.data for received in rx.take()]
+    assert got == list(segments_of(IP, "TCP", payload, 20))
+    assert tx.done((tx.tail - 1) % tx.n)
 
 
 @pytest.mark.parametrize("wrong", ["mss", "l4", "payload"])
