@@ -15,7 +15,10 @@ USABLE := import sys, sysconfig, os, ensurepip, venv; \
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
             command -v $$p >/dev/null && $$p -c '$(USABLE)' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help setup build demo test test-slow lint test-root test-dpdk bench wheel clean
+ACTIONS ?= 1000000
+SEED ?= $(shell od -An -N4 -tu4 /dev/urandom)
+
+.PHONY: help setup build demo test test-slow test-hostile lint test-root test-dpdk bench wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -33,6 +36,9 @@ test: build $(VENV)/.test  ## every test that needs no root and no minutes
 
 test-slow: build $(VENV)/.test  ## the tests that build packages and install them
 	@$(BIN)/python -m pytest -q -m "slow and not root" $(ARGS)
+
+test-hostile: build $(VENV)/.test  ## what a hostile VF can do: ACTIONS=1000000 of them, made of SEED=any
+	@HOSTILE_ACTIONS=$(ACTIONS) HOSTILE_SEED=$(strip $(SEED)) $(BIN)/python -m pytest -q -s tests/pmd/hostile/test_hostile.py -k isolation $(ARGS)
 
 test-root: build $(VENV)/.test  ## the tests on network namespaces, taps and interfaces (as root)
 	@[ "$$(id -u)" = 0 ] || { echo "these tests make network namespaces: run 'sudo make test-root'" >&2; exit 1; }
