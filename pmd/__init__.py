@@ -41,6 +41,7 @@ _buses: dict[str, tuple[Opener, str, str]] = {
         r"([0-9A-Fa-f]{4,8}:)?[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-7]",
         "0000:03:00.0",
     ),
+    "vfio-user": ("pmd.bus.vfio_user:open_function", r"vfio-user:.+", "vfio-user:SOCKET"),
 }
 # (vendor, device) -> driver(Function, PortString) -> Port
 _drivers: dict[tuple[int, int], Opener] = {}

@@ -16,7 +16,19 @@ from dataplane.errors import DataplaneError
 
 __all__ = ["main"]
 
-SUBCOMMANDS = ("demo", "l2fwd", "pktgen", "pcapdump", "macswap", "vf", "bind", "unbind", "ports", "doctor")
+SUBCOMMANDS = (
+    "demo",
+    "l2fwd",
+    "pktgen",
+    "pcapdump",
+    "macswap",
+    "vf",
+    "nic",
+    "bind",
+    "unbind",
+    "ports",
+    "doctor",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

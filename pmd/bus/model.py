@@ -13,13 +13,14 @@ from typing import Any
 
 from dataplane.errors import ConfigError, DeviceError
 from dataplane.hugepage import Arena
-from pmd.bus.model_parts import ArenaMap, MsixBar
+from pmd.bus.model_parts import ArenaMap
 from pmd.bus.model_vf import ModelVfFunction
 from pmd.bus.wiring import plug
 from pmd.datasheet import pci
 from pmd.function import Bar, Function
 from pmd.model.card import MANNERS, Card, drop_card, find_card, get_card, hold_card
 from pmd.model.controller import Controller
+from pmd.model.msix import MsixBar
 from pmd.portstring import PortString
 
 __all__ = ["ModelBar", "ModelFunction", "ModelIoBar", "open_function"]

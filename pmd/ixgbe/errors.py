@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What can go wrong between a PF and its VFs."""
+"""What can go wrong between a PF and its VFs, and what a queue says when its device is gone."""
 
 from __future__ import annotations
 
-from dataplane.errors import DeviceError, DeviceTimeout, PortError
+from typing import Any
 
-__all__ = ["MailboxRefused", "MailboxSilent", "PfNotUp", "PfWasReset", "VfsInUse"]
+from dataplane.errors import DeviceError, DeviceGone, DeviceTimeout, PortError
+
+__all__ = ["MailboxRefused", "MailboxSilent", "PfNotUp", "PfWasReset", "VfsInUse", "queue_gone"]
 
 
 class MailboxSilent(DeviceTimeout):
@@ -26,3 +28,14 @@ class PfNotUp(DeviceError):
 
 class VfsInUse(PortError):
     """A PF that was asked to go while its VFs are in use."""
+
+
+def queue_gone(queue: Any) -> DeviceGone:
+    """What a queue fails with when its device is gone; the device's bus may know the cause."""
+    try:
+        queue.port.bar.check()
+    except DeviceGone as error:
+        return DeviceGone(f"{queue!r}: {error}")
+    return DeviceGone(
+        f"{queue!r}: the device is gone, its registers read all ones: probe {queue.port.name} again"
+    )

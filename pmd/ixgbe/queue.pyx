@@ -24,8 +24,9 @@ from pmd.ixgbe.gate cimport enter, leave, pause_gate, resume_gate
 from pmd.ixgbe.kernels cimport AHEAD, CHECKSUMS, KIND, OFFLOADS, kernels_of, put_chain, set_rules
 from pmd.ixgbe.sendable cimport FRAME_MIN, fits, headers_of, pad
 
-from dataplane.errors import DeviceGone, MempoolError
+from dataplane.errors import MempoolError
 from pmd.datasheet import limits
+from pmd.ixgbe.errors import queue_gone
 
 cdef enum:
     BATCH = 32              # mbufs moved between queue and pool at once
@@ -150,7 +151,7 @@ cdef class IxgbeRxQueue(RxQueue):
             self.fault = ENODEV
 
     cpdef object fault_error(self):
-        return DeviceGone(f"{self!r}: the device is gone, its registers read all ones: probe {self.port.name} again")
+        return queue_gone(self)
 
     # ---- set-up ---------------------------------------------------------------------------------------------
 
@@ -443,7 +444,7 @@ cdef class IxgbeTxQueue(TxQueue):
         return which
 
     cpdef object fault_error(self):
-        return DeviceGone(f"{self!r}: the device is gone, its registers read all ones: probe {self.port.name} again")
+        return queue_gone(self)
 
     # ---- set-up ---------------------------------------------------------------------------------------------
 

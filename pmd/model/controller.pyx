@@ -10,7 +10,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc
 from libc.string cimport memset
 
-from dataplane.errors import ConfigError, DatasheetViolation
+from dataplane.errors import ConfigError
 from pmd.model import registers as rules
 from pmd.model.shared cimport REGISTER_BYTES, REGISTER_WORDS
 
@@ -260,10 +260,7 @@ cdef class Controller:
     cdef void _raise_offences(self) except *:
         """What the data path saw since the last access (datasheet sections are in its own words)."""
         if self.engine.violations:
-            for register, value, section, message in self.engine.take_violations():
-                raise DatasheetViolation(
-                    f"{self.name}: {message} (datasheet {section})", register=register, value=value, section=section
-                )
+            self.strict.offences()
 
     def _wrong_size(self, str kind, unsigned int offset, unsigned int size):
         if self.strict is not None:

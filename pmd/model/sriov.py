@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from pmd.datasheet import (
     EICR,
     GCR_EXT,
@@ -38,6 +41,10 @@ class Sriov(Block):
     """`vfs`: the functions that are there now, VF n at n. A VF that went and came again is another one."""
 
     vfs: tuple[VirtualFunction, ...] = ()
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.watchers: list[Callable[[], None]] = []  # called, under the lock, when VFs have come or gone
 
     # ---- coming and going -------------------------------------------------------------------------------------
 
@@ -78,6 +85,8 @@ class Sriov(Block):
                 self.vf_reset(function.number)
                 chip.engine.domain_of_vf(function.number).clear()
             self.vfs = tuple(VirtualFunction(chip, number) for number in range(count))
+            for watcher in self.watchers:
+                watcher()
 
     # ---- pools ------------------------------------------------------------------------------------------------
 

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The strict manner: each access is looked at before it happens; what the datasheet forbids raises DatasheetViolation.
 
+A card that reports (`Card.report`) is told instead, and goes on as silicon would.
+
 The rules about single registers are data, in `pmd.model.violations`. Here is what concerns any access: addresses without a
 register, sizes, and the wait after a reset.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from dataplane.errors import DatasheetViolation
 from pmd.datasheet import CTRL, STATUS, RegisterRef, decode
@@ -16,7 +18,7 @@ from pmd.model.violations import VIOLATIONS, Violation, Write
 if TYPE_CHECKING:
     from pmd.model.controller import Controller
 
-__all__ = ["LED_BY", "RESET_WAIT_NS", "Strict", "broken_rule"]
+__all__ = ["LED_BY", "RESET_WAIT_NS", "Strict", "broken_rule", "refuse"]
 
 RESET_WAIT_NS = 10_000_000  # 4.6.3.2: at least 10 ms
 _DURING_RESET = (CTRL.offset, STATUS.offset)  # what a driver may read meanwhile
@@ -45,6 +47,16 @@ def broken_rule(chip: Controller, register: RegisterRef, value: int) -> tuple[st
     return None
 
 
+def refuse(chip: Controller, name: str, message: str, register: str, value: int, section: str) -> None:
+    """Raise DatasheetViolation, or report it on a card that does."""
+    violation = DatasheetViolation(
+        f"{name}: {message} (datasheet {section})", register=register, value=value, section=section
+    )
+    if chip.card.report is None:
+        raise violation
+    chip.card.report(violation)
+
+
 class Strict:
     """Looks at each access to one port."""
 
@@ -58,10 +70,10 @@ class Strict:
         if domain.fault_count == self._seen:
             return
         self._seen = domain.fault_count
-        fault = domain.take_faults()[0]
-        kind, _, queue = fault.what.rpartition(" queue ")
-        register, section = next(found for start, found in LED_BY.items() if kind.startswith(start))
-        self._refuse(str(fault), f"{register}[{queue}]", fault.iova, section)
+        for fault in domain.take_faults():
+            kind, _, queue = fault.what.rpartition(" queue ")
+            register, section = next(found for start, found in LED_BY.items() if kind.startswith(start))
+            self._refuse(str(fault), f"{register}[{queue}]", fault.iova, section)
 
     def reading(self, offset: int) -> None:
         """A read of a register (canonical offset) is about to happen."""
@@ -80,15 +92,20 @@ class Strict:
             wrong, section = broken
             self._refuse(f"{register.describe(value)}: {wrong}", register.name, value, section)
 
-    def unknown(self, kind: str, offset: int, value: int) -> NoReturn:
+    def unknown(self, kind: str, offset: int, value: int) -> None:
         """8.2.2: an access to an address without a register."""
         message = f"{kind} of {offset:#07x}: the datasheet has no register there"
         self._refuse(message, f"{offset:#07x}", value, "8.2.2")
 
-    def wrong_size(self, kind: str, offset: int, size: int) -> NoReturn:
+    def wrong_size(self, kind: str, offset: int, size: int) -> None:
         """8.1.1: registers are dwords."""
         message = f"{kind} of {size} bytes at {offset:#07x}: registers are accessed as aligned dwords"
         self._refuse(message, f"{offset:#07x}", size, "8.1.1")
+
+    def offences(self) -> None:
+        """What the data path saw since the last look."""
+        for register, value, section, message in self.chip.take_violations():
+            self._refuse(message, register, value, section)
 
     def _after_reset(self, kind: str, offset: int, value: int) -> None:
         began = self.chip.blocks["general"].reset_at
@@ -101,10 +118,5 @@ class Strict:
                 register.name, value, "4.6.3.2",
             )  # fmt: skip
 
-    def _refuse(self, message: str, register: str, value: int, section: str) -> NoReturn:
-        raise DatasheetViolation(
-            f"{self.chip.name}: {message} (datasheet {section})",
-            register=register,
-            value=value,
-            section=section,
-        )
+    def _refuse(self, message: str, register: str, value: int, section: str) -> None:
+        refuse(self.chip, self.chip.name, message, register, value, section)

@@ -7,12 +7,11 @@ rules about the mailbox go by what the driver has read last, not by what is true
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from dataplane.errors import DatasheetViolation
 from pmd.datasheet import RegisterRef
 from pmd.datasheet import vf as window
-from pmd.model.strict import LED_BY, broken_rule
+from pmd.model.strict import LED_BY, broken_rule, refuse
 
 if TYPE_CHECKING:
     from pmd.model.vf import VirtualFunction
@@ -42,12 +41,12 @@ class VfStrict:
         self, kind: str, offset: int, register: RegisterRef | None, twin: RegisterRef | None, value: int
     ) -> None:
         """9.4: an offset without a register, or a queue that the pool does not have; and what DMA did meanwhile."""
-        self._look_at_dma()
+        self.look_at_dma()
         if register is None:
             self._refuse(
                 f"{kind} of {offset:#07x}: a VF has no register there", f"{offset:#07x}", value, "9.4"
             )
-        if twin is None and register.register in window.TWINS:
+        elif twin is None and register.register in window.TWINS:
             self._refuse(
                 f"{kind} of {register.name}: the VF's pool has {self.function.queues} queues",
                 register.name, value, "7.10.2, 9.4",
@@ -102,29 +101,24 @@ class VfStrict:
 
     # ---- the rest ---------------------------------------------------------------------------------------------
 
-    def _look_at_dma(self) -> None:
+    def look_at_dma(self) -> None:
         """DMA outside the VF's own map since the last look."""
         domain = self.chip.engine.domain_of_vf(self.function.number)
         if domain.fault_count == self._faults:
             return
         self._faults = domain.fault_count
-        fault = domain.take_faults()[0]
-        kind, _, queue = fault.what.rpartition(" queue ")
-        register, section = next(found for start, found in LED_BY.items() if kind.startswith(start))
-        own = int(queue) - self.chip.blocks["sriov"].queues_of(self.function.number).start
-        self._refuse(str(fault), f"VF{register}[{own}]", fault.iova, section)
+        first = self.chip.blocks["sriov"].queues_of(self.function.number).start
+        for fault in domain.take_faults():
+            kind, _, queue = fault.what.rpartition(" queue ")
+            register, section = next(found for start, found in LED_BY.items() if kind.startswith(start))
+            self._refuse(str(fault), f"VF{register}[{int(queue) - first}]", fault.iova, section)
 
-    def wrong_size(self, kind: str, offset: int, size: int) -> NoReturn:
+    def wrong_size(self, kind: str, offset: int, size: int) -> None:
         """8.1.1: registers are dwords."""
         self._refuse(
             f"{kind} of {size} bytes at {offset:#07x}: registers are accessed as aligned dwords",
             f"{offset:#07x}", size, "8.1.1",
         )  # fmt: skip
 
-    def _refuse(self, message: str, register: str, value: int, section: str) -> NoReturn:
-        raise DatasheetViolation(
-            f"{self.function.name}: {message} (datasheet {section})",
-            register=register,
-            value=value,
-            section=section,
-        )
+    def _refuse(self, message: str, register: str, value: int, section: str) -> None:
+        refuse(self.chip, self.function.name, message, register, value, section)

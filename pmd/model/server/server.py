@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The server: sockets of the functions in a folder, one thread that listens to all of them.
+
+    with NicServer(card, Path("/run/nic"), vfs=4) as server:
+        server.run()
+
+Whoever may open a socket may have its function: they are the user's alone (mode 0600), and the kernel says who connects.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import select
+import selectors
+import socket
+import stat
+import struct
+import threading
+from pathlib import Path
+
+from dataplane.errors import ConfigError, PortError
+from pmd.datasheet import pci
+from pmd.model.card import Card
+from pmd.model.server.devices import Device, PfDevice, VfDevice
+from pmd.model.server.session import Session
+
+__all__ = ["NicServer", "socket_names"]
+
+log = logging.getLogger("dataplane")
+
+HOUSEKEEPING = 0.1  # seconds
+_PATH_MOST = 107  # bytes of a Unix socket's name
+
+
+def socket_names(ports: int, vfs: int) -> list[str]:
+    """The names of the sockets of a served card: "pf0.sock", "pf0.vf0.sock", ..."""
+    names = []
+    for port in range(ports):
+        names.append(f"pf{port}.sock")
+        names += [f"pf{port}.vf{vf}.sock" for vf in range(vfs)]
+    return names
+
+
+class NicServer:
+    """Serves a threaded card, which it starts and stops. vfs: how many VFs of each port get a socket.
+
+    Raises ConfigError, and PortError for a folder that cannot be used.
+    """
+
+    def __init__(self, card: Card, folder: Path, vfs: int = 0) -> None:
+        if not card.threaded:
+            raise ConfigError("a card that is served runs by itself: make it with threaded=True")
+        if not 0 <= vfs < pci.SRIOV_VFS:
+            raise ConfigError(f"{vfs} VFs: 0 to {pci.SRIOV_VFS - 1} are possible")
+        self.card, self.folder = card, folder
+        self._selector = selectors.DefaultSelector()
+        self._sessions: dict[Device, Session] = {}
+        self._listening: dict[Path, socket.socket] = {}
+        self._wake, self._woken = socket.socketpair()
+        self._stop = threading.Event()
+        self._lock_fd = -1
+        self._closed = False
+        try:
+            self._lock_fd = _claim_folder(folder)
+            for port in range(len(card.ports)):
+                self._open(PfDevice(card, port), folder / f"pf{port}.sock")
+                for vf in range(vfs):
+                    self._open(VfDevice(card, port, vf), folder / f"pf{port}.vf{vf}.sock")
+            self._selector.register(self._woken, selectors.EVENT_READ, None)
+            card.start()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def paths(self) -> list[Path]:
+        """The sockets, in the order of `socket_names`."""
+        return list(self._listening)
+
+    @property
+    def clients(self) -> list[str]:
+        """The functions that somebody has."""
+        return sorted(device.name for device in self._sessions)
+
+    def run(self) -> None:
+        """Serve until `stop`."""
+        while not self._stop.is_set():
+            for key, events in self._selector.select(HOUSEKEEPING):
+                target = key.data
+                if isinstance(target, Session):
+                    self._attend(target, events)
+                elif isinstance(target, Device):
+                    self._accept(key.fileobj, target)  # type: ignore[arg-type]
+            self._look_after()
+
+    def stop(self) -> None:
+        """End `run`; from any thread, or a signal's handler."""
+        self._stop.set()
+        with contextlib.suppress(OSError):
+            self._wake.send(b"\0", socket.MSG_DONTWAIT)
+
+    def close(self) -> None:
+        """Every client loses its function, the sockets go, the card stops."""
+        if self._closed:
+            return
+        self._closed = True
+        for session in tuple(self._sessions.values()):
+            self._end(session)
+        for path, listening in self._listening.items():
+            listening.close()
+            path.unlink(missing_ok=True)
+        self._selector.close()
+        self._wake.close()
+        self._woken.close()
+        if self._lock_fd >= 0:
+            os.close(self._lock_fd)
+        self.card.close()
+
+    def __enter__(self) -> NicServer:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    # ---- clients ----------------------------------------------------------------------------------------------
+
+    def _open(self, device: Device, path: Path) -> None:
+        if len(os.fsencode(path)) > _PATH_MOST:
+            raise ConfigError(
+                f"{path}: the name of a socket has at most {_PATH_MOST} bytes: choose a shorter folder"
+            )
+        path.unlink(
+            missing_ok=True
+        )  # of a server that was killed: the folder is locked, so there is no other
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listening[path] = listening
+        before = os.umask(0o177)
+        try:
+            listening.bind(os.fspath(path))
+        except OSError as error:
+            raise PortError(f"{path}: {error.strerror}: choose another folder") from None
+        finally:
+            os.umask(before)
+        listening.setblocking(False)
+        listening.listen(8)
+        self._selector.register(listening, selectors.EVENT_READ, device)
+
+    def _accept(self, listening: socket.socket, device: Device) -> None:
+        try:
+            connection, _ = listening.accept()
+        except OSError as error:  # who wanted something has gone, or there is no descriptor left
+            if not isinstance(error, (BlockingIOError, InterruptedError, ConnectionError)):
+                log.warning("%s: a client cannot be taken in: %s", device.name, error.strerror)
+            return
+        current = self._sessions.get(device)
+        if current is not None and _is_gone(current.connection):
+            self._end(current)
+            current = None
+        if current is not None or not _is_ours(connection):
+            why = "another client has it" if current is not None else "it belongs to another user"
+            log.warning("%s: a client is turned away: %s", device.name, why)
+            connection.close()
+            return
+        session = self._sessions[device] = Session(connection, device)
+        self._selector.register(connection, selectors.EVENT_READ, session)
+        log.info("%s: a client has it (process %d)", device.name, _process_of(connection))
+
+    def _attend(self, session: Session, events: int) -> None:
+        if self._sessions.get(session.device) is not session:
+            return  # ended while this event was on its way
+        was_blocked = session.blocked
+        alive = True
+        if events & selectors.EVENT_WRITE:
+            alive = session.flush()
+        if alive and events & selectors.EVENT_READ:
+            alive = session.receive()
+        if not alive:
+            self._end(session)
+        elif session.blocked != was_blocked:
+            wanted = selectors.EVENT_WRITE if session.blocked else selectors.EVENT_READ
+            self._selector.modify(session.connection, wanted, session)
+
+    def _end(self, session: Session) -> None:
+        with contextlib.suppress(KeyError, ValueError):
+            self._selector.unregister(session.connection)
+        del self._sessions[session.device]
+        session.end()
+        if session.why:
+            log.warning("%s: its client is cut off: %s", session.device.name, session.why)
+        else:
+            log.info("%s: its client is gone", session.device.name)
+
+    def _look_after(self) -> None:
+        for session in tuple(self._sessions.values()):
+            if session.maps.lost:
+                session.why = "it has cut short a file whose memory the device used"
+                self._end(session)
+        if self.card.report is not None:
+            self.card.check()
+
+
+def _claim_folder(folder: Path) -> int:
+    """A descriptor that holds the folder's lock as long as it is open."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise PortError(f"{folder}: {error.strerror}: choose a folder that you may write to") from None
+    try:
+        status = os.fstat(fd)
+        if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o022:
+            raise PortError(
+                f"{folder}: others may write there, and could put their sockets in place of ours: choose a folder that is "
+                f"yours alone (chmod go-w)"
+            )
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise PortError(
+            f"{folder}: a NIC is served there already: stop it, or choose another folder"
+        ) from None
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _is_gone(connection: socket.socket) -> bool:
+    """Whether the other end has hung up, and that has not been read yet."""
+    poll = select.poll()
+    poll.register(connection, select.POLLRDHUP)
+    return bool(poll.poll(0))
+
+
+def _credentials(connection: socket.socket) -> tuple[int, int]:
+    process, user, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return process, user
+
+
+def _process_of(connection: socket.socket) -> int:
+    return _credentials(connection)[0]
+
+
+def _is_ours(connection: socket.socket) -> bool:
+    return _credentials(connection)[1] in (0, os.geteuid())

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One client of one function: what it asks for, and what is given back when it goes, however it goes."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+
+from dataplane.errors import DataplaneError
+from pmd.model.server.devices import Device, RegionSpec
+from pmd.model.server.interrupts import IrqUnit
+from pmd.model.server.memory import DmaMaps
+from pmd.model.server.refusal import Refused
+from pmd.vfio_user.framing import Hangup, Incoming, Receiver, close_all
+from pmd.vfio_user.messages import (
+    Command,
+    DeviceInfo,
+    DmaFlags,
+    DmaMap,
+    DmaUnmap,
+    Header,
+    InfoFlags,
+    IrqInfo,
+    Kind,
+    Malformed,
+    Region,
+    RegionAccess,
+    RegionFlags,
+    RegionInfo,
+    SetIrqs,
+    Version,
+)
+
+__all__ = ["Session"]
+
+DATA_MOST = 1 << 20
+"""Bytes of data in a message."""
+MESSAGE_MOST = DATA_MOST + 4096
+_FDS_MOST = 16  # that we tell clients to send at once; QEMU refuses a server that says more
+_TURN = 64  # messages of a client before the others get theirs
+_MAJOR = 0
+
+Reply = tuple[bytes, list[int]]
+
+
+class Session:
+    """A connection to `device`. The server calls `receive` when there is something to read, `flush` when there is room."""
+
+    def __init__(self, connection: socket.socket, device: Device) -> None:
+        connection.setblocking(False)
+        self.connection, self.device = connection, device
+        self.irqs, self.maps = IrqUnit(device), DmaMaps(device.card.lock, device.domain)
+        self.why = ""  # it ended early
+        self._receiver = Receiver(connection, MESSAGE_MOST)
+        self._out = bytearray()  # of replies, what the socket has not taken
+        self._out_descriptors: list[int] = []
+        self._agreed = False
+        self._commands: dict[int, Callable[[bytes, list[int]], Reply]] = {
+            Command.VERSION: self._version,
+            Command.DMA_MAP: self._dma_map,
+            Command.DMA_UNMAP: self._dma_unmap,
+            Command.GET_INFO: self._get_info,
+            Command.GET_REGION_INFO: self._get_region_info,
+            Command.GET_IRQ_INFO: self._get_irq_info,
+            Command.SET_IRQS: self._set_irqs,
+            Command.REGION_READ: self._region_read,
+            Command.REGION_WRITE: self._region_write,
+            Command.RESET: self._reset,
+        }
+        device.on_return(self.maps.again)
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the client does not take its replies: nothing more is read from it until it does."""
+        return bool(self._out)
+
+    def receive(self) -> bool:
+        """Do what has been asked for. False when the client is gone, or has to be; `why` says so if that is its fault."""
+        try:
+            for _ in range(_TURN):
+                if self.blocked:
+                    break
+                message = self._receiver.receive()
+                if message is None:
+                    break
+                try:
+                    self._answer(message)
+                finally:
+                    message.close()
+        except Hangup:
+            return False
+        except Malformed as error:
+            self.why = str(error)
+            return False
+        return True
+
+    def flush(self) -> bool:
+        """Send what is left of replies. False when the client is gone."""
+        try:
+            while self._out:
+                sent = self._send(memoryview(self._out))
+                del self._out[:sent]
+        except (BlockingIOError, InterruptedError):
+            return True
+        except OSError:
+            return False
+        return True
+
+    def end(self) -> None:
+        """The client is gone: the function is reset, then its memory, eventfds and descriptors are let go."""
+        self.device.on_return(None)
+        try:
+            with suppress(DataplaneError):
+                self.device.reset()
+        finally:
+            self.irqs.clear()
+            self.maps.clear()
+            self._receiver.close()
+            close_all(self._out_descriptors)
+            self.connection.close()
+
+    # ---- messages ---------------------------------------------------------------------------------------------
+
+    def _answer(self, message: Incoming) -> None:
+        header = message.header
+        if header.kind != Kind.COMMAND:
+            raise Malformed(f"a message of kind {header.kind} that nobody asked for")
+        if not self._agreed and header.command != Command.VERSION:
+            raise Malformed(f"command {header.command} before a version was agreed on")
+        body: bytes
+        try:
+            handler = self._commands.get(header.command)
+            if handler is None:
+                raise Refused(errno.ENOTSUP, f"command {header.command}")
+            body, descriptors = handler(message.body, message.descriptors)
+            reply = Header.of_reply(header, len(body)).pack() + body
+        except Refused as error:
+            reply, descriptors = Header.of_reply(header, 0, error.errno).pack(), []
+        except Malformed:
+            reply, descriptors = Header.of_reply(header, 0, errno.EINVAL).pack(), []
+        if not header.no_reply:
+            self._out += reply
+            self._out_descriptors += descriptors
+            if not self.flush():
+                raise Hangup("the other end is gone")
+        if not self._agreed:
+            raise Malformed("no version was agreed on")
+
+    def _send(self, data: memoryview) -> int:
+        try:
+            if not self._out_descriptors:
+                return self.connection.send(data, socket.MSG_NOSIGNAL)
+            sent = socket.send_fds(self.connection, [data], self._out_descriptors, socket.MSG_NOSIGNAL)
+            self._out_descriptors = []
+            return sent
+        finally:
+            data.release()
+
+    def _version(self, body: bytes, descriptors: list[int]) -> Reply:
+        asked = Version.unpack(body)
+        if self._agreed or asked.major != _MAJOR:
+            raise Refused(errno.EINVAL, f"version {asked.major}.{asked.minor}")
+        self._agreed = True
+        can = {"max_msg_fds": _FDS_MOST, "max_data_xfer_size": DATA_MOST}
+        return Version(_MAJOR, 0, can).pack(), []
+
+    def _dma_map(self, body: bytes, descriptors: list[int]) -> Reply:
+        ask = DmaMap.unpack(body)
+        if len(descriptors) > 1:
+            raise Refused(errno.EINVAL, f"{len(descriptors)} descriptors for one DMA map")
+        self.maps.map(ask.address, ask.length, ask.flags, ask.offset, descriptors[0] if descriptors else None)
+        return b"", []
+
+    def _dma_unmap(self, body: bytes, descriptors: list[int]) -> Reply:
+        ask = DmaUnmap.unpack(body)
+        if ask.flags == DmaFlags.ALL and not ask.address and not ask.length:
+            size = self.maps.clear()
+        elif ask.flags:
+            raise Refused(errno.ENOTSUP, f"a DMA unmap with flags {ask.flags:#x}")
+        else:
+            size = self.maps.unmap(ask.address, ask.length)
+        return DmaUnmap(DmaUnmap.struct_size(), ask.flags, ask.address, size).pack(), []
+
+    def _get_info(self, body: bytes, descriptors: list[int]) -> Reply:
+        DeviceInfo.unpack(body)
+        flags = InfoFlags.PCI | InfoFlags.RESET
+        return DeviceInfo(DeviceInfo.struct_size(), flags, Region.FIRST_OWN, 5).pack(), []
+
+    def _get_region_info(self, body: bytes, descriptors: list[int]) -> Reply:
+        ask = RegionInfo.unpack(body)
+        if ask.index >= Region.FIRST_OWN:
+            raise Refused(errno.EINVAL, f"region {ask.index}")
+        region = self.device.regions.get(ask.index)
+        size, flags = (region.size, RegionFlags.READ | RegionFlags.WRITE) if region else (0, RegionFlags(0))
+        return RegionInfo(RegionInfo.struct_size(), flags, ask.index, 0, size, 0).pack(), []
+
+    def _get_irq_info(self, body: bytes, descriptors: list[int]) -> Reply:
+        return self.irqs.info(IrqInfo.unpack(body).index).pack(), []
+
+    def _set_irqs(self, body: bytes, descriptors: list[int]) -> Reply:
+        self.irqs.set(SetIrqs.unpack(body), body[SetIrqs.struct_size() :], descriptors)
+        return b"", []
+
+    def _region_read(self, body: bytes, descriptors: list[int]) -> Reply:
+        ask = RegionAccess.unpack(body)
+        region = self._region(ask)
+        return ask.pack() + region.read(ask.offset, ask.count), []
+
+    def _region_write(self, body: bytes, descriptors: list[int]) -> Reply:
+        ask = RegionAccess.unpack(body)
+        data = body[RegionAccess.struct_size() :]
+        if len(data) != ask.count:
+            raise Refused(errno.EINVAL, f"{len(data)} bytes of data for a write of {ask.count}")
+        self._region(ask).write(ask.offset, data)
+        return ask.pack(), []
+
+    def _region(self, ask: RegionAccess) -> RegionSpec:
+        region = self.device.regions.get(ask.region)
+        if region is None or not 0 < ask.count <= DATA_MOST or ask.offset + ask.count > region.size:
+            raise Refused(errno.EINVAL, f"{ask.count} bytes at {ask.offset:#x} of region {ask.region}")
+        return region
+
+    def _reset(self, body: bytes, descriptors: list[int]) -> Reply:
+        self.device.reset()
+        return b"", []

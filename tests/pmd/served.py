@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A NIC served by a process of its own, for tests of whoever uses one."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Self
+
+__all__ = ["TIMEOUT", "Served"]
+
+TIMEOUT = 20  # seconds for anything that a busy machine may delay
+
+
+class Served:
+    """`dataplane nic serve` with these arguments, in a folder of its own with a short name; a context."""
+
+    def __init__(self, *arguments: str) -> None:
+        # pytest's own folders have names too long for sockets.
+        self._folder = tempfile.TemporaryDirectory(prefix="dp-nic-")
+        self.folder = Path(self._folder.name) / "nic"
+        command = [sys.executable, "-m", "apps", "nic", "serve", "--dir", str(self.folder), *arguments]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        self.said: list[str] = []
+        for line in self.process.stdout:
+            self.said.append(line.rstrip())
+            if line.startswith("serving"):
+                break
+        else:
+            _, errors = self.process.communicate(timeout=TIMEOUT)
+            self._folder.cleanup()
+            raise AssertionError(f"the server did not start: {errors}")
+
+    def port(self, function: str, options: str = "") -> str:
+        """The port string of "pf0" or "pf0.vf3"."""
+        return f"vfio-user:{self.path(function)}{options}"
+
+    def path(self, function: str) -> Path:
+        return self.folder / f"{function}.sock"
+
+    def descriptors(self) -> int:
+        """How many the server has open."""
+        return sum(1 for _ in Path(f"/proc/{self.process.pid}/fd").iterdir())
+
+    def stop(self, number: int = signal.SIGTERM) -> tuple[int, str, str]:
+        """End it: exit status, what else it said, what it complained about."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        out, errors = self.process.communicate(timeout=TIMEOUT)
+        return self.process.returncode, out, errors
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        try:
+            if self.process.stdout is not None and not self.process.stdout.closed:
+                status, _, errors = self.stop()
+                assert status == 0, errors
+        finally:
+            self._folder.cleanup()
