@@ -19,8 +19,8 @@ from dataplane.port import Port, parse_mac
 
 __all__ = ["ETYPE", "STOLEN", "Ledger", "Member"]
 
-MBUFS = 896
-MBUF = 128 + 128 + 2048
+MBUFS = 768
+MBUF = 128 + 128 + 2048  # header, headroom, data
 FENCE = 1 << 16  # bytes of canary before and behind the pool
 SECRET, MARK = 0xE0, 0xC0
 STOLEN = re.compile(rb"([\xc0-\xef])\1{7}")
@@ -33,7 +33,7 @@ class Member:
 
     def __init__(self, name: str, number: int) -> None:
         self.name, self.number = name, number
-        self.arena = Arena(2 * FENCE + MBUFS * MBUF + (1 << 16), hugepages="no", name=name)
+        self.arena = Arena(2 * FENCE + (1 << 21), hugepages="no", name=name)
         self.front = self.arena.alloc(FENCE, align=4096, name="front")
         self.pool = Mempool(MBUFS, arena=self.arena, name=name)
         self.back = self.arena.alloc(FENCE, align=4096, name="back")
@@ -42,6 +42,7 @@ class Member:
         for address in self._held:
             ctypes.memset(address + 128, SECRET + number, MBUF - 128)
         self.pool.give([address for n, address in enumerate(self._held) if n % 4])
+        self._live = self._held[1]
         self._held = self._held[::4]  # canaries between the mbufs that are in use
         for address in self._held:
             self._guard(address, MBUF)
@@ -49,12 +50,14 @@ class Member:
             self._fill(block)
         self.port: Port
 
-    def use(self, port: Port) -> None:
-        """Its port, which receives into this memory; started here."""
+    def use(self, port: Port, *, fenced: bool = True) -> None:
+        """Its port, which receives into this memory; started here. fenced: it stays so, and its rings are watched."""
         self.port = port
         port.configure(mempool=self.pool, rx_desc=512, tx_desc=64)
         port.rx(0), port.tx(0)
         port.start()
+        if not fenced:
+            return
         rings: Arena = port._rings  # type: ignore[attr-defined]
         self._fill(rings.alloc(1024, name="behind the rings"))  # two rings are 9 KiB of three pages
 
@@ -77,7 +80,7 @@ class Member:
             self.back.address,
             self._held[0],
             self._held[99],
-            self._held[0] + MBUF + 256,
+            self._live + 256,
         ]
         return [
             *map(self.arena.iova_of, places),
@@ -113,20 +116,21 @@ class Ledger:
         self._due: Counter[tuple[int, bytes]] = Counter()
         self._since: dict[bytes, float] = {}
         self.slowest = 0.0  # seconds by the card's clock
+        self._excused: set[tuple[int, bytes]] = set()  # may be lost: the receiver was reset
 
-    def send(self, origin: Member, to: list[Member], now: float, size: int = 60) -> None:
-        """One frame from `origin`: to one member, or to all of `to` as a broadcast."""
+    def send(self, origin: Member, to: list[Member], now: float, size: int = 60) -> bool:
+        """One frame from `origin`: to one member, or to all of `to` as a broadcast. False: its ring has no room."""
         alone = len(to) == 1
         head = (to[0].mac if alone else ALL) + origin.mac + ETYPE
         body = self.sent.to_bytes(6, "big") + bytes([origin.number])
         frame = head + body + bytes([MARK + to[0].number if alone else 0x2A]) * (size - len(head) - len(body))
-        assert send(origin.port.tx(0), [frame]) == 1, (
-            f"{origin.name} has no room to send: its ring does not move"
-        )
+        if not send(origin.port.tx(0), [frame]):
+            return False
         self.sent += 1
         self._since[frame] = now
         for member in to:
             self._due[member.number, frame] += 1
+        return True
 
     def receive(self, member: Member, now: float) -> int:
         """Take what has come to a member: due to it and unaltered, or of the hostile one and with nothing stolen in it."""
@@ -140,6 +144,8 @@ class Ledger:
                         del self._due[member.number, frame]
                     self.arrived += 1
                     self.slowest = max(self.slowest, now - self._since[frame])
+                elif (member.number, frame) in self._excused:
+                    self._excused.remove((member.number, frame))
                 elif frame in self._since:
                     raise AssertionError(
                         f"{member.name} got a frame that was not for it, or twice: {frame[:40].hex()}"
@@ -151,6 +157,13 @@ class Ledger:
                 else:
                     self.foreign += 1
         return count
+
+    def excuse(self, member: Member) -> None:
+        """What is due to a member may be lost, for it is reset; it may come all the same, but to nobody else."""
+        for number, frame in list(self._due):
+            if number == member.number:
+                del self._due[number, frame]
+                self._excused.add((number, frame))
 
     def settle(self, now: float, patience: float) -> None:
         """AssertionError if something has been due for more than `patience` s; what is over is forgotten."""

@@ -7,7 +7,8 @@ Nothing here depends on real time or on threads, so a run is the same whenever i
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from unittest.mock import patch
 
 import pmd
@@ -19,7 +20,7 @@ from pmd.ixgbe.pf import IxgbePort
 from pmd.ixgbe.vf import IxgbeVfPort
 from tests.pmd.hostile.members import ETYPE, Ledger, Member
 
-__all__ = ["HOSTILE", "Siege"]
+__all__ = ["HOSTILE", "Siege", "without_threads"]
 
 HOSTILE = 0  # which VF
 SEEN = 0xE7E7_E7E7  # lies in the mailboxes of VFs that nobody uses
@@ -40,6 +41,16 @@ class _NoWatch:
         pass
 
 
+@contextmanager
+def without_threads() -> Iterator[None]:
+    """Ports leave counters and PF alone by themselves: whoever runs them calls `poll_stats` and `watch`."""
+    with (
+        patch("pmd.ixgbe.common.Watch", _NoWatch),
+        patch.object(IxgbeVfPort, "_watch_pf", lambda port: None),
+    ):
+        yield
+
+
 class Siege:
     """`vfs` VFs of model0: VF 0 is hostile, VFs 1 and 2 are honest, nobody uses the rest. model1 is the far end.
 
@@ -51,8 +62,7 @@ class Siege:
     ) -> None:
         self.patience = 100 * PATIENCE if threaded else PATIENCE
         self._stack = ExitStack()
-        self._stack.enter_context(patch("pmd.ixgbe.common.Watch", _NoWatch))
-        self._stack.enter_context(patch.object(IxgbeVfPort, "_watch_pf", lambda port: None))
+        self._stack.enter_context(without_threads())
         try:
             self._open(vfs, honest, threaded)
             self.rule.set(HOSTILE, policy or {})
@@ -115,7 +125,8 @@ class Siege:
         """Members send and receive, the card and the PF's service run, each VF looks after itself."""
         self.ticks += 1
         origin, to = self.routes[self.ticks % len(self.routes)]
-        self.ledger.send(origin, to, self.card.now(), size=60 + 40 * (self.ticks % 7))
+        sent = self.ledger.send(origin, to, self.card.now(), size=60 + 40 * (self.ticks % 7))
+        assert sent, f"{origin.name} has no room to send: its ring does not move"
         # And something for the hostile one, so that its Rx rings are used, too.
         bait = (self.state.mac or self.state.own_mac) + self.far.mac + ETYPE + b"*" * (60 + self.ticks % 1400)
         send(self.far.port.tx(0), [bait] * 2)
