@@ -117,6 +117,10 @@ class Ledger:
         self._since: dict[bytes, float] = {}
         self.slowest = 0.0  # seconds by the card's clock
         self._excused: set[tuple[int, bytes]] = set()  # may be lost: the receiver was reset
+        self.uplinks: tuple[
+            Member, ...
+        ] = ()  # who may get what is for one that is reset: nobody has its address then
+        self.strays = 0
 
     def send(self, origin: Member, to: list[Member], now: float, size: int = 60) -> bool:
         """One frame from `origin`: to one member, or to all of `to` as a broadcast. False: its ring has no room."""
@@ -146,6 +150,8 @@ class Ledger:
                     self.slowest = max(self.slowest, now - self._since[frame])
                 elif (member.number, frame) in self._excused:
                     self._excused.remove((member.number, frame))
+                elif member in self.uplinks and any((n, frame) in self._excused for n in range(16)):
+                    self.strays += 1
                 elif frame in self._since:
                     raise AssertionError(
                         f"{member.name} got a frame that was not for it, or twice: {frame[:40].hex()}"

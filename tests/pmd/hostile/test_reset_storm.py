@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A thousand resets of VFs and a hundred of the PF under traffic: everybody comes back, and nobody gets another's frames.
+
+The card is stepped, so a second is one of the card's. Traffic goes on whenever somebody waits, which is when resets happen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from itertools import cycle
+from random import Random
+
+import pytest
+
+import pmd
+from pmd.datasheet import PFMBICR, PVFMAILBOX
+from pmd.ixgbe.errors import PfNotUp
+from pmd.ixgbe.pf import IxgbePort
+from pmd.ixgbe.vf import IxgbeVfPort
+from tests.pmd.hostile.members import Ledger, Member
+from tests.pmd.hostile.siege import without_threads
+
+VFS = 8
+BACK = 1.0  # seconds
+BETWEEN = 5e-3
+
+
+class Storm:
+    """model0 with VFs, model1 at the far end, all of them talking to each other."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._stack.enter_context(without_threads())
+        self.ledger = Ledger()
+        self.members: list[Member] = []
+        self.dice = Random(82599)
+        self.lose = 0.0  # probability that a message in a mailbox is lost, each time somebody looks
+        self.slowest = 0.0
+        self.seen: dict[str, dict[str, int]] = {}
+        try:
+            self.pf = self._member("model0", f"model0,manner=strict,thread=off,vfs={VFS}")
+            self.far = self._member("model1", "model1,promiscuous=on")
+            self.vfs = [self._member(f"vf{n}", f"model0.vf{n}") for n in range(VFS)]
+        except BaseException:
+            self._stack.close()
+            raise
+        self.chip = self.pf.port.function.chip  # type: ignore[attr-defined]
+        self.rule = self.pf.port.rule  # type: ignore[attr-defined]
+        self.card = self.chip.card
+        self.ledger.uplinks = self.pf, self.far
+        self.turns = cycle(self.members)
+        self.ready = set(self.members)
+        for member in self.members:
+            member.port.wait_link(5.0)
+        self._stack.callback(self.card.accompany(self.traffic))
+
+    def _member(self, name: str, text: str) -> Member:
+        member = Member(name, len(self.members))
+        port = pmd.probe(text)
+        self._stack.callback(member.close)
+        if isinstance(port, IxgbePort):
+            self._stack.callback(port.close, force=True)
+        member.use(port, fenced=False)
+        self.members.append(member)
+        return member
+
+    # ---- traffic ------------------------------------------------------------------------------------------------
+
+    def traffic(self) -> None:
+        """Everybody who is up sends to the next one who is, and receives."""
+        now = self.card.now()
+        for _ in range(3):
+            origin, to = next(self.turns), self.dice.choice(self.members)
+            if origin is not to and {origin, to} <= self.ready:
+                self.ledger.send(origin, [to], now, size=60 + self.dice.randrange(400))
+        self.card.step(4)
+        for member in self.members:
+            self.ledger.receive(member, now)
+        if self.lose and self.dice.random() < self.lose:
+            self._lose_a_message()
+
+    def _lose_a_message(self) -> None:
+        """What a VF has said, or what the PF has said to one, has never been."""
+        vf = self.dice.randrange(VFS)
+        if self.dice.random() < 0.5:
+            self.chip.poke(PFMBICR[0].offset, self.chip.peek(PFMBICR[0].offset) & ~(1 << vf))
+        else:
+            at = PVFMAILBOX[vf].offset
+            self.chip.poke(at, self.chip.peek(at) & ~PVFMAILBOX[0].PFSTS.mask)
+
+    def wait(self, seconds: float = BETWEEN) -> None:
+        until = self.card.now() + seconds
+        while self.card.now() < until:
+            self.card.sleep(500e-6)
+            for member in self.vfs:
+                with suppress(PfNotUp):
+                    member.port.watch()  # type: ignore[attr-defined]
+        self.ledger.settle(self.card.now(), 0.1)
+        self._counters_grow()
+
+    def _counters_grow(self) -> None:
+        for member in self.members:
+            now = member.port.xstats()
+            for name, value in self.seen.get(member.name, {}).items():
+                assert now[name] >= value, f"{member.name}: {name} went from {value} to {now[name]}"
+            self.seen[member.name] = now
+
+    # ---- resets -------------------------------------------------------------------------------------------------
+
+    def reset(self, members: list[Member], how: Callable[[], object]) -> None:
+        """Do it, and see how long these members take until they are back, and get and send frames again."""
+        began = self.card.now()
+        self.ready -= {*members}
+        for member in members:
+            self.ledger.excuse(member)
+        how()
+        while not all(self._is_back(member) for member in members):
+            assert self.card.now() - began < BACK, (
+                f"{[m.name for m in members if not self._is_back(m)]} not back after a second"
+            )
+            self.wait(500e-6)
+        self.slowest = max(self.slowest, self.card.now() - began)
+        self.ready |= {*members}
+
+    def _is_back(self, member: Member) -> bool:
+        port = member.port
+        if isinstance(port, IxgbeVfPort):
+            state = self.rule.sriov.vfs[
+                member.number - 2
+            ]  # it may not know yet that it was reset: the PF does
+            agreed = state.active and state.clear_to_send and not port._was_reset()
+            return agreed and port.link.up and port._running
+        return port.started and port.link.up
+
+    def end(self) -> None:
+        self.wait(0.05)
+        assert self.ledger.arrived > 0.9 * self.ledger.sent - 16 * VFS
+        for member in self.members:
+            member.unharmed()
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+@pytest.fixture
+def storm() -> Iterator[Storm]:
+    made = Storm()
+    yield made
+    made.close()
+
+
+def ways(storm: Storm, member: Member) -> list[Callable[[], object]]:
+    """How a VF is reset: by its driver, its host, its administrator; or its port is opened anew."""
+    port = member.port
+    assert isinstance(port, IxgbeVfPort)
+    number = member.number - 2
+
+    def restart() -> None:
+        port.stop()
+        storm.wait(1e-3)
+        port.start()
+
+    def reopen() -> None:
+        port.close()
+        storm.seen.pop(member.name, None)  # another port counts from 0
+        member.use(pmd.probe(f"model0.vf{number}"), fenced=False)
+
+    def decide() -> None:
+        trusted = storm.rule.sriov.vfs[number].policy.trust
+        storm.rule.set(number, {"trust": "off" if trusted else "on"})
+        storm.wait(2e-3)
+
+    return [port.recover, port.function.reset, restart, reopen, decide]
+
+
+@pytest.mark.timeout(300)
+def test_a_thousand_resets_of_vfs(storm: Storm) -> None:
+    """Under traffic of all others, and while one mailbox message in a few is lost."""
+    for n in range(1000):
+        storm.lose = 0.02 if n >= 500 else 0.0
+        member = storm.vfs[n % VFS]
+        storm.reset([member], storm.dice.choice(ways(storm, member)))
+        storm.wait(1e-3)
+    storm.lose = 0.0
+    storm.end()
+    print(f"{storm.ledger.sent:,} frames; the slowest was back after {storm.slowest * 1e3:.0f} ms")
+
+
+@pytest.mark.timeout(300)
+def test_a_hundred_resets_of_the_pf(storm: Storm) -> None:
+    """Stopped and started; every other time its link has been down, too."""
+    pf = storm.pf.port
+
+    def restart() -> None:
+        pf.stop()
+        pf.start()
+
+    def unplug() -> None:
+        storm.far.port.stop()
+        restart()
+        storm.wait(0.01)
+        storm.far.port.start()
+
+    for n in range(100):
+        before = [member.port.recoveries for member in storm.vfs]  # type: ignore[attr-defined]
+        storm.reset([storm.pf, *storm.vfs, storm.far], unplug if n % 2 else restart)
+        after = [member.port.recoveries for member in storm.vfs]  # type: ignore[attr-defined]
+        assert all(now > then for now, then in zip(after, before, strict=True))
+        storm.wait()
+    storm.end()
+    print(f"{storm.ledger.sent:,} frames; the slowest was back after {storm.slowest * 1e3:.0f} ms")
+
+
+def test_a_link_that_flaps(storm: Storm) -> None:
+    """Fifty times: VFs see it go and come, and need not begin anew."""
+    for _ in range(50):
+        storm.reset(
+            [storm.far, storm.pf, *storm.vfs],
+            lambda: (storm.far.port.stop(), storm.wait(2e-3), storm.far.port.start()),
+        )
+        storm.wait()
+    assert [member.port.recoveries for member in storm.vfs] == [0] * VFS  # type: ignore[attr-defined]
+    storm.end()
