@@ -7,6 +7,7 @@ from dataplane.machine cimport likely
 from pmd.model.model cimport mdl_be16, mdl_filter, mdl_load16, mdl_load64
 
 cdef enum:
+    TAG_SIZE = 4
     PASS_NOT = 0
     PASS_EXACT = 1  # by address, broadcast or promiscuity
     PASS_INEXACT = 2  # by a hash only
@@ -33,6 +34,15 @@ cdef inline int tag_of(const mdl_filter *f, const uint8_t *data, uint32_t n) noe
     if n < at + 4 or mdl_load16(data + at) != f.vet:
         return UNTAGGED
     return mdl_be16(data + at + 2)
+
+
+cdef inline uint32_t longest(const mdl_filter *f, const uint8_t *data) noexcept nogil:
+    """Bytes with FCS that a frame like this may have: a tag is not in MAXFRS, nor are two with double VLAN (8.2.3.22.13)."""
+    if mdl_load16(data + 12) == f.vet:
+        return f.max_bytes + TAG_SIZE
+    if f.extended_vlan and mdl_load16(data + 12) == f.outer_vet:
+        return f.max_bytes + (2 * TAG_SIZE if mdl_load16(data + 16) == f.vet else TAG_SIZE)
+    return f.max_bytes
 
 
 cdef inline uint32_t accept(const mdl_filter *f, const uint8_t *data, uint32_t n) noexcept nogil:

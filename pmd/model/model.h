@@ -257,7 +257,7 @@ struct mdl_tuple { /* one enabled 5-tuple filter, by falling priority */
     uint32_t src, dst;
     uint32_t src_mask, dst_mask; /* all ones: compared, 0: ignored */
     uint32_t ports, ports_mask;  /* as the four bytes lie in the packet */
-    uint8_t protocol, any_protocol, queue, priority;
+    uint8_t protocol, any_protocol, queue, pool, any_pool, pad[3];
 };
 
 struct mdl_address {

@@ -118,7 +118,7 @@ cdef extern from "model.h" nogil:
 
     struct mdl_tuple:
         uint32_t src, dst, src_mask, dst_mask, ports, ports_mask
-        uint8_t protocol, any_protocol, queue, priority
+        uint8_t protocol, any_protocol, queue, pool, any_pool
 
     struct mdl_address:
         uint64_t address, pools

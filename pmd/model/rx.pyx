@@ -12,7 +12,7 @@ from libc.string cimport memset
 
 from dataplane.machine cimport likely, prefetch_write, read32, rmb, store_release, unlikely
 from pmd.model.checksum cimport fcs
-from pmd.model.filter cimport PASS_EXACT, PASS_INEXACT, PASS_NOT, accept
+from pmd.model.filter cimport PASS_EXACT, PASS_INEXACT, PASS_NOT, TAG_SIZE, accept, longest
 from pmd.model.iommu cimport dma_read, dma_write, lookup, translate
 from pmd.model.mac_stats cimport Tally, count, count36, flush_rx, note_good
 from pmd.model.model cimport (
@@ -63,7 +63,6 @@ cdef enum:
     FRAME_MIN = 64
     FCS_SIZE = 4
     AHEAD = 4  # descriptors
-    TAG_SIZE = 4
     RX_MISS = 1 << 17  # EICR
     ALL_QUEUES = 0x10  # RXDSTATCTRL
     RAW_PAUSE = 0x0888  # EtherType 0x8808 as loaded
@@ -155,21 +154,15 @@ cdef inline void _count16(uint32_t *regs, uint32_t word) noexcept nogil:
 
 cdef bint _bad(mdl_port *p, mdl_frame *frame, uint32_t size) noexcept nogil:
     """Counts what is wrong with a frame of `size` bytes with FCS. True if it is a bad packet."""
-    cdef uint32_t limit = p.filter.max_bytes, etype
+    cdef uint32_t etype
     cdef const uint8_t *data = frame.data
     cdef bint crc = frame.flags & BAD_CRC
     if size < FRAME_MIN:
         count(p.regs, W_RFC if crc else W_RUC, 1)
         return True
-    if size > limit:
-        # A tag is not in the limit, and with double VLAN neither are two (8.2.3.22.13).
-        if mdl_load16(data + 12) == p.filter.vet:
-            limit += TAG_SIZE
-        elif p.filter.extended_vlan and mdl_load16(data + 12) == p.filter.outer_vet:
-            limit += 2 * TAG_SIZE if mdl_load16(data + 16) == p.filter.vet else TAG_SIZE
-        if size > limit:
-            count(p.regs, W_RJC if crc else W_ROC, 1)
-            return True
+    if size > longest(&p.filter, data):
+        count(p.regs, W_RJC if crc else W_ROC, 1)
+        return True
     if crc:
         count(p.regs, W_CRCERRS, 1)
         return True

@@ -107,7 +107,7 @@ cdef void _decode_tuples(mdl_steer *s, uint32_t *regs) noexcept nogil:
             ports = regs[W_SDPQF + index]
             t.ports = ports & t.ports_mask
             t.protocol, t.any_protocol = ftqf & 3, ftqf >> 29 & 1
-            t.priority = priority
+            t.pool, t.any_pool = ftqf >> 8 & 63, ftqf >> 30 & 1
             t.queue = regs[W_L34TIMIR + index] >> 21 & 0x7F
 
 
@@ -188,8 +188,14 @@ cdef uint32_t _rss(const mdl_steer *s, const uint8_t *data, const Parsed *p, uin
     return kind
 
 
-cdef int _tuple_queue(const mdl_steer *s, const uint8_t *data, const Parsed *p) noexcept nogil:
+cdef inline bint _serves(mdl_port *port, int pool, uint32_t queue) noexcept nogil:
+    """Whether a filter that names this queue is of use in the pool; -1: there are no pools."""
+    return pool < 0 or <int> (queue >> port.vt.shift) == pool
+
+
+cdef int _tuple_queue(mdl_port *port, const uint8_t *data, const Parsed *p, int pool) noexcept nogil:
     """The queue of the first matching 5-tuple filter, -1 for none. They match IPv4 only."""
+    cdef const mdl_steer *s = &port.steer
     cdef uint32_t index, src, dst, ports = 0, protocol
     cdef const mdl_tuple *t
     if p.ip != 4:
@@ -212,18 +218,21 @@ cdef int _tuple_queue(const mdl_steer *s, const uint8_t *data, const Parsed *p) 
             and dst & t.dst_mask == t.dst
             and (t.any_protocol or t.protocol == protocol)
             and (t.ports_mask == 0 or (p.l4 and ports & t.ports_mask == t.ports))
+            and _serves(port, pool, t.queue)
+            and (t.any_pool or pool < 0 or t.pool == pool)
         ):
             return t.queue
     return -1
 
 
-cdef int _filter_queue(const mdl_steer *s, const uint8_t *data, const Parsed *p) noexcept nogil:
+cdef int _filter_queue(mdl_port *port, const uint8_t *data, const Parsed *p, int pool) noexcept nogil:
     """SYN and 5-tuple filters in the order that SYNQF.SYNQFP says; -1 for none."""
+    cdef const mdl_steer *s = &port.steer
     cdef int by_syn = -1, by_tuple = -1
-    if s.syn and p.l4 and p.protocol == PROTO_TCP and data[p.l4 + 13] & SYN_FLAG:
+    if s.syn and _serves(port, pool, s.syn_queue) and p.l4 and p.protocol == PROTO_TCP and data[p.l4 + 13] & SYN_FLAG:
         by_syn = s.syn_queue
     if s.tuples:
-        by_tuple = _tuple_queue(s, data, p)
+        by_tuple = _tuple_queue(port, data, p, pool)
     if by_syn >= 0 and (s.syn_first or by_tuple < 0):
         return by_syn
     return by_tuple
@@ -251,7 +260,7 @@ cdef uint32_t _hashed_queue(mdl_port *port, const Parsed *p, uint32_t kind, uint
     return 0
 
 
-cdef int _filters(mdl_port *port, const uint8_t *data, const Parsed *p, uint32_t *info) noexcept nogil:
+cdef int _filters(mdl_port *port, const uint8_t *data, const Parsed *p, int pool, uint32_t *info) noexcept nogil:
     """The queue that an EtherType, SYN or 5-tuple filter names, -1 for none. An EtherType filter shows in *info."""
     cdef const mdl_steer *s = &port.steer
     cdef uint32_t index
@@ -259,10 +268,10 @@ cdef int _filters(mdl_port *port, const uint8_t *data, const Parsed *p, uint32_t
         for index in range(8):
             if s.etqf[index] >> 31 and s.etqf[index] & 0xFFFF == p.etype:
                 info[0] = info[0] & 0xF | HW_RXD_PTYPE_ETQF | index << HW_RXD_PTYPE_ETQF_SHIFT
-                if s.etqs[index] >> 31:
+                if s.etqs[index] >> 31 and _serves(port, pool, s.etqs[index] >> 16 & 0x7F):
                     return s.etqs[index] >> 16 & 0x7F
                 break
-    return _filter_queue(s, data, p) if s.syn or s.tuples else -1
+    return _filter_queue(port, data, p, pool) if s.syn or s.tuples else -1
 
 
 cdef uint32_t choose(
@@ -278,8 +287,8 @@ cdef uint32_t choose(
         if s.hash_in_descriptor:
             info[0] |= kind
             hash[0] = value
-    queue = _filters(port, data, p, info)
     if not port.vt.on:
+        queue = _filters(port, data, p, -1, info)
         targets[0] = queue if queue >= 0 else _hashed_queue(port, p, kind, value) if s.mrqe else 0
         return 1
     if port.vt.classes:
@@ -289,9 +298,7 @@ cdef uint32_t choose(
     while pools:
         pool = mdl_ctz64(pools)
         pools &= pools - 1
-        if queue >= 0 and <uint32_t> queue >> port.vt.shift == pool:
-            targets[n] = queue
-        else:
-            targets[n] = pool << port.vt.shift | within & port.vt.spread[pool]
+        queue = _filters(port, data, p, pool, info)
+        targets[n] = queue if queue >= 0 else pool << port.vt.shift | within & port.vt.spread[pool]
         n += 1
     return n

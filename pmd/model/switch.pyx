@@ -9,6 +9,7 @@ buffer of its own beside that for frames from the wire, so each can only hold up
 from libc.stdint cimport uint32_t, uint64_t
 
 from dataplane.machine cimport unlikely
+from pmd.model.filter cimport longest
 from pmd.model.mac_stats cimport count, note_good
 from pmd.model.model cimport (
     BAD_CRC,
@@ -66,7 +67,8 @@ cdef bint switch_out(mdl_port *p, mdl_fifo *wire, Tally *sent) noexcept nogil:
             continue
         pools = pools_of_departure(p, frame.data, frame.len, frame.tag, &leaves)
         back = out = NULL
-        if pools:
+        # SILENT about frames over MAXFRS: as the MAC lets none in, no pool gets one from another.
+        if pools and frame.len + FCS_SIZE <= longest(&p.filter, frame.data):
             back = mdl_reserve(p.switched, frame.len)
             if back == NULL:
                 return False
