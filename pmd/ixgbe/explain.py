@@ -136,7 +136,7 @@ def _link(sriov: Sriov, state: VfState) -> Iterator[Finding]:
         yield Finding(
             PROBLEM,
             "both",
-            "the port has no link: only what VFs send each other could pass",
+            "the port has no link: nothing passes, not even between VFs",
             "see cable, module and the other end",
         )
 
