@@ -8,12 +8,15 @@ descriptors.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 
 from dataplane.port import format_mac
 from pmd.datasheet import (
+    HLREG0,
     MAXFRS,
+    PVFGPRC,
+    PVFGPTC,
     QPRDC,
     RDH,
     RDT,
@@ -21,6 +24,7 @@ from pmd.datasheet import (
     RXDCTL,
     SSVPC,
     TDH,
+    TDLEN,
     TDT,
     TXDCTL,
     VFRE,
@@ -57,17 +61,26 @@ class Finding:
 @dataclass(frozen=True)
 class Sample:
     """What happened in `seconds`: frames of this VF that the spoof check dropped, frames to it dropped for want of
-    descriptors, and whether Tx descriptors were done."""
+    descriptors, Tx descriptors done, frames that it sent and received, and too large ones that came from the wire."""
 
     seconds: float = 0.0
     spoofed: int = 0
     no_buffers: int = 0
-    tx_moved: bool = False
+    tx_moved: int = 0
+    sent: int = 0
+    received: int = 0
+    oversize: int = 0
 
 
-def sample(sriov: Sriov, state: VfState, seconds: float = SAMPLE_TIME) -> Sample:
-    """Lend the two counters to this VF for so long. Meanwhile others' drops are not counted."""
+def sample(
+    sriov: Sriov,
+    state: VfState,
+    seconds: float = SAMPLE_TIME,
+    port: Callable[[], Mapping[str, int]] = dict,
+) -> Sample:
+    """Lend the two counters to this VF for so long. Meanwhile others' drops are not counted. port: the PF's xstats."""
     bar, queues = sriov.bar, sriov.layout.queues_of(state.number)
+    oversize = port().get("rx_oversize_errors", 0)
     with sriov.lock:
         sriov.collect_spoofed(bar.read(SSVPC))
         for n, register in enumerate(VMECM):
@@ -76,7 +89,7 @@ def sample(sriov: Sriov, state: VfState, seconds: float = SAMPLE_TIME) -> Sample
         for queue in queues:
             bar.update(RQSMR[queue >> 2], **{f"Q{queue & 3}": LENT_SET})
         bar.read(QPRDC[LENT_SET])
-        heads = [bar.read(TDH[queue]) for queue in queues]
+        heads, counted = [bar.read(TDH[queue]) for queue in queues], _counted(sriov, state)
         # The service's rounds read SSVPC too, which clears it: they add it up, so their sum is asked.
         spoofed_before = sriov.spoofed
     bar.sleep(seconds)
@@ -84,11 +97,22 @@ def sample(sriov: Sriov, state: VfState, seconds: float = SAMPLE_TIME) -> Sample
         sriov.collect_spoofed(bar.read(SSVPC))
         spoofed = sriov.spoofed - spoofed_before
         no_buffers = bar.read(QPRDC[LENT_SET])
-        moved = heads != [bar.read(TDH[queue]) for queue in queues]
+        moved = 0
+        for queue, head in zip(queues, heads, strict=True):
+            moved += (bar.read(TDH[queue]) - head) % max(bar.read(TDLEN[queue]) // limits.DESCRIPTOR_SIZE, 1)
+        sent, received = (
+            now - then & 0xFFFF_FFFF for now, then in zip(_counted(sriov, state), counted, strict=True)
+        )
         for n, word in maps.items():
             bar.write(RQSMR[n], word)
         sriov.count_spoofed()
-    return Sample(seconds, spoofed, no_buffers, moved)
+    oversize = port().get("rx_oversize_errors", 0) - oversize
+    return Sample(seconds, spoofed, no_buffers, moved, sent, received, oversize)
+
+
+def _counted(sriov: Sriov, state: VfState) -> tuple[int, int]:
+    """9.4: frames that it has sent and received; these wrap."""
+    return sriov.bar.read(PVFGPTC[state.number]), sriov.bar.read(PVFGPRC[state.number])
 
 
 def explain(sriov: Sriov, number: int, line: Line, seen: Sample | None = None) -> list[Finding]:
@@ -152,6 +176,15 @@ def _receives(sriov: Sriov, state: VfState, seen: Sample) -> Iterator[Finding]:
             f"give the PF an MTU of {state.too_large - limits.HEADER_AND_FCS}, or the VF one of "
             f"{largest - limits.HEADER_AND_FCS}",
         )
+    elif seen.oversize:
+        largest = bar.get(MAXFRS.MFS) if bar.get(HLREG0.JUMBOEN) else limits.FRAME_STANDARD
+        yield Finding(
+            NOTE if seen.received else PROBLEM,
+            "rx",
+            f"frame over the PF's maximum: the port has dropped {seen.oversize} of more than {largest} bytes in "
+            f"{seen.seconds:g} s, whoever they were for",
+            f"make the sender's MTU {largest - limits.HEADER_AND_FCS}, or the PF's larger",
+        )
     elif not state.frame and sriov.frame > limits.FRAME_STANDARD:
         yield Finding(
             PROBLEM,
@@ -184,8 +217,9 @@ def _sends(sriov: Sriov, state: VfState, seen: Sample) -> Iterator[Finding]:
             PROBLEM,
             "tx",
             f"the source address or VLAN is not its own: dropped by the spoof check, {seen.spoofed} frames in "
-            f"{seen.seconds:g} s; its address is {format_mac(state.mac)}",
-            f"send from that address, or dataplane vf set {sriov.name} {number} spoofchk off",
+            f"{seen.seconds:g} s; its address is {format_mac(state.mac)}, and it may send {_vlans(sriov, state)}",
+            f"send from that address in that VLAN, ask for the VLAN (port.vlan_filter), or dataplane vf set {sriov.name} "
+            f"{number} spoofchk off",
         )
     elif sriov.spoofed and state.policy.spoofchk:
         yield Finding(
@@ -205,6 +239,14 @@ def _sends(sriov: Sriov, state: VfState, seen: Sample) -> Iterator[Finding]:
         yield Finding(
             PROBLEM, "tx", f"frames wait in Tx queue {', '.join(map(str, waiting))} and none leaves"
         )
+    if seen.tx_moved > 2 and not seen.sent and not seen.spoofed:  # a context or two are no frames
+        why = ": its own tags are not allowed" if state.policy.port_vlan else ""
+        yield Finding(
+            PROBLEM,
+            "tx",
+            f"the chip takes frames from its queues and none leaves{why}; it may send {_vlans(sriov, state)}",
+            "send untagged frames" if why else "see whether its descriptors are right",
+        )
     if state.policy.max_tx_rate:
         yield Finding(
             NOTE,
@@ -212,6 +254,14 @@ def _sends(sriov: Sriov, state: VfState, seen: Sample) -> Iterator[Finding]:
             f"it may send {state.policy.max_tx_rate} Mb/s",
             f"dataplane vf set {sriov.name} {number} max_tx_rate 0",
         )
+
+
+def _vlans(sriov: Sriov, state: VfState) -> str:
+    """What it may send, and what it is given."""
+    if state.policy.port_vlan:
+        return f"untagged frames, which get port VLAN {state.policy.vlan}"
+    vlans = [str(vid) for vid in sriov.filters.vlans_of(state.number) if vid]
+    return "untagged frames" + (f" and VLAN {', '.join(vlans)}" if vlans else " only")
 
 
 def _filters(sriov: Sriov, state: VfState) -> Iterator[Finding]:

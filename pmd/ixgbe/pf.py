@@ -101,7 +101,7 @@ class IxgbePort(IxgbeBase):
         self._reset.announce(serves=False)
         self._counters.forget()
         if isinstance(self.filters, PoolFilters):
-            self.rule = VfRule(bar, function.name, self.filters, self._link.state)
+            self.rule = VfRule(bar, function.name, self.filters, self._link.state, self.xstats)
 
     # ---- bring-up ---------------------------------------------------------------------------------------------
 

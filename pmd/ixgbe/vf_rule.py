@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -30,9 +30,18 @@ __all__ = ["VfRule"]
 
 
 class VfRule:
-    """A PF's VFs, from the PF's opening to its end. name: the PF's; link: reads the state of its link."""
+    """A PF's VFs, from the PF's opening to its end. name: the PF's; link: reads the state of its link; xstats: its
+    port's counters."""
 
-    def __init__(self, bar: Bar, name: str, filters: PoolFilters, link: Callable[[], Link]) -> None:
+    def __init__(
+        self,
+        bar: Bar,
+        name: str,
+        filters: PoolFilters,
+        link: Callable[[], Link],
+        xstats: Callable[[], Mapping[str, int]],
+    ) -> None:
+        self.xstats = xstats
         self.sriov = Sriov(bar, name, filters, filters.mac)
         self.service = VfService(self.sriov, link)
         self.control = ControlServer(name, {"show": self.show, "set": self.set, "explain": self.explain})
@@ -106,6 +115,6 @@ class VfRule:
     def explain(self, vf: int) -> dict[str, Any]:
         """Why a VF sends or receives nothing."""
         state = self.sriov.vf(vf)
-        seen = sample(self.sriov, state) if self.sriov.up else None
+        seen = sample(self.sriov, state, port=self.xstats) if self.sriov.up else None
         findings = explain(self.sriov, vf, self.service.counts.lines[vf], seen)
         return {"summary": summary(findings), "findings": as_lines(findings)}

@@ -18,6 +18,7 @@ from pmd.datasheet import PFMBICR, PVFMAILBOX
 from pmd.ixgbe.errors import PfNotUp
 from pmd.ixgbe.pf import IxgbePort
 from pmd.ixgbe.vf import IxgbeVfPort
+from pmd.model.fault import plug, unplug
 from tests.pmd.hostile.members import Ledger, Member
 from tests.pmd.hostile.siege import without_threads
 
@@ -196,15 +197,15 @@ def test_a_hundred_resets_of_the_pf(storm: Storm) -> None:
         pf.stop()
         pf.start()
 
-    def unplug() -> None:
-        storm.far.port.stop()
+    def flap() -> None:
+        unplug(storm.card)
         restart()
         storm.wait(0.01)
-        storm.far.port.start()
+        plug(storm.card)
 
     for n in range(100):
         before = [member.port.recoveries for member in storm.vfs]  # type: ignore[attr-defined]
-        storm.reset([storm.pf, *storm.vfs, storm.far], unplug if n % 2 else restart)
+        storm.reset([storm.pf, *storm.vfs, storm.far], flap if n % 2 else restart)
         after = [member.port.recoveries for member in storm.vfs]  # type: ignore[attr-defined]
         assert all(now > then for now, then in zip(after, before, strict=True))
         storm.wait()
@@ -214,11 +215,15 @@ def test_a_hundred_resets_of_the_pf(storm: Storm) -> None:
 
 def test_a_link_that_flaps(storm: Storm) -> None:
     """Fifty times: VFs see it go and come, and need not begin anew."""
+
+    def flap() -> None:
+        unplug(storm.card)
+        storm.wait(0.1)
+        assert not any(member.port.link.up for member in storm.vfs)
+        plug(storm.card)
+
     for _ in range(50):
-        storm.reset(
-            [storm.far, storm.pf, *storm.vfs],
-            lambda: (storm.far.port.stop(), storm.wait(2e-3), storm.far.port.start()),
-        )
+        storm.reset(storm.members, flap)
         storm.wait()
     assert [member.port.recoveries for member in storm.vfs] == [0] * VFS  # type: ignore[attr-defined]
     storm.end()
