@@ -16,10 +16,11 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar, cast
 
-from dataplane.errors import DatasheetViolation, DeviceError
+from dataplane.errors import DatasheetViolation, DeviceError, DeviceGone
 from dataplane.hugepage import Arena
 from pmd.bus.model import ModelFunction
 from pmd.bus.model_vf import ModelVfFunction
@@ -148,12 +149,20 @@ class Service:
             os.close(fifo)
 
     def _leave(self) -> None:
-        """What the kernel's UIO driver does when its file is closed: the device masters the bus no longer."""
+        """As the host does when a program ends, in whatever way: no DMA, and a reset, so that the next one starts afresh.
+
+        A PF that has VFs is not reset: that would take them from those who have them.
+        """
         function = self._function
-        function.config.write16(pci.COMMAND, function.config.read16(pci.COMMAND) & ~pci.COMMAND_BUS_MASTER)
+        function.config.write16(
+            pci.COMMAND, function.config.read16(pci.COMMAND) & ~pci.COMMAND_BUS_MASTER
+        )
         function.interrupt(_UIO_VECTOR, None)
         for iova in tuple(self._memory):
             self._unmap(iova)
+        if not function.vfs:
+            with suppress(DeviceGone):
+                function.reset()
 
     # ---- requests ---------------------------------------------------------------------------------------------
 

@@ -329,7 +329,9 @@ static void *map_bar(int file, void *at, size_t n, int flags, int fd, off64_t of
     if (at == MAP_FAILED)
         return at;
     slot->at[bar] = at, slot->size[bar] = n;
-    if (bar == 0 && (slot->registers = real_mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)) == MAP_FAILED)
+    struct stat whole; /* a VF's BAR is a window on the file */
+    if (bar == 0 && (fstat(fd, &whole) || (slot->registers = real_mmap(NULL, (size_t)whole.st_size, PROT_READ | PROT_WRITE,
+                                                                       MAP_SHARED, fd, 0)) == MAP_FAILED))
         give_up("%s: the registers cannot be mapped (%s)", slot->folder, strerror(errno));
     if (!catching++)
         sigaction(SIGSEGV, &action, &before);
