@@ -15,12 +15,11 @@ import select
 import socket
 import struct
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import cast
 
-from dataplane.errors import DatasheetViolation, DeviceError, DeviceGone
+from dataplane.errors import DeviceError, DeviceGone
 from dataplane.hugepage import Arena
 from pmd.bus.model import ModelFunction
 from pmd.bus.model_vf import ModelVfFunction
@@ -35,8 +34,6 @@ _REPLY = struct.Struct("<Q")
 _READ, _WRITE, _CONFIG_READ, _CONFIG_WRITE, _MAP, _UNMAP, _TAIL = range(7)
 _UIO_VECTOR = 0  # the one that goes to /dev/uioN
 _ANSWER_SECONDS = 10  # for a thread that is to end
-
-T = TypeVar("T")
 
 
 class Memory:
@@ -67,9 +64,6 @@ class Service:
     def __init__(self, function: ModelFunction | ModelVfFunction, path: Path, uio: Path) -> None:
         self._function, self._uio = function, uio
         self._memory: dict[int, Memory] = {}
-        self.violations: list[DatasheetViolation] = []
-        self._judged = function.vf if isinstance(function, ModelVfFunction) else function.chip
-        self._lock = function.card.lock
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._listener.bind(str(path))
         path.chmod(0o600)
@@ -154,9 +148,7 @@ class Service:
         A PF that has VFs is not reset: that would take them from those who have them.
         """
         function = self._function
-        function.config.write16(
-            pci.COMMAND, function.config.read16(pci.COMMAND) & ~pci.COMMAND_BUS_MASTER
-        )
+        function.config.write16(pci.COMMAND, function.config.read16(pci.COMMAND) & ~pci.COMMAND_BUS_MASTER)
         function.interrupt(_UIO_VECTOR, None)
         for iova in tuple(self._memory):
             self._unmap(iova)
@@ -169,9 +161,9 @@ class Service:
     def _answer(self, request: tuple[int, ...], fds: list[int]) -> int:
         op, bar, offset, value, address, size, pid = request
         if op == _READ:
-            return self._judge(lambda: self._function.bar(bar).read32(offset))
+            return self._function.bar(bar).read32(offset)
         if op == _WRITE:
-            self._judge(lambda: self._function.bar(bar).write32(offset, value))
+            self._function.bar(bar).write32(offset, value)
         elif op == _CONFIG_READ:
             return int.from_bytes(self._config_read(offset, size), "little")
         elif op == _CONFIG_WRITE:
@@ -196,33 +188,6 @@ class Service:
         except DeviceError:
             return 0
         return address - int(self._function.chip.registers.address) + 1
-
-    def _judge(self, access: Callable[[], T]) -> T:
-        """Do what silicon would, whatever the strict manner says of it; what it says is kept."""
-        if self._judged.strict is not None:
-            self._collect()
-        try:
-            return access()
-        except DatasheetViolation as violation:
-            self._found(violation)
-        with self._lock:
-            strict, self._judged.strict = self._judged.strict, None
-            try:
-                return access()
-            finally:
-                self._judged.strict = strict
-
-    def _collect(self) -> None:
-        """What the data path saw since the last access, DMA outside the map included."""
-        chip = self._function.chip
-        with self._lock:
-            for register, value, section, message in chip.take_violations():
-                text = f"{chip.name}: {message} (datasheet {section})"
-                self._found(DatasheetViolation(text, register=register, value=value, section=section))
-
-    def _found(self, violation: DatasheetViolation) -> None:
-        self.violations.append(violation)
-        log.debug("%s", violation)
 
     def _config_read(self, offset: int, size: int) -> bytes:
         """As the host's kernel shows it: a VF has no identity of its own, and gets the one that the PF says."""

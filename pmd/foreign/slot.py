@@ -33,7 +33,7 @@ _MEMORY_64BIT = 0x14220C  # a resource's flags, as Linux prints them
 
 
 class Slot:
-    """One function, at a PCI `address`. `violations`: what its driver did that a strict card calls forbidden."""
+    """One function, at a PCI `address`."""
 
     def __init__(self, root: Path, number: int, function: ModelFunction | ModelVfFunction) -> None:
         self.function, self.number = function, number
@@ -43,10 +43,6 @@ class Slot:
         self._bars = _VF_BARS if virtual else _PF_BARS
         self._sysfs(root)
         self.service = Service(function, self.folder / "socket", root / "dev" / f"uio{number}")
-
-    @property
-    def violations(self) -> list[DatasheetViolation]:
-        return self.service.violations
 
     def _sysfs(self, root: Path) -> None:
         uio, f = f"uio{self.number}", self.function
@@ -89,6 +85,7 @@ class Slot:
 class Slots:
     """Functions of the model in slots, for the programs that are started in their `environment`.
 
+    violations: what was done on their cards that a strict card calls forbidden; it does what silicon would, meanwhile.
     Opening is the caller's affair, and so is closing, after this. trap: the library of `compile_trap`, where a program has
     been started with it before there were slots. Raises ConfigError where there is no C compiler.
     """
@@ -103,6 +100,10 @@ class Slots:
             for name in ("devices", "dev", f"drivers/{_DRIVER}"):
                 (self.root / name).mkdir(parents=True)
             self.trap = trap or compile_trap(self.root)
+            self.violations: list[DatasheetViolation] = []
+            for card in {id(function.card): function.card for function in functions}.values():
+                self._stack.callback(setattr, card, "report", card.report)
+                card.report = self.violations.append
             self._slots = [Slot(self.root, number, function) for number, function in enumerate(functions)]
             for slot in self._slots:
                 self._stack.callback(slot.service.stop)
@@ -125,11 +126,6 @@ class Slots:
     ) -> subprocess.Popen[Any]:
         """Run a program on the slots; arguments as `subprocess.Popen`'s."""
         return subprocess.Popen(command, env={**env, **self.environment}, **more)
-
-    @property
-    def violations(self) -> list[DatasheetViolation]:
-        """What the drivers did that the datasheet forbids, in the order of the slots."""
-        return [violation for slot in self._slots for violation in slot.violations]
 
     def close(self) -> None:
         """End the answers. Programs that are still on the slots end with an error."""

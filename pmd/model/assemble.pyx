@@ -26,7 +26,6 @@ from pmd.model.model cimport (
     V_TX_EMPTY,
     V_TX_LONG,
     V_TX_MSS,
-    V_TX_NO_CC,
     V_TX_NO_EOP,
     V_TX_OFFLOAD,
     V_TX_OVER_MAXFRS,
@@ -288,8 +287,6 @@ cdef int assemble(
         return NOT_YET
     if not _sendable(p, index, &k):
         return k.count
-    if p.tx_cc & ~k.upper or p.tx_cc and not k.lower & HW_TXD_CMD_DEXT:
-        mdl_violate(p, V_TX_NO_CC, index, at, k.upper)
     if k.lower & HW_TXD_CMD_DEXT and k.lower & HW_TXD_CMD_TSE:
         return _segment(p, q, index, &k, most, out, tally)
     frame = mdl_reserve(out, k.total + TAG_SIZE if k.total > FRAME_MIN else FRAME_MIN + TAG_SIZE)

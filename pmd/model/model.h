@@ -394,7 +394,7 @@ enum mdl_violation_code {
     MDL_V_TX_TAIL, MDL_V_RX_TAIL, MDL_V_TX_EMPTY, MDL_V_TX_NO_EOP, MDL_V_TX_LONG, MDL_V_TX_SHORT,
     MDL_V_TX_SEGMENTS, MDL_V_TX_PAYLEN, MDL_V_TX_DTYP, MDL_V_TX_CONTEXT, MDL_V_TX_QUEUE, MDL_V_TX_BUFFER,
     MDL_V_TX_OFFLOAD, MDL_V_TX_MSS, MDL_V_RX_HEADER, MDL_V_RX_ODD, MDL_V_RX_SPLIT, MDL_V_RX_SMALL_RING,
-    MDL_V_RX_BUFFER_SIZE, MDL_V_RX_CRC, MDL_V_TX_OVER_MAXFRS, MDL_V_TX_NO_CC,
+    MDL_V_RX_BUFFER_SIZE, MDL_V_RX_CRC, MDL_V_TX_OVER_MAXFRS,
 };
 
 struct mdl_violation {
@@ -427,7 +427,7 @@ struct mdl_port {
     uint64_t tx_gate[2]; /* queues of pools that may send */
     uint64_t rated[2];   /* queues with a rate */
     uint32_t credit;     /* bytes that a queue with a rate may send at once after a pause */
-    uint32_t tx_cc;      /* what the upper word of a descriptor must have: CC where the switch works */
+    uint32_t pad4;
     uint64_t rx_causes[2], tx_causes[2];
     uint32_t other_causes;
     uint32_t tx_next; /* queue to begin with, for fairness */

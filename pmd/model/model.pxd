@@ -59,7 +59,6 @@ cdef extern from "model.h" nogil:
         V_RX_SMALL_RING "MDL_V_RX_SMALL_RING"
         V_RX_BUFFER_SIZE "MDL_V_RX_BUFFER_SIZE"
         V_RX_CRC "MDL_V_RX_CRC"
-        V_TX_NO_CC "MDL_V_TX_NO_CC"
     const uint64_t NOBODY "MDL_NOBODY"
     const uint64_t ADDRESS "MDL_ADDRESS"
     const uint64_t BROADCAST "MDL_BROADCAST"
@@ -217,7 +216,7 @@ cdef extern from "model.h" nogil:
         uint64_t *qde
         uint64_t *tx_gate
         uint64_t *rated
-        uint32_t credit, tx_cc
+        uint32_t credit
         uint64_t *rx_causes
         uint64_t *tx_causes
         uint32_t other_causes, tx_next

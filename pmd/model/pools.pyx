@@ -43,7 +43,6 @@ cdef enum:
     MRQE_16POOLS = 0xC
     MRQE_32POOLS_4TC = 0xD
     ETQF_POOL = 1 << 26
-    HW_TXD_CC = 1 << 7
 
 cdef extern from *:
     """
@@ -132,7 +131,6 @@ cdef void _decode_queues(mdl_port *p) noexcept nogil:
         # SILENT about what becomes of descriptors meanwhile: they are not fetched.
         if not p.vt.on or send >> pool & 1:
             p.tx_gate[queue >> 6] |= ONE << (queue & 63)
-    p.tx_cc = HW_TXD_CC if p.vt.on and p.vt.switching else 0
 
 
 # ---- rules that both ways have in common -------------------------------------------------------------------------

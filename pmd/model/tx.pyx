@@ -175,7 +175,7 @@ cdef inline int _plain(mdl_port *p, mdl_txq *q, uint32_t at, mdl_fifo *out, Tall
     cdef mdl_frame *frame
     if unlikely(
         lower & FORM != PLAIN
-        or (upper ^ p.tx_cc) & (HW_TXD_POPTS | p.tx_cc)
+        or upper & HW_TXD_POPTS
         or upper >> HW_TXD_PAYLEN_SHIFT != n
         or n < PACKET_MIN
         or n + FCS_SIZE > p.tx_max

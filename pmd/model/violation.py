@@ -29,7 +29,6 @@ VIOLATIONS = (
     ("SRRCTL", "8.2.3.8.7", "BSIZEPACKET must be 1 to 16 KiB ({value:#010x})"),
     ("RDRXCTL", "8.2.3.8.8", "CRCSTRIP and HLREG0.RXCRCSTRP differ ({value:#010x})"),
     ("MAXFRS", "8.2.3.22.13", "the packet at descriptor {index} has {value} bytes with FCS: more than MAXFRS allows"),
-    ("TDT", "7.2.3.2.4", "the packet at descriptor {index} has no CC: with Tx switching each needs it, and a context"),
 )
 # fmt: on
 

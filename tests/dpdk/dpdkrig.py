@@ -61,7 +61,7 @@ class Rig:
         """What the drivers in the slots did that a strict card calls forbidden: each kind once."""
         kinds: dict[str, str] = {}
         for violation in self.slots.violations:
-            kinds.setdefault(re.sub(r"\[\d+\]|model\d+", "", str(violation))[:60], str(violation))
+            kinds.setdefault(re.sub(r"\d+", "", str(violation))[:60], str(violation))
         return list(kinds.values())
 
     def close(self) -> None:
