@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         unmet = (
             [f"{left:,} of {args.count:,} frames left the port"] if args.count and left != args.count else []
         )
-        line = f"  skipped {generator.skipped:,} frames: this machine does not keep up with the rate"
+        line = f"  skipped {generator.skipped:,} frames: port or machine do not keep up with the rate"
         return {"sent": left, "skipped": generator.skipped}, [line] if generator.skipped else [], unmet
 
     with Session(args, "pktgen") as session:
