@@ -268,7 +268,7 @@ def test_too_many_segments(rig):
 def test_a_device_that_vanished_is_noticed_by_the_polls(rig):
     port, nic = rig()
     nic.registers.unplug()
-    with pytest.raises(DeviceGone, match=r"rx\(0\): the device is gone"):
+    with pytest.raises(DeviceGone, match=r"rx\(0\): .* is gone: its registers"):
         for _ in range(70000):
             receive(port.rx(0))
 
@@ -276,7 +276,7 @@ def test_a_device_that_vanished_is_noticed_by_the_polls(rig):
 def test_a_device_that_vanished_is_noticed_by_sending(rig):
     port, nic = rig(",tx_desc=8")
     nic.registers.unplug()
-    with pytest.raises(DeviceGone, match=r"tx\(0\): the device is gone"):
+    with pytest.raises(DeviceGone, match=r"tx\(0\): .* is gone: its registers"):
         for _ in range(70000):
             send(port.tx(0), [frame(1)])
 
