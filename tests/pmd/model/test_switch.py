@@ -252,11 +252,8 @@ def test_a_wire_that_does_not_wait_loses_only_its_own():
     assert 0 < arrived < 15 and place.far.clear(RXMPC[0]) == 15 - arrived
 
 
-def test_descriptors_without_cc_are_noticed(place):
-    tx = place.home.tx[0]
-    tx.send(frame(STRANGER))
+def test_descriptors_without_cc(place):
+    """CC is for checks that the model does without; DPDK's driver of a VF does not set it, and works."""
+    place.home.tx[0].send(frame(MACS[1]))
     place.home.step(2)
-    (text,) = place.home.violations()
-    assert "no CC" in text
-    place.far.step()
-    assert len(place.far.rx[0].take()) == 1, "and the frame is sent"
+    assert set(place.home.take()) == {1} and place.home.violations() == []
