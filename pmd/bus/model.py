@@ -62,7 +62,7 @@ class ModelBar(Bar):
             raise DeviceError(
                 f"{self.name}: no register at {offset:#x}: registers are dwords below {pci.REGISTERS_SIZE:#x}"
             )
-        return int(self._chip.registers.address) + offset
+        return int(self._chip.address(offset))
 
 
 class ModelIoBar(Bar):

@@ -15,7 +15,7 @@ from mmap import PAGESIZE
 
 from dataplane.errors import DeviceError, DeviceGone
 from dataplane.hugepage import Arena
-from pmd.bus.doorbells import Doorbells
+from pmd.bus.doorbells import Tails, tails_of
 from pmd.datasheet import STATUS, pci
 from pmd.function import ALL_ONES, Bar, ConfigSpace, Function
 from pmd.portstring import PortString
@@ -49,7 +49,7 @@ class VfioUserBar(Bar):
     def __init__(self, connection: Connection, index: int, size: int) -> None:
         self.name, self._connection, self._index, self._size = connection.name, connection, index, size
         self.presence = ctypes.c_uint32(0)  # all ones when the server is gone, for who polls memory
-        self.doorbells: Doorbells | None = None
+        self.tails: Tails | None = None
 
     def read32(self, offset: int) -> int:
         """The register at a byte offset. Raises DeviceGone when the server is gone."""
@@ -58,8 +58,8 @@ class VfioUserBar(Bar):
 
     def write32(self, offset: int, value: int) -> None:
         """Write the register at a byte offset. Raises DeviceGone when the server is gone."""
-        if self.doorbells is not None:
-            self.doorbells.will_write(offset, value)
+        if self.tails is not None:
+            self.tails.will_write(offset, value)
         body = self._access(offset).pack() + value.to_bytes(4, "little")
         self._connection.request(Command.REGION_WRITE, body).close()
 
@@ -67,9 +67,9 @@ class VfioUserBar(Bar):
         """Where a queue's tail is in memory, or a word that is all ones when STATUS is, since the device is gone."""
         if offset == STATUS.offset:
             return ctypes.addressof(self.presence)
-        if self.doorbells is None:
+        if self.tails is None:
             raise DeviceError(f"{self.name}: BAR{self._index} has no registers that could be mapped")
-        return self.doorbells.address(offset)
+        return self.tails.address(offset)
 
     def _access(self, offset: int) -> RegionAccess:
         if not 0 <= offset <= self._size - 4:
@@ -140,7 +140,7 @@ class VfioUserFunction(Function):
                 )
             bar = self._bars[index] = VfioUserBar(self._connection, index, size)
             if index == pci.PF_BAR_REGISTERS:
-                bar.doorbells = Doorbells(bar, self._connection, self._regions, self.virtual)
+                bar.tails = tails_of(bar, self._connection, self._regions, self.virtual)
         return self._bars[index]
 
     def dma_map(self, arena: Arena) -> None:
@@ -195,8 +195,8 @@ class VfioUserFunction(Function):
     def close(self) -> None:
         """Hang up: the server resets the function and forgets our memory and eventfds."""
         for bar in self._bars.values():
-            if bar.doorbells is not None:
-                bar.doorbells.close()
+            if bar.tails is not None:
+                bar.tails.close()
         self._connection.close()
         self._mapped.clear()
 

@@ -57,6 +57,7 @@ cdef class Controller:
     cdef uint32_t _answer(self, uint32_t word) except? 0xFFFFFFFF
     cdef int _take(self, uint32_t word, uint32_t value) except -1
     cdef bint _native_write(self, uint32_t word, uint32_t value) noexcept nogil
+    cdef volatile uint32_t *_at(self, uint32_t word) noexcept nogil
     cdef void _store(self, uint32_t word, uint32_t value) noexcept nogil
     cdef void _tell(self, uint32_t word) noexcept nogil
     cdef uint32_t _hold(self, uint32_t word, uint32_t value) noexcept nogil

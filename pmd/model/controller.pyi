@@ -84,6 +84,9 @@ class Controller:
     def peek(self, offset: int) -> int:
         """The word as it is stored."""
 
+    def address(self, offset: int) -> int:
+        """Where the word is in this process's memory."""
+
     def poke(self, offset: int, value: int) -> None:
         """Store a word (bits that are stuck stay so), and let the data path know."""
 

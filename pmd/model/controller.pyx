@@ -20,6 +20,7 @@ cdef enum:
     READS = 2  # a Block has a method for reads
     WRITES = 4
     NATIVE = 8
+    TAIL = 16
 
     EICR = 0x00800 >> 2
     EICS = 0x00808 >> 2
@@ -64,6 +65,8 @@ cdef void _fill_rules() except *:
         rule.flags = KNOWN
         if rules.find(line.offset).register.name in rules.NATIVE:
             rule.flags |= NATIVE
+        if rules.find(line.offset).register.name in ("RDT", "TDT"):
+            rule.flags |= TAIL
 
 _fill_rules()
 
@@ -171,7 +174,7 @@ cdef class Controller:
     cdef uint32_t _answer(self, uint32_t word) except? 0xFFFFFFFF:
         """What a read gives, with its side effects."""
         cdef Rule *rule = &RULES[word]
-        cdef uint32_t value = self.regs[rule.canonical] & rule.readable
+        cdef uint32_t value = self._at(rule.canonical)[0] & rule.readable
         if rule.flags & (READS | NATIVE):
             if rule.flags & NATIVE:
                 if rule.canonical == EICR:
@@ -214,7 +217,7 @@ cdef class Controller:
         cdef uint32_t old, new
         if rule.flags & NATIVE and self._native_write(word, value):
             return 0
-        old = self.regs[word]
+        old = self._at(word)[0]
         new = old & ~rule.write | value & rule.write
         new = (new | value & rule.set) & ~(value & rule.clear)
         if rule.flags & WRITES:
@@ -241,8 +244,13 @@ cdef class Controller:
             return False
         return True
 
+    cdef volatile uint32_t *_at(self, uint32_t word) noexcept nogil:
+        """Where a register is: in the register file, but for a tail that its function's driver maps."""
+        cdef volatile uint32_t *tail = self.engine.tail_at(word) if RULES[word].flags & TAIL else NULL
+        return tail if tail != NULL else &self.regs[word]
+
     cdef void _store(self, uint32_t word, uint32_t value) noexcept nogil:
-        self.regs[word] = self._hold(word, value) if self.stuck_count else value
+        self._at(word)[0] = self._hold(word, value) if self.stuck_count else value
         self._tell(word)
 
     cdef void _tell(self, uint32_t word) noexcept nogil:
@@ -287,7 +295,7 @@ cdef class Controller:
             for i in range(n, self.timer_count - 1):  # keeps the order of what is due at the same time
                 self.timers[i] = self.timers[i + 1]
             self.timer_count -= 1
-            self._store(timer.word, self.regs[timer.word] & ~timer.clear | timer.set)
+            self._store(timer.word, self._at(timer.word)[0] & ~timer.clear | timer.set)
             if timer.cause:
                 self.interrupts.other_cause(timer.cause)
 
@@ -355,7 +363,11 @@ cdef class Controller:
 
     def peek(self, uint32_t offset):
         """The word as it is stored."""
-        return self.regs[offset >> 2]
+        return self._at(offset >> 2)[0]
+
+    def address(self, uint32_t offset):
+        """Where the word is in this process's memory."""
+        return <size_t> self._at(offset >> 2)
 
     def poke(self, uint32_t offset, uint32_t value):
         """Store a word (bits that are stuck stay so), and let the data path know."""
@@ -366,7 +378,7 @@ cdef class Controller:
         cdef uint32_t word
         for offset, value in words:
             word = <uint32_t> offset >> 2
-            self.regs[word] = self._hold(word, value) if self.stuck_count else value
+            self._at(word)[0] = self._hold(word, value) if self.stuck_count else value
 
     def tell(self, uint32_t offset, uint32_t value):
         """Show the data path a write as it came, strobes included."""

@@ -6,6 +6,7 @@ Everything here is called under the card's lock. Offsets are canonical: the call
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
+from pmd.model.doorbell cimport Doorbells
 from pmd.model.interrupt cimport Interrupts
 from pmd.model.iommu cimport Domain
 from pmd.model.model cimport mdl_domain, mdl_fifo, mdl_port
@@ -50,6 +51,15 @@ cdef class Engine(DataPath):
     # end's `lit`, NULL if the wire is up whenever it is there. Raises ConfigError if one is plugged in already.
     cdef plug(self, Wire wire, mdl_fifo *out, bint elastic, bint pumped, const bint *peer_lit)
     cpdef unplug(self)
+
+    # From now on a function's tails are there (None: in the register file again). vf: its number, -1: the PF.
+    cpdef attach(self, int vf, Doorbells bells)
+    cdef Doorbells _pf_bells
+    cdef list _vf_bells
+    cdef (void *)[64] _vf_bell       # the same, for who has no GIL
+    cdef volatile uint32_t *_register_tail(self, uint32_t queue, bint tx) noexcept nogil
+    cdef void _move_tail(self, volatile uint32_t **place, volatile uint32_t *to) noexcept nogil
+    cdef void _place_tails(self) noexcept nogil
 
     cdef bint losing                 # a fault: doorbells get lost
     cdef uint32_t[256] stale         # the tails that lost doorbells left behind, Rx queues first

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Types of pmd.model.engine."""
 
+from pmd.model.doorbell import Doorbells
 from pmd.model.interrupt import Interrupts
 from pmd.model.iommu import Domain
 from pmd.model.shared import Clock, DataPath, RegisterFile
@@ -15,6 +16,10 @@ class Engine(DataPath):
     domain: Domain
     wire: Wire | None
     def __init__(self, name: str, registers: RegisterFile, interrupts: Interrupts, clock: Clock) -> None: ...
+    def domain_of_vf(self, n: int) -> Domain: ...
+    def attach(self, vf: int, bells: Doorbells | None) -> None:
+        """A function's tails are there from now on (None: in the register file again). vf: its number, -1: the PF."""
+
     def unplug(self) -> None: ...
     def set_lit(self, on: bool) -> None: ...
     def set_link(self, on: bool) -> None: ...

@@ -92,6 +92,10 @@ cdef class Engine(DataPath):
         self.port.regs = self.regs
         self.port.domain = self.domain.c
         self._vf_domains = [None for _ in range(POOLS)]
+        self._vf_bells = [None for _ in range(POOLS)]
+        for index in range(QUEUES):
+            self.port.rx_tail[index] = self._register_tail(index, False)
+            self.port.tx_tail[index] = self._register_tail(index, True)
         self.port.elastic = 1
         self.port.rx_fifo = mdl_fifo_new(PACKET_BUFFER)
         self.port.tx_buffer, self.port.switched = mdl_fifo_new(TX_BUFFER), mdl_fifo_new(SWITCHED)
@@ -246,6 +250,57 @@ cdef class Engine(DataPath):
                 p.domain_of_pool[pool] = self._vf_domain[pool] if self._masters >> pool & 1 else NULL
         self.interrupts.vf_pools, self.interrupts.pool_shift = p.vf_pools, p.pool_shift
         p.dirty |= DIRTY_POOLS
+        self._place_tails()
+
+    # ---- tails ----------------------------------------------------------------------------------------------
+
+    cpdef attach(self, int vf, Doorbells bells):
+        """A function's tails are there from now on, with the values that they have; None: in the register file again."""
+        before = self._pf_bells  # lives until nothing points there any more
+        if vf < 0:
+            self._pf_bells = bells
+        else:
+            before = self._vf_bells[vf]
+            self._vf_bells[vf] = bells
+            self._vf_bell[vf] = <void *> bells if bells is not None else NULL
+        self._place_tails()
+        self._remap()
+        del before
+
+    cdef volatile uint32_t *_register_tail(self, uint32_t queue, bint tx) noexcept nogil:
+        if tx:
+            return self.registers.at + W_TXQ + queue * 16 + W_TDT
+        return self.registers.at + (W_RXQ + queue * 16 if queue < 64 else W_RXQ_HIGH + (queue - 64) * 16) + W_RDT
+
+    cdef void _place_tails(self) noexcept nogil:
+        """Whoever owns a queue has its tail; it keeps its value when that changes."""
+        cdef mdl_port *p = self.port
+        cdef uint32_t queue, first
+        cdef void *bells
+        cdef volatile uint32_t *rx
+        cdef volatile uint32_t *tx
+        for queue in range(QUEUES):
+            first, bells = 0, <void *> self._pf_bells if self._pf_bells is not None else NULL
+            if p.pool_shift and p.vf_pools >> (queue >> p.pool_shift) & 1:
+                first, bells = queue >> p.pool_shift << p.pool_shift, self._vf_bell[queue >> p.pool_shift]
+            rx = (<Doorbells> bells).rx_tail(queue - first) if bells != NULL else NULL
+            tx = (<Doorbells> bells).tx_tail(queue - first) if bells != NULL else NULL
+            self._move_tail(&p.rx_tail[queue], rx if rx != NULL else self._register_tail(queue, False))
+            self._move_tail(&p.tx_tail[queue], tx if tx != NULL else self._register_tail(queue, True))
+
+    cdef void _move_tail(self, volatile uint32_t **place, volatile uint32_t *to) noexcept nogil:
+        if place[0] != to:
+            to[0] = place[0][0]
+            place[0] = to
+
+    cdef volatile uint32_t *tail_at(self, uint32_t word) noexcept nogil:
+        if W_TXQ <= word < W_TXQ + 128 * 16:
+            return self.port.tx_tail[(word - W_TXQ) >> 4]
+        if W_RXQ <= word < W_RXQ + 64 * 16:
+            return self.port.rx_tail[(word - W_RXQ) >> 4]
+        if W_RXQ_HIGH <= word < W_RXQ_HIGH + 64 * 16:
+            return self.port.rx_tail[64 + ((word - W_RXQ_HIGH) >> 4)]
+        return NULL
 
     cdef void _set_rate(self, uint32_t queue, uint32_t factor) noexcept nogil:
         """8.2.3.10.16: the line's rate over the queue's; a factor below 1 would be faster than the line, and is none."""
@@ -381,10 +436,8 @@ cdef class Engine(DataPath):
         if lost:
             stale[0] = tail[0]
             tail = stale
-        elif kind == "rx":
-            tail = self.regs + ((0x01018 + 0x40 * queue if queue < 64 else 0x0D018 + 0x40 * (queue - 64)) >> 2)
         else:
-            tail = self.regs + ((0x06018 + 0x40 * queue) >> 2)
+            tail = self.port.rx_tail[queue] if kind == "rx" else self.port.tx_tail[queue]
         if kind == "rx":
             self.port.rxq[queue].tail = tail
         else:

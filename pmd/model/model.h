@@ -446,6 +446,7 @@ struct mdl_port {
     const int *peer_lit; /* the other end of the wire, if it is a port */
     uint64_t violations;
     struct mdl_violation violation[MDL_VIOLATIONS];
+    volatile uint32_t *rx_tail[MDL_QUEUES], *tx_tail[MDL_QUEUES]; /* where each queue's tail is: see Engine.attach */
     struct mdl_rxq rxq[MDL_QUEUES];
     struct mdl_txq txq[MDL_QUEUES];
 } DP_ALIGNED;

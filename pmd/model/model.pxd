@@ -232,6 +232,8 @@ cdef extern from "model.h" nogil:
         const bint *peer_lit
         uint64_t violations
         mdl_violation *violation
+        volatile uint32_t **rx_tail
+        volatile uint32_t **tx_tail
         mdl_rxq *rxq
         mdl_txq *txq
 

@@ -93,7 +93,7 @@ cdef void decode_rxq(mdl_port *p, uint32_t index) noexcept nogil:
     cdef uint64_t bit = <uint64_t> 1 << (index & 63)
     cdef uint32_t srrctl = r[W_SRRCTL], kind = srrctl >> 25 & 7
     cdef bint enable = r[W_RXDCTL] >> 25 & 1
-    q.tail, q.head_reg = r + W_RDT, r + W_RDH
+    q.tail, q.head_reg = p.rx_tail[index], r + W_RDH
     q.domain = p.domain_of_pool[index >> p.pool_shift] if p.pool_shift else p.domain
     q.drop = (srrctl >> 28 & 1) or (p.qde[index >> 6] & bit) != 0
     q.strip = r[W_RXDCTL] >> 30 & 1

@@ -48,4 +48,5 @@ cdef class DataPath:
     cdef void written(self, uint32_t offset, uint32_t value) noexcept nogil  # a register (canonical offset) now holds value
     cdef void reset(self) noexcept nogil  # all registers are at their reset values: decode them anew, drop what is inside
     cdef uint32_t step(self, uint32_t budget) noexcept nogil
+    cdef volatile uint32_t *tail_at(self, uint32_t word) noexcept nogil  # where a tail is; NULL: in the register file
     cdef bint wire_up(self) noexcept nogil  # a wire is plugged in and its other end is up

@@ -168,6 +168,9 @@ cdef class DataPath:
     cdef uint32_t step(self, uint32_t budget) noexcept nogil:
         return 0
 
+    cdef volatile uint32_t *tail_at(self, uint32_t word) noexcept nogil:
+        return NULL
+
     cdef bint wire_up(self) noexcept nogil:
         return self.lit  # as if a loopback plug were in
 

@@ -72,7 +72,7 @@ cdef void decode_txq(mdl_port *p, uint32_t index) noexcept nogil:
     cdef uint32_t *r = p.regs + W_TXQ + index * 16
     cdef mdl_txq *q = &p.txq[index]
     cdef uint64_t bit = <uint64_t> 1 << (index & 63)
-    q.tail, q.head_reg = r + W_TDT, r + W_TDH
+    q.tail, q.head_reg = p.tx_tail[index], r + W_TDH
     q.domain = p.domain_of_pool[index >> p.pool_shift] if p.pool_shift else p.domain
     q.wthresh = r[W_TXDCTL] >> 16 & 0x7F
     q.head_wb = r[W_TDWBAL] & 1

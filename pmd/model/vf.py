@@ -150,7 +150,7 @@ class VirtualFunction:
                 f"{self.name} has no {register.name}: its pool has {self.queues} queues (GCR_EXT.VT_MODE of "
                 f"{self.chip.name}); the PF's driver sets up pools before VFs start"
             )
-        return int(self.chip.registers.address) + twin.offset
+        return int(self.chip.address(twin.offset))
 
     def _find(self, kind: str, offset: int, value: int) -> tuple[RegisterRef | None, RegisterRef | None]:
         """The VF's register at an offset and the PF's behind it. (None, None): it reads 0 and ignores writes."""

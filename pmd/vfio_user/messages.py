@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Self
 
 __all__ = [
     "BODIES",
+    "DOORBELLS",
     "Command",
     "DeviceInfo",
     "DmaFlags",
@@ -37,6 +38,8 @@ __all__ = [
     "SetIrqs",
     "SparseMmap",
     "Version",
+    "pack_capabilities",
+    "unpack_capabilities",
 ]
 
 
@@ -75,6 +78,10 @@ class Region(IntEnum):
     CONFIG = 7
     VGA = 8
     FIRST_OWN = 9  # from here on regions are the device's own, and say what they are in a capability
+
+
+DOORBELLS = 0x0D0B
+"""The subtype of the region with the tails of an 82599 function's queues, which its client maps; the vendor is Intel."""
 
 
 class IrqKind(IntEnum):

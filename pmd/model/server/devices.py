@@ -15,6 +15,7 @@ from pmd.datasheet import EICR, EIMS, pci
 from pmd.function import ConfigSpace
 from pmd.model.card import Card
 from pmd.model.config_space import BAR_SIZES
+from pmd.model.doorbell import Doorbells
 from pmd.model.iommu import Domain
 from pmd.model.msix import MsixBar
 from pmd.model.server.host_view import HostView
@@ -38,15 +39,18 @@ class RegionSpec(NamedTuple):
 
 
 class Device(ABC):
-    """What a client sees. regions: those that are there, by number; irqs: how many interrupts there are of each kind."""
+    """What a client sees. regions: those that are there, by number; irqs: how many interrupts there are of each kind.
+
+    number: of a VF, -1: a PF.
+    """
 
     regions: dict[int, RegionSpec]
     irqs: dict[int, int]
     domain: Domain
     config: ConfigSpace
 
-    def __init__(self, card: Card, port: int, name: str) -> None:
-        self.card, self.chip, self.name = card, card.ports[port], name
+    def __init__(self, card: Card, port: int, name: str, number: int) -> None:
+        self.card, self.chip, self.name, self.number = card, card.ports[port], name, number
         self._on_return: Callable[[], None] | None = None
 
     @abstractmethod
@@ -64,6 +68,11 @@ class Device(ABC):
     @abstractmethod
     def reset(self) -> None:
         """Function level reset, and the host's part of configuration space as for a function that nobody has."""
+
+    def attach(self, bells: Doorbells | None) -> None:
+        """The function's tails are there from now on, None: where messages reach them and nothing else."""
+        with self.card.lock:
+            self.chip.engine.attach(self.number, bells)
 
     def on_return(self, call: Callable[[], None] | None) -> None:
         """`call` is made when the card has emptied the function's domain and it has memory again. Lock held."""
@@ -118,7 +127,7 @@ class PfDevice(Device):
     """Port `port` of the card."""
 
     def __init__(self, card: Card, port: int) -> None:
-        super().__init__(card, port, card.ports[port].name)
+        super().__init__(card, port, card.ports[port].name, -1)
         chip = self.chip
         self.config, self.domain = chip.config, chip.engine.domain
         self._msix = MsixBar(self.name, pci.PF_VECTORS, self.mask, lambda: chip.interrupts.pending_bits)
@@ -170,8 +179,7 @@ class VfDevice(Device):
     """VF `number` of a port. Its PF's driver makes it; until then, and when it was taken away, its BARs read all ones."""
 
     def __init__(self, card: Card, port: int, number: int) -> None:
-        super().__init__(card, port, f"{card.ports[port].name}.vf{number}")
-        self.number = number
+        super().__init__(card, port, f"{card.ports[port].name}.vf{number}", number)
         self._sriov = self.chip.blocks["sriov"]
         self._sriov.watchers.append(self._vfs_changed)
         self.config = self._host = HostView(self._own_config)

@@ -45,17 +45,18 @@ def socket_names(ports: int, vfs: int) -> list[str]:
 
 
 class NicServer:
-    """Serves a threaded card, which it starts and stops. vfs: how many VFs of each port get a socket.
+    """Serves a threaded card, which it starts and stops. vfs: how many VFs of each port get a socket. doorbells: whether
+    clients may map the tails of their queues; what they do with them is in no trace then.
 
     Raises ConfigError, and PortError for a folder that cannot be used.
     """
 
-    def __init__(self, card: Card, folder: Path, vfs: int = 0) -> None:
+    def __init__(self, card: Card, folder: Path, vfs: int = 0, *, doorbells: bool = True) -> None:
         if not card.threaded:
             raise ConfigError("a card that is served runs by itself: make it with threaded=True")
         if not 0 <= vfs < pci.SRIOV_VFS:
             raise ConfigError(f"{vfs} VFs: 0 to {pci.SRIOV_VFS - 1} are possible")
-        self.card, self.folder = card, folder
+        self.card, self.folder, self._doorbells = card, folder, doorbells
         self._selector = selectors.DefaultSelector()
         self._sessions: dict[Device, Session] = {}
         self._listening: dict[Path, socket.socket] = {}
@@ -164,7 +165,7 @@ class NicServer:
             log.warning("%s: a client is turned away: %s", device.name, why)
             connection.close()
             return
-        session = self._sessions[device] = Session(connection, device)
+        session = self._sessions[device] = Session(connection, device, self._doorbells)
         self._selector.register(connection, selectors.EVENT_READ, session)
         log.info("%s: a client has it (process %d)", device.name, _process_of(connection))
 

@@ -9,12 +9,15 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from dataplane.errors import DataplaneError
+from pmd.datasheet import pci
+from pmd.model.doorbell import Doorbells
 from pmd.model.server.devices import Device, RegionSpec
 from pmd.model.server.interrupts import IrqUnit
 from pmd.model.server.memory import DmaMaps
 from pmd.model.server.refusal import Refused
-from pmd.vfio_user.framing import Hangup, Incoming, Receiver, close_all
+from pmd.vfio_user.framing import Hangup, Incoming, Receiver
 from pmd.vfio_user.messages import (
+    DOORBELLS,
     Command,
     DeviceInfo,
     DmaFlags,
@@ -29,8 +32,11 @@ from pmd.vfio_user.messages import (
     RegionAccess,
     RegionFlags,
     RegionInfo,
+    RegionType,
     SetIrqs,
+    SparseMmap,
     Version,
+    pack_capabilities,
 )
 
 __all__ = ["Session"]
@@ -46,13 +52,18 @@ Reply = tuple[bytes, list[int]]
 
 
 class Session:
-    """A connection to `device`. The server calls `receive` when there is something to read, `flush` when there is room."""
+    """A connection to `device`. The server calls `receive` when there is something to read, `flush` when there is room.
 
-    def __init__(self, connection: socket.socket, device: Device) -> None:
+    doorbells: whether the client may map the tails of its queues. They are its own: whoever comes after it gets others.
+    """
+
+    def __init__(self, connection: socket.socket, device: Device, doorbells: bool = True) -> None:
         connection.setblocking(False)
         self.connection, self.device = connection, device
         self.irqs, self.maps = IrqUnit(device), DmaMaps(device.card.lock, device.domain)
         self.why = ""  # it ended early
+        self._offers_doorbells = doorbells
+        self._doorbells: Doorbells | None = None
         self._receiver = Receiver(connection, MESSAGE_MOST)
         self._out = bytearray()  # of replies, what the socket has not taken
         self._out_descriptors: list[int] = []
@@ -115,10 +126,12 @@ class Session:
             with suppress(DataplaneError):
                 self.device.reset()
         finally:
+            self.device.attach(None)
+            self._doorbells = None
+            self._commands.clear()  # bound to this object, which would wait for the collector
             self.irqs.clear()
             self.maps.clear()
             self._receiver.close()
-            close_all(self._out_descriptors)
             self.connection.close()
 
     # ---- messages ---------------------------------------------------------------------------------------------
@@ -186,15 +199,33 @@ class Session:
     def _get_info(self, body: bytes, descriptors: list[int]) -> Reply:
         DeviceInfo.unpack(body)
         flags = InfoFlags.PCI | InfoFlags.RESET
-        return DeviceInfo(DeviceInfo.struct_size(), flags, Region.FIRST_OWN, 5).pack(), []
+        regions = Region.FIRST_OWN + self._offers_doorbells
+        return DeviceInfo(DeviceInfo.struct_size(), flags, regions, 5).pack(), []
 
     def _get_region_info(self, body: bytes, descriptors: list[int]) -> Reply:
         ask = RegionInfo.unpack(body)
+        if ask.index == Region.FIRST_OWN and self._offers_doorbells:
+            return self._get_doorbells(ask)
         if ask.index >= Region.FIRST_OWN:
             raise Refused(errno.EINVAL, f"region {ask.index}")
         region = self.device.regions.get(ask.index)
         size, flags = (region.size, RegionFlags.READ | RegionFlags.WRITE) if region else (0, RegionFlags(0))
         return RegionInfo(RegionInfo.struct_size(), flags, ask.index, 0, size, 0).pack(), []
+
+    def _get_doorbells(self, ask: RegionInfo) -> Reply:
+        """The client maps this region; nothing else can be done with it. A short question gets a short answer."""
+        if self._doorbells is None:
+            self._doorbells = Doorbells(self.device.number >= 0)
+            self.device.attach(self._doorbells)
+        start = RegionInfo.struct_size()
+        chain = pack_capabilities(
+            [SparseMmap(self._doorbells.areas), RegionType(pci.INTEL, DOORBELLS)], start
+        )
+        whole = start + len(chain)
+        flags = RegionFlags.READ | RegionFlags.WRITE | RegionFlags.MMAP | RegionFlags.CAPS
+        asked = ask.argsz >= whole
+        info = RegionInfo(whole, flags, ask.index, start if asked else 0, self._doorbells.size, 0).pack()
+        return (info + chain, [self._doorbells.fd]) if asked else (info, [])
 
     def _get_irq_info(self, body: bytes, descriptors: list[int]) -> Reply:
         return self.irqs.info(IrqInfo.unpack(body).index).pack(), []
@@ -216,8 +247,14 @@ class Session:
         self._region(ask).write(ask.offset, data)
         return ask.pack(), []
 
+    def _own_region(self, index: int) -> RegionSpec | None:
+        bells = self._doorbells
+        if index == Region.FIRST_OWN and bells is not None:
+            return RegionSpec(bells.size, bells.read, bells.write)
+        return self.device.regions.get(index)
+
     def _region(self, ask: RegionAccess) -> RegionSpec:
-        region = self.device.regions.get(ask.region)
+        region = self._own_region(ask.region)
         if region is None or not 0 < ask.count <= DATA_MOST or ask.offset + ask.count > region.size:
             raise Refused(errno.EINVAL, f"{ask.count} bytes at {ask.offset:#x} of region {ask.region}")
         return region

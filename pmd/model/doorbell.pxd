@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Tails of one function's queues in memory that another process may map."""
+
+from libc.stdint cimport uint32_t
+
+
+cdef class Doorbells:
+    cdef readonly int fd  # a memfd whose size is sealed
+    cdef readonly tuple areas  # (offset, size) of the pages with tails, as in the function's BAR0
+    cdef readonly bint virtual
+    cdef volatile uint32_t *at
+    cdef object _map
+    cdef object _anchor
+
+    # The tail of the function's n-th queue; NULL for one that a VF's BAR has no room for.
+    cdef volatile uint32_t *rx_tail(self, uint32_t n) noexcept nogil
+    cdef volatile uint32_t *tx_tail(self, uint32_t n) noexcept nogil

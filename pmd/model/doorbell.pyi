@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Tails of one function's queues in memory that another process may map, without the registers that lie between them."""
+
+PF_AREAS: tuple[tuple[int, int], ...]
+VF_AREAS: tuple[tuple[int, int], ...]
+
+class Doorbells:
+    """Of a PF, or of a VF. They count once they are given to an engine (`Engine.attach`)."""
+
+    fd: int
+    areas: tuple[tuple[int, int], ...]
+    size: int
+    virtual: bool
+    def __init__(self, virtual: bool) -> None: ...
+    def read(self, offset: int, count: int) -> bytes:
+        """Bytes."""
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Write bytes, where the tails are and between them."""
