@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`dataplane demo`: packets from a generator cross two cards in software and the PF driver into a capture file."""
+"""`dataplane demo`: packets from a generator cross two cards in software into a capture file; then two VFs talk."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from apps.command.options import add_run_arguments, count
 if TYPE_CHECKING:
     from apps.latency import Latency
 
-HELP = "packets from a generator across two 82599s in software into a capture file; needs no card and no root"
+HELP = "packets across two 82599s in software into a capture file, and between two VFs; needs no card and no root"
 
 PICTURE = """\
   PktGen >> model0 ==wire== model2 >> L2Fwd >> model3 ==wire== model1 >> Latency >> PcapDump
             '--- card 0 ---------- card 1 ------------ card 1 ---------- card 0 ---'
+  PktGen >> model4.vf0 ==switch== model4.vf1 >> L2Fwd >> model4.vf1 ==switch== model4.vf0 >> Latency
 """
 FLOWS = (
     'Ether(src="{src}", dst="{dst}")/IP(src="10.0.0.1", dst="10.0.1.0/28")/UDP(sport=(1024, 1039), dport=7)'
@@ -41,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from apps.command.demo_vfs import talk
     from apps.command.session import Outcome, Session
     from apps.counter import Sink
     from apps.l2fwd import L2Fwd
@@ -77,7 +79,10 @@ def run(args: argparse.Namespace) -> int:
             unmet.append("packets were lost or the counts disagree")
         if arrived["duplicates"] or arrived["foreign"]:
             unmet.append(f"{arrived['duplicates']} packets came twice, {arrived['foreign']} were not ours")
-        return figures, [line], unmet
+        if unmet:
+            return figures, [line], unmet
+        figures["sriov"], talked, unmet = talk(args)
+        return figures, [line, talked], unmet
 
     print(PICTURE, flush=True)
     with Session(args, "demo") as session:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 from dataplane.errors import ConfigError, DeviceGone
 from dataplane.port import Link, PortInfo, format_mac, parse_mac
@@ -274,6 +275,36 @@ class IxgbePort(IxgbeBase):
     def wait_link(self, timeout: float = 10.0) -> Link:
         """Wait until the link is up, at most `timeout` s. Raises DeviceTimeout when it stays down."""
         return self._link.wait_up(timeout)
+
+    # ---- virtual functions --------------------------------------------------------------------------------------
+
+    def vf_show(self) -> list[dict[str, Any]]:
+        """Every VF: what it may, and what it does; as ``dataplane vf show``."""
+        return self._ruling.show()
+
+    def vf_set(self, vf: int, **settings: str | int | bool) -> None:
+        """Decide about a VF: mac, vlan, qos, spoofchk, trust, state, max_tx_rate, query_rss; as ``ip link set PF vf N``.
+
+        Raises ConfigError for what is not possible, and then nothing of it holds.
+        """
+        on_off = {True: "on", False: "off"}
+        self._ruling.set(
+            vf,
+            {
+                name: on_off[value] if isinstance(value, bool) else str(value)
+                for name, value in settings.items()
+            },
+        )
+
+    def vf_explain(self, vf: int) -> dict[str, Any]:
+        """Why a VF sends or receives nothing: "summary", and "findings" with "kind", "way", "text" and "mend"."""
+        return self._ruling.explain(vf)
+
+    @property
+    def _ruling(self) -> VfRule:
+        if self.rule is None:
+            raise ConfigError(f"{self.name} has no VFs: open it with vfs=N")
+        return self.rule
 
     # ---- counters ---------------------------------------------------------------------------------------------
 

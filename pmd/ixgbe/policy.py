@@ -39,6 +39,19 @@ class VfPolicy:
         """Whether the PF tags what the VF sends, and takes no tag from it."""
         return bool(self.vlan or self.qos)
 
+    def words(self) -> dict[str, str]:
+        """Every setting as `parse` takes it."""
+        said = {name: getattr(self, name) for name in SETTINGS}
+        on_off = {True: "on", False: "off"}
+        return {
+            name: on_off[value]
+            if isinstance(value, bool)
+            else format_mac(value or bytes(6))
+            if name == "mac"
+            else str(value)
+            for name, value in said.items()
+        }
+
     def parse(self, setting: str, text: str) -> bytes | bool | int | str:
         """A setting's value from its words. Raises ConfigError that says what is possible."""
         if setting == "mac":

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from dataplane.errors import DeviceGone
+from dataplane.errors import ConfigError, DeviceGone
 from dataplane.port import Link, format_mac
 from pmd.datasheet import (
     PVFGORC_LSB,
@@ -82,8 +82,16 @@ class VfRule:
         policy = self.sriov.vf(vf).policy
         for setting, text in settings.items():
             policy.parse(setting, text)
-        for setting, text in settings.items():
-            self.sriov.set(vf, setting, text)
+        before = policy.words()
+        done: list[str] = []
+        try:
+            for setting, text in settings.items():
+                self.sriov.set(vf, setting, text)
+                done.append(setting)
+        except ConfigError:
+            for setting in reversed(done):
+                self.sriov.set(vf, setting, before[setting])
+            raise
 
     def show(self) -> list[dict[str, Any]]:
         """Every VF: settings, state and counters."""

@@ -15,6 +15,9 @@ from typing import Any
 
 import pytest
 
+from apps.command import demo_vfs
+from apps.command.cli import main
+
 ROOT = Path(__file__).resolve().parents[3]
 COUNT = 20_000
 
@@ -53,12 +56,21 @@ def test_nothing_is_lost_and_the_counts_agree(tmp_path: Path, words: list[str]) 
     assert report["drops"] == {}
     assert report["mpps"] > 0
     assert 0 < report["latency"]["median_ns"] <= report["latency"]["p99_ns"]
-    closing = shown.splitlines()[-1]
+    closing, vfs = shown.splitlines()[-2:]
     assert re.fullmatch(
         r"demo: sent 20,000, forwarded 20,000, captured 20,000, lost 0 packets; \d+\.\d\d Mpps; "
         r"latency [\d.]+ us median, [\d.]+ us 99th percentile; demo.pcap",
         closing,
     ), closing
+    assert re.fullmatch(
+        r"demo: vf 0 and vf 1 of model4: 4,000 packets there, 4,000 back, latency [\d.]+ us median; then vf 0 lied about "
+        r"its address, and vf explain says: the source address or VLAN is not its own: dropped by the spoof check, \d+ "
+        r"frames in 0.25 s",
+        vfs,
+    ), vfs
+    sriov = report["sriov"]
+    assert (sriov["sent"], sriov["back"], sriov["wrong"], sriov["slipped_through"]) == (4000, 4000, 0, 0)
+    assert sriov["spoofed"] > 0
 
 
 def test_one_cpu_is_enough(tmp_path: Path) -> None:
@@ -109,7 +121,46 @@ def test_a_rate_is_kept(tmp_path: Path) -> None:
 def test_a_demo_that_does_not_finish_fails(tmp_path: Path) -> None:
     report, shown = demo(tmp_path, "--count", "1_000_000_000", "--seconds", "0.3", status=1)
     assert 0 < report["sent"] < 1_000_000_000
-    assert "demo: sent" in shown.splitlines()[-1]
+    assert "demo: sent" in shown.splitlines()[-1], "and VFs are not asked any more"
+    assert "sriov" not in report
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (
+            {"spoofed": 0, "explain": "nothing"},
+            "a VF with a false address: 0 of its frames arrived, and explain said 'nothing'",
+        ),
+        ({"slipped_through": 3}, "a VF with a false address: 3 of its frames arrived"),
+        ({"back": 3999}, "of 4,000 packets between VFs 3,999 came back"),
+        ({"wrong": 1}, "1 wrong ones"),
+    ],
+)
+def test_what_goes_wrong_between_vfs_fails_the_demo(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    change: dict[str, Any],
+    complaint: str,
+) -> None:
+    """The parts that measure are played; that they measure what happens the other tests show."""
+    figures = {
+        "sent": 4000,
+        "back": 4000,
+        "wrong": 0,
+        "latency_us": 1.0,
+        "spoofed": 9,
+        "slipped_through": 0,
+        "explain": "x",
+    }
+    monkeypatch.setattr(demo_vfs, "_there_and_back", lambda one, two, args: figures | change)
+    monkeypatch.setattr(demo_vfs, "_lie", lambda pf, one, two: change)
+    report = tmp_path / "report.json"
+    words = ["demo", "--count", "2000", "--file", str(tmp_path / "demo.pcap"), "--json", str(report)]
+    assert main(words) == 1
+    assert complaint in capsys.readouterr().err
+    assert json.loads(report.read_text())["ok"] is False
 
 
 def test_a_full_disk_fails_the_demo(tmp_path: Path) -> None:
