@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from apps.macswap import MacSwap as MacSwap
     from apps.pcapdump import PcapDump as PcapDump
     from apps.pktgen import PktGen as PktGen
+    from apps.reflect import Reflect as Reflect
     from apps.tee import Tee as Tee
     from apps.trial import Trial as Trial
 
@@ -26,6 +27,7 @@ _HOMES = {
     "MacSwap": "macswap",
     "PcapDump": "pcapdump",
     "PktGen": "pktgen",
+    "Reflect": "reflect",
     "Sink": "counter",
     "Tee": "tee",
     "Trial": "trial",
@@ -39,6 +41,7 @@ __all__ = [
     "MacSwap",
     "PcapDump",
     "PktGen",
+    "Reflect",
     "Sink",
     "Tee",
     "Trial",

@@ -4,7 +4,7 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from dataplane.machine cimport likely
-from dataplane.mbuf cimport mbuf
+from dataplane.mbuf cimport bytes_of, mbuf
 from dataplane.mempool cimport free_packets
 from dataplane.stage cimport Stage
 
@@ -55,12 +55,13 @@ cdef class Source(App):
 
 # Emit a burst on an edge / drop it under a name (an index into `drops`).
 cdef inline void emit(App self, unsigned int edge, mbuf **pkts, uint16_t n) noexcept nogil:
+    emit_bytes(self, edge, pkts, n, bytes_of(pkts, n))
+
+
+# The same for who knows how many bytes it is.
+cdef inline void emit_bytes(App self, unsigned int edge, mbuf **pkts, uint16_t n, uint64_t total) noexcept nogil:
     cdef edge_t *out = &self.out[edge]
-    cdef uint64_t total = 0
-    cdef uint16_t i
     if likely(out.app != NULL):
-        for i in range(n):
-            total += pkts[i].pkt_len
         out.packets += n
         out.bytes += total
         out.bursts += 1

@@ -8,8 +8,9 @@ left then is dropped as "tx_full". A lossless pipeline tries until the lcore is 
 
 from dataplane.clock cimport tsc_hz
 from dataplane.machine cimport likely, pause, tsc, unlikely
+from dataplane.mbuf cimport bytes_of
 
-from dataplane.app cimport drop, emit
+from dataplane.app cimport drop, emit_bytes
 
 cdef extern from "<sched.h>" nogil:
     int sched_yield()
@@ -33,7 +34,7 @@ cdef class RxStage(Source):
         cdef mbuf *pkts[MAX_BURST]
         cdef uint16_t n = self.queue.rx_burst(pkts, self.burst)
         if likely(n):
-            emit(self, 0, pkts, n)
+            emit_bytes(self, 0, pkts, n, self.queue.burst_bytes or bytes_of(pkts, n))
         elif unlikely(self.queue.exhausted):
             self.done = True
         return n

@@ -13,10 +13,27 @@ import ipaddress
 from dataplane.field import Field
 from dataplane.port import parse_mac
 
-__all__ = ["Field", "arp", "eth", "icmp", "ip4", "ip6", "ip_number", "mac_number", "tcp", "udp", "vlan"]
+__all__ = [
+    "Field",
+    "Header",
+    "arp",
+    "eth",
+    "icmp",
+    "ip4",
+    "ip6",
+    "ip_number",
+    "mac_number",
+    "tcp",
+    "udp",
+    "vlan",
+]
 
 
-class eth:
+class Header(type):
+    """What the headers below are: a type of its own, by which compilers know them."""
+
+
+class eth(metaclass=Header):
     """Ethernet, IEEE 802.3: addresses are 48-bit numbers (`mac_number`)."""
 
     dst = Field("eth.dst", 0, 6)
@@ -24,7 +41,7 @@ class eth:
     type = Field("eth.type", 12, 2)
 
 
-class vlan:
+class vlan(metaclass=Header):
     """IEEE 802.1Q: the tag of a frame whose eth.type is 0x8100; `type` is that of what is inside."""
 
     tci = Field("vlan.tci", 14, 2)
@@ -34,7 +51,7 @@ class vlan:
     type = Field("vlan.type", 16, 2)
 
 
-class arp:
+class arp(metaclass=Header):
     """ARP for IPv4 over Ethernet, RFC 826."""
 
     htype = Field("arp.htype", 14, 2)
@@ -48,7 +65,7 @@ class arp:
     tpa = Field("arp.tpa", 38, 4)
 
 
-class ip4:
+class ip4(metaclass=Header):
     """IPv4, RFC 791: addresses are 32-bit numbers (`ip_number`); `ihl` counts words of 4 bytes, `fragment` of 8."""
 
     version = Field("ip4.version", 14, 1, shift=4, bits=4)
@@ -67,7 +84,7 @@ class ip4:
     dst = Field("ip4.dst", 30, 4)
 
 
-class ip6:
+class ip6(metaclass=Header):
     """IPv6, RFC 8200: a column of addresses is an array of shape (packets, 16) of uint8."""
 
     version = Field("ip6.version", 14, 4, shift=28, bits=4)
@@ -80,7 +97,7 @@ class ip6:
     dst = Field("ip6.dst", 38, 16)
 
 
-class udp:
+class udp(metaclass=Header):
     """UDP, RFC 768, behind an IPv4 header without options."""
 
     sport = Field("udp.sport", 34, 2)
@@ -89,7 +106,7 @@ class udp:
     checksum = Field("udp.checksum", 40, 2)
 
 
-class tcp:
+class tcp(metaclass=Header):
     """TCP, RFC 9293, behind an IPv4 header without options; `offset` counts words of 4 bytes."""
 
     sport = Field("tcp.sport", 34, 2)
@@ -103,7 +120,7 @@ class tcp:
     urgent = Field("tcp.urgent", 52, 2)
 
 
-class icmp:
+class icmp(metaclass=Header):
     """ICMP, RFC 792, behind an IPv4 header without options; id and seq are those of an echo."""
 
     type = Field("icmp.type", 34, 1)

@@ -50,6 +50,8 @@ cdef extern from "dataplane.h" nogil:
         MBUF_HEADER "DP_MBUF_HEADER"
         MBUF_HEADROOM "DP_MBUF_HEADROOM"
         MBUF_DATA_ROOM "DP_MBUF_DATA_ROOM"
+    # Bytes in n packets, all segments.
+    uint64_t bytes_of "dp_bytes_of" (mbuf **pkts, uint32_t n)
     const uint64_t MBUF_REARM "DP_MBUF_REARM"
     const uint64_t RX_VLAN "DP_RX_VLAN"
     const uint64_t RX_VLAN_STRIPPED "DP_RX_VLAN_STRIPPED"

@@ -26,9 +26,14 @@ from dataplane.errors import ConfigError
 
 ctypedef uint32_t (*packet_function)(uint8_t *, uint32_t) noexcept nogil
 ctypedef void (*burst_function)(uint8_t **, const uint32_t *, uint8_t *, uint32_t) noexcept nogil
+ctypedef uint32_t (*loop_function)(mbuf **, uint8_t *, uint32_t) noexcept nogil
 
 cdef enum:
     REFUSED = MAX_EDGES  # the fate of a packet that is dropped for the first reason
+    # What the address is of: called for each packet, for each burst, or a loop with such a call inlined in it
+    PACKET = 0
+    BURST = 1
+    LOOP = 2
 
 
 cdef class Native(App):
@@ -41,7 +46,7 @@ cdef class Native(App):
     cdef readonly object edges, optional, per
     cdef readonly size_t address
     cdef object _function  # keeps its code alive
-    cdef bint _bursts
+    cdef int _kind
     cdef int _n_edges
 
     drops = ("refused",)
@@ -52,26 +57,32 @@ cdef class Native(App):
         if not 1 <= len(edges) <= MAX_EDGES:
             raise ConfigError(f"{len(edges)} edges: from 1 to {MAX_EDGES} are possible")
         self.edges, self.optional, self.per = tuple(edges), tuple(optional), per
-        self._bursts = per == "burst"
         self._n_edges = len(self.edges)
-        self.address, self._function = _address(function, per)
+        self.address, self._function, self._kind = _address(function, per)
         self.name = name or getattr(function, "__name__", None) or "native"
 
     cdef void push(self, mbuf **pkts, uint16_t n) noexcept nogil:
         cdef uint8_t fate[MAX_BURST]
-        cdef uint8_t other = 0
-        cdef uint32_t edge
+        cdef uint32_t other = 0, edge
         cdef uint16_t i
-        if self._bursts:
-            self._ask(pkts, n, fate)
-        for i in range(n):
-            edge = fate[i] if self._bursts else (<packet_function> self.address)(data(pkts[i]), pkts[i].data_len)
-            fate[i] = <uint8_t> edge if likely(edge < <uint32_t> self._n_edges) else REFUSED
-            other |= fate[i] ^ fate[0]
-        if likely(other == 0 and fate[0] != REFUSED):
-            emit(self, fate[0], pkts, n)
+        fate[0] = 0  # with no packets at all
+        if self._kind == LOOP:
+            other = (<loop_function> self.address)(pkts, fate, n)
         else:
-            split(self, pkts, n, fate)
+            if self._kind == BURST:
+                self._ask(pkts, n, fate)
+            for i in range(n):
+                if self._kind == PACKET:
+                    edge = (<packet_function> self.address)(data(pkts[i]), pkts[i].data_len)
+                    fate[i] = <uint8_t> min(edge, <uint32_t> 255)
+                other |= fate[i] ^ fate[0]
+        if likely(other == 0 and fate[0] < self._n_edges):
+            emit(self, fate[0], pkts, n)
+            return
+        for i in range(n):
+            if fate[i] >= self._n_edges:
+                fate[i] = REFUSED
+        split(self, pkts, n, fate)
 
     cdef void _ask(self, mbuf **pkts, uint16_t n, uint8_t *fate) noexcept nogil:
         cdef uint8_t *starts[MAX_BURST]
@@ -85,7 +96,8 @@ cdef class Native(App):
 
 
 def _address(function, per):
-    """(address, what must stay alive)"""
+    """(address, what must stay alive, what it is the address of)"""
+    kind = BURST if per == "burst" else PACKET
     if isinstance(function, int):
         address = function
     elif isinstance(function, ctypes._CFuncPtr):
@@ -93,25 +105,21 @@ def _address(function, per):
     else:
         if not hasattr(function, "address"):
             function = _compiled(function, per)
+            kind = BURST if per == "burst" else LOOP
         address = function.address
     if address <= 0:
         raise ConfigError(f"{function!r} is no function: its address is {address}")
-    return address, function
+    return address, function, kind
 
 
 def _compiled(function, per):
     if not callable(function):
         raise ConfigError(f"{function!r} is no function: a Python function, a ctypes function or an address is needed")
     try:
-        from numba import cfunc, types
+        from dataplane.jit import of_burst, of_packets
     except ImportError:
         raise ConfigError(
             f"{function!r} must be compiled, and numba is not installed: pip install 'dataplane-pmd[native]', "
             "or write it as process(self, burst)"
         ) from None
-    if per == "packet":
-        signature = types.uint32(types.CPointer(types.uint8), types.uint32)
-    else:
-        pointers = types.CPointer(types.CPointer(types.uint8))
-        signature = types.void(pointers, types.CPointer(types.uint32), types.CPointer(types.uint8), types.uint32)
-    return cfunc(signature)(function)
+    return of_burst(function) if per == "burst" else of_packets(function)

@@ -14,6 +14,9 @@ cdef class RxQueue(Stage):
     # A file that ends in damage sets `fault` too, after its last whole record was taken.
     cdef readonly volatile bint exhausted
 
+    # Bytes of the packets that rx_burst returned last, from a queue that has summed them up anyway; 0: it has not.
+    cdef uint64_t burst_bytes
+
     # Up to n packets that have arrived; returns how many. The caller owns them.
     cdef uint16_t rx_burst(self, mbuf **pkts, uint16_t n) noexcept nogil
 

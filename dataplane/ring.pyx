@@ -25,14 +25,16 @@ cdef inline void _copy_in(ring_t *ring, uint32_t at, void **objs, uint32_t n) no
     cdef uint32_t first = at & ring.mask
     cdef uint32_t run = min(n, ring.slots - first)
     memcpy(&ring.objs[first], objs, run * sizeof(void *))
-    memcpy(ring.objs, objs + run, (n - run) * sizeof(void *))
+    if unlikely(run < n):
+        memcpy(ring.objs, objs + run, (n - run) * sizeof(void *))
 
 
 cdef inline void _copy_out(ring_t *ring, uint32_t at, void **objs, uint32_t n) noexcept nogil:
     cdef uint32_t first = at & ring.mask
     cdef uint32_t run = min(n, ring.slots - first)
     memcpy(objs, &ring.objs[first], run * sizeof(void *))
-    memcpy(objs + run, ring.objs, (n - run) * sizeof(void *))
+    if unlikely(run < n):
+        memcpy(objs + run, ring.objs, (n - run) * sizeof(void *))
 
 
 cdef inline void _publish(uint32_t *tail, uint32_t since, uint32_t to) noexcept nogil:

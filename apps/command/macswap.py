@@ -17,10 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from apps.command.session import Session
-    from apps.macswap import MacSwap
+    from apps.reflect import Reflect
     from dataplane.pipeline import Pipeline
 
     with Session(args, "macswap") as session:
         port = session.open(args.port)
         port.promiscuous = True
-        return session.run(Pipeline(port.rx(0) >> MacSwap() >> port.tx(0), name="macswap", burst=args.burst))
+        return session.run(Pipeline(port.rx(0) >> Reflect() >> port.tx(0), name="macswap", burst=args.burst))

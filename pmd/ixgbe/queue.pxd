@@ -74,7 +74,7 @@ cdef class IxgbeTxQueue(TxQueue):
     cdef uint64_t open_mixed    # not 0: they are not all of that pool
     cdef uint64_t[2][2] contexts    # what the NIC's two context slots hold
     cdef uint32_t context       # the slot used last
-    cdef uint32_t most_segments # of a packet
+    cdef uint32_t most_segments  # of a packet
     cdef uint32_t check         # CC: every descriptor names a context, slot 0 is that of plain packets
     cdef uint32_t frame_max     # bytes without FCS and tags: what MAXFRS says
     cdef uint32_t refusals

@@ -8,7 +8,7 @@ a frame holds what its buffer held before: zeroes from a new mempool.
 from libc.string cimport memset
 
 from dataplane.machine cimport unlikely
-from dataplane.mbuf cimport data
+from dataplane.mbuf cimport bytes_of, data
 from dataplane.mempool cimport free_bulk, free_packets
 from pmd.virtual.queue cimport VirtualRx, VirtualTx, arrived, mbuf, mempool_t, take, uint16_t, uint32_t, uint64_t
 
@@ -34,20 +34,20 @@ cdef class NullRx(VirtualRx):
             for at in range(0, clear, 64):  # data rooms are whole multiples of it
                 memset(data(pkts[i]) + at, 0, 64)
         self.packets += n
-        self.bytes += <uint64_t> n * size
+        self.burst_bytes = <uint64_t> n * size
+        self.bytes += self.burst_bytes
         return n
 
 
 cdef class NullTx(VirtualTx):
     cdef uint16_t tx_burst(self, mbuf **pkts, uint16_t n) noexcept nogil:
-        cdef uint64_t total = 0, odd = 0
+        cdef uint64_t total = bytes_of(pkts, n), odd = 0
         cdef mempool_t *pool
         cdef uint16_t i
         if unlikely(n == 0):
             return 0
         pool = pkts[0].pool
         for i in range(n):
-            total += pkts[i].pkt_len
             odd |= <uint64_t> pkts[i].next | (<uint64_t> pkts[i].pool ^ <uint64_t> pool)
         if unlikely(odd):
             free_packets(pkts, n)

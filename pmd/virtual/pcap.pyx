@@ -52,7 +52,8 @@ cdef class PcapRx(VirtualRx):
         if got < have:
             free_bulk(self.pool, pkts + got, have - got)
         self.packets += got
-        self.bytes += bytes_of(pkts, got)
+        self.burst_bytes = bytes_of(pkts, got)
+        self.bytes += self.burst_bytes
         return got
 
     cdef uint16_t _plain(self, mbuf **pkts, uint16_t n, uint64_t until) noexcept nogil:

@@ -4,7 +4,7 @@
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 from dataplane.machine cimport likely
-from dataplane.mbuf cimport mbuf, mempool_t, rearm, set_arrival
+from dataplane.mbuf cimport bytes_of, mbuf, mempool_t, rearm, set_arrival
 from dataplane.mempool cimport Mempool, alloc_bulk
 from dataplane.queue cimport RxQueue, TxQueue
 
@@ -50,19 +50,3 @@ cdef inline void arrived(mbuf *m, uint32_t length, uint64_t timestamp_ns) noexce
     m.vlan_tci = 0
     m.rss_hash = 0
     set_arrival(m, timestamp_ns)
-
-
-cdef inline uint64_t bytes_of(mbuf **pkts, uint16_t n) noexcept nogil:
-    """Bytes in n packets. Four sums, as one would wait for each load in turn."""
-    cdef uint64_t a = 0, b = 0, c = 0, d = 0
-    cdef uint16_t i = 0
-    while i + 4 <= n:
-        a += pkts[i].pkt_len
-        b += pkts[i + 1].pkt_len
-        c += pkts[i + 2].pkt_len
-        d += pkts[i + 3].pkt_len
-        i += 4
-    while i < n:
-        a += pkts[i].pkt_len
-        i += 1
-    return a + b + c + d

@@ -25,7 +25,8 @@ cdef class RingRx(VirtualRx):
     cdef uint16_t rx_burst(self, mbuf **pkts, uint16_t n) noexcept nogil:
         n = <uint16_t> dequeue_burst(self.ring, <void **> pkts, n)
         self.packets += n
-        self.bytes += bytes_of(pkts, n)
+        self.burst_bytes = bytes_of(pkts, n)
+        self.bytes += self.burst_bytes
         return n
 
 
