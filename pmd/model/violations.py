@@ -21,13 +21,23 @@ from pmd.datasheet import (
     HLREG0,
     L34TIMIR,
     MRQC,
+    MRQE_16POOLS_8TC,
+    MRQE_32POOLS_4TC,
+    MRQE_32POOLS_RSS,
+    MRQE_64POOLS,
+    MRQE_64POOLS_RSS,
     MTQC,
+    MTQC_16POOLS_8TC,
+    MTQC_32POOLS,
+    MTQC_32POOLS_4TC,
+    MTQC_64POOLS,
     RDBAH,
     RDBAL,
     RDH,
     RDLEN,
     RDRXCTL,
     RDT,
+    RFCTL,
     RTTDCS,
     RXCTRL,
     RXDCTL,
@@ -45,6 +55,10 @@ from pmd.datasheet import (
     TXPBSIZE,
     VLNCTRL,
     VMOLR,
+    VT_CTL,
+    VT_MODE_16,
+    VT_MODE_32,
+    VT_MODE_64,
     FieldRef,
     Register,
     RegisterRef,
@@ -290,6 +304,34 @@ def _pool_mode(write: Write) -> str | None:
     if starts and write.get(GPIE.VT_MODE) != write.get(GCR_EXT.VT_MODE):
         return f"started with GPIE.VT_MODE {write.get(GPIE.VT_MODE)} and GCR_EXT.VT_MODE {write.get(GCR_EXT.VT_MODE)}"
     return None
+
+
+# GCR_EXT.VT_MODE -> what MRQC.MRQE and MTQC may be with it (7.1.2.7, 7.2.1.2.1)
+_LAYOUTS = {
+    VT_MODE_16: ((MRQE_16POOLS_8TC,), (MTQC_16POOLS_8TC,)),
+    VT_MODE_32: ((MRQE_32POOLS_RSS, MRQE_32POOLS_4TC), (MTQC_32POOLS, MTQC_32POOLS_4TC)),
+    VT_MODE_64: ((MRQE_64POOLS, MRQE_64POOLS_RSS), (MTQC_64POOLS,)),
+}
+
+
+@_rule("pool-layout", "8.2.3.7.12, 8.2.3.9.15", "MRQC.MRQE and MTQC deal out queues as GCR_EXT.VT_MODE does",
+       RXCTRL, DMATXCTL)  # fmt: skip
+def _pool_layout(write: Write) -> str | None:
+    mode = write.get(GCR_EXT.VT_MODE)
+    if not write.get(VT_CTL.VT_ENA) or mode not in _LAYOUTS:
+        return None
+    mrqe, mtqc = _LAYOUTS[mode]
+    if write.register is RXCTRL and write.sets(RXCTRL.RXEN) and write.get(MRQC.MRQE) not in mrqe:
+        return f"RXEN with MRQC.MRQE {write.get(MRQC.MRQE):#x} and GCR_EXT.VT_MODE {mode}"
+    if write.register is DMATXCTL and write.sets(DMATXCTL.TE) and write.peek(MTQC) not in mtqc:
+        return f"TE with MTQC {write.peek(MTQC):#x} and GCR_EXT.VT_MODE {mode}"
+    return None
+
+
+@_rule("pool-merging", "7.10, 7.11", "RFCTL.RSC_DIS is 1 where there are pools", RXCTRL)
+def _pool_merging(write: Write) -> str | None:
+    merges = write.get(VT_CTL.VT_ENA) and not write.get(RFCTL.RSC_DIS)
+    return "RXEN with RSC_DIS 0 and VT_CTL.VT_ENA 1" if merges and write.sets(RXCTRL.RXEN) else None
 
 
 @_rule("rx-running", "8.2.3.8.9, 8.2.3.8.8, 8.2.3.7.12, 8.2.3.22.8",

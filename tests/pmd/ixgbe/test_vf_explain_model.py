@@ -96,7 +96,7 @@ def test_no_link(place: Place) -> None:
     place.card.sleep(0.1)
     place.settle()
     assert not place.one.link.up
-    assert "both: the port has no link: only what VFs send each other could pass" in place.explain()[1]
+    assert "both: the port has no link: nothing passes, not even between VFs" in place.explain()[1]
     plug(place.card)
     for port in (place.one, place.two):
         assert port.wait_link(1.0).up

@@ -26,11 +26,14 @@ from pmd.datasheet import (
     MTA,
     MTQC,
     MTQC_8TC,
+    MTQC_32POOLS,
+    MTQC_64POOLS,
     RDBAL,
     RDH,
     RDLEN,
     RDRXCTL,
     RDT,
+    RFCTL,
     RTTDCS,
     RXCTRL,
     RXDCTL,
@@ -47,6 +50,7 @@ from pmd.datasheet import (
     TXPBSIZE,
     VLNCTRL,
     VMOLR,
+    VT_CTL,
 )
 from pmd.model.violations import VIOLATIONS
 from pmd.model.wire import PortWire
@@ -76,6 +80,17 @@ def tx_ready(bar):
     """Everything that TE asks for."""
     for each in TXPBSIZE:
         bar.write(each, TXPBSIZE[0].pack(SIZE=160) if each.index == 0 else 0)
+
+
+def pools(bar):
+    """32 pools, as far as RXEN and TE look at them."""
+    for register in (GPIE, GCR_EXT):
+        bar.update(register, VT_MODE=2)
+    bar.set(RTTDCS.ARBDIS)
+    bar.write(MTQC, MTQC_32POOLS)
+    bar.update(MRQC, MRQE=0xA)
+    bar.set(RFCTL.RSC_DIS)
+    bar.set(VT_CTL.VT_ENA)
 
 
 def rx_ring(bar, queue=0):
@@ -162,6 +177,9 @@ BREAKS = [
     ("rx-high-mark", after(rx_ready, write(FCRTH[0], 0)), turn_on(RXCTRL.RXEN)),
     ("pool-mode", after(rx_ready, update(GPIE, VT_MODE=2)), turn_on(RXCTRL.RXEN)),
     ("pool-mode", after(tx_ready, update(GCR_EXT, VT_MODE=1)), turn_on(DMATXCTL.TE)),
+    ("pool-layout", after(rx_ready, pools, update(MRQC, MRQE=0xB)), turn_on(RXCTRL.RXEN)),
+    ("pool-layout", after(tx_ready, pools, write(MTQC, MTQC_64POOLS)), turn_on(DMATXCTL.TE)),
+    ("pool-merging", after(rx_ready, pools, update(RFCTL, RSC_DIS=0)), turn_on(RXCTRL.RXEN)),
     ("rx-running", running, write(RXPBSIZE[0], RXPBSIZE[0].pack(SIZE=256))),
     ("rx-running", running, update(HLREG0, RXCRCSTRP=0)),
     ("rx-running", running, update(MRQC, MRQE=1)),
