@@ -8,6 +8,7 @@ PF, and root, are heard: the socket has mode 0600 in a directory of mode 0700, a
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import logging
 import os
@@ -38,7 +39,14 @@ def directories() -> list[Path]:
 
 
 def socket_paths(name: str) -> list[Path]:
-    """Where the socket of a PF may be. Raises ConfigError for what is no name."""
+    """Where the socket of a PF may be. Raises ConfigError for what is no name.
+
+    A NIC that goes by the path of a file ("vfio-user:/run/nic/pf0.sock") has one called after its last part, and a number.
+    """
+    scheme, colon, path = name.partition(":")
+    if colon and "/" in path and not path.endswith("/"):
+        whole = f"{scheme}:{Path(path).absolute()}"
+        name = f"{Path(path).stem}-{hashlib.sha256(whole.encode()).hexdigest()[:12]}"
     if not name or "/" in name or name.startswith("."):
         raise ConfigError(f"{name!r} is no name of a NIC: write it as 'dataplane ports' has it, like model0")
     return [folder / f"{name}.sock" for folder in directories()]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A served NIC and several processes that use it, one of which is killed: the others do not notice, and its function is new."""
+"""A served NIC and several processes that use it, one of which is killed: the others go on, and its function is new."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_a_killed_client_leaves_the_nic_and_the_other_client_working(nic: Served
 
 
 def test_a_client_killed_at_full_speed(nic: Served) -> None:
-    """The generator runs in the process that is killed; what it sent arrives here until then, and again from its successor."""
+    """The generator runs in the process that is killed; what it sends arrives, and what its successor sends does, too."""
     with probe(nic.port("pf1")) as port:
         port.rx(0)
         port.promiscuous = True

@@ -163,3 +163,18 @@ def test_a_pf_that_hangs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         silent.listen()
         with pytest.raises(PortError, match=r"does not answer within 0\.1 s"):
             call("nic0", "add")
+
+
+def test_a_nic_that_goes_by_the_path_of_a_socket(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")
+    assert socket_paths("vfio-user:/run/nic/pf0.sock") == socket_paths("vfio-user:run/nic/pf0.sock")
+    assert socket_paths("vfio-user:/run/nic/pf0.sock") != socket_paths("vfio-user:/run/other/pf0.sock")
+    server = ControlServer("vfio-user:/run/nic/pf0.sock", {"add": lambda a, b: a + b})
+    try:
+        assert server.path is not None and server.path.name.startswith("pf0-")
+        assert call("vfio-user:/run/nic/pf0.sock", "add", a=1, b=2) == 3
+    finally:
+        server.close()
+    for none in ("a/b", "vfio-user:/run/", "/pf0.sock"):
+        with pytest.raises(ConfigError, match="is no name of a NIC"):
+            socket_paths(none)
