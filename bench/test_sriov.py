@@ -7,6 +7,7 @@ switch is off, or by the switch alone. A goal is a factor on an earlier row of t
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,7 +18,8 @@ import pytest
 import pmd
 from bench import solo
 from dataplane.mempool import Mempool
-from pmd.datasheet import PFDTXGSWC, VMTXSW
+from pmd.datasheet import PFDTXGSWC, VMTXSW, mailbox
+from pmd.datasheet.vf import VFMAILBOX, VFMBMEM
 from pmd.ixgbe.control import call
 
 BURST, SLICES, ROUNDS = 32, 20, 500
@@ -53,6 +55,10 @@ class Card:
     @property
     def engine(self) -> Any:
         return self.pf.function.chip.engine
+
+    def card_time(self, seconds: float) -> None:
+        """The clock of a card that is stepped moves on: the PF lets each VF ask so often in a second."""
+        self.pf.function.card.clock.tick(int(seconds * 1e9))
 
     def go_by(self, way: str) -> None:
         """Where frames to oneself go (7.10.3.4): "wire": PFDTXGSWC.LBE off; "switch": by VMTXSW one's own come back."""
@@ -149,6 +155,38 @@ def test_model(measure, lcore, way, busy, vfs):
 
 
 # ---- the mailbox -------------------------------------------------------------------------------------------------
+
+
+def test_pf_beside_a_flood_of_messages(measure, lcore):
+    """62 VFs ask without end, and the PF answers them in a thread of its own: no burst may notice."""
+    with card(63) as made:
+        made.fill(made.pf)
+        service, vfs = made.pf.rule.service, [port.session.bar for port in made.vfs[1:]]
+        end, answered = threading.Event(), service.counts.messages
+
+        def flood() -> None:
+            while not end.is_set():
+                for bar in vfs:
+                    bar.write(VFMAILBOX, VFMAILBOX.VFU.mask)
+                    bar.write(VFMBMEM[0], mailbox.SET_VLAN | 1 << mailbox.INFO_SHIFT)
+                    bar.write(VFMBMEM[1], 5)
+                    bar.write(VFMAILBOX, VFMAILBOX.REQ.mask)
+                made.card_time(1e-3)
+                service.round()
+
+        thread = threading.Thread(target=flood)
+        thread.start()
+        try:
+            measure(
+                "PF rx + tx, and 62 VFs flood its mailboxes",
+                "cycles/packet",
+                lambda: bursts(made.pf, made.engine),
+                **against("PF rx + tx, 63 VFs enabled", 1.1),
+            )
+        finally:
+            end.set()
+            thread.join()
+        assert service.counts.messages - answered > 1000
 
 
 def test_mailbox(measure):
