@@ -34,7 +34,7 @@ class Card:
     """A PF with VFs that all run, looped back. `pf`, `vfs`: their ports."""
 
     def __init__(self, stack: ExitStack, vfs: int) -> None:
-        self.pool = Mempool(1 << 14, name="bench-vfs")
+        self.pool = Mempool(1 << 16, name="bench-vfs")
         self.pf = pmd.probe(f"model0,thread=off,wire=loop,vfs={vfs}")
         stack.callback(self.pf.close, force=True)
         self._start(self.pf)
@@ -47,7 +47,7 @@ class Card:
             self.vfs.append(port)
 
     def _start(self, port: Any) -> None:
-        port.configure(mempool=self.pool, rx_desc=128, tx_desc=128)
+        port.configure(mempool=self.pool, rx_desc=512, tx_desc=512)
         port.rx(0), port.tx(0)
         port.start()
         port.wait_link(5.0)
@@ -186,7 +186,7 @@ def test_pf_beside_a_flood_of_messages(measure, lcore):
         finally:
             end.set()
             thread.join()
-        assert service.counts.messages - answered > 1000
+        assert service.counts.messages - answered > 100
 
 
 def test_mailbox(measure):
