@@ -18,7 +18,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 ACTIONS ?= 1000000
 SEED ?= $(shell od -An -N4 -tu4 /dev/urandom)
 
-.PHONY: help setup build demo test test-slow test-hostile lint test-root test-dpdk bench wheel clean
+.PHONY: help setup build demo test test-slow test-hostile lint test-root test-dpdk test-vm bench wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -42,12 +42,16 @@ test-hostile: build $(VENV)/.test  ## what a hostile VF can do: ACTIONS=1000000 
 
 test-root: build $(VENV)/.test  ## the tests on network namespaces, taps and interfaces (as root)
 	@[ "$$(id -u)" = 0 ] || { echo "these tests make network namespaces: run 'sudo make test-root'" >&2; exit 1; }
-	@$(BIN)/python -m pytest -q -m "root and not dpdk" $(ARGS)
+	@$(BIN)/python -m pytest -q -m "root and not dpdk and not vm" $(ARGS)
 
 test-dpdk: build $(VENV)/.test  ## DPDK's own drivers on the model (as root; installs Debian's DPDK)
 	@[ "$$(id -u)" = 0 ] || { echo "DPDK's drivers take physical addresses: run 'sudo make test-dpdk'" >&2; exit 1; }
 	@$(BIN)/python -m bench.peer
 	@$(BIN)/python -m pytest -q -m dpdk $(ARGS)
+
+test-vm: build $(VENV)/.test  ## Linux's own drivers on the model, ours on its VFIO and UIO, in virtual machines (as root)
+	@[ "$$(id -u)" = 0 ] || { echo "these tests make network namespaces: run 'sudo make test-vm'" >&2; exit 1; }
+	@$(BIN)/python -m pytest -q -m vm tests/vm $(ARGS)
 
 lint: build $(VENV)/.lint  ## ruff, mypy and cython-lint
 	$(BIN)/ruff check .

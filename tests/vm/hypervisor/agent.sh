@@ -17,7 +17,7 @@ echo ready >&3
 # One line in: number, seconds it may take, the script in base64. One line out: number, exit status, output in base64.
 while read -r number seconds script <&3; do
   echo "$script" | base64 -d >/tmp/script
-  echo "# script $number: $(head -c 300 /tmp/script | tr '\n' ';')" >/dev/console
+  echo "# script $number: $(sed 1d /tmp/script | head -c 300 | tr '\n' ';')" >/dev/console
   timeout -s KILL "$seconds" sh /tmp/script </dev/null >/tmp/output 2>&1 3>&-
   status=$?
   echo "$number $status $(base64 -w 0 /tmp/output)" >&3

@@ -47,6 +47,7 @@ class Guest:
         modules: Iterable[str] = (),
         spare: Iterable[str] = (),
         memory: int = 384,
+        cpus: int = 1,
         iommu: bool = False,
         hugepages: int = 0,
         host: bool = False,
@@ -64,7 +65,7 @@ class Guest:
         command = [
             *("timeout", "--kill-after=5", str(LONGEST)),
             *machinery.qemu,
-            *_machine(memory, iommu),
+            *_machine(memory, cpus, iommu),
             *("-kernel", str(machinery.image(kernel)), "-initrd", str(archive)),
             *("-append", _kernel_line(iommu, hugepages)),
             *("-serial", f"file:{self.console_file}"),
@@ -249,12 +250,12 @@ mount -t tmpfs tmpfs /host/run
 """
 
 
-def _machine(memory: int, iommu: bool) -> list[str]:
-    """Software emulation of one CPU; memory that a vfio-user server can map."""
+def _machine(memory: int, cpus: int, iommu: bool) -> list[str]:
+    """Software emulation; memory that a vfio-user server can map."""
     kind = "pc-q35-10.1,memory-backend=mem" + ""
     return [
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
-        *("-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", str(memory), "-M", kind),
+        *("-accel", "tcg", "-cpu", "max", "-smp", str(cpus), "-m", str(memory), "-M", kind),
         *("-object", f"memory-backend-memfd,id=mem,size={memory}M,share=on"),
         *(("-device", "intel-iommu,intremap=on,caching-mode=on") if iommu else ()),
     ]

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Virtual machines for scenarios: each module has one lab for each kernel, and what failed keeps its consoles."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Generator, Iterator
+
+import pytest
+from hypervisor.guest import ROOT
+from hypervisor.lab import Lab
+from hypervisor.packages import KERNELS, Machinery, Unavailable, machinery
+
+KEPT = ROOT / ".cache" / "vm"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "vm" in item.keywords:
+            item.add_marker(pytest.mark.timeout(360))
+
+
+@pytest.fixture(scope="session")
+def parts() -> Machinery:
+    """QEMU, kernels and programs, fetched at first use."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root: the wires of a served NIC lead to taps in network namespaces")
+    for program in ("ip", "ethtool", "ping"):
+        assert shutil.which(program), f"no {program}: install iproute2 ethtool iputils-ping"
+    try:
+        return machinery()
+    except Unavailable as reason:
+        pytest.skip(f"no virtual machines: {reason}")
+
+
+# DATAPLANE_VM_KERNELS="6.1" tries one only.
+_CHOSEN = os.environ.get("DATAPLANE_VM_KERNELS", " ".join(KERNELS)).split()
+
+
+@pytest.fixture(scope="module", params=_CHOSEN)
+def lab(parts: Machinery, request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """An empty lab, once for each kernel."""
+    made = Lab(parts, request.param)
+    request.node.stash[_LABS] = made
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+_LABS: pytest.StashKey[Lab] = pytest.StashKey()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What failed shows the consoles' ends, and keeps them whole in .cache/vm."""
+    report = yield
+    module = item.getparent(pytest.Module)
+    lab = module.stash.get(_LABS, None) if module else None
+    if report.failed and lab is not None and lab.folder.exists():
+        where = KEPT / re.sub(r"[^\w.-]+", "_", item.name)
+        lab.keep(where)
+        report.sections.append((f"virtual machines (kept in {where})", lab.story()))
+    return report

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What one scenario stands on: served NICs, guests that have their functions, namespaces at the other ends of the wires."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from netns import Net
+
+from hypervisor.guest import ROOT, Guest
+from hypervisor.packages import Machinery
+
+TRANSFER = ROOT / "tests/system/transfer.py"
+
+
+class Nic:
+    """`dataplane nic serve` in a process of its own, in `namespace` if its wires lead to taps there."""
+
+    def __init__(
+        self, folder: Path, *, wires: dict[str, str], vfs: int = 0, strict: bool = False, namespace: str = ""
+    ) -> None:
+        folder.mkdir(parents=True)
+        self.folder, self._out = folder, folder / "output"
+        command = [sys.executable, "-m", "apps", "nic", "serve", "--dir", str(folder), "--vfs", str(vfs)]
+        for port, end in wires.items():
+            command += ["--wire", f"{port}-{end}" if end in ("pf0", "pf1") else f"{port}={end}"]
+        if strict:
+            command += ["--manner", "strict", "--findings", str(folder / "findings")]
+        if namespace:
+            command = ["ip", "netns", "exec", namespace, *command]
+        with self._out.open("w") as out:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                cwd=ROOT,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+            )
+        deadline = time.monotonic() + 60
+        while "serving" not in self.output():
+            assert self.process.poll() is None and time.monotonic() < deadline, (
+                f"no NIC is served:\n{self.output()}"
+            )
+            time.sleep(0.05)
+
+    def socket(self, function: str) -> Path:
+        """Of "pf0", "pf0.vf3"."""
+        return self.folder / f"{function}.sock"
+
+    def output(self) -> str:
+        return self._out.read_text(errors="replace")
+
+    @property
+    def findings(self) -> list[str]:
+        """What the strict manner has found so far, one line each."""
+        file = self.folder / "findings"
+        return file.read_text().splitlines() if file.exists() else []
+
+    def close(self) -> None:
+        """End it as Ctrl-C does. AssertionError if it does not end, or not well."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        try:
+            status = self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(10)
+            raise AssertionError(f"the served NIC does not end:\n{self.output()}") from None
+        assert status == 0, f"the served NIC ended with {status}:\n{self.output()}"
+
+
+class Lab:
+    """Everything of a scenario, ended in the right order. kernel: of the guests."""
+
+    def __init__(self, machinery: Machinery, kernel: str) -> None:
+        self.machinery, self.kernel = machinery, kernel
+        # Sockets have names of at most 107 bytes: pytest's folders are too deep for them.
+        self.folder = Path(tempfile.mkdtemp(prefix="dpvm"))
+        self.net = Net(self.folder)
+        self.nics: list[Nic] = []
+        self.guests: list[Guest] = []
+
+    def nic(self, **options: Any) -> Nic:
+        """Serve a NIC; the options of `Nic`."""
+        nic = Nic(self.folder / f"nic{len(self.nics)}", **options)
+        self.nics.append(nic)
+        return nic
+
+    def guest(self, **options: Any) -> Guest:
+        """Start a guest; the options of `Guest`."""
+        name = f"guest{len(self.guests)}"
+        guest = Guest(self.machinery, self.folder / name, kernel=self.kernel, name=name, **options)
+        self.guests.append(guest)
+        return guest
+
+    def run_here(self, namespace: str, line: str) -> str:
+        """A line of shell in a namespace of the host."""
+        return self.net.sh(namespace, line)
+
+    def story(self) -> str:
+        """What happened, for whoever has to find out why it went wrong."""
+        parts = [f"--- {guest.name} ({guest.kernel})\n{guest.tail()}" for guest in self.guests]
+        parts += [
+            f"--- {nic.folder.name}\n{nic.output()[-4000:]}\n" + "\n".join(nic.findings[-20:])
+            for nic in self.nics
+        ]
+        return "\n".join(parts)
+
+    def keep(self, where: Path) -> None:
+        """Copy consoles and outputs away, before they go with the lab."""
+        where.mkdir(parents=True, exist_ok=True)
+        for file in self.folder.rglob("*"):
+            if file.suffix in (".console", ".qemu") or file.name in ("output", "findings", "out", "err"):
+                shutil.copy(file, where / f"{file.parent.name}-{file.name}")
+
+    def close(self) -> None:
+        """Guests, then what they stand on. The first complaint is raised once all has ended."""
+        complaints: list[BaseException] = []
+        for thing in (*reversed(self.guests), *reversed(self.nics), self.net):
+            try:
+                thing.close()
+            except (AssertionError, OSError, subprocess.SubprocessError) as error:
+                complaints.append(error)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if complaints:
+            raise complaints[0]
+
+
+def transfer(lab: Lab, guest: Guest, namespace: str, host: str, guest_address: str, megabytes: int) -> None:
+    """TCP both ways between a guest and a namespace of the host, whose checksums must agree. Addresses are of both ends."""
+    # To the guest.
+    guest.run(f"({guest.python_line(str(TRANSFER), 'serve', '5001')} >/tmp/served 2>&1 &)")
+    guest.until("grep -q listening /tmp/served", 30)
+    client = lab.net.start(
+        namespace, sys.executable, str(TRANSFER), "send", guest_address, "5001", str(megabytes)
+    )
+    assert client.wait(120) == 0, client.output()
+    guest.until("[ $(wc -l < /tmp/served) = 2 ]", 60)
+    assert guest.run("tail -1 /tmp/served") == client.out.read_text().split()[0]
+    # From the guest.
+    server = lab.net.start(namespace, sys.executable, str(TRANSFER), "serve", "5002")
+    server.until(lambda: "listening" in server.output(), "listening socket")
+    status, said = guest.python(str(TRANSFER), "send", host, "5002", str(megabytes), timeout=120)
+    assert status == 0, said
+    assert server.wait(60) == 0, server.output()
+    assert server.out.read_text().split()[-1] == said.split()[0]

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Linux's ixgbe on a served PF: what an administrator does with a card, with the host's own network at the wire's end."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypervisor.guest import Guest
+from hypervisor.lab import Lab, Nic, transfer
+
+pytestmark = [pytest.mark.vm, pytest.mark.root]
+
+HERE, THERE = "10.9.0.1", "10.9.0.2"  # the host's end of the wire, the guest's
+CARD = "/sys/bus/pci/devices/0000:01:00.0"
+DATAGRAMS = str(Path(__file__).with_name("datagrams.py"))
+UP = "[ $(cat /sys/class/net/eth0/carrier) = 1 ]"
+
+
+class Bed:
+    """A guest with the PF, the NIC, and the namespace that its wire leads to."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab, self.wire = lab, lab.net.namespace("w")
+        self.nic: Nic = lab.nic(wires={"pf0": "tap:t0", "pf1": "none"}, strict=True, namespace=self.wire)
+        lab.net.plain(self.wire, "t0", f"{HERE}/24")
+        self.guest: Guest = lab.guest(
+            sockets=[self.nic.socket("pf0")], modules=["ixgbe", "8021q"], memory=512, cpus=2, host=True
+        )
+        self.guest.run("sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1")
+        self.guest.run(f"ip addr add {THERE}/24 dev eth0; ip link set eth0 up")
+        self.guest.until(UP)
+
+    def host(self, line: str) -> str:
+        return self.lab.net.sh(self.wire, line)
+
+    def statistics(self, *names: str) -> tuple[int, ...]:
+        """Counters of `ethtool -S`."""
+        shown = self.guest.run("ethtool -S eth0")
+        found = dict(re.findall(r"^\s*(\S+): (\d+)$", shown, re.MULTILINE))
+        return tuple(int(found[name]) for name in names)
+
+    def ping(self, *options: str, count: int = 5) -> None:
+        """Both ways; none may be lost."""
+        for run, target in ((self.host, THERE), (self.guest.run, HERE)):
+            said = run(f"ping -q -c {count} -i 0.05 -W 5 {' '.join(options)} {target}")
+            assert f"{count} packets transmitted, {count} received" in said, said
+
+
+@pytest.fixture(scope="module")
+def bed(lab: Lab) -> Iterator[Bed]:
+    yield Bed(lab)
+
+
+def test_it_binds_with_msix_and_has_a_link(bed: Bed) -> None:
+    assert bed.guest.run(f"basename $(readlink {CARD}/driver)") == "ixgbe"
+    served = re.search(r"pf0\.sock: (\S+),", bed.nic.output())
+    assert served and bed.guest.run("cat /sys/class/net/eth0/address") == served[1]
+    assert (
+        len(bed.guest.run("grep -E 'PCI-MSI.*eth0' /proc/interrupts").splitlines()) == 3
+    )  # 2 queues, and the rest
+    said = bed.guest.run("ethtool eth0")
+    for line in ("Speed: 10000Mb/s", "Duplex: Full", "Link detected: yes"):
+        assert line in said
+
+
+def test_ping_both_ways(bed: Bed) -> None:
+    bed.ping(count=20)
+
+
+def test_tcp_both_ways(bed: Bed) -> None:
+    transfer(bed.lab, bed.guest, bed.wire, HERE, THERE, megabytes=8)
+
+
+def test_ethtool_counts_what_the_wire_counts(bed: Bed) -> None:
+    """The tap at the wire's end is the kernel's: nobody here counts for it."""
+    bed.host(
+        f"ip neigh replace {THERE} lladdr $(ip neigh show {THERE} | grep -o '..:..:..:..:..:..') dev t0 nud permanent"
+    )
+    names = ("rx_pkts_nic", "rx_bytes_nic", "tx_pkts_nic", "tx_bytes_nic")
+
+    def wire() -> tuple[int, ...]:
+        folder = "/sys/class/net/t0/statistics"
+        told = bed.host(f"cd {folder}; cat tx_packets tx_bytes rx_packets rx_bytes").split()
+        return tuple(map(int, told))
+
+    bed.guest.run("sleep 2.5")  # the driver reads the chip's counters every 2 s
+    before, sent = bed.statistics(*names), wire()
+    bed.ping("-s", "200", count=50)
+    bed.guest.run("sleep 2.5")
+    nic = [now - then for now, then in zip(bed.statistics(*names), before, strict=True)]
+    tap = [now - then for now, then in zip(wire(), sent, strict=True)]
+    assert nic[0] == tap[0] >= 100
+    assert nic[2] == tap[2] >= 100
+    assert nic[1] == tap[1] + 4 * nic[0]  # the chip counts the FCS too
+    assert nic[3] == tap[3] + 4 * nic[2]
+    bad = ("rx_crc_errors", "rx_missed_errors", "rx_length_errors", "tx_errors", "rx_no_dma_resources")
+    assert bed.statistics(*bad) == (0,) * len(bad)
+
+
+def test_promiscuous(bed: Bed) -> None:
+    bed.host("ip neigh replace 10.9.0.99 lladdr 02:00:00:00:00:99 dev t0 nud permanent")
+    stranger = "ping -q -c 5 -i 0.05 -W 0.2 10.9.0.99 || true"
+
+    def received() -> int:
+        """Of five frames for another address."""
+        (before,) = bed.statistics("rx_packets")
+        bed.host(stranger)
+        bed.guest.run("sleep 0.3")
+        return bed.statistics("rx_packets")[0] - before
+
+    assert received() == 0
+    bed.guest.run("ip link set eth0 promisc on")
+    assert received() == 5
+    bed.guest.run("ip link set eth0 promisc off")
+    assert received() == 0
+
+
+def test_multicast_groups(bed: Bed) -> None:
+    """A group is received from when it is joined until it is left."""
+    group = "239.1.2.3"
+    bed.host("ip route replace 239.0.0.0/8 dev t0")
+
+    def received() -> int:
+        (before,) = bed.statistics("rx_packets")
+        bed.host(f"ping -q -c 5 -i 0.05 -W 0.2 {group} || true")
+        bed.guest.run("sleep 0.3")
+        return bed.statistics("rx_packets")[0] - before
+
+    assert received() == 0
+    bed.guest.run("ip maddr add 01:00:5e:01:02:03 dev eth0")
+    assert received() == 5
+    bed.guest.run("ip maddr del 01:00:5e:01:02:03 dev eth0")
+    assert received() == 0
+
+
+def test_vlans_are_filtered_tagged_and_stripped(bed: Bed) -> None:
+    for run, base, address in ((bed.host, "t0", "10.9.5.1/24"), (bed.guest.run, "eth0", "10.9.5.2/24")):
+        run(
+            f"ip link add link {base} name v5 type vlan id 5; ip addr add {address} dev v5; ip link set v5 up"
+        )
+    said = bed.host("ping -q -c 5 -i 0.05 -W 5 10.9.5.2")
+    assert "5 received" in said
+    # A VLAN that the guest has not joined does not pass the filter.
+    bed.host("ip link add link t0 name v6 type vlan id 6; ip addr add 10.9.6.1/24 dev v6; ip link set v6 up")
+    bed.host(
+        "ip neigh replace 10.9.6.2 lladdr $(ip neigh show 10.9.5.2 | grep -o '..:..:..:..:..:..') dev v6 nud permanent"
+    )
+    (before,) = bed.statistics("rx_packets")
+    bed.host("ping -q -c 5 -i 0.05 -W 0.2 10.9.6.2 || true")
+    bed.guest.run("sleep 0.3")
+    assert bed.statistics("rx_packets")[0] == before
+    bed.guest.run("ip link del v5")
+    bed.host("ip link del v5; ip link del v6")
+
+
+def test_mtu_9000(bed: Bed) -> None:
+    for run, name in ((bed.host, "t0"), (bed.guest.run, "eth0")):
+        run(f"ip link set {name} mtu 9000")
+    bed.guest.until(UP)
+    bed.guest.until(f"ping -q -c 1 -W 1 {HERE}")
+    bed.ping("-s", "8972", "-M", "do")
+    transfer(bed.lab, bed.guest, bed.wire, HERE, THERE, megabytes=4)
+    for run, name in ((bed.host, "t0"), (bed.guest.run, "eth0")):
+        run(f"ip link set {name} mtu 1500")
+    bed.guest.until(UP)
+    bed.guest.until(f"ping -q -c 1 -W 1 {HERE}")
+
+
+def test_rss_spreads_flows_over_the_queues(bed: Bed) -> None:
+    bed.guest.run("ethtool -N eth0 rx-flow-hash udp4 sdfn")
+    queues = ("rx_queue_0_packets", "rx_queue_1_packets")
+    before = bed.statistics(*queues)
+    bed.host(f"{sys.executable} {DATAGRAMS} {THERE} 64 5")
+    bed.guest.run("sleep 0.5")
+    grown = [now - then for now, then in zip(bed.statistics(*queues), before, strict=True)]
+    assert sum(grown) >= 320
+    # 64 flows: a fair coin gives one side fewer than 12 of them once in ten million.
+    assert min(grown) >= 12 * 5
+    assert all(
+        int(n) > 0 for n in bed.guest.run("grep eth0-TxRx /proc/interrupts | awk '{print $2 + $3}'").split()
+    )
+
+
+def test_ethtool_tests_the_card(bed: Bed) -> None:
+    """Registers, EEPROM, interrupts and loopback, by Linux's own patterns."""
+    status, said = bed.guest.attempt("ethtool -t eth0 offline", 90)
+    assert status == 0, said
+    assert "The test result is PASS" in said
+    results = dict(re.findall(r"^(\w+ test\s.*?)\s+(\d+)$", said, re.MULTILINE))
+    assert len(results) == 5 and set(results.values()) == {"0"}, said
+    bed.guest.until(UP)
+    bed.guest.until(f"ping -q -c 1 -W 1 {HERE}")
+
+
+def test_what_ethtool_reads_from_the_card(bed: Bed) -> None:
+    assert "0x0000" in bed.guest.run("ethtool -e eth0 length 64")
+    assert "CTRL" in bed.guest.run("ethtool -d eth0")
+    said = bed.guest.run("ethtool -m eth0")
+    assert "Identifier" in said and "SFP" in said
+
+
+def test_up_and_down_20_times(bed: Bed) -> None:
+    for _ in range(20):
+        bed.guest.run("ip link set eth0 down; ip link set eth0 up")
+    bed.guest.until(UP)
+    bed.guest.until(f"ping -q -c 1 -W 1 {HERE}")
+    bed.ping()
+
+
+def test_the_driver_lets_go_and_comes_back(bed: Bed) -> None:
+    """Unbound and bound, and reset by the kernel in between."""
+    bed.guest.run(f"echo 0000:01:00.0 >{CARD}/driver/unbind; echo 1 >{CARD}/reset")
+    bed.guest.run("echo 0000:01:00.0 >/sys/bus/pci/drivers/ixgbe/bind")
+    bed.guest.run(f"ip addr add {THERE}/24 dev eth0; ip link set eth0 up")
+    bed.guest.until(UP)
+    bed.guest.until(f"ping -q -c 1 -W 1 {HERE}")
+    bed.ping()
+
+
+def test_a_reset_under_the_running_driver(bed: Bed) -> None:
+    bed.guest.run(f"echo 1 >{CARD}/reset", 60)
+    bed.guest.until(UP)
+    bed.guest.until(f"ping -q -c 1 -W 1 {HERE}")
+    bed.ping()
+
+
+def test_nobody_complained(bed: Bed) -> None:
+    """Neither the kernel about the card, nor the strict card about the kernel."""
+    assert bed.nic.findings == []
+    said = bed.guest.run("dmesg")
+    assert not re.findall(
+        r"^.*(?:Tx Unit Hang|Reset adapter|transmit queue .* timed out|Hardware Error|BUG|WARNING|Oops).*$",
+        said,
+        re.MULTILINE,
+    ), said
