@@ -12,6 +12,7 @@ from pmd.datasheet.fdir import *  # noqa: F403
 from pmd.datasheet.filters import *  # noqa: F403
 from pmd.datasheet.general import *  # noqa: F403
 from pmd.datasheet.interrupts import *  # noqa: F403
+from pmd.datasheet.ipsec import *  # noqa: F403
 from pmd.datasheet.link import *  # noqa: F403
 from pmd.datasheet.linksec import *  # noqa: F403
 from pmd.datasheet.management import *  # noqa: F403

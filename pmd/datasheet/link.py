@@ -47,6 +47,7 @@ LINKS2    = Register("LINKS2",    0x04324, "8.2.3.22", RO, AN_SUPPORTED=bit[6])
 MACC      = Register("MACC",      0x04330, "8.2.3.22", FLU=bit[0], FSV=bits[17:16], FS=bit[18])
 CORECTL   = Register("CORECTL",   0x14F00, "8.2.3.22.32")
 
+PFCTOP    = Register("PFCTOP",    0x03008, "8.2.3.3.1", reset=0x0101_8808, FCT=bits[15:0], OV=bits[31:16])
 FCTTV     = Register("FCTTV",     0x03200, "8.2.3.3.2", count=4, TTV_EVEN=bits[15:0], TTV_ODD=bits[31:16])
 FCRTL     = Register("FCRTL",     0x03220, "8.2.3.3.3", count=8, RTL=bits[18:5], XONE=bit[31])
 # marks in 32-byte units

@@ -67,7 +67,7 @@ cdef extern from "hw82599.h" nogil:
 cdef enum:
     PACKET_MIN = 17
     PACKET_MAX = 15872 - 4  # what the chip can hold of a frame (1.3)
-    BUFFER_MAX = 15872
+    BUFFER_MAX = 16384  # of one descriptor
     SEGMENTS_MAX = 40
     FRAME_MIN = 60
     FCS_SIZE = 4

@@ -152,9 +152,7 @@ cdef class Controller:
         if self.gone or self.asleep:
             value = ALL_ONES
         elif offset & 3 or offset >= REGISTER_BYTES or not RULES[offset >> 2].flags:
-            if self.strict is not None:
-                self.strict.unknown("read", offset, 0)
-            value = 0
+            value = 0  # 8.2.2 forbids no read: `ethtool -d` reads its way through the addresses of all of Intel's chips
         else:
             rule = &RULES[offset >> 2]
             if self.strict is not None:

@@ -111,7 +111,7 @@ cdef void decode_rxq(mdl_port *p, uint32_t index) noexcept nogil:
         if q.head >= q.n:
             q.head = 0
         q.bad_tail = 0xFFFFFFFF
-        q.warned = 0
+        q.warned = kind == 1  # a single buffer: nobody looks at the header address, and Linux leaves DD there
         if kind != 0 and kind != 1:
             # Header split is not to be relied on (7.1.10): such a queue works as one with a single buffer.
             mdl_violate(p, V_RX_SPLIT, index, 0, srrctl)

@@ -19,7 +19,7 @@ VIOLATIONS = (
     ("TDT", "7.2.3.2", "descriptor {index} is of no kind that may stand there ({value:#018x})"),
     ("TDT", "7.2.3.2.3", "a context descriptor at {index}, in the middle of a packet"),
     ("TXDCTL", "4.6.8", "queue {value} does not transmit: without pools and traffic classes only queues 0 to 63 do"),
-    ("TDT", "7.2.3.2.4", "descriptor {index} has a buffer of {value} bytes: 15872 are the most"),
+    ("TDT", "7.2.3.2.4", "descriptor {index} has a buffer of {value} bytes: 16384 are the most"),
     ("TDT", "7.2.5", "an offload of the packet at descriptor {index} lies outside the packet (upper word {value:#010x})"),
     ("TDT", "7.2.4", "TCP segmentation at descriptor {index} with an impossible context (lengths {value:#x})"),
     ("RDT", "7.1.6.1", "descriptor {index} has bit 0 of its header address set, where DD will be ({value:#x})"),

@@ -15,7 +15,6 @@ from pmd.datasheet import (
     DMATXCTL,
     EERD,
     ETQF,
-    FCRTH,
     GCR_EXT,
     GPIE,
     HLREG0,
@@ -289,13 +288,6 @@ def _crc_strip(write: Write) -> str | None:
     if write.sets(RXCTRL.RXEN) and write.get(HLREG0.RXCRCSTRP) != write.get(RDRXCTL.CRCSTRIP):
         return f"RXEN with HLREG0.RXCRCSTRP {write.get(HLREG0.RXCRCSTRP)} and RDRXCTL.CRCSTRIP {write.get(RDRXCTL.CRCSTRIP)}"
     return None
-
-
-@_rule(
-    "rx-high-mark", "4.6.3.2, 8.2.3.3.4", "FCRTH[0].RTH is set before RXEN, with flow control off too", RXCTRL
-)
-def _rx_high_mark(write: Write) -> str | None:
-    return "RXEN with FCRTH[0].RTH at 0" if write.sets(RXCTRL.RXEN) and not write.get(FCRTH[0].RTH) else None
 
 
 @_rule("pool-mode", "8.2.3.5.18, 8.2.3.4.12", "GPIE.VT_MODE and GCR_EXT.VT_MODE agree", RXCTRL, DMATXCTL)

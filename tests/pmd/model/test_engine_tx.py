@@ -265,7 +265,7 @@ def raw(size: int, flags: int, payload: int | None = None) -> int:
         ([raw(64, PLAIN & ~EOP), raw(0, PLAIN)], "buffer of 0 bytes", 1),
         ([raw(64, PLAIN, 63)], "PAYLEN", 1),
         ([raw(10, PLAIN)], "10 bytes: what the chip does below 17 is undefined", 1),
-        ([raw(15900, PLAIN)], "buffer of 15900 bytes", 0),
+        ([raw(17000, PLAIN)], "buffer of 17000 bytes", 0),
         ([raw(9000, PLAIN & ~EOP, 18000), raw(9000, PLAIN)], "at most 15868", 0),
         ([raw(64, 1 << 20 | DEXT | EOP | RS)], "of no kind", 0),
         ([raw(64, PLAIN & ~EOP), raw(64, EOP | IFCS | RS)], "of no kind", 0),

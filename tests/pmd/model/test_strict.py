@@ -174,7 +174,6 @@ BREAKS = [
     ("rx-buffers", after(rx_ready, write(RXPBSIZE[0], 0)), turn_on(RXCTRL.RXEN)),
     ("rx-dma-words", after(rx_ready, update(RDRXCTL, RSCFRSTSIZE=8)), turn_on(RXCTRL.RXEN)),
     ("crc-strip", after(rx_ready, update(HLREG0, RXCRCSTRP=0)), turn_on(RXCTRL.RXEN)),
-    ("rx-high-mark", after(rx_ready, write(FCRTH[0], 0)), turn_on(RXCTRL.RXEN)),
     ("pool-mode", after(rx_ready, update(GPIE, VT_MODE=2)), turn_on(RXCTRL.RXEN)),
     ("pool-mode", after(tx_ready, update(GCR_EXT, VT_MODE=1)), turn_on(DMATXCTL.TE)),
     ("pool-layout", after(rx_ready, pools, update(MRQC, MRQE=0xB)), turn_on(RXCTRL.RXEN)),
@@ -288,9 +287,8 @@ def test_no_access_for_10_ms_after_a_reset(chip):
 @pytest.mark.parametrize("offset", [0x0000C, 0x1FFFC, 0x20000])
 def test_an_address_without_register(chip, offset):
     with pytest.raises(DatasheetViolation, match=r"no register there \(datasheet 8\.2\.2\)"):
-        chip.bar.read32(offset)
-    with pytest.raises(DatasheetViolation, match=r"no register there"):
         chip.bar.write32(offset, 0)
+    assert chip.bar.read32(offset) == 0  # no rule forbids a read
 
 
 def test_sizes_other_than_dwords(chip):
