@@ -12,10 +12,11 @@ DESCTYPE_REPLICATION, DESCTYPE_SPLIT_ALWAYS = 4, 5
 
 # fmt: off
 # 128-byte aligned
-RDBAL     = Register("RDBAL",     0x01000, "8.2.3.8.1", count=128, step=0x40, banks={64: 0x0D000})
+RDBAL     = Register("RDBAL",     0x01000, "8.2.3.8.1", count=128, step=0x40, banks={64: 0x0D000},
+                     ZERO=RO[6:0])
 RDBAH     = Register("RDBAH",     0x01004, "8.2.3.8.2", count=128, step=0x40, banks={64: 0x0D004})
 RDLEN     = Register("RDLEN",     0x01008, "8.2.3.8.3", count=128, step=0x40, banks={64: 0x0D008},
-                     LEN=bits[19:0])
+                     ZERO=RO[6:0], LEN=bits[19:7])  # bytes: a multiple of 128
 DCA_RXCTRL = Register("DCA_RXCTRL", 0x0100C, "8.2.3.11.1", count=128, step=0x40, banks={64: 0x0D00C},
                      alias=Alias(0x02200, 16), reset=0xB200, DESC_DCA=bit[5], HEAD_DCA=bit[6],
                      DATA_DCA=bit[7], DESC_RRO=bit[9], RESERVED1=bit[12], DATA_WRO=bit[13], HEAD_WRO=bit[15],

@@ -8,9 +8,10 @@ MTQC_64Q, MTQC_4TC, MTQC_8TC = 0x0, 0x9, 0xD
 MTQC_64POOLS, MTQC_32POOLS, MTQC_32POOLS_4TC, MTQC_16POOLS_8TC = 0x6, 0xA, 0xB, 0xF
 
 # fmt: off
-TDBAL     = Register("TDBAL",     0x06000, "8.2.3.9.5", count=128, step=0x40)  # 128-byte aligned
+TDBAL     = Register("TDBAL",     0x06000, "8.2.3.9.5", count=128, step=0x40, ZERO=RO[6:0])
 TDBAH     = Register("TDBAH",     0x06004, "8.2.3.9.6", count=128, step=0x40)
-TDLEN     = Register("TDLEN",     0x06008, "8.2.3.9.7", count=128, step=0x40, LEN=bits[19:0])
+TDLEN     = Register("TDLEN",     0x06008, "8.2.3.9.7", count=128, step=0x40, ZERO=RO[6:0],
+                     LEN=bits[19:7])
 DCA_TXCTRL = Register("DCA_TXCTRL", 0x0600C, "8.2.3.11.2", count=128, step=0x40, reset=0x2A00,
                      DESC_DCA=bit[5], DESC_RRO=bit[9], DESC_WRO=bit[11], DATA_RRO=bit[13], CPUID=bits[31:24])
 TDH       = Register("TDH",       0x06010, "8.2.3.9.8", count=128, step=0x40, HEAD=bits[15:0])

@@ -39,7 +39,9 @@ class Findings:
     def __call__(self, violation: DatasheetViolation) -> None:
         self.total += 1
         text = str(violation)
-        kind = _NUMBER.sub("#", text), violation.section
+        # An address without a register is a kind of its own.
+        where = violation.register if violation.register.startswith("0x") else violation.section
+        kind = _NUMBER.sub("#", text), where
         known = self._kinds.get(kind)
         if known is not None:
             known.count += 1

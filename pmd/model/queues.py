@@ -34,6 +34,7 @@ class Queues(Block):
 
     def reset(self, power_up: bool) -> None:
         self.drop_enable = [0] * RX_QUEUES
+        self.told: dict[int, int] = {}  # to the strict manner: what was written to bases and lengths of rings
         self.banks = {RTTDT1C.offset: [0] * TX_QUEUES, RTTBCNRC.offset: [0] * TX_QUEUES}
         self.chip.load(
             [

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dataplane.errors import DatasheetViolation
-from pmd.datasheet import CTRL, STATUS, RegisterRef, decode
+from pmd.datasheet import CTRL, RDBAL, RDLEN, STATUS, TDBAL, TDLEN, RegisterRef, decode
 from pmd.model.violations import VIOLATIONS, Violation, Write
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ LED_BY = {
     "Tx head": ("TDWBAL", "8.2.3.9.11"),
 }
 
+_RING_WORDS = (RDBAL, RDLEN, TDBAL, TDLEN)
+
 _by_line: dict[str, list[Violation]] = {}
 for _violation in VIOLATIONS:
     for _line in _violation.registers:
@@ -40,6 +42,8 @@ for _violation in VIOLATIONS:
 
 def broken_rule(chip: Controller, register: RegisterRef, value: int) -> tuple[str, str] | None:
     """What is wrong with a write, and the section that says so; None if no rule forbids it."""
+    if register.register in _RING_WORDS:
+        chip.blocks["queues"].told[register.offset] = value
     for violation in _by_line.get(register.register.name, ()):
         wrong = violation.broken(Write(chip, register, chip.peek(register.offset), value))
         if wrong:

@@ -138,10 +138,18 @@ def turn_on(field):
 
 # name of the rule -> (what leads up to it, the access that breaks it)
 BREAKS = [
-    ("ring-base", None, write(RDBAL[3], 0x1040)),
-    ("ring-base", None, write(TDBAL[3], 0x1001)),
-    ("ring-length", None, write(RDLEN[3], 64 * 16 + 16)),
-    ("ring-length", None, write(TDLEN[3], 8200 * 16)),
+    ("ring-base", after(rx_ring, write(RDBAL[0], 0x1040)), turn_on(RXDCTL[0].ENABLE)),
+    (
+        "ring-base",
+        after(tx_ready, tx_ring, turn_on(DMATXCTL.TE), write(TDBAL[0], 0x1001)),
+        turn_on(TXDCTL[0].ENABLE),
+    ),
+    ("ring-length", after(rx_ring, write(RDLEN[0], 64 * 16 + 16)), turn_on(RXDCTL[0].ENABLE)),
+    (
+        "ring-length",
+        after(tx_ready, tx_ring, turn_on(DMATXCTL.TE), write(TDLEN[0], 8200 * 16)),
+        turn_on(TXDCTL[0].ENABLE),
+    ),
     ("ring-moved", running, write(RDBAL[0], 0x30_0000)),
     ("ring-moved", running, write(TDLEN[0], 128 * 16)),
     ("ring-moved", running, update(SRRCTL[0], BSIZEPACKET=4)),
@@ -172,7 +180,6 @@ BREAKS = [
         turn_on(RXCTRL.RXEN),
     ),
     ("rx-buffers", after(rx_ready, write(RXPBSIZE[0], 0)), turn_on(RXCTRL.RXEN)),
-    ("rx-dma-words", after(rx_ready, update(RDRXCTL, RSCFRSTSIZE=8)), turn_on(RXCTRL.RXEN)),
     ("crc-strip", after(rx_ready, update(HLREG0, RXCRCSTRP=0)), turn_on(RXCTRL.RXEN)),
     ("pool-mode", after(rx_ready, update(GPIE, VT_MODE=2)), turn_on(RXCTRL.RXEN)),
     ("pool-mode", after(tx_ready, update(GCR_EXT, VT_MODE=1)), turn_on(DMATXCTL.TE)),

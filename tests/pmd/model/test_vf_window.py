@@ -206,8 +206,8 @@ def test_without_pools_a_vf_has_no_queues_but_the_rest(small):
 
 def test_accesses_of_any_size(small):
     vf = small.silicon[0]
-    vf.write_bytes(window.VFRDBAL[0].offset, bytes(range(1, 9)))
-    assert vf.read_bytes(window.VFRDBAL[0].offset, 8) == bytes(range(1, 9))
+    vf.write_bytes(window.VFRDBAL[0].offset, bytes([0x80, *range(2, 9)]))
+    assert vf.read_bytes(window.VFRDBAL[0].offset, 8) == bytes([0x80, *range(2, 9)])
     assert vf.read_bytes(window.VFRDBAL[0].offset + 1, 2) == b"\x02\x03"
     vf.write_bytes(window.VFRDBAL[0].offset + 2, b"\xff\xff")  # not a whole register: nothing happens
-    assert vf.read(window.VFRDBAL[0].offset) == 0x0403_0201
+    assert vf.read(window.VFRDBAL[0].offset) == 0x0403_0280

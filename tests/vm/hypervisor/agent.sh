@@ -11,8 +11,7 @@ mount -t tmpfs tmp /tmp
 ip link set lo up
 [ -f /lib/mod/now ] && for module in $(cat /lib/mod/now); do insmod /lib/mod/$module.ko || echo "insmod $module failed"; done
 ulimit -l unlimited
-stty -F /dev/ttyS1 raw -echo
-exec 3<>/dev/ttyS1
+exec 3<>/dev/vport0p1
 echo ready >&3
 # One line in: number, seconds it may take, the script in base64. One line out: number, exit status, output in base64.
 while read -r number seconds script <&3; do

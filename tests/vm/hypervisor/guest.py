@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A guest: QEMU with a Debian kernel, in software (TCG) the same everywhere; a serial line tells it what to do."""
+"""A guest: QEMU with a Debian kernel, in software (TCG) the same everywhere; a serial port tells it what to do."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Guest:
         self._number = 0
         self._control: socket.socket | None = None
         self._answers = b""
-        now = [*modules, *(("9p", "9pnet_virtio", "virtio_pci") if host else ())]
+        now = ["virtio_pci", "virtio_console", *modules, *(("9p", "9pnet_virtio") if host else ())]
         archive = self._initramfs(machinery, now, list(spare))
         command = [
             *("timeout", "--kill-after=5", str(LONGEST)),
@@ -69,8 +69,8 @@ class Guest:
             *("-kernel", str(machinery.image(kernel)), "-initrd", str(archive)),
             *("-append", _kernel_line(iommu, hugepages)),
             *("-serial", f"file:{self.console_file}"),
-            *("-chardev", f"socket,id=control,path={folder / (name + '.control')},server=on,wait=off"),
-            *("-serial", "chardev:control"),
+            *("-chardev", f"socket,id=control,path={folder / (name + '.control')},server=on,wait=on"),
+            *("-device", "virtio-serial-pci", "-device", "virtserialport,chardev=control,nr=1"),
             *(_HOST_FILES if host else ()),
             *(word for number, path in enumerate(sockets, start=1) for word in _behind_port(number, path)),
             *devices,
@@ -262,7 +262,7 @@ def _machine(memory: int, cpus: int, iommu: bool) -> list[str]:
 
 
 def _kernel_line(iommu: bool, hugepages: int) -> str:
-    words = ["console=ttyS0", "panic=-1", "nokaslr", "random.trust_cpu=on", "loglevel=6"]
+    words = ["console=ttyS0", "panic=-1", "nokaslr", "random.trust_cpu=on", "loglevel=6", "iomem=relaxed"]
     if iommu:
         words += ["intel_iommu=on"]
     if hugepages:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -145,11 +146,18 @@ def transfer(lab: Lab, guest: Guest, namespace: str, host: str, guest_address: s
     )
     assert client.wait(120) == 0, client.output()
     guest.until("[ $(wc -l < /tmp/served) = 2 ]", 60)
-    assert guest.run("tail -1 /tmp/served") == client.out.read_text().split()[0]
+    assert digest(guest.run("cat /tmp/served")) == digest(client.output())
     # From the guest.
     server = lab.net.start(namespace, sys.executable, str(TRANSFER), "serve", "5002")
     server.until(lambda: "listening" in server.output(), "listening socket")
     status, said = guest.python(str(TRANSFER), "send", host, "5002", str(megabytes), timeout=120)
     assert status == 0, said
     assert server.wait(60) == 0, server.output()
-    assert server.out.read_text().split()[-1] == said.split()[0]
+    assert digest(server.output()) == digest(said)
+
+
+def digest(text: str) -> str:
+    """The SHA-256 that either end of a transfer prints."""
+    found = re.findall(r"\b[0-9a-f]{64}\b", text)
+    assert len(found) == 1, text
+    return str(found[0])
