@@ -5,7 +5,7 @@ MAC, multicast, VLAN, RSS, 5-tuple, EtherType, SYN, checksums. Flow Director is 
 ``virtualization``.
 """
 
-from pmd.datasheet.register import Alias, Register, bit, bits
+from pmd.datasheet.register import RO, Alias, Register, bit, bits
 
 # MRQC.MRQE: how a queue is chosen (datasheet 8.2.3.7.12)
 MRQE_OFF, MRQE_RSS, MRQE_8TC, MRQE_4TC, MRQE_8TC_RSS, MRQE_4TC_RSS = range(6)
@@ -24,7 +24,7 @@ RFCTL     = Register("RFCTL",     0x05008, "8.2.3.7.6", RSC_DIS=bit[5], NFSW_DIS
                      NFS_VERSION=bits[9:8], IPV6_DIS=bit[10], IPFRSP_DIS=bit[14])
 RAL       = Register("RAL",       0x0A200, "8.2.3.7.8", count=128, step=8, alias=Alias(0x05400, 16, 8))
 RAH       = Register("RAH",       0x0A204, "8.2.3.7.9", count=128, step=8, alias=Alias(0x05404, 16, 8),
-                     ADDR=bits[15:0], AV=bit[31])
+                     ADDR=bits[15:0], ZERO=RO[30:16], AV=bit[31])
 MPSAR_LO  = Register("MPSAR_LO",  0x0A600, "8.2.3.7.10", count=128, step=8)  # pools 0..31 of RAR n
 MPSAR_HI  = Register("MPSAR_HI",  0x0A604, "8.2.3.7.10", count=128, step=8)  # pools 32..63
 MTA       = Register("MTA",       0x05200, "8.2.3.7.7", count=128)

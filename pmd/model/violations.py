@@ -196,8 +196,10 @@ def _head_written(write: Write) -> str | None:
 
 @_rule("tail-past-length", "8.2.3.8.5, 8.2.3.9.9", "A tail is below the number of descriptors", RDT, TDT)
 def _tail_past_length(write: Write) -> str | None:
-    _, _, length, _, _ = _ring(write)
+    control, (_, _, length, _, _) = _control(write), _ring(write)
     slots = write.peek(length) // limit.DESCRIPTOR_SIZE
+    if control.register is RXDCTL and not slots and not write.get(RXCTRL.RXEN):
+        return None  # no ring yet, and nothing that would use it: a register test
     return f"the ring has {slots} descriptors" if write.value and write.value >= slots else None
 
 
@@ -211,20 +213,27 @@ def _tail_before_enable(write: Write) -> str | None:
 # ---- enabling queues ----------------------------------------------------------------------------------------------
 
 
-@_rule(
-    "queue-without-ring",
-    "4.6.7.1, 4.6.8.1",
-    "A queue gets its base and length before it is enabled",
-    RXDCTL,
-    TXDCTL,
-)
+@_rule("queue-without-ring", "4.6.7.1, 4.6.8.1",
+       "A queue has its base and length before it is enabled, or at the latest when RXEN is set",
+       RXDCTL, TXDCTL, RXCTRL)  # fmt: skip
 def _queue_without_ring(write: Write) -> str | None:
-    low, high, length, _, _ = _ring(write)
-    if write.sets(_control(write).ENABLE):
-        if not write.peek(low) | write.peek(high):
-            return f"enabled before its base is set ({low.name} is 0)"
-        if not write.peek(length):
-            return f"enabled before its length is set ({length.name} is 0)"
+    if write.register is RXCTRL:
+        lacking = (_lacks(write, RXDCTL[n]) for n in range(limit.RX_QUEUES) if write.get(RXDCTL[n].ENABLE))
+        return next((wrong for wrong in lacking if wrong), None) if write.sets(RXCTRL.RXEN) else None
+    control = _control(write)
+    idle = control.register is RXDCTL and not write.get(RXCTRL.RXEN)
+    return _lacks(write, control) if write.sets(control.ENABLE) and not idle else None
+
+
+def _lacks(write: Write, control: RegisterRef) -> str | None:
+    low, high, length = (
+        line[control.index]
+        for line in ((RDBAL, RDBAH, RDLEN) if control.register is RXDCTL else (TDBAL, TDBAH, TDLEN))
+    )
+    if not write.peek(low) | write.peek(high):
+        return f"{control.ENABLE} is set before its base ({low.name} is 0)"
+    if not write.peek(length):
+        return f"{control.ENABLE} is set before its length ({length.name} is 0)"
     return None
 
 
@@ -286,11 +295,13 @@ def _rx_buffers(write: Write) -> str | None:
     return None
 
 
-@_rule("crc-strip", "8.2.3.8.8, 8.2.3.22.8", "HLREG0.RXCRCSTRP and RDRXCTL.CRCSTRIP agree", RXCTRL)
+# A reset leaves HLREG0.RXCRCSTRP 1 and RDRXCTL.CRCSTRIP 0, and Linux's self-test receives with that.
+@_rule("crc-strip", "8.2.3.8.8, 8.2.3.22.8", "RDRXCTL.CRCSTRIP is 1 only with HLREG0.RXCRCSTRP", RXCTRL)
 def _crc_strip(write: Write) -> str | None:
-    if write.sets(RXCTRL.RXEN) and write.get(HLREG0.RXCRCSTRP) != write.get(RDRXCTL.CRCSTRIP):
-        return f"RXEN with HLREG0.RXCRCSTRP {write.get(HLREG0.RXCRCSTRP)} and RDRXCTL.CRCSTRIP {write.get(RDRXCTL.CRCSTRIP)}"
-    return None
+    wrong = write.get(RDRXCTL.CRCSTRIP) and not write.get(HLREG0.RXCRCSTRP)
+    return (
+        "RXEN with HLREG0.RXCRCSTRP 0 and RDRXCTL.CRCSTRIP 1" if write.sets(RXCTRL.RXEN) and wrong else None
+    )
 
 
 @_rule("pool-mode", "8.2.3.5.18, 8.2.3.4.12", "GPIE.VT_MODE and GCR_EXT.VT_MODE agree", RXCTRL, DMATXCTL)

@@ -241,7 +241,7 @@ def test_nobody_complained(bed: Bed) -> None:
 
 
 def test_a_reset_under_the_running_driver(bed: Bed) -> None:
-    """Behind its back: ixgbe notices by what no longer goes out. The last test: it rings doorbells of queues that are gone."""
+    """Behind its back: ixgbe notices by what no longer goes out. The last test: it rings queues that are gone."""
     bed.guest.run(f"echo 1 >{CARD}/reset", 60)
     bed.settle()
     bed.ping()
