@@ -198,11 +198,16 @@ def test_rss_spreads_flows_over_the_queues(bed: Bed) -> None:
 
 def test_ethtool_tests_the_card(bed: Bed) -> None:
     """Registers, EEPROM, interrupts and loopback, by Linux's own patterns."""
-    status, said = bed.guest.attempt("ethtool -t eth0 offline", 90)
+    for _ in range(3):
+        status, said = bed.guest.attempt("ethtool -t eth0 offline", 90)
+        bed.guest.until(UP)
+        results = dict(re.findall(r"^(\w+ test)\s.*\s(\d+)$", said, re.MULTILINE))
+        if results["Loopback test"] != "13":
+            break
+        # 13: not all of 64 frames were back within 200 ms. A busy machine may need longer: another try.
     assert status == 0, said
-    assert "The test result is PASS" in said
-    results = dict(re.findall(r"^(\w+ test\s.*?)\s+(\d+)$", said, re.MULTILINE))
     assert len(results) == 5 and set(results.values()) == {"0"}, said
+    assert "The test result is PASS" in said
     bed.settle()
 
 
