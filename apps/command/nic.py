@@ -4,19 +4,19 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import re
 import signal
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from dataplane.errors import ConfigError
 
 if TYPE_CHECKING:
     from pmd.model.card import Card
-    from pmd.model.findings import Finding, Findings
 
 HELP = "serve an 82599 in software to other processes and virtual machines, one vfio-user socket for each function"
 
@@ -49,7 +49,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="strict: say what the datasheet forbids and a driver does all the same",
     )
     serve.add_argument(
-        "--findings", type=Path, metavar="FILE", help="write what the strict manner found to FILE"
+        "--findings",
+        type=Path,
+        metavar="FILE",
+        help="write what the strict manner finds to FILE (default: standard error)",
+    )
+    serve.add_argument(
+        "--trace", type=Path, metavar="FILE", help="write every access to a register to FILE, by its name"
+    )
+    serve.add_argument(
+        "--no-doorbells",
+        dest="doorbells",
+        action="store_false",
+        help="clients write the tails of their queues by messages only; so it is with --trace",
     )
     serve.add_argument(
         "--index",
@@ -58,22 +70,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="the card's number, which its MAC addresses contain (default 0)",
     )
+    serve.add_argument("--verbose", action="store_true", help="say who comes and goes")
+    guest = verbs.add_parser(
+        "qemu-args", help="QEMU's options that give functions of a served NIC to a guest"
+    )
+    guest.add_argument("dir", type=Path, metavar="DIR", help="the folder with the sockets")
+    guest.add_argument(
+        "functions", nargs="*", metavar="FUNCTION", help="pf0, pf0.vf3, ... (default: every PF)"
+    )
+    guest.add_argument("--memory", default="512M", metavar="SIZE", help="the guest's memory (default 512M)")
 
 
 def run(args: argparse.Namespace) -> int:
-    return {"serve": _serve}[args.verb](args)
+    return {"serve": _serve, "qemu-args": _qemu_args}[args.verb](args)
+
+
+def _qemu_args(args: argparse.Namespace) -> int:
+    from apps.command.qemu_args import functions_of, qemu_args, shown
+
+    functions = args.functions or [name for name in functions_of(args.dir) if "vf" not in name]
+    print(shown(qemu_args(args.dir, functions, args.memory), sys.stdout.isatty()))
+    return 0
 
 
 def _serve(args: argparse.Namespace) -> int:
+    from dataplane.port import format_mac
     from pmd.model.card import Card
     from pmd.model.findings import Findings
     from pmd.model.server.server import NicServer
 
     if args.findings and args.manner != "strict":
-        raise ConfigError("--findings are those of --manner strict")
+        raise ConfigError("--findings FILE: findings are those of --manner strict: say that, too")
+    if args.verbose:
+        logging.basicConfig(format="%(message)s", level=logging.INFO)
     with ExitStack() as stack:
         out = stack.enter_context(args.findings.open("w", buffering=1)) if args.findings else sys.stderr
-        findings = Findings(lambda finding: _tell(finding, out)) if args.manner == "strict" else None
+        strict = args.manner == "strict"
+        findings = Findings(lambda finding: print(finding.text, file=out, flush=True)) if strict else None
         card = Card(
             args.ports,
             manner=args.manner,
@@ -82,19 +115,33 @@ def _serve(args: argparse.Namespace) -> int:
             names=[f"pf{n}" for n in range(args.ports)],
             report=findings,
         )
-        server = stack.enter_context(NicServer(card, args.dir, args.vfs))
+        if args.trace:
+            _trace(card, args, stack)
+        server = stack.enter_context(
+            NicServer(card, args.dir, args.vfs, doorbells=args.doorbells and not args.trace)
+        )
         for pull in plug_wires(card, args.wire):
             stack.callback(pull)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: server.stop())
-        for n, chip in enumerate(card.ports):
-            vfs = f", {args.vfs} VFs" if args.vfs else ""
-            print(f"{args.dir}/pf{n}.sock: {_mac(card, n)}{vfs}, wire to {_end(chip, card)}")
+        for n in range(args.ports):
+            vfs = f", and {args.vfs} VFs" if args.vfs else ""
+            print(f"{args.dir}/pf{n}.sock: {format_mac(card.mac(n))}{vfs}")
         print("serving; Ctrl-C ends it", flush=True)
         server.run()
-    if findings is not None:
-        _summary(findings, out)
+        if findings is not None:
+            print(findings, file=out)
+            if args.findings:
+                print(f"{args.findings}: {len(findings)} kinds of violations, {findings.total} in all")
     return 0
+
+
+def _trace(card: Card, args: argparse.Namespace, stack: ExitStack) -> None:
+    file = stack.enter_context(args.trace.open("w", buffering=1))
+    for port in range(args.ports):
+        card.trace(port, keep=0, file=file)
+        for vf in range(args.vfs):
+            card.trace_vf(port, vf, keep=0, file=file)
 
 
 def plug_wires(card: Card, wires: list[str]) -> list[Callable[[], None]]:
@@ -120,25 +167,3 @@ def plug_wires(card: Card, wires: list[str]) -> list[Callable[[], None]]:
     if not wires:
         plug(card, 0, PortString("", "", "pf0", {}))
     return pulls
-
-
-def _end(chip: object, card: Card) -> str:
-    wire = chip.engine.wire  # type: ignore[attr-defined]
-    kind = type(wire).__name__
-    if kind == "PortWire":
-        return "the other port" if len(card.ports) > 1 else "itself"
-    return {"TapWire": "a tap", "PcapWire": "captures", "LoopPlug": "itself", "NoneType": "nothing"}[kind]
-
-
-def _mac(card: Card, port: int) -> str:
-    from dataplane.port import format_mac
-
-    return format_mac(card.mac(port))
-
-
-def _tell(finding: Finding, out: TextIO) -> None:
-    print(finding.text, file=out, flush=True)
-
-
-def _summary(findings: Findings, out: TextIO) -> None:
-    print(findings, file=sys.stdout)

@@ -17,6 +17,7 @@ from typing import TextIO
 
 from dataplane.errors import ConfigError, DatasheetViolation, DeviceError
 from dataplane.port import parse_mac
+from pmd.datasheet.vf import decode
 from pmd.model.block import Timing
 from pmd.model.config_space import PfConfig
 from pmd.model.controller import Controller, step_all
@@ -236,6 +237,26 @@ class Card:
         chip.trace = Trace(chip.name, lambda: chip.clock.now_ns, keep=keep, each=each, file=file)
         found: Trace = chip.trace
         return found
+
+    def trace_vf(
+        self,
+        port: int,
+        vf: int,
+        *,
+        keep: int = 4096,
+        each: Callable[[Access], None] | None = None,
+        file: TextIO | None = None,
+    ) -> Trace:
+        """Record the accesses to BAR0 of a VF of that number, whenever there is one."""
+        chip = self.ports[port]
+        name = f"{chip.name}.vf{vf}"
+        made = Trace(name, lambda: chip.clock.now_ns, keep=keep, each=each, file=file, find=decode)
+        with self.lock:
+            sriov = chip.blocks["sriov"]
+            sriov.tracers[vf] = made
+            for function in sriov.vfs[vf : vf + 1]:
+                function.trace = made
+        return made
 
     def untrace(self, port: int = 0) -> None:
         """Record no more."""

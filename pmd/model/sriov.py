@@ -45,6 +45,7 @@ class Sriov(Block):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.watchers: list[Callable[[], None]] = []  # called, under the lock, when VFs have come or gone
+        self.tracers: dict[int, Callable[[str, int, int], None]] = {}  # by VF, whenever there is that VF
 
     # ---- coming and going -------------------------------------------------------------------------------------
 
@@ -85,6 +86,8 @@ class Sriov(Block):
                 self.vf_reset(function.number)
                 chip.engine.domain_of_vf(function.number).clear()
             self.vfs = tuple(VirtualFunction(chip, number) for number in range(count))
+            for function in self.vfs:
+                function.trace = self.tracers.get(function.number)
             for watcher in self.watchers:
                 watcher()
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TextIO
 
+from pmd.datasheet import RegisterRef
 from pmd.model import registers
 
 __all__ = ["Access", "Trace"]
@@ -22,15 +23,16 @@ class Access:
     kind: str
     offset: int
     value: int
+    find: Callable[[int], RegisterRef | None] = registers.find
 
     @property
     def name(self) -> str:
         """The register's name; its offset where the datasheet has none."""
-        register = registers.find(self.offset)
+        register = self.find(self.offset)
         return register.name if register is not None else f"unknown {self.offset:#07x}"
 
     def __str__(self) -> str:
-        register = registers.find(self.offset)
+        register = self.find(self.offset)
         said = register.describe(self.value) if register else f"{self.name} = {self.value:#010x}"
         return f"{self.device} {self.kind} {said}"
 
@@ -38,18 +40,19 @@ class Access:
 class Trace:
     """The last `keep` accesses to a port, oldest first; each also goes to `each` and, as a line, to `file`.
 
-    Costs nothing on a port that has none: `Card.trace(port)` puts one there, `stop()` takes it away.
+    find: the register at an offset; a VF has its own. Costs nothing on a port that has none: `Card.trace(port)` puts one
+    there, `Card.untrace` takes it away.
     """
 
     def __init__(
         self, device: str, now: Callable[[], int], *, keep: int = 4096, each: Callable[[Access], None] | None = None,
-        file: TextIO | None = None,
+        file: TextIO | None = None, find: Callable[[int], RegisterRef | None] = registers.find,
     ) -> None:  # fmt: skip
-        self.device, self._now, self._each, self._file = device, now, each, file
+        self.device, self._now, self._each, self._file, self._find = device, now, each, file, find
         self._kept: deque[Access] = deque(maxlen=keep)
 
     def __call__(self, kind: str, offset: int, value: int) -> None:
-        access = Access(self.device, self._now(), kind, offset, value)
+        access = Access(self.device, self._now(), kind, offset, value, self._find)
         self._kept.append(access)
         if self._each is not None:
             self._each(access)

@@ -127,6 +127,22 @@ def test_frames_cross_from_port_to_port(nic: Served) -> None:
         assert far.xstats()["rx_good_packets"] == 320
 
 
+def test_frames_cross_without_doorbells() -> None:
+    """The tails are words of our own then, and a thread passes them on."""
+    with Served("--no-doorbells") as nic, probe(nic.port("pf0")) as near, probe(nic.port("pf1")) as far:
+        sender, receiver = near.tx(0), far.rx(0)
+        for _ in range(2):  # tails start anew with the queues
+            near.start()
+            far.start()
+            near.wait_link()
+            far.wait_link()
+            for _ in range(20):
+                assert send(sender, [FRAME] * 16) == 16
+                assert receive(receiver, 16, timeout=5) == [FRAME] * 16
+            far.stop()
+            near.stop()
+
+
 def test_a_server_that_dies_is_told_within_a_second() -> None:
     with Served() as nic, probe(nic.port("pf0")) as port:
         pipeline = Pipeline(port.rx(0) >> Sink())

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""QEMU's options for functions of a served NIC: shared memory, root ports, one vfio-user device for each function.
+
+A VF that shares a guest with its PF sits where the PF's driver will look for it: behind the same root port, at the routing
+id that the SR-IOV capability gives it. A VF without its PF is a device of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+
+from dataplane.errors import ConfigError, PortError
+from pmd.datasheet import pci
+
+__all__ = ["functions_of", "qemu_args", "shown"]
+
+_NAME = r"pf([01])(?:\.vf(\d+))?"
+
+
+def functions_of(folder: Path) -> list[str]:
+    """The functions that are served there, PFs first. Raises PortError if there are none."""
+    names = (path.stem for path in folder.glob("*.sock") if path.is_socket())
+    found = sorted((name for name in names if re.fullmatch(_NAME, name)), key=_order)
+    if not found:
+        raise PortError(f"{folder}: no NIC is served there: start 'dataplane nic serve --dir {folder}' first")
+    return found
+
+
+def qemu_args(folder: Path, functions: Iterable[str], memory: str = "512M") -> list[str]:
+    """Raises ConfigError for functions that are not served there."""
+    served, wanted = functions_of(folder), sorted(dict.fromkeys(functions), key=_order)
+    if unknown := [name for name in wanted if name not in served]:
+        raise ConfigError(f"{unknown[0]} is not served in {folder}: there are {', '.join(served)}")
+    if not re.fullmatch(r"\d+[MG]", memory):
+        raise ConfigError(f"{memory!r} is no amount of memory for a guest: write 512M or 2G")
+    args = ["-machine", "q35,memory-backend=dataplane", "-m", memory]
+    # DMA_MAP comes with a descriptor only if the guest's memory is a file that can be shared.
+    args += ["-object", f"memory-backend-memfd,id=dataplane,size={memory},share=on"]
+    together = {name for name in wanted if "vf" not in name}
+    for number, names in enumerate(_groups(wanted, together), start=1):
+        port = f"dataplane{number}"
+        # Room behind the root port for the VFs' BARs, which the guest places when its PF's driver makes them.
+        args += ["-device", f"pcie-root-port,id={port},slot={number},pref64-reserve=32M,mem-reserve=4M"]
+        for name in names:
+            device: dict[str, object] = {"driver": "vfio-user-pci", "bus": port}
+            device["addr"] = _address(name, together)
+            if len(names) > 1:
+                device["multifunction"] = True
+            device["rombar"] = 0
+            device["socket"] = {"type": "unix", "path": str(folder.absolute() / f"{name}.sock")}
+            args += ["-device", json.dumps(device, separators=(",", ":"))]
+    return args
+
+
+def shown(args: list[str], terminal: bool) -> str:
+    """For a person to copy: quoted, an option a line. For ``$(...)`` in a shell: words, which no shell looks at again."""
+    if terminal:
+        pairs = (args[at : at + 2] for at in range(0, len(args), 2))
+        return " \\\n".join(shlex.join(pair) for pair in pairs)
+    if spaced := [arg for arg in args if re.search(r"\s", arg)]:
+        raise ConfigError(
+            f"{spaced[0]}: a shell would take it apart at the blank: serve from a folder without blanks"
+        )
+    return "\n".join(args)
+
+
+def _order(name: str) -> tuple[bool, int, int]:
+    found = re.fullmatch(_NAME, name)
+    if not found:
+        raise ConfigError(f"{name!r} is no function: write pf0 or pf0.vf3")
+    return found[2] is not None, int(found[1]), int(found[2] or 0)
+
+
+def _groups(names: list[str], together: set[str]) -> list[list[str]]:
+    """Who shares a root port: the PFs and their VFs; each other VF has one of its own."""
+    device = [name for name in names if name.split(".")[0] in together]
+    return [group for group in (device, *([name] for name in names if name not in device)) if group]
+
+
+def _address(name: str, together: set[str]) -> str:
+    """Device and function on the bus, as QEMU writes them."""
+    virtual, port, vf = _order(name)
+    routing_id = port if "pf0" in together else 0  # of the PF
+    if virtual:
+        behind_pf = pci.SRIOV_FIRST_VF_ARI + vf * pci.SRIOV_STRIDE
+        routing_id = routing_id + behind_pf if f"pf{port}" in together else 0
+    return f"{routing_id >> 3:x}.{routing_id & 7}"

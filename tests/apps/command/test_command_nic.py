@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`dataplane nic`: a card served from the command line, QEMU's options for it, findings and trace of any driver."""
+
+from __future__ import annotations
+
+import json
+import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from served import Served
+
+from apps.command.cli import main
+from apps.command.qemu_args import functions_of, qemu_args, shown
+from dataplane.errors import ConfigError, PortError
+from pmd.bus.vfio_user import VfioUserFunction
+from pmd.datasheet import GCR_EXT, RDLEN, RXDCTL, STATUS, pci
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Sockets of a card with two ports and two VFs each."""
+    monkeypatch.chdir(tmp_path)  # the path of a socket must be short
+    made = []
+    for name in ("pf1", "pf0", "pf0.vf0", "pf0.vf1", "pf1.vf0", "pf1.vf1"):
+        made.append(socket.socket(socket.AF_UNIX))
+        made[-1].bind(f"{name}.sock")
+    (tmp_path / "pf7.sock").touch()
+    yield tmp_path
+    for each in made:
+        each.close()
+
+
+def devices(args: list[str]) -> dict[str, dict[str, object]]:
+    """The vfio-user devices by the name of their function."""
+    found = (json.loads(arg) for arg in args if arg.startswith("{"))
+    return {Path(each["socket"]["path"]).stem: each for each in found}
+
+
+def test_functions_are_the_sockets_pfs_first(folder: Path) -> None:
+    assert functions_of(folder) == ["pf0", "pf1", "pf0.vf0", "pf0.vf1", "pf1.vf0", "pf1.vf1"]
+    with pytest.raises(PortError, match="no NIC is served there: start 'dataplane nic serve"):
+        functions_of(folder / "elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("functions", "addresses"),
+    [
+        (["pf0"], {"pf0": "0.0"}),
+        (["pf1"], {"pf1": "0.0"}),
+        (["pf0", "pf1"], {"pf0": "0.0", "pf1": "0.1"}),
+        (["pf0.vf1", "pf0"], {"pf0": "0.0", "pf0.vf1": "10.2"}),
+        (["pf0", "pf1", "pf1.vf1"], {"pf0": "0.0", "pf1": "0.1", "pf1.vf1": "10.3"}),
+        (["pf1", "pf1.vf1", "pf0.vf0"], {"pf1": "0.0", "pf1.vf1": "10.2", "pf0.vf0": "0.0"}),
+        (["pf0.vf0", "pf0.vf1"], {"pf0.vf0": "0.0", "pf0.vf1": "0.0"}),
+    ],
+)
+def test_where_functions_sit_in_the_guest(
+    folder: Path, functions: list[str], addresses: dict[str, str]
+) -> None:
+    args = qemu_args(folder, functions)
+    found = devices(args)
+    assert {name: device["addr"] for name, device in found.items()} == addresses
+    roots = [arg for arg in args if arg.startswith("pcie-root-port")]
+    alone = [name for name in functions if "vf" in name and name.split(".")[0] not in functions]
+    assert len(roots) == len(alone) + (len(alone) < len(functions))
+    assert len({(device["bus"], device["addr"]) for device in found.values()}) == len(functions)
+    for device in found.values():
+        shared = sum(other["bus"] == device["bus"] for other in found.values()) > 1
+        assert ("multifunction" in device) == shared
+
+
+def test_what_is_not_served_is_refused(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"pf0\.vf7 is not served in .*: there are pf0, pf1"):
+        qemu_args(folder, ["pf0.vf7"])
+    with pytest.raises(ConfigError, match="'eth0' is no function"):
+        qemu_args(folder, ["eth0"])
+    with pytest.raises(ConfigError, match="write 512M or 2G"):
+        qemu_args(folder, ["pf0"], "much")
+
+
+def test_for_a_shell_and_for_a_person(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["nic", "qemu-args", str(folder), "pf0"]) == 0
+    words = capsys.readouterr().out.split()
+    assert words == qemu_args(folder, ["pf0"])
+    assert shown(words, terminal=True).count("\\\n") == len(words) // 2 - 1
+    with pytest.raises(ConfigError, match="serve from a folder without blanks"):
+        shown(["/a b"], terminal=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["--findings", "f.txt"], "findings are those of --manner strict"),
+        (["--wire", "pf0"], "--wire pf0: write pf0-pf1"),
+        (["--ports", "1", "--wire", "pf1=loop"], "the card has 1 ports"),
+        (["--wire", "pf0=carrier-pigeon"], "name what is at the other end"),
+        (["--wire", "pf0-pf0"], "a wire from a port to itself is wire=loop"),
+        (["--vfs", "64"], "64 VFs: 0 to 63 are possible"),
+        (["--dir", "x" * 120], "has at most 107 bytes"),
+    ],
+)
+def test_a_card_that_cannot_be_served(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    why: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["nic", "serve", "--dir", "nic", *arguments]) == 1
+    assert why in capsys.readouterr().err
+    assert not list(tmp_path.rglob("*.sock"))
+
+
+def test_sockets_are_the_users_alone_and_go_with_the_server(capsys: pytest.CaptureFixture[str]) -> None:
+    with Served("--vfs", "1") as nic:
+        assert [path.name for path in sorted(nic.folder.iterdir())] == [
+            "pf0.sock", "pf0.vf0.sock", "pf1.sock", "pf1.vf0.sock",
+        ]  # fmt: skip
+        assert {stat.S_IMODE(path.stat().st_mode) for path in nic.folder.iterdir()} == {0o600}
+        assert stat.S_IMODE(nic.folder.stat().st_mode) == 0o700
+        assert main(["nic", "serve", "--dir", str(nic.folder)]) == 1
+        assert "a NIC is served there already" in capsys.readouterr().err
+        assert nic.stop()[0] == 0
+        assert not list(nic.folder.iterdir())
+
+
+def test_a_folder_where_others_may_write_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tmp_path.chmod(0o777)
+    assert main(["nic", "serve", "--dir", str(tmp_path)]) == 1
+    assert "others may write there" in capsys.readouterr().err
+
+
+def test_findings_and_trace_of_a_driver(tmp_path: Path) -> None:
+    """What is wrong is told and done all the same; the trace has every access, PF's and VF's."""
+    findings, trace = tmp_path / "findings.txt", tmp_path / "trace.txt"
+    arguments = ("--manner", "strict", "--findings", str(findings), "--trace", str(trace), "--vfs", "1")
+    with Served(*arguments) as nic:
+        with VfioUserFunction(str(nic.path("pf0")), "pf0") as function:
+            bar = function.bar(0)
+            for _ in range(3):
+                bar.write32(RDLEN[0].offset, 100)
+            bar.read32(0x17FF0)
+            assert bar[RDLEN[0]] == 100
+            bar.write(GCR_EXT, GCR_EXT.pack(VT_MODE=3))
+            function.set_vfs(1)
+            with VfioUserFunction(str(nic.path("pf0.vf0")), "vf0") as vf:
+                assert vf.bar(pci.VF_BAR_REGISTERS)[STATUS] != 0xFFFF_FFFF
+                vf.bar(pci.VF_BAR_REGISTERS).write32(0x1028, RXDCTL[0].pack(ENABLE=0))
+        status, out, _ = nic.stop()
+        assert status == 0
+    said = findings.read_text()
+    assert "read of 0x17ff0: the datasheet has no register there (datasheet 8.2.2)" in said
+    assert "3 x  pf0: RDLEN[0] = 0x00000064" in said
+    assert "kinds of violations" in out
+    lines = trace.read_text().splitlines()
+    assert "pf0 W RDLEN[0] = 0x00000064" in "\n".join(lines)
+    assert any(line.startswith("pf0.vf0 R VFSTATUS = ") for line in lines)
+    assert any(line.startswith("pf0.vf0 W VFRXDCTL[0] = ") for line in lines)
