@@ -7,7 +7,7 @@ from pmd.datasheet.register import RW, W1C, W1S, WO, Register, bit, bits
 EICR      = Register("EICR",      0x00800, "8.2.3.5.1", W1C, RTX_QUEUE=bits[15:0], FLOW_DIR=bit[16],
                      RX_MISS=bit[17], PCI=bit[18], MAILBOX=bit[19], LSC=bit[20], LINKSEC=bit[21], MNG=bit[22],
                      SDP0=bit[24], SDP1=bit[25], SDP2=bit[26], SDP3=bit[27], ECC=bit[28], TCP_TIMER=bit[30],
-                     OTHER=bit[31])  # a read clears too, unless GPIE.OCD
+                     OTHER=bit[31])  # a read clears too; with GPIE.OCD only bits 29:16
 EICS      = Register("EICS",      0x00808, "8.2.3.5.2", WO, like=EICR)  # a write of 1 sets the cause
 EIMS      = Register("EIMS",      0x00880, "8.2.3.5.3", W1S, like=EICR)  # reads as the mask
 EIMC      = Register("EIMC",      0x00888, "8.2.3.5.4", WO, like=EICR)  # a write of 1 clears the bit in EIMS

@@ -30,9 +30,9 @@ __all__ = ["Memory", "Service"]
 log = logging.getLogger("dataplane")
 
 _REQUEST = struct.Struct("<IIQQQII")  # op, bar, offset, value, address, size, pid
-_REPLY = struct.Struct("<Q")
+_REPLY, _COUNT = struct.Struct("<Q"), struct.Struct("<I")
 _READ, _WRITE, _CONFIG_READ, _CONFIG_WRITE, _MAP, _UNMAP, _TAIL = range(7)
-_UIO_VECTOR = 0  # the one that goes to /dev/uioN
+_UIO_VECTOR, _VECTOR_CONTROL = 0, 12  # the one that goes to /dev/uioN; where its mask bit is
 _ANSWER_SECONDS = 10  # for a thread that is to end
 
 
@@ -59,17 +59,19 @@ class Memory:
 
 
 class Service:
-    """Answers one slot's socket, for one program after the other, in a thread of its own."""
+    """Answers one slot's sockets, for one program after the other, in a thread of its own.
+
+    path: the socket for accesses. uio: that of /dev/uioN, and what is said there is what igb_uio says: each read gives the
+    number of interrupts (4 bytes); writing 1 or 0 turns them on and off.
+    """
 
     def __init__(self, function: ModelFunction | ModelVfFunction, path: Path, uio: Path) -> None:
-        self._function, self._uio = function, uio
+        self._function = function
         self._memory: dict[int, Memory] = {}
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._listener.bind(str(path))
-        path.chmod(0o600)
-        self._listener.listen(1)
-        self._interrupt = os.eventfd(0, os.EFD_NONBLOCK)
-        self._ending = os.eventfd(0)
+        self._interrupt, self._ending = os.eventfd(0, os.EFD_NONBLOCK), os.eventfd(0)
+        self._doors = {_listen(path): self._enter, _listen(uio): self._open_uio}
+        self._accesses: socket.socket | None = None  # of the program that is in the slot
+        self._uio: socket.socket | None = None
         self._thread = threading.Thread(target=self._run, name=f"slot-{function.name}", daemon=True)
 
     def start(self) -> None:
@@ -85,76 +87,106 @@ class Service:
                 raise DeviceError(
                     f"{self._function.name}: an access to it has not ended after {_ANSWER_SECONDS} s"
                 )
-        self._listener.close()
+        for door in self._doors:
+            door.close()
         os.close(self._interrupt)
         os.close(self._ending)
 
     # ---- the thread -------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        while self._readable(self._listener.fileno()):
-            connection, _ = self._listener.accept()
-            with connection:
-                self._function.interrupt(_UIO_VECTOR, self._interrupt)
-                try:
-                    self._serve(connection)
-                finally:
-                    self._leave()
-
-    def _serve(self, connection: socket.socket) -> None:
-        """Until the program or this process ends it."""
-        fd = connection.fileno()
-        while self._readable(fd):
-            data, fds = _receive(connection)
-            if len(data) != _REQUEST.size:
-                return
-            try:
-                reply = self._answer(_REQUEST.unpack(data), fds)
-            finally:
-                for each in fds:
-                    os.close(each)
-            try:
-                connection.send(_REPLY.pack(reply))
-            except OSError:
-                return
-
-    def _readable(self, fd: int) -> bool:
-        """Wait for `fd`, and hand on interrupts meanwhile. False: it is time to end."""
         while True:
-            ready, _, _ = select.select([fd, self._interrupt, self._ending], [], [])
+            known: list[int | socket.socket] = [self._interrupt, self._ending]
+            known += [each for each in (*self._doors, self._accesses, self._uio) if each is not None]
+            ready, _, _ = select.select(known, [], [])
             if self._ending in ready:
-                return False
+                break
             if self._interrupt in ready:
-                self._to_uio(os.eventfd_read(self._interrupt))
-            if fd in ready:
-                return True
+                self._tell(os.eventfd_read(self._interrupt))
+            for door, enter in self._doors.items():
+                if door in ready:
+                    enter(door.accept()[0])
+            if self._uio in ready and self._uio is not None:
+                self._control(self._uio)
+            if self._accesses in ready and self._accesses is not None:
+                self._serve(self._accesses)
+        self._leave()
+        self._close_uio()
 
-    def _to_uio(self, count: int) -> None:
-        """A read of /dev/uioN gives the number of interrupts, 4 bytes."""
-        try:
-            fifo = os.open(self._uio, os.O_WRONLY | os.O_NONBLOCK)
-        except OSError:
-            return  # the driver has not opened it
-        try:
-            os.write(fifo, struct.pack("<I", count & 0xFFFF_FFFF))
-        except BlockingIOError:
-            log.warning("%s: its driver leaves interrupts unread", self._function.name)
-        finally:
-            os.close(fifo)
+    def _enter(self, connection: socket.socket) -> None:
+        """A program maps the device. The one before it has gone, or goes now."""
+        self._leave()
+        self._accesses = connection
 
     def _leave(self) -> None:
         """As the host does when a program ends, in whatever way: no DMA, and a reset, so that the next one starts afresh.
 
         A PF that has VFs is not reset: that would take them from those who have them.
         """
-        function = self._function
-        function.config.write16(pci.COMMAND, function.config.read16(pci.COMMAND) & ~pci.COMMAND_BUS_MASTER)
-        function.interrupt(_UIO_VECTOR, None)
+        if self._accesses is None:
+            return
+        self._accesses.close()
+        self._accesses = None
+        self._master(False)
         for iova in tuple(self._memory):
             self._unmap(iova)
-        if not function.vfs:
+        if not self._function.vfs:
             with suppress(DeviceGone):
-                function.reset()
+                self._function.reset()
+
+    def _serve(self, connection: socket.socket) -> None:
+        """One request."""
+        data, fds = _receive(connection)
+        if len(data) != _REQUEST.size:
+            self._leave()
+            return
+        try:
+            reply = self._answer(_REQUEST.unpack(data), fds)
+        finally:
+            for each in fds:
+                os.close(each)
+        with suppress(OSError):  # it may be gone by now
+            connection.send(_REPLY.pack(reply))
+
+    # ---- /dev/uioN --------------------------------------------------------------------------------------------
+
+    def _open_uio(self, connection: socket.socket) -> None:
+        """Opening it makes the device a bus master, with one MSI-X message for all causes."""
+        self._close_uio()
+        self._uio = connection
+        connection.setblocking(False)
+        self._master(True)
+        self._function.interrupt(_UIO_VECTOR, self._interrupt)
+
+    def _close_uio(self) -> None:
+        if self._uio is not None:
+            self._uio.close()
+            self._uio = None
+            self._master(False)
+            self._function.interrupt(_UIO_VECTOR, None)
+
+    def _control(self, uio: socket.socket) -> None:
+        """1 or 0: the mask bit of the message's entry in the MSI-X table."""
+        data = _receive(uio)[0]
+        if len(data) != _COUNT.size:
+            self._close_uio()
+            return
+        table = pci.VF_BAR_MSIX if isinstance(self._function, ModelVfFunction) else pci.PF_BAR_MSIX
+        self._function.bar(table).write32(_VECTOR_CONTROL, int(_COUNT.unpack(data)[0] == 0))
+
+    def _tell(self, count: int) -> None:
+        if self._uio is not None:
+            try:
+                self._uio.send(_COUNT.pack(count & 0xFFFF_FFFF))
+            except BlockingIOError:
+                log.warning("%s: its driver leaves interrupts unread", self._function.name)
+            except OSError:
+                self._close_uio()
+
+    def _master(self, on: bool) -> None:
+        config = self._function.config
+        command = config.read16(pci.COMMAND) & ~pci.COMMAND_BUS_MASTER
+        config.write16(pci.COMMAND, command | (pci.COMMAND_BUS_MASTER if on else 0))
 
     # ---- requests ---------------------------------------------------------------------------------------------
 
@@ -210,6 +242,14 @@ class Service:
         if memory is not None:
             self._function.dma_unmap(cast(Arena, memory))
             memory.close()
+
+
+def _listen(path: Path) -> socket.socket:
+    door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    door.bind(str(path))
+    path.chmod(0o600)
+    door.listen(1)
+    return door
 
 
 def _receive(connection: socket.socket) -> tuple[bytes, list[int]]:

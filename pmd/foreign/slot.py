@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A function of the model in a slot that a program with a userspace driver sees: what Linux shows of a card bound to UIO.
 
-A slot is a folder with the files of sysfs, a FIFO for /dev/uioN, and a socket. `trap.c`, preloaded into the program, sends
-the program there, and every access to a BAR over the socket; a thread here answers it.
+A slot is a folder with the files of sysfs, and two sockets: one is /dev/uioN, to the other goes every access to a BAR.
+`trap.c`, preloaded into the program, sends the program there; a thread here answers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pmd.foreign.service import Service
 
 __all__ = ["Slot", "Slots", "compile_trap"]
 
-_DRIVER = "uio_pci_generic"
+_DRIVER = "igb_uio"  # one MSI-X message for everything, and VFs; DPDK takes it for what it is
 _TRAP = Path(__file__).with_name("trap.c")
 _SUBSYSTEM = 0x0003  # of a dual-port SFP+ adapter
 _PF_BARS = {pci.PF_BAR_REGISTERS: 0x80000, pci.PF_BAR_MSIX: pci.MSIX_SIZE}
@@ -50,7 +50,6 @@ class Slot:
         (root / "class/uio" / uio).mkdir(parents=True)
         (root / "class/uio" / uio / "device").symlink_to(self.folder)
         (self.folder / "driver").symlink_to(root / "drivers" / _DRIVER)
-        os.mkfifo(root / "dev" / uio)
         vfs = f.vfs if isinstance(f, ModelFunction) else 0
         for name, text in {
             "vendor": f"{f.vendor_id:#06x}",

@@ -137,9 +137,20 @@ static void tell_page(struct slot *slot, int page, enum op op)
     ask(slot, &request, op == MAP ? pages[page].fd : -1);
 }
 
-static struct slot *open_slot(char *folder)
+static int connect_to(const char *path)
 {
     struct sockaddr_un name = {.sun_family = AF_UNIX};
+    if (snprintf(name.sun_path, sizeof name.sun_path, "%s", path) >= (int)sizeof name.sun_path)
+        give_up("%s: the path is too long for a socket", path);
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&name, sizeof name))
+        give_up("%s: no card's process answers there (%s)", path, strerror(errno));
+    return fd;
+}
+
+static struct slot *open_slot(char *folder)
+{
+    char path[512];
     for (int i = 0; i < slot_count; i++)
         if (!strcmp(slots[i].folder, folder))
             return &slots[i];
@@ -147,11 +158,8 @@ static struct slot *open_slot(char *folder)
         give_up("more than %d functions", SLOTS);
     struct slot *slot = &slots[slot_count];
     slot->folder = folder;
-    if (snprintf(name.sun_path, sizeof name.sun_path, "%s/socket", folder) >= (int)sizeof name.sun_path)
-        give_up("%s: the path is too long for a socket", folder);
-    slot->socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    if (slot->socket < 0 || connect(slot->socket, (struct sockaddr *)&name, sizeof name))
-        give_up("%s: no card's process answers there (%s)", name.sun_path, strerror(errno));
+    snprintf(path, sizeof path, "%s/socket", folder);
+    slot->socket = connect_to(path);
     slot_count++;
     for (int page = 0; page < page_count; page++)
         tell_page(slot, page, MAP);
@@ -200,9 +208,16 @@ static int find_file(int fd)
     return -1;
 }
 
+/* /dev/uioN: what is read there is the number of interrupts, what is written turns them on and off. */
+static int open_uio(const char *name)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/dev/%s", root, name);
+    return connect_to(path);
+}
+
 int open64(const char *path, int flags, ...)
 {
-    static const char *const moved[] = {"/dev/uio", "/sys/class/uio/"};
     char instead[512];
     mode_t mode = 0;
     find_real();
@@ -212,12 +227,12 @@ int open64(const char *path, int flags, ...)
         mode = va_arg(args, mode_t);
         va_end(args);
     }
-    for (int i = 0; root && i < 2; i++)
-        if (!strncmp(path, moved[i], strlen(moved[i]))) {
-            snprintf(instead, sizeof instead, "%s%s", root, path + (i ? 4 : 0)); /* without /sys */
-            path = instead;
-            break;
-        }
+    if (root && !strncmp(path, "/dev/uio", 8))
+        return open_uio(path + 5);
+    if (root && !strncmp(path, "/sys/class/uio/", 15)) {
+        snprintf(instead, sizeof instead, "%s%s", root, path + 4);
+        path = instead;
+    }
     int fd = real_open(path, flags, mode);
     int error = errno;
     know_file(fd, path);

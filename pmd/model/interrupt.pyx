@@ -41,6 +41,7 @@ cdef enum:
 cdef uint32_t EIAME = 1 << 30
 cdef uint32_t QUEUES = 0x0000FFFF
 cdef uint32_t OTHERS = 0xFFFF0000
+cdef uint32_t EVENTS = 0x3FFF0000  # cleared by a read even with GPIE.OCD (8.2.3.5.18)
 
 
 cdef class Interrupts:
@@ -114,13 +115,17 @@ cdef class Interrupts:
         return 1 if vectors else 0
 
     cdef uint64_t _vectors_of(self, uint32_t others) noexcept nogil:
-        """The vectors that causes of EICR[31:16] go to."""
+        """The vectors that causes of EICR[31:16] go to.
+
+        SILENT: without a valid entry in IVAR_MISC it is vector 0. DPDK's PF leaves IVAR_MISC as it comes up, with MSI-X on, and
+        hears of its VFs' messages.
+        """
         cdef uint32_t misc = self.regs[IVAR_MISC]
         cdef uint64_t vectors = 0
         if not self.regs[GPIE] & MSIX:
             return 1 if others else 0
-        if others & ~<uint32_t> TCP_TIMER and misc >> 8 & VALID:
-            vectors |= <uint64_t> 1 << (misc >> 8 & 0x3F)
+        if others & ~<uint32_t> TCP_TIMER:
+            vectors |= <uint64_t> 1 << (misc >> 8 & 0x3F if misc >> 8 & VALID else 0)
         if others & TCP_TIMER and misc & VALID:
             vectors |= <uint64_t> 1 << (misc & 0x3F)
         return vectors
@@ -205,7 +210,9 @@ cdef class Interrupts:
 
     cdef uint32_t read_eicr(self) noexcept nogil:
         cdef uint32_t value = self.regs[EICR]
-        if not self.regs[GPIE] & OCD:
+        if self.regs[GPIE] & OCD:
+            self.regs[EICR] &= ~EVENTS
+        else:
             self.regs[EICR] = 0
             self.pending &= ~<uint64_t> QUEUES
         if not self.regs[GPIE] & MSIX:

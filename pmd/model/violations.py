@@ -280,18 +280,18 @@ def _buffer_size(write: Write) -> str | None:
 # ---- turning the receiver and the transmitter on ------------------------------------------------------------------
 
 
-# MRQC.MRQE with several traffic classes. Without them only the first packet buffer of each direction is in use: the others
-# come up as large as the whole memory, and every driver but ours leaves them so.
-_WITH_CLASSES = (2, 3, 4, 5, 12, 13)
-
-
-@_rule("rx-buffers", "8.2.3.8.9, 4.6.11.3",
-       "The Rx packet buffers in use share 512 KiB before RXEN is set", RXCTRL)  # fmt: skip
+# Only the first packet buffer of each direction: the others come up as large as the whole memory, and DPDK's driver leaves
+# them so, with one traffic class and with eight.
+@_rule(
+    "rx-buffers",
+    "8.2.3.8.9, 4.6.11.3",
+    "The first Rx packet buffer has 1 to 512 KiB before RXEN is set",
+    RXCTRL,
+)
 def _rx_buffers(write: Write) -> str | None:
-    classes = 8 if write.get(MRQC.MRQE) in _WITH_CLASSES else 1
-    kilobytes = sum(write.get(RXPBSIZE[n].SIZE) for n in range(classes))
+    kilobytes = write.get(RXPBSIZE[0].SIZE)
     if write.sets(RXCTRL.RXEN) and not 0 < kilobytes <= limit.RX_PACKET_BUFFER >> 10:
-        return f"RXEN with {kilobytes} KiB of packet buffers in RXPBSIZE, of {limit.RX_PACKET_BUFFER >> 10}"
+        return f"RXEN with {kilobytes} KiB in RXPBSIZE[0], of {limit.RX_PACKET_BUFFER >> 10}"
     return None
 
 
@@ -354,13 +354,16 @@ def _rx_running(write: Write) -> str | None:
     return "changed while RXCTRL.RXEN is 1" if changed and write.get(RXCTRL.RXEN) else None
 
 
-@_rule("tx-buffers", "8.2.3.9.13, 4.6.11.3",
-       "The Tx packet buffers in use share 160 KiB before TE is set", DMATXCTL)  # fmt: skip
+@_rule(
+    "tx-buffers",
+    "8.2.3.9.13, 4.6.11.3",
+    "The first Tx packet buffer has 1 to 160 KiB before TE is set",
+    DMATXCTL,
+)
 def _tx_buffers(write: Write) -> str | None:
-    classes = 8 if write.get(MTQC.RT_ENA) else 1
-    kilobytes = sum(write.get(TXPBSIZE[n].SIZE) for n in range(classes))
+    kilobytes = write.get(TXPBSIZE[0].SIZE)
     if write.sets(DMATXCTL.TE) and not 0 < kilobytes <= limit.TX_PACKET_BUFFER >> 10:
-        return f"TE with {kilobytes} KiB of packet buffers in TXPBSIZE, of {limit.TX_PACKET_BUFFER >> 10}"
+        return f"TE with {kilobytes} KiB in TXPBSIZE[0], of {limit.TX_PACKET_BUFFER >> 10}"
     return None
 
 
