@@ -8,6 +8,7 @@ from dpdkrig import exchange, receive_all
 from modelrig import frame
 
 from dataplane.byhand import send
+from dataplane.errors import PortError
 
 PEER = "02:00:00:00:99:01"
 
@@ -62,19 +63,27 @@ def test_traffic_between_vfs(under):
 
 
 def test_what_dpdk_s_pf_grants(under):
-    """Another address, a VLAN, a group, longer frames: messages of the mailbox, and the filters that it sets."""
+    """Another address, a VLAN, a group, and no longer frames: messages of the mailbox, and the filters that it sets."""
     vf, far = under.vfs[0], under.far
     first = vf.mac
     assert arrives(far, frame(1, to="ff:ff:ff:ff:ff:ff"), vf)
     vf.mac = "02:aa:00:00:00:01"
     assert arrives(far, frame(1, to=vf.mac), vf) and not arrives(far, frame(1, to=first), vf)
     vf.vlan_filter(7)
-    assert arrives(far, frame(1, 100, vf.mac, tag=7), vf) and not arrives(far, frame(1, 100, vf.mac, tag=8), vf)
-    under.testpmd.ask("mcast_addr add 0 01:00:5e:00:00:fb")  # only for its own groups it turns the chip's table on
+    assert arrives(far, frame(1, 100, vf.mac, tag=7), vf) and not arrives(
+        far, frame(1, 100, vf.mac, tag=8), vf
+    )
+    under.testpmd.ask(
+        "mcast_addr add 0 01:00:5e:00:00:fb"
+    )  # only for its own groups it turns the chip's table on
     vf.set_multicast(["01:00:5e:01:02:03"])
     assert arrives(far, frame(1, to="01:00:5e:01:02:03"), vf)
+    vf.stop()
     vf.mtu = 2000
-    assert arrives(far, frame(1, 1800, vf.mac), vf)
+    with pytest.raises(
+        PortError, match="refuses SET_LPE 2018"
+    ):  # while its own frames are of the standard length
+        vf.start()
     under.testpmd.quit()
 
 
