@@ -80,7 +80,7 @@ $(BIN)/python:
 # Build requirements go into .venv itself: an isolated build would fetch them again at each change.
 $(VENV)/.build: pyproject.toml | $(BIN)/python
 # The extensions are compiled first, on all CPUs: pip would take one, and finds them done.
-	@$(PIP) install 'setuptools>=77' 'cython>=3.1' wheel
+	@$(PIP) install 'setuptools>=77' 'cython>=3.1' 'numpy>=2' wheel
 	@$(BUILD)
 	@$(PIP) install --no-build-isolation --editable .
 	@touch $@

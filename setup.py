@@ -8,6 +8,7 @@ says how many processes and compilers work at once.
 import os
 from pathlib import Path
 
+import numpy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -51,7 +52,8 @@ def extensions() -> list[Extension]:
         Extension(
             ".".join(path.with_suffix("").parts),
             [str(path)],
-            include_dirs=["dataplane/include", "pmd/datasheet", "pmd/ixgbe", "pmd/model"],
+            include_dirs=["dataplane/include", "pmd/datasheet", "pmd/ixgbe", "pmd/model", numpy.get_include()],
+            define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_23_API_VERSION")],
             depends=[str(header) for package in PACKAGES for header in sorted(Path(package).rglob("*.h"))],
             extra_compile_args=flags,
         )

@@ -3,7 +3,7 @@
 
 from libc.stdint cimport uint8_t, uint16_t
 
-from dataplane.field cimport Field
+from dataplane.field cimport Field, segments_t
 from dataplane.mbuf cimport mbuf
 
 cdef enum:
@@ -15,12 +15,16 @@ cdef enum:
 cdef class Burst:
     cdef mbuf **pkts
     cdef int n            # -1: it is over
+    cdef bint seen        # `segments` is as the packets are
+    cdef segments_t segments
     cdef uint8_t *fate    # of each packet; valid if `marked`
     cdef bint marked      # something was dropped
     cdef int exports      # memoryviews of its packets
     cdef readonly str app
     cdef int _edges
     cdef tuple _drops
+    cdef list _spare      # columns that may be used again
+    cdef int _next_spare
 
     cdef void open(self, mbuf **pkts, uint16_t n, uint8_t *fate) noexcept
     # What is to become of it: one edge, or VERDICT_SPLIT and `fate` filled in.
@@ -28,6 +32,7 @@ cdef class Burst:
     # No more access. False: somebody holds on to it, so it must not be opened again.
     cdef bint close(self) except -1
     cdef int check(self) except -1
+    cdef const segments_t *look(self) noexcept
     cdef object _packet(self, index)
     cdef object _set_rows(self, Field f, value)
 

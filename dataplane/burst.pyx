@@ -12,21 +12,13 @@ A burst belongs to `process` and is over when `process` returns; then it, and it
 import numpy as np
 
 cimport cython
-from cpython.buffer cimport (
-    PyBUF_FORMAT,
-    PyBUF_SIMPLE,
-    PyBUF_STRIDED_RO,
-    PyBUF_WRITABLE,
-    PyBuffer_FillInfo,
-    PyBuffer_Release,
-    PyObject_CheckBuffer,
-    PyObject_GetBuffer,
-)
+cimport numpy as cnp
+from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int8_t, int16_t, int32_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from dataplane.field cimport LARGEST, Field, gather, number_of, scatter
+from dataplane.field cimport LARGEST, MAX_BURST, Field, gather, look_at, number_of, scatter, segments_t
 from dataplane.mbuf cimport arrival_ns, copy_out, data, set_single
 
 from dataplane.errors import BurstError
@@ -36,57 +28,99 @@ cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(object o)
 
 cdef enum:
-    MAX_BURST = 256
     MAX_EDGES = 16
+    SPARE = 4  # columns of earlier bursts that are kept for the next: memory of this size is slow to get
     UNDECIDED = 255  # the fate of a packet that was not dropped, until the verdict
 
-cdef object _empty = np.empty
+cnp.import_array()
+
 cdef object _u8 = np.dtype(np.uint8)
-cdef object _bool = np.dtype(np.bool_)
 
 
-cdef int _numbers(Burst burst, object value, uint64_t *out) except -1:
-    """One whole number for each packet, from an int for all of them or an array; sign-extended to 64 bits."""
-    cdef Py_buffer view
-    cdef const char *p
+cdef inline object _new(int n, int kind):
+    """A new array of n items, with nothing in it yet."""
+    cdef cnp.npy_intp shape = n
+    return cnp.PyArray_SimpleNew(1, &shape, kind)
+
+
+cdef object _column(Burst burst, int kind):
+    """An array for as many items as there are packets: one of an earlier burst, if nobody keeps it any more."""
+    cdef list spare = burst._spare
+    cdef cnp.ndarray array
+    cdef int i
+    for i in range(SPARE):
+        array = <cnp.ndarray> spare[i]
+        # Two references: the list's and ours. What somebody has changed about the array itself is not taken either.
+        if (
+            array is not None and Py_REFCNT(array) == 2 and cnp.PyArray_TYPE(array) == kind and cnp.PyArray_NDIM(array) == 1
+            and cnp.PyArray_DIM(array, 0) == burst.n and cnp.PyArray_ISCARRAY(array)
+        ):
+            return array
+    array = <cnp.ndarray> _new(burst.n, kind)
+    spare[burst._next_spare] = array
+    burst._next_spare = (burst._next_spare + 1) % SPARE
+    return array
+
+
+cdef inline int _kind_of(int width) noexcept:
+    """The narrowest unsigned type that holds so many bytes."""
+    return (
+        cnp.NPY_UINT8 if width == 1 else cnp.NPY_UINT16 if width == 2 else cnp.NPY_UINT32 if width <= 4
+        else cnp.NPY_UINT64
+    )
+
+
+cdef const uint64_t *_numbers(Burst burst, object value, uint64_t *room) except NULL:
+    """One whole number for each packet, from an int for all of them or an array; sign-extended to 64 bits.
+
+    They are in `room` (of MAX_BURST), or where the array has them.
+    """
+    cdef cnp.ndarray array
     cdef uint64_t all_of_them
-    cdef int i, n = burst.n
-    cdef char kind
+    cdef cnp.npy_intp stride = 0
+    cdef const char *p
+    cdef int i, n = burst.n, kind
     if isinstance(value, int):
         all_of_them = value & 0xFFFFFFFFFFFFFFFF
         for i in range(n):
-            out[i] = all_of_them
-        return 0
-    if not PyObject_CheckBuffer(value):
-        value = np.asarray(value)
-    PyObject_GetBuffer(value, &view, PyBUF_STRIDED_RO | PyBUF_FORMAT)
-    try:
-        if view.ndim > 1 or view.ndim == 1 and view.shape[0] != n:
-            shape = tuple([view.shape[i] for i in range(view.ndim)])
-            raise BurstError(f"{burst.app}: an array of shape {shape} for a burst of {n} packets: it takes one value each")
-        kind = view.format[0] if view.format != NULL and view.format[1] == 0 else 0
-        if kind not in b"?bBhHiIlLqQ":
-            return _numbers(burst, _native(burst, value), out)
+            room[i] = all_of_them
+        return room
+    array = value if isinstance(value, cnp.ndarray) else np.asarray(value)
+    if cnp.PyArray_NDIM(array) > 1 or cnp.PyArray_NDIM(array) == 1 and cnp.PyArray_DIM(array, 0) != n:
+        raise BurstError(
+            f"{burst.app}: an array of shape {(<object> array).shape} for a burst of {n} packets: it takes one value each"
+        )
+    kind = cnp.PyArray_TYPE(array)
+    if not cnp.PyArray_ISBEHAVED_RO(array) or not (kind == cnp.NPY_BOOL or cnp.PyTypeNum_ISINTEGER(kind)):
+        return _numbers(burst, _native(burst, array), room)
+    p = cnp.PyArray_BYTES(array)
+    if cnp.PyArray_NDIM(array):
+        stride = cnp.PyArray_STRIDE(array, 0)
+    if stride == 8 and cnp.PyArray_ITEMSIZE(array) == 8 and <void *> array == <void *> value:  # the caller keeps it alive
+        return <const uint64_t *> p
+    if cnp.PyArray_ITEMSIZE(array) == 1:
         for i in range(n):
-            p = <const char *> view.buf + (i * view.strides[0] if view.ndim else 0)
-            if view.itemsize == 1:
-                out[i] = <uint64_t> (<const int8_t *> p)[0] if kind == c"b" else (<const uint8_t *> p)[0]
-            elif view.itemsize == 2:
-                out[i] = <uint64_t> (<const int16_t *> p)[0] if kind == c"h" else (<const uint16_t *> p)[0]
-            elif view.itemsize == 4:
-                out[i] = <uint64_t> (<const int32_t *> p)[0] if kind == c"i" else (<const uint32_t *> p)[0]
-            else:
-                out[i] = (<const uint64_t *> p)[0]
-    finally:
-        PyBuffer_Release(&view)
-    return 0
+            room[i] = <uint64_t> (<const int8_t *> p)[0] if kind == cnp.NPY_INT8 else (<const uint8_t *> p)[0]
+            p += stride
+    elif cnp.PyArray_ITEMSIZE(array) == 2:
+        for i in range(n):
+            room[i] = <uint64_t> (<const int16_t *> p)[0] if kind == cnp.NPY_INT16 else (<const uint16_t *> p)[0]
+            p += stride
+    elif cnp.PyArray_ITEMSIZE(array) == 4:
+        for i in range(n):
+            room[i] = <uint64_t> (<const int32_t *> p)[0] if cnp.PyTypeNum_ISSIGNED(kind) else (<const uint32_t *> p)[0]
+            p += stride
+    else:
+        for i in range(n):
+            room[i] = (<const uint64_t *> p)[0]
+            p += stride
+    return room
 
 
-cdef object _native(Burst burst, object value):
-    array = np.asarray(value)
-    if array.dtype.kind not in "biu":
-        raise BurstError(f"{burst.app}: {array.dtype} values: whole numbers or bool are needed (astype(np.uint32), say)")
-    return array.astype(np.uint64)
+cdef object _native(Burst burst, cnp.ndarray array):
+    if (<object> array).dtype.kind not in "biu":
+        raise BurstError(f"{burst.app}: {(<object> array).dtype} values: whole numbers or bool are needed (astype(np.uint32), say)")
+    return (<object> array).astype(np.uint64)
 
 
 cdef class Burst:
@@ -95,6 +129,7 @@ cdef class Burst:
     def __cinit__(self, str app, int edges, tuple drops):
         self.app = app
         self.n = -1
+        self._spare = [None] * SPARE
         self._edges = edges
         self._drops = drops
 
@@ -102,10 +137,17 @@ cdef class Burst:
         self.pkts = pkts
         self.n = n
         self.fate = fate
-        self.marked = False
+        self.marked = self.seen = False
+
+    cdef const segments_t *look(self) noexcept:
+        if not self.seen:
+            look_at(&self.segments, self.pkts, self.n)
+            self.seen = True
+        return &self.segments
 
     cdef int verdict(self, object result) except -1:
-        cdef uint64_t edges[MAX_BURST]
+        cdef uint64_t room[MAX_BURST]
+        cdef const uint64_t *edges
         cdef uint64_t first
         cdef bint same = True
         cdef int i
@@ -113,7 +155,7 @@ cdef class Burst:
             if not self.marked and self._edges:
                 return 0
             result = 0
-        _numbers(self, result, edges)
+        edges = _numbers(self, result, room)
         first = edges[0]
         for i in range(self.n):
             if self.marked and self.fate[i] != UNDECIDED:
@@ -147,22 +189,19 @@ cdef class Burst:
 
     def __getitem__(self, key):
         """A column for a field; a packet for an int."""
-        cdef Py_buffer view
         self.check()
         if not isinstance(key, Field):
             return self._packet(key)
         cdef Field f = <Field> key
         if f.width <= LARGEST:
-            column = _empty(self.n, f.dtype)
+            column = _column(self, _kind_of(f.width))
         else:
-            column = _empty((self.n, f.width), f.dtype)
-        PyObject_GetBuffer(column, &view, PyBUF_SIMPLE | PyBUF_WRITABLE)
-        gather(self.pkts, self.n, f, view.buf)
-        PyBuffer_Release(&view)
+            column = np.empty((self.n, f.width), _u8)
+        gather(self.look(), f, cnp.PyArray_DATA(<cnp.ndarray> column))
         return column
 
     def __setitem__(self, key, value):
-        cdef uint64_t numbers[MAX_BURST]
+        cdef uint64_t room[MAX_BURST]
         self.check()
         if not isinstance(key, Field):
             raise BurstError(f"{self.app}: burst[{key!r}] = ...: only a field can be set; packets stay in their places")
@@ -172,8 +211,7 @@ cdef class Burst:
             return
         if isinstance(value, int) and not 0 <= value <= f.mask:
             raise BurstError(f"{self.app}: {f.name} = {value}: from 0 to {f.mask} is possible")
-        _numbers(self, value, numbers)
-        scatter(self.pkts, self.n, f, numbers)
+        scatter(self.look(), f, _numbers(self, value, room))
 
     cdef object _packet(self, index):
         if not isinstance(index, int):
@@ -183,7 +221,7 @@ cdef class Burst:
         return _view(self, index % self.n)
 
     cdef object _set_rows(self, Field f, value):
-        cdef Py_buffer view
+        cdef const segments_t *s = self.look()
         cdef const uint8_t *rows
         cdef int i
         shape = (self.n, f.width)
@@ -191,12 +229,10 @@ cdef class Burst:
         if array.dtype != _u8:
             raise BurstError(f"{self.app}: {f.name} takes bytes, or an array of uint8 of shape {shape}, not {array.dtype}")
         array = np.ascontiguousarray(array)
-        PyObject_GetBuffer(array, &view, PyBUF_SIMPLE)
-        rows = <const uint8_t *> view.buf
+        rows = <const uint8_t *> cnp.PyArray_DATA(<cnp.ndarray> array)
         for i in range(self.n):
-            if f.offset + f.width <= self.pkts[i].data_len:
-                memcpy(data(self.pkts[i]) + f.offset, rows + i * f.width, f.width)
-        PyBuffer_Release(&view)
+            if f.offset + f.width <= s.pkts[i].data_len:
+                memcpy(s.start[i] + f.offset, rows + i * f.width, f.width)
 
     def __iter__(self):
         self.check()
@@ -206,13 +242,13 @@ cdef class Burst:
 
     def has(self, Field field not None):
         """Which packets have the whole field in their first segment: an array of bool."""
-        cdef Py_buffer view
+        self.check()
+        column = _column(self, cnp.NPY_BOOL)
+        cdef uint8_t *to = <uint8_t *> cnp.PyArray_DATA(<cnp.ndarray> column)
+        cdef const segments_t *s = self.look()
         cdef int i
-        column = _empty(self.check(), _bool)
-        PyObject_GetBuffer(column, &view, PyBUF_SIMPLE | PyBUF_WRITABLE)
         for i in range(self.n):
-            (<uint8_t *> view.buf)[i] = field.offset + field.width <= self.pkts[i].data_len
-        PyBuffer_Release(&view)
+            to[i] = field.offset + field.width <= s.pkts[i].data_len
         return column
 
     def drop(self, mask, str reason not None):
@@ -220,13 +256,14 @@ cdef class Burst:
 
         They stay in their places in this burst's columns; they leave by no edge. The first reason counts.
         """
-        cdef uint64_t chosen[MAX_BURST]
+        cdef uint64_t room[MAX_BURST]
+        cdef const uint64_t *chosen
         cdef int i
         self.check()
         if reason not in self._drops:
             names = ", ".join(self._drops) or "none"
             raise BurstError(f"{self.app} has no drop {reason!r}: it names {names}; add it to the class's drops")
-        _numbers(self, mask, chosen)
+        chosen = _numbers(self, mask, room)
         if not self.marked:
             memset(self.fate, UNDECIDED, self.n)
             self.marked = True
@@ -238,8 +275,9 @@ cdef class Burst:
     @property
     def length(self):
         """Bytes of each packet, all segments, without FCS: uint32."""
-        column = np.empty(self.check(), np.uint32)
-        cdef uint32_t[::1] to = column
+        self.check()
+        column = _column(self, cnp.NPY_UINT32)
+        cdef uint32_t *to = <uint32_t *> cnp.PyArray_DATA(<cnp.ndarray> column)
         for i in range(self.n):
             to[i] = self.pkts[i].pkt_len
         return column
@@ -247,8 +285,9 @@ cdef class Burst:
     @property
     def timestamp_ns(self):
         """Arrival of each packet in ns since the epoch, 0 where the port has no clock: uint64."""
-        column = np.empty(self.check(), np.uint64)
-        cdef uint64_t[::1] to = column
+        self.check()
+        column = _column(self, cnp.NPY_UINT64)
+        cdef uint64_t *to = <uint64_t *> cnp.PyArray_DATA(<cnp.ndarray> column)
         for i in range(self.n):
             to[i] = arrival_ns(self.pkts[i])
         return column
@@ -256,8 +295,9 @@ cdef class Burst:
     @property
     def port(self):
         """The number of the port that each packet came in by: uint16."""
-        column = np.empty(self.check(), np.uint16)
-        cdef uint16_t[::1] to = column
+        self.check()
+        column = _column(self, cnp.NPY_UINT16)
+        cdef uint16_t *to = <uint16_t *> cnp.PyArray_DATA(<cnp.ndarray> column)
         for i in range(self.n):
             to[i] = self.pkts[i].port
         return column
@@ -265,8 +305,9 @@ cdef class Burst:
     @property
     def rss_hash(self):
         """The hash that the NIC computed for each packet: uint32."""
-        column = np.empty(self.check(), np.uint32)
-        cdef uint32_t[::1] to = column
+        self.check()
+        column = _column(self, cnp.NPY_UINT32)
+        cdef uint32_t *to = <uint32_t *> cnp.PyArray_DATA(<cnp.ndarray> column)
         for i in range(self.n):
             to[i] = self.pkts[i].rss_hash
         return column
@@ -332,6 +373,7 @@ cdef class Packet:
 
     def __setitem__(self, Field field not None, value):
         cdef mbuf *m = self.get()
+        cdef segments_t alone
         cdef bytes row
         cdef uint64_t number
         if field.width > LARGEST:
@@ -344,7 +386,8 @@ cdef class Packet:
         if not 0 <= value <= field.mask:
             raise BurstError(f"{self.burst.app}: {field.name} = {value}: from 0 to {field.mask} is possible")
         number = value
-        scatter(&m, 1, field, &number)
+        look_at(&alone, &m, 1)
+        scatter(&alone, field, &number)
 
     @property
     def data(self):
@@ -363,6 +406,7 @@ cdef class Packet:
             )
         memcpy(data(m), PyBytes_AS_STRING(content), len(content))
         set_single(m, <uint32_t> len(content))
+        self.burst.seen = False  # what the burst knows of lengths is no longer so
 
     @property
     def timestamp_ns(self):

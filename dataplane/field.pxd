@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Header fields: where they lie in a frame, and the loops that gather and scatter them for a burst."""
 
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from dataplane.mbuf cimport mbuf
 
 cdef enum:
+    MAX_BURST = 256
     LARGEST = 8  # bytes of a field that is a number; a wider one is a row of bytes
 
 
@@ -19,9 +20,18 @@ cdef class Field:
     cdef bint whole            # all bits of its bytes
 
 
-# A column of n packets in host byte order, to items of the field's dtype; rows of bytes if it is wider than LARGEST.
-cdef void gather(mbuf **pkts, int n, Field f, void *to) noexcept nogil
+# First segments, as the loops want them: where each begins, and how long the shortest is.
+cdef struct segments_t:
+    int n
+    uint32_t shortest
+    mbuf **pkts
+    uint8_t *start[MAX_BURST]
+
+
+cdef void look_at(segments_t *s, mbuf **pkts, int n) noexcept nogil
+# A column in host byte order, to items of the field's dtype; rows of bytes if it is wider than LARGEST.
+cdef void gather(const segments_t *s, Field f, void *to) noexcept nogil
 # One number for each packet, cut to the field's bits. Not for rows of bytes.
-cdef void scatter(mbuf **pkts, int n, Field f, const uint64_t *values) noexcept nogil
+cdef void scatter(const segments_t *s, Field f, const uint64_t *values) noexcept nogil
 # The field of one packet.
 cdef uint64_t number_of(mbuf *m, Field f) noexcept nogil

@@ -6,8 +6,9 @@ Only a packet's first segment is looked at: a field that does not lie wholly in 
 
 import numpy as np
 
-from libc.stdint cimport uint16_t, uint32_t
 from libc.string cimport memcpy, memset
+
+from libc.stdint cimport uint16_t
 
 from dataplane.machine cimport likely
 from dataplane.mbuf cimport data
@@ -17,6 +18,8 @@ from dataplane.errors import ConfigError
 
 cdef extern from *:
     """
+    #include "dataplane.h"
+
     #define DP_GET(bits) uint##bits##_t v; memcpy(&v, p, bits / 8); return __builtin_bswap##bits(v)
     static inline uint64_t dp_be16(const uint8_t *p) { DP_GET(16); }
     static inline uint64_t dp_be32(const uint8_t *p) { DP_GET(32); }
@@ -25,6 +28,37 @@ cdef extern from *:
     static inline void dp_put16(uint8_t *p, uint64_t v) { DP_PUT(16); }
     static inline void dp_put32(uint8_t *p, uint64_t v) { DP_PUT(32); }
     static inline void dp_put64(uint8_t *p, uint64_t v) { DP_PUT(64); }
+
+    static inline uint32_t dp_look(struct dp_mbuf *const *pkts, int n, uint8_t **start)
+    {
+        uint32_t shortest = 0xFFFF;
+        #pragma GCC unroll 4
+        for (int i = 0; i < n; i++) {
+            const struct dp_mbuf *m = pkts[i];
+            uint32_t length = m->data_len;
+            start[i] = (uint8_t *)m->buf_addr + m->data_off;
+            shortest = length < shortest ? length : shortest;
+        }
+        return shortest;
+    }
+
+    /* Addresses, of which frames are full: six bytes as one load of eight, two more being there, and as two stores. */
+    static inline void dp_gather48(uint8_t *const *start, int n, int offset, uint64_t *to)
+    {
+        #pragma GCC unroll 4
+        for (int i = 0; i < n; i++)
+            to[i] = dp_be64(start[i] + offset) >> 16;
+    }
+    static inline void dp_scatter48(uint8_t *const *start, int n, int offset, const uint64_t *values)
+    {
+        #pragma GCC unroll 4
+        for (int i = 0; i < n; i++) {
+            uint64_t word = __builtin_bswap64(values[i] << 16);
+            memcpy(start[i] + offset, &word, 4);
+            word >>= 32;
+            memcpy(start[i] + offset + 4, &word, 2);
+        }
+    }
     """
     uint64_t dp_be16(const uint8_t *p) nogil
     uint64_t dp_be32(const uint8_t *p) nogil
@@ -32,6 +66,9 @@ cdef extern from *:
     void dp_put16(uint8_t *p, uint64_t v) nogil
     void dp_put32(uint8_t *p, uint64_t v) nogil
     void dp_put64(uint8_t *p, uint64_t v) nogil
+    uint32_t dp_look(mbuf **pkts, int n, uint8_t **start) nogil
+    void dp_gather48(uint8_t **start, int n, int offset, uint64_t *to) nogil
+    void dp_scatter48(uint8_t **start, int n, int offset, const uint64_t *values) nogil
 
 cdef object _u8 = np.dtype(np.uint8)
 cdef tuple _DTYPES = tuple(np.dtype(t) for t in ("u1", "u1", "u2", "u4", "u4", "u8", "u8", "u8", "u8"))
@@ -73,71 +110,92 @@ cdef inline void _store(uint8_t *p, int width, uint64_t v) noexcept nogil:
             p[i] = <uint8_t> (v >> 8 * (width - 1 - i))
 
 
-cdef inline void _gather_as(mbuf **pkts, int n, int offset, int width, int shift, uint64_t mask, void *to) noexcept nogil:
-    """The loop; the compiler makes one for each constant `width`."""
-    cdef uint64_t v
-    cdef int i
-    for i in range(n):
-        v = 0
-        if likely(offset + width <= pkts[i].data_len):
-            v = _load(data(pkts[i]) + offset, width) >> shift & mask
-        if width == 1:
-            (<uint8_t *> to)[i] = <uint8_t> v
-        elif width == 2:
-            (<uint16_t *> to)[i] = <uint16_t> v
-        elif width <= 4:
-            (<uint32_t *> to)[i] = <uint32_t> v
-        else:
-            (<uint64_t *> to)[i] = v
+cdef void look_at(segments_t *s, mbuf **pkts, int n) noexcept nogil:
+    s.n, s.pkts = n, pkts
+    s.shortest = dp_look(pkts, n, s.start)
 
 
-cdef void gather(mbuf **pkts, int n, Field f, void *to) noexcept nogil:
-    cdef int i
-    if f.width == 1:
-        _gather_as(pkts, n, f.offset, 1, f.shift, f.mask, to)
-    elif f.width == 2:
-        _gather_as(pkts, n, f.offset, 2, f.shift, f.mask, to)
-    elif f.width == 4:
-        _gather_as(pkts, n, f.offset, 4, f.shift, f.mask, to)
-    elif f.width == 6:
-        _gather_as(pkts, n, f.offset, 6, f.shift, f.mask, to)
-    elif f.width <= LARGEST:
-        _gather_as(pkts, n, f.offset, f.width, f.shift, f.mask, to)
+cdef inline void _put_item(void *to, int i, int width, uint64_t v) noexcept nogil:
+    if width == 1:
+        (<uint8_t *> to)[i] = <uint8_t> v
+    elif width == 2:
+        (<uint16_t *> to)[i] = <uint16_t> v
+    elif width <= 4:
+        (<uint32_t *> to)[i] = <uint32_t> v
+    else:
+        (<uint64_t *> to)[i] = v
+
+
+cdef inline void _gather_as(const segments_t *s, Field f, int width, void *to) noexcept nogil:
+    """The loops; the compiler makes them for each constant `width`."""
+    cdef int offset = f.offset, shift = f.shift, n = s.n, i
+    cdef uint64_t mask = f.mask, v
+    if width == 6 and f.whole and <uint32_t> offset + 8 <= s.shortest:
+        dp_gather48(<uint8_t **> s.start, n, offset, <uint64_t *> to)
+    elif f.whole and <uint32_t> (offset + width) <= s.shortest:
+        for i in range(n):
+            _put_item(to, i, width, _load(s.start[i] + offset, width))
     else:
         for i in range(n):
-            if f.offset + f.width <= pkts[i].data_len:
-                memcpy(<uint8_t *> to + i * f.width, data(pkts[i]) + f.offset, f.width)
+            v = 0
+            if likely(offset + width <= s.pkts[i].data_len):
+                v = _load(s.start[i] + offset, width) >> shift & mask
+            _put_item(to, i, width, v)
+
+
+cdef void gather(const segments_t *s, Field f, void *to) noexcept nogil:
+    cdef int i
+    if f.width == 1:
+        _gather_as(s, f, 1, to)
+    elif f.width == 2:
+        _gather_as(s, f, 2, to)
+    elif f.width == 4:
+        _gather_as(s, f, 4, to)
+    elif f.width == 6:
+        _gather_as(s, f, 6, to)
+    elif f.width <= LARGEST:
+        _gather_as(s, f, f.width, to)
+    else:
+        for i in range(s.n):
+            if f.offset + f.width <= s.pkts[i].data_len:
+                memcpy(<uint8_t *> to + i * f.width, s.start[i] + f.offset, f.width)
             else:
                 memset(<uint8_t *> to + i * f.width, 0, f.width)
 
 
-cdef inline void _scatter_as(mbuf **pkts, int n, int offset, int width, const uint64_t *values) noexcept nogil:
-    cdef int i
-    for i in range(n):
-        if likely(offset + width <= pkts[i].data_len):
-            _store(data(pkts[i]) + offset, width, values[i])
+cdef inline void _scatter_as(const segments_t *s, int offset, int width, const uint64_t *values) noexcept nogil:
+    cdef int i, n = s.n
+    if width == 6 and <uint32_t> (offset + width) <= s.shortest:
+        dp_scatter48(<uint8_t **> s.start, n, offset, values)
+    elif <uint32_t> (offset + width) <= s.shortest:
+        for i in range(n):
+            _store(s.start[i] + offset, width, values[i])
+    else:
+        for i in range(n):
+            if offset + width <= s.pkts[i].data_len:
+                _store(s.start[i] + offset, width, values[i])
 
 
-cdef void scatter(mbuf **pkts, int n, Field f, const uint64_t *values) noexcept nogil:
+cdef void scatter(const segments_t *s, Field f, const uint64_t *values) noexcept nogil:
     cdef uint64_t rest
     cdef uint8_t *p
     cdef int i
     if not f.whole:
         rest = ~(f.mask << f.shift)
-        for i in range(n):
-            if f.offset + f.width <= pkts[i].data_len:
-                p = data(pkts[i]) + f.offset
+        for i in range(s.n):
+            if f.offset + f.width <= s.pkts[i].data_len:
+                p = s.start[i] + f.offset
                 _store(p, f.width, _load(p, f.width) & rest | (values[i] & f.mask) << f.shift)
     elif f.width == 1:
-        _scatter_as(pkts, n, f.offset, 1, values)
+        _scatter_as(s, f.offset, 1, values)
     elif f.width == 2:
-        _scatter_as(pkts, n, f.offset, 2, values)
+        _scatter_as(s, f.offset, 2, values)
     elif f.width == 4:
-        _scatter_as(pkts, n, f.offset, 4, values)
+        _scatter_as(s, f.offset, 4, values)
     elif f.width == 6:
-        _scatter_as(pkts, n, f.offset, 6, values)
+        _scatter_as(s, f.offset, 6, values)
     else:
-        _scatter_as(pkts, n, f.offset, f.width, values)
+        _scatter_as(s, f.offset, f.width, values)
 
 
 cdef class Field:

@@ -344,3 +344,51 @@ def test_a_kept_memoryview_is_an_error():
 def test_a_field_that_cannot_be(bad):
     with pytest.raises(ConfigError):
         bad()
+
+
+@pytest.mark.parametrize(
+    "keep",
+    [
+        lambda column: column,
+        lambda column: column[1:],
+        lambda column: memoryview(column),
+        lambda column: (column, column.setflags(write=False))[0],
+        lambda column: (column, setattr(column, "shape", (2, 2)))[0],
+    ],
+    ids=["column", "view", "memoryview", "read-only", "reshaped"],
+)
+def test_a_kept_column_is_nobody_elses(keep):
+    """Columns that nobody keeps are used again for the next burst."""
+    kept, numbers = [], []
+
+    class Keeper(App):
+        def process(self, burst):
+            numbers.append(burst[eth.src].tolist())
+            kept.append(keep(burst[eth.src]))
+            burst[eth.dst] = burst[eth.src] + 1
+
+    frames = [bytes(6) + n.to_bytes(6, "big") + bytes(48) for n in range(40)]
+    with Pipeline(Frames(frames, burst=4, pool=POOL) >> Keeper() >> Keep()).stepper() as stepper:
+        stepper.finish()
+    assert numbers == [list(range(n, n + 4)) for n in range(0, 40, 4)]
+    seen = [np.asarray(column).reshape(-1).tolist() for column in kept]
+    assert seen == [row[len(row) - len(column) :] for row, column in zip(numbers, seen, strict=True)]
+
+
+def test_unkept_columns_are_used_again():
+    addresses = set()
+
+    class Look(App):
+        def process(self, burst):
+            addresses.update(column.ctypes.data for column in (burst[eth.src], burst[eth.dst]))
+
+    with Pipeline(Frames([bytes(60)] * 400, burst=4, pool=POOL) >> Look() >> Keep()).stepper() as stepper:
+        stepper.finish()
+    assert len(addresses) <= 4
+
+
+@pytest.mark.parametrize("value", [[1, 2, 3, 4], np.arange(1, 5), np.arange(1, 5)[::-1][::-1], range(1, 5)])
+def test_what_a_field_is_set_from(value):
+    frames = [bytes(60)] * 4
+    _, after = do(frames, lambda burst: burst.__setitem__(eth.src, value))
+    assert [frame[6:12] for frame in after] == [n.to_bytes(6, "big") for n in range(1, 5)]
