@@ -52,7 +52,13 @@ def extensions() -> list[Extension]:
         Extension(
             ".".join(path.with_suffix("").parts),
             [str(path)],
-            include_dirs=["dataplane/include", "pmd/datasheet", "pmd/ixgbe", "pmd/model", numpy.get_include()],
+            include_dirs=[
+                "dataplane/include",
+                "pmd/datasheet",
+                "pmd/ixgbe",
+                "pmd/model",
+                numpy.get_include(),
+            ],
             define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_23_API_VERSION")],
             depends=[str(header) for package in PACKAGES for header in sorted(Path(package).rglob("*.h"))],
             extra_compile_args=flags,
