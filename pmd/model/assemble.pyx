@@ -35,6 +35,7 @@ from pmd.model.model cimport (
     mdl_commit,
     mdl_context,
     mdl_frame,
+    mdl_label,
     mdl_load16,
     mdl_load32,
     mdl_load64,
@@ -164,8 +165,8 @@ cdef bint _gather(
     False after a fault, or when a driver has changed a descriptor since it was looked at.
     """
     cdef uint64_t[2] words
-    cdef uint32_t i, n, skip, done = 0, at = k.first
-    for i in range(k.count):
+    cdef uint32_t n, skip, done = 0, at = k.first
+    for _ in range(k.count):
         if not _fetch(p, q, index, at, words):
             return False
         n = words[1] & HW_TXD_LEN_MASK
@@ -317,9 +318,9 @@ cdef int assemble(
             flags |= BAD_CRC
     if n + FCS_SIZE > p.tx_max + (TAG_SIZE if mdl_load16(frame.data + 12) == p.tx_vlan_type else 0):
         mdl_violate(p, V_TX_OVER_MAXFRS, index, k.first, n + FCS_SIZE)
-    if not p.vt.on:
+    if not p.pooled:
         flags &= BAD_CRC
-    frame.len, frame.flags, frame.tag, frame.ready = n, flags, q.sender, p.now_ns
+    mdl_label(frame, n, flags, q.sender, p.now_ns)
     note_good(tally, frame.data, n + FCS_SIZE)
     mdl_commit(out, n)
     return k.count

@@ -80,6 +80,14 @@ struct mdl_frame {
 
 _Static_assert(sizeof(struct mdl_frame) == 16, "a frame's header is one vector");
 
+/* Two stores instead of four. `last`: ready or pools. */
+static inline void mdl_label(struct mdl_frame *f, uint32_t len, uint32_t flags, uint32_t tag, uint64_t last)
+{
+    uint64_t first = (uint16_t)len | (uint64_t)(uint16_t)flags << 16 | (uint64_t)tag << 32;
+    memcpy(f, &first, sizeof first);
+    f->ready = last;
+}
+
 struct mdl_fifo {
     uint8_t *base;
     uint32_t size;  /* of the memory; twice the largest limit and more, so that halves can alternate */
@@ -183,10 +191,7 @@ static inline void mdl_lose(struct mdl_fifo *f, const uint8_t *data, uint32_t le
         __atomic_add_fetch(&f->lost_unseen, 1, __ATOMIC_RELAXED);
         return;
     }
-    frame->len = (uint16_t)len;
-    frame->flags = (uint16_t)(MDL_LOST | flags);
-    frame->tag = 0;
-    frame->ready = 0;
+    mdl_label(frame, len, MDL_LOST | flags, 0, 0);
     memcpy(frame->data, data, kept);
     mdl_commit(f, kept);
 }
@@ -330,7 +335,7 @@ struct mdl_mirror { /* an enabled rule: what is copied to `target` */
 };
 
 struct mdl_pools {
-    uint8_t on, shift; /* queue q is pool q >> shift's */
+    uint8_t shift, pad1; /* queue q is pool q >> shift's */
     uint8_t replicate, switching, classes, mirrors, pad[2]; /* classes: queue by traffic class, not by hash */
     uint64_t fallback;       /* the default pool, or none */
     uint64_t receive, echo;  /* who receives; who may get back what it sent */
@@ -419,6 +424,7 @@ struct mdl_port {
     uint8_t link, elastic, loopback, rx_held; /* held: SECRXCTRL.RX_DIS keeps frames in the packet buffer */
     uint8_t tx_on, crc_strip, tx_plain, length_check; /* plain: the MAC pads and appends FCS, the usual set-up */
     uint8_t tx_pad, tx_crc, many_queues, waits; /* waits: until there is room, instead of losing frames */
+    uint8_t pooled, pad5[3]; /* pooled: there are pools, and `vt` says what they want */
     uint32_t rx_limit; /* bytes of packet buffer */
     uint32_t epoch; /* mdl_epoch when ring addresses were cached */
     uint32_t dirty;      /* MDL_DIRTY_* */
@@ -466,6 +472,7 @@ static inline void mdl_violate(struct mdl_port *p, int code, uint32_t queue, uin
 /* ---- memory ---- */
 
 typedef uint8_t mdl_v16 __attribute__((vector_size(16), aligned(1), may_alias));
+typedef uint64_t mdl_v64 __attribute__((vector_size(16), aligned(1), may_alias));
 
 /* Short frames are most frames: two overlapping blocks beat a call. Never reads or writes outside [0, n). */
 static inline void mdl_copy(uint8_t *to, const uint8_t *from, uint32_t n)
@@ -499,6 +506,16 @@ static inline uint32_t mdl_ctz64(uint64_t v) { return (uint32_t)__builtin_ctzll(
 static inline uint64_t mdl_sum(const uint8_t *p, uint32_t n)
 {
     uint64_t sum = 0;
+    if (n >= 128) { /* four lanes: two for the even halves of each word, two for the odd ones */
+        mdl_v64 even = {0}, odd = {0}, mask = {0xFFFFFFFFu, 0xFFFFFFFFu};
+        for (; n >= 32; n -= 32, p += 32) {
+            mdl_v64 a = *(const mdl_v64 *)p, b = *(const mdl_v64 *)(p + 16);
+            even += (a & mask) + (b & mask);
+            odd += (a >> 32) + (b >> 32);
+        }
+        even += odd;
+        sum = even[0] + even[1];
+    }
     for (; n >= 16; n -= 16, p += 16)
         sum += (uint64_t)mdl_load32(p) + mdl_load32(p + 4) + mdl_load32(p + 8) + mdl_load32(p + 12);
     for (; n >= 4; n -= 4, p += 4)

@@ -102,6 +102,7 @@ cdef extern from "model.h" nogil:
         uint32_t wpos, rpos
         uint32_t lost_unseen
 
+    void mdl_label(mdl_frame *f, uint32_t len, uint32_t flags, uint32_t tag, uint64_t last)
     void mdl_fifo_refresh(mdl_fifo *f)
     mdl_frame *mdl_reserve(mdl_fifo *f, uint32_t len)
     mdl_frame *mdl_reserve_within(mdl_fifo *f, uint32_t len, uint32_t limit)
@@ -154,7 +155,7 @@ cdef extern from "model.h" nogil:
         uint8_t uplink, downlink
 
     struct mdl_pools:
-        uint8_t on, shift, replicate, switching, classes, mirrors
+        uint8_t shift, replicate, switching, classes, mirrors
         uint64_t fallback, receive, echo
         uint64_t untagged, broadcast, all_multicast, hash_multicast, hash_unicast
         uint64_t check_mac, check_vlan, count_spoofed
@@ -207,7 +208,7 @@ cdef extern from "model.h" nogil:
         mdl_fifo *switched
         uint8_t *scratch
         uint8_t link, elastic, loopback, rx_held
-        uint8_t tx_on, crc_strip, tx_plain, length_check, tx_pad, tx_crc, many_queues, waits
+        uint8_t tx_on, crc_strip, tx_plain, length_check, tx_pad, tx_crc, many_queues, waits, pooled
         uint32_t rx_limit
         uint32_t epoch, dirty
         uint64_t now_ns

@@ -62,7 +62,7 @@ cdef void decode_pools(mdl_port *p) noexcept nogil:
     cdef const uint32_t *r = p.regs
     cdef mdl_pools *v = &p.vt
     cdef uint32_t control = r[W_VT_CTL], mrqe = r[W_MRQC] & 0xF, n, word
-    v.on = control & VT_ENA and p.pool_shift
+    p.pooled = control & VT_ENA and p.pool_shift
     v.shift = p.pool_shift
     v.replicate = (control & RPL_EN) != 0
     v.fallback = 0 if control & DIS_DEF_POOL else ONE << (control >> 7 & 63)
@@ -123,13 +123,13 @@ cdef void _decode_queues(mdl_port *p) noexcept nogil:
     cdef uint32_t queue, pool, word
     p.tx_gate[0] = p.tx_gate[1] = 0
     for queue in range(QUEUES):
-        pool = queue >> p.vt.shift if p.vt.on else 0
-        word = p.regs[W_VMVIR + pool] if p.vt.on else 0
+        pool = queue >> p.vt.shift if p.pooled else 0
+        word = p.regs[W_VMVIR + pool] if p.pooled else 0
         p.txq[queue].sender = pool
         p.txq[queue].port_tag = word & 0xFFFF
         p.txq[queue].tagging = word >> 30
         # SILENT about what becomes of descriptors meanwhile: they are not fetched.
-        if not p.vt.on or send >> pool & 1:
+        if not p.pooled or send >> pool & 1:
             p.tx_gate[queue >> 6] |= ONE << (queue & 63)
 
 

@@ -251,7 +251,7 @@ cdef void _leave(mdl_port *p, Visit *v) noexcept nogil:
         if p.stats_queue == ALL_QUEUES or p.stats_queue == v.index:
             v.done_packets += v.packets
             v.done_bytes += v.bytes
-        if p.vt.on:
+        if p.pooled:
             _count_received(p.regs, v.index >> p.vt.shift, v.packets, v.bytes)
     v.queue = NULL
 
@@ -462,30 +462,6 @@ cdef inline void _mark(mdl_port *p, mdl_frame *frame, Parsed *parsed) noexcept n
         mdl_store32(frame.data + frame.len, ~check if frame.flags & BAD_CRC else check)
 
 
-cdef bint _deliver(mdl_port *p, Visit *v, mdl_frame *frame) noexcept nogil:
-    """Parse, steer, and put it into its queue. False: it has to wait."""
-    cdef Parsed parsed
-    cdef uint8_t[MAX_TARGETS] target
-    cdef uint32_t info, hash
-    classify(&p.filter, frame.data, frame.len, &parsed)
-    if likely(p.steer.simple):
-        info, hash, target[0] = parsed.info, 0, 0
-    elif p.vt.on:
-        _mark(p, frame, &parsed)
-        return _deliver_to_pools(p, v, frame, &parsed)
-    else:
-        choose(p, frame.data, &parsed, 0, target, &info, &hash)
-        if not p.steer.hash_in_descriptor:
-            hash = _fragment_words(p, frame, &parsed)
-    _mark(p, frame, &parsed)
-    if unlikely(not _put_usual(p, v, target[0], frame, &parsed, info, hash)):
-        if _put(p, v, target[0], frame, &parsed, info, hash) == WAITS:
-            return False
-    if unlikely(parsed.status & (HW_RXD_ERR_IPE | HW_RXD_ERR_L4E)):
-        count(p.regs, W_XEC, 1)
-    return True
-
-
 # ---- pools (7.10.3) ----------------------------------------------------------------------------------------------
 
 
@@ -511,49 +487,69 @@ cdef void _count_copy(mdl_port *p, mdl_frame *frame, uint32_t pool, bint first) 
         count36(r, W_RXDDGBCL, frame.len)
 
 
-cdef bint _deliver_to_pools(mdl_port *p, Visit *v, mdl_frame *frame, Parsed *parsed) noexcept nogil:
-    """A copy for each. False: one of them waits; `frame.tag` says how many have had it."""
-    cdef uint8_t[MAX_TARGETS] targets
-    cdef uint32_t n, info, hash
-    cdef uint64_t pools
-    cdef int fate
-    if frame.flags & LOCAL:
-        _mark_local(frame, parsed)
-        pools = frame.pools & p.vt.receive
-    else:
-        pools = pools_of_arrival(p, frame.data, frame.len, parsed.etype)
-    n = choose(p, frame.data, parsed, pools, targets, &info, &hash)
+# ---- a frame ----------------------------------------------------------------------------------------------------
+
+
+cdef uint32_t _targets(
+    mdl_port *p, mdl_frame *frame, Parsed *parsed, uint8_t *targets, uint32_t *info, uint32_t *hash
+) noexcept nogil:
+    """The queues that get a copy, in whatever mode; how many."""
+    cdef uint64_t pools = 0
+    cdef uint32_t n
+    if p.pooled:
+        if frame.flags & LOCAL:
+            _mark_local(frame, parsed)
+            pools = frame.pools & p.vt.receive
+        else:
+            pools = pools_of_arrival(p, frame.data, frame.len, parsed.etype)
+    n = choose(p, frame.data, parsed, pools, targets, info, hash)
     if not p.steer.hash_in_descriptor:
-        hash = _fragment_words(p, frame, parsed)
+        hash[0] = _fragment_words(p, frame, parsed)
+    return n
+
+
+cdef bint _put_each(
+    mdl_port *p, Visit *v, mdl_frame *frame, const uint8_t *targets, uint32_t n, const Parsed *parsed, uint32_t info,
+    uint32_t hash,
+) noexcept nogil:
+    """A copy for each of them. False: one waits; `frame.tag` says how many have had theirs."""
+    cdef int fate
     while frame.tag < n:
-        fate = TAKEN
-        if unlikely(not _put_usual(p, v, targets[frame.tag], frame, parsed, info, hash)):
-            fate = _put(p, v, targets[frame.tag], frame, parsed, info, hash)
+        fate = _put(p, v, targets[frame.tag], frame, parsed, info, hash)
         if fate == WAITS:
             return False
-        if fate == TAKEN:
+        if fate == TAKEN and p.pooled:
             _count_copy(p, frame, targets[frame.tag] >> p.vt.shift, frame.tag == 0)
         frame.tag += 1
+    return True
+
+
+cdef bint _deliver(mdl_port *p, Visit *v, mdl_frame *frame) noexcept nogil:
+    """Parse, steer, and put it into its queue or queues. False: it has to wait."""
+    cdef Parsed parsed
+    cdef uint8_t[MAX_TARGETS] targets
+    cdef uint32_t n = 1, info, hash
+    classify(&p.filter, frame.data, frame.len, &parsed)
+    if likely(p.steer.simple):
+        info, hash, targets[0] = parsed.info, 0, 0
+    else:
+        n = _targets(p, frame, &parsed, targets, &info, &hash)
+    _mark(p, frame, &parsed)
+    if unlikely(n != 1 or not _put_usual(p, v, targets[0], frame, &parsed, info, hash)):
+        if not _put_each(p, v, frame, targets, n, &parsed, info, hash):
+            return False
+    elif unlikely(p.pooled):
+        _count_copy(p, frame, targets[0] >> p.vt.shift, True)
     if unlikely(parsed.status & (HW_RXD_ERR_IPE | HW_RXD_ERR_L4E)):
         count(p.regs, W_XEC, 1)
     return True
 
 
-cdef uint32_t _from_switch(mdl_port *p, uint32_t budget, Visit *v) noexcept nogil:
-    cdef mdl_frame *frame = mdl_peek(p.switched)
-    cdef uint32_t done = 0
-    while frame != NULL and done < budget and _deliver(p, v, frame):
-        mdl_pop(p.switched, frame)
-        done += 1
-        frame = mdl_peek(p.switched)
-    return done
-
-
 # ---- a step ------------------------------------------------------------------------------------------------------
 
 
-cdef uint32_t _from_wire(mdl_port *p, uint32_t budget, Visit *v) noexcept nogil:
-    cdef mdl_fifo *fifo = p.rx_fifo
+cdef uint32_t _empty(mdl_port *p, mdl_fifo *fifo, uint32_t budget, Visit *v) noexcept nogil:
+    """Up to `budget` frames of the packet buffer, or of what the switch sent back, which the MAC has nothing to do with."""
     cdef mdl_frame *frame = mdl_peek(fifo)
     cdef Tally tally
     cdef uint32_t done = 0
@@ -564,10 +560,11 @@ cdef uint32_t _from_wire(mdl_port *p, uint32_t budget, Visit *v) noexcept nogil:
         count(p.regs, W_RXMPC, mdl_take_lost(fifo))
     memset(&tally, 0, sizeof(tally))
     while frame != NULL and done < budget:
-        wanted = not frame.flags & REFUSED if frame.flags & COUNTED else _mac(p, frame, &tally)
+        wanted = not frame.flags & REFUSED if frame.flags & (COUNTED | LOCAL) else _mac(p, frame, &tally)
         if wanted and (p.rx_held or not _deliver(p, v, frame)):
             frame.flags |= COUNTED
-            _mac_alone(p, &tally)
+            if fifo == p.rx_fifo:
+                _mac_alone(p, &tally)
             break
         mdl_pop(fifo, frame)
         done += 1
@@ -581,12 +578,11 @@ cdef uint32_t rx_step(mdl_port *p, uint32_t budget) noexcept nogil:
     cdef Visit visit
     cdef uint32_t done
     memset(&visit, 0, sizeof(visit))
-    done = _from_wire(p, budget, &visit)
-    if p.vt.on and not p.rx_held:
-        done += _from_switch(p, budget, &visit)
-    if done or visit.queue != NULL:
-        _leave(p, &visit)
-        if visit.done_packets:
-            count(p.regs, W_RXDGPC, visit.done_packets)
-            count36(p.regs, W_RXDGBCL, visit.done_bytes)
+    done = _empty(p, p.rx_fifo, budget, &visit)
+    if p.pooled:
+        done += _empty(p, p.switched, budget, &visit)
+    _leave(p, &visit)
+    if visit.done_packets:
+        count(p.regs, W_RXDGPC, visit.done_packets)
+        count36(p.regs, W_RXDGBCL, visit.done_bytes)
     return done

@@ -287,7 +287,7 @@ cdef uint32_t choose(
         if s.hash_in_descriptor:
             info[0] |= kind
             hash[0] = value
-    if not port.vt.on:
+    if not port.pooled:
         queue = _filters(port, data, p, -1, info)
         targets[0] = queue if queue >= 0 else _hashed_queue(port, p, kind, value) if s.mrqe else 0
         return 1

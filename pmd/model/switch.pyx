@@ -20,6 +20,7 @@ from pmd.model.model cimport (
     mdl_copy,
     mdl_fifo_refresh,
     mdl_frame,
+    mdl_label,
     mdl_lose,
     mdl_peek,
     mdl_pop,
@@ -44,7 +45,7 @@ cdef inline void _count_sent(uint32_t *regs, uint32_t pool, uint32_t n) noexcept
 
 cdef inline void _fill(mdl_fifo *to, mdl_frame *copy, const mdl_frame *frame, uint32_t flags, uint64_t word) noexcept nogil:
     mdl_copy(copy.data, frame.data, frame.len)
-    copy.len, copy.flags, copy.tag, copy.ready = frame.len, flags, 0, word
+    mdl_label(copy, frame.len, flags, 0, word)
     mdl_commit(to, frame.len)
 
 

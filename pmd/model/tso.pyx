@@ -6,7 +6,7 @@ DTXTCPFLG masks them) and checksums. Software seeds the L4 checksum with a pseud
 SILENT: a packet that fits one segment has the flags of a last one.
 """
 
-from libc.stdint cimport uint16_t, uint64_t
+from libc.stdint cimport uint16_t
 from libc.string cimport memcpy, memset
 
 from pmd.model.mac_stats cimport note_good
@@ -20,6 +20,7 @@ from pmd.model.model cimport (
     mdl_context,
     mdl_fold,
     mdl_frame,
+    mdl_label,
     mdl_lose,
     mdl_reserve,
     mdl_store16,
@@ -108,7 +109,7 @@ cdef bint segment(
     cdef mdl_frame *frame
     if headers + c.mss + FCS_SIZE > p.tx_max:
         mdl_violate(p, V_TX_OVER_MAXFRS, index, q.head, headers + c.mss + FCS_SIZE)
-    if p.vt.on:
+    if p.pooled:
         flags = (IP_MADE if upper & HW_TXD_POPTS_IXSM else 0) | (L4_MADE if upper & HW_TXD_POPTS_TXSM else 0)
     done = headers + q.segments_sent * c.mss
     while done < end:
@@ -130,7 +131,7 @@ cdef bint segment(
             if size < FRAME_MIN:
                 memset(frame.data + size, 0, FRAME_MIN - size)
                 size = FRAME_MIN
-            frame.len, frame.flags, frame.tag, frame.ready = size, flags, q.sender, p.now_ns
+            mdl_label(frame, size, flags, q.sender, p.now_ns)
             note_good(tally, frame.data, size + FCS_SIZE)
             mdl_commit(out, size)
         q.segments_sent += 1

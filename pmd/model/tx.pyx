@@ -27,6 +27,7 @@ from pmd.model.model cimport (
     mdl_fifo,
     mdl_fifo_refresh,
     mdl_frame,
+    mdl_label,
     mdl_load32,
     mdl_load64,
     mdl_port,
@@ -179,7 +180,6 @@ cdef inline int _plain(mdl_port *p, mdl_txq *q, uint32_t at, mdl_fifo *out, Tall
         or upper >> HW_TXD_PAYLEN_SHIFT != n
         or n < PACKET_MIN
         or n + FCS_SIZE > p.tx_max
-        or q.tagging != TAGGING_BY_DESCRIPTOR
     ):
         return ODD
     source = translate(q.domain, mdl_load64(d), n, READ)
@@ -192,7 +192,7 @@ cdef inline int _plain(mdl_port *p, mdl_txq *q, uint32_t at, mdl_fifo *out, Tall
     mdl_copy(frame.data, source, n)
     if n < size:
         memset(frame.data + n, 0, size - n)
-    frame.len, frame.flags, frame.tag, frame.ready = size, 0, q.sender, p.now_ns
+    mdl_label(frame, size, 0, q.sender, p.now_ns)
     note_good(tally, frame.data, size + FCS_SIZE)
     mdl_commit(out, size)
     return 1
@@ -206,7 +206,8 @@ cdef uint32_t _turn(
     cdef uint32_t at = q.head, taken = 0, asked = 0
     cdef uint32_t packets = tally.packets, sent
     cdef uint64_t bytes_before = tally.bytes
-    cdef bint at_once = not q.wthresh and not q.head_wb, plain = q.ring != NULL and p.tx_plain
+    cdef bint at_once = not q.wthresh and not q.head_wb
+    cdef bint plain = q.ring != NULL and p.tx_plain and q.tagging == TAGGING_BY_DESCRIPTOR
     cdef int used
     rmb()  # the descriptors are as new as the tail
     while taken < turn and at != tail:
@@ -286,7 +287,7 @@ cdef bint _has_work(mdl_port *p, uint32_t index, uint32_t *tail) noexcept nogil:
 
 cdef uint32_t _fetch_all(mdl_port *p, uint32_t budget, mdl_fifo *wire, Tally *fetched, Tally *sent) noexcept nogil:
     """Turn by turn over the queues. Returns how many packets were taken."""
-    cdef mdl_fifo *out = p.tx_buffer if p.vt.on else wire
+    cdef mdl_fifo *out = p.tx_buffer if p.pooled else wire
     cdef uint32_t taken = 0, before, first, part, index, tail, half
     cdef uint64_t left
     cdef bint blocked = False
@@ -309,7 +310,7 @@ cdef uint32_t _fetch_all(mdl_port *p, uint32_t budget, mdl_fifo *wire, Tally *fe
                         p, index, tail, out, 1 if p.txq[index].rate else min(TURN, budget - taken), fetched, &blocked
                     )
                     p.tx_next = (index + 1) & 127
-                    if p.vt.on and not switch_out(p, wire, sent):
+                    if p.pooled and not switch_out(p, wire, sent):
                         blocked = True
         if taken == before:
             break
@@ -324,13 +325,13 @@ cdef uint32_t tx_step(mdl_port *p, uint32_t budget) noexcept nogil:
     if wire == NULL or not p.tx_on or not (p.tx_enabled[0] | p.tx_enabled[1]):
         return 0
     memset(&fetched, 0, sizeof(fetched))
-    p.waits = p.elastic or p.vt.on
+    p.waits = p.elastic or p.pooled
     mdl_fifo_refresh(wire)
-    if p.vt.on:
+    if p.pooled:
         memset(&sent, 0, sizeof(sent))
         through = &sent
         mdl_fifo_refresh(p.tx_buffer)
-    if not p.vt.on or switch_out(p, wire, &sent):
+    if not p.pooled or switch_out(p, wire, &sent):
         taken = _fetch_all(p, budget, wire, &fetched, &sent)
     if fetched.packets:
         count(p.regs, W_TXDGPC, fetched.packets)

@@ -16,6 +16,7 @@ from pmd.model.model cimport (
     mdl_fifo_new,
     mdl_fifo_refresh,
     mdl_frame,
+    mdl_label,
     mdl_lose,
     mdl_peek,
     mdl_pop,
@@ -130,7 +131,7 @@ cdef class PortWire(Wire):
                 mdl_lose(engine.port.rx_fifo, frame.data, frame.len, frame.flags)
             else:
                 memcpy(copy.data, frame.data, frame.len)
-                copy.len, copy.flags, copy.tag, copy.ready = frame.len, frame.flags, 0, arrival
+                mdl_label(copy, frame.len, frame.flags, 0, arrival)
                 if self._corrupt_below and _draw(lane) < self._corrupt_below:
                     bit = _draw(lane) % (<uint64_t> frame.len * 8)
                     copy.data[bit >> 3] ^= 1 << (bit & 7)

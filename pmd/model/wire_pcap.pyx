@@ -17,6 +17,7 @@ from pmd.model.model cimport (
     mdl_fifo_new,
     mdl_fifo_refresh,
     mdl_frame,
+    mdl_label,
     mdl_peek,
     mdl_pop,
     mdl_reserve,
@@ -127,7 +128,7 @@ cdef class PcapWire(Wire):
                 break
             memcpy(frame.data, self._record.data, n)
             memset(frame.data + n, 0, size - n)
-            frame.len, frame.flags, frame.tag, frame.ready = size, 0, 0, now
+            mdl_label(frame, size, 0, 0, now)
             mdl_commit(fifo, size)
             self._waiting = False
             self.played += 1

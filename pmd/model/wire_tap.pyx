@@ -26,6 +26,7 @@ from pmd.model.model cimport (
     mdl_fifo_new,
     mdl_fifo_refresh,
     mdl_frame,
+    mdl_label,
     mdl_peek,
     mdl_pop,
     mdl_reserve,
@@ -130,7 +131,7 @@ cdef class TapWire(Wire):
             if size < FRAME_MIN:
                 memset(frame.data + size, 0, FRAME_MIN - size)
                 size = FRAME_MIN
-            frame.len, frame.flags, frame.tag, frame.ready = size, 0, 0, self.port.port.now_ns
+            mdl_label(frame, size, 0, 0, self.port.port.now_ns)
             mdl_commit(fifo, size)
             self.from_kernel += 1
             done += 1
