@@ -10,8 +10,10 @@ from pmd.datasheet import (
     ALL,
     DMATXCTL,
     FCTRL,
+    GCR_EXT,
     LINKS,
     MBPS,
+    PFDTXGSWC,
     RAH,
     RAL,
     RC,
@@ -28,6 +30,9 @@ from pmd.datasheet import (
     TDLEN,
     TDT,
     TXDCTL,
+    VFRE,
+    VFTE,
+    VT_CTL,
     Register,
     limits,
 )
@@ -52,6 +57,7 @@ def _port(chip: Controller) -> list[str]:
     if chip.gone or chip.asleep:
         return [f"{chip.name}: {'pulled out' if chip.gone else 'asleep: its registers do not answer'}"]
     lines = [f"{chip.name}: {_link(chip)}, {_switches(chip)}", f"  addresses {', '.join(_addresses(chip))}"]
+    lines += _pools(chip)
     for side in _SIDES:
         lines += _queues(chip, *side)
     counters = [
@@ -95,6 +101,32 @@ def _addresses(chip: Controller) -> list[str]:
                 )
             )
     return found or ["none"]
+
+
+def _pools(chip: Controller) -> list[str]:
+    control = VT_CTL.unpack(chip.peek(VT_CTL.offset))
+    mode = GCR_EXT.VT_MODE.extract(chip.peek(GCR_EXT.offset))
+    if not control["VT_ENA"] or not mode:
+        return []
+    default = "no default pool" if control["DIS_DEF_POOL"] else f"default pool {control['DEF_PL']}"
+    gates = [
+        f"{way} {_numbers(chip.peek(gate[0].offset) | chip.peek(gate[1].offset) << 32)}"
+        for way, gate in (("receive", VFRE), ("send", VFTE))
+    ]
+    switch = "on" if PFDTXGSWC.LBE.extract(chip.peek(PFDTXGSWC.offset)) else "off"
+    vfs = chip.config.sriov.num_vfs if chip.config.sriov.enabled else 0
+    return [
+        f"  {8 << mode} pools of {16 >> mode} queues, {vfs} VFs, {default}, {', '.join(gates)}, switch {switch}"
+    ]
+
+
+def _numbers(mask: int) -> str:
+    """The bits of a mask, as in 0-3,8."""
+    found = [n for n in range(mask.bit_length()) if mask >> n & 1]
+    starts = [n for n in found if n - 1 not in found]
+    ends = [n for n in found if n + 1 not in found]
+    ranges = [str(a) if a == b else f"{a}-{b}" for a, b in zip(starts, ends, strict=True)]
+    return ",".join(ranges) or "none"
 
 
 def _queues(chip: Controller, side: str, control: Register, *ring: Register) -> list[str]:

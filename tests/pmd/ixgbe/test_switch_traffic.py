@@ -111,3 +111,33 @@ def test_pipelines_on_vfs() -> None:
         made.pf.function.card.sleep(0.01)
         assert generator.sent == 3000 and summary["lost"] == 0, summary
         assert receive(c.rx(0)) == [] and b.xstats()["rx_good_packets"] == 3000
+
+
+def test_vfs_of_two_cards() -> None:
+    """Each card in its thread, PFs and VFs at both ends of one wire; each frame at its own VF, once, in order."""
+    with fleet(2, ",wire=model2") as near, fleet(2, name="model2", pool=near.pool) as far:
+        a, b = near.open(0, 1, desc=256)
+        c, d = far.open(0, 1, desc=256)
+        ports = (a, b, c, d)
+        until(lambda: all(port.link.up for port in ports))
+        for source in ports:
+            should: dict[str, list[bytes]] = {port.mac: [] for port in ports}
+            got: dict[str, list[bytes]] = {port.mac: [] for port in ports}
+            frames = []
+            for n in range(600):
+                target = ports[n % 4]
+                frames.append(numbered(mac(target.mac), mac(source.mac), size=60 + n))
+                if target is not source:
+                    should[target.mac].append(frames[-1])
+
+            def collect(got: dict[str, list[bytes]] = got, should: dict[str, list[bytes]] = should) -> bool:
+                for port in ports:
+                    got[port.mac] += receive(port.rx(0), 64)
+                return all(len(got[each]) >= len(should[each]) for each in got)
+
+            sent = 0
+            while sent < len(frames):
+                sent += send(source.tx(0), frames[sent : sent + 32])
+                until(lambda: collect() or True)
+            until(collect)
+            assert got == should

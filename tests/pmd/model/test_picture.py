@@ -2,8 +2,24 @@
 """The state of a card as text."""
 
 from chip_fixtures import Chip
+from vf_fixtures import VfChip
 
-from pmd.datasheet import ALL, DMATXCTL, FCTRL, GPRC, RDBAH, RDBAL, RDLEN, RDT, RXCTRL, RXDCTL
+from pmd.datasheet import (
+    ALL,
+    DMATXCTL,
+    FCTRL,
+    GPRC,
+    PFDTXGSWC,
+    RDBAH,
+    RDBAL,
+    RDLEN,
+    RDT,
+    RXCTRL,
+    RXDCTL,
+    VFRE,
+    VFTE,
+    VT_CTL,
+)
 from pmd.model.wire import PortWire
 
 
@@ -37,6 +53,19 @@ def test_a_running_port_shows_its_queues_and_counters():
         )
         assert "  counters GPRC 42" in text
         assert text == chip.card.picture()  # looking clears no counter
+
+
+def test_pools():
+    with VfChip(3, queues=4) as chip:
+        assert "pools" in chip.card.picture()
+        chip.bar.write(VFRE[0], 0b1011)
+        chip.bar.write(VFTE[1], 1 << 31)
+        chip.bar.update(VT_CTL, DEF_PL=3)
+        chip.bar.set(PFDTXGSWC.LBE)
+        line = "  32 pools of 4 queues, 3 VFs, default pool 3, receive 0-1,3, send 63, switch on"
+        assert line in chip.card.picture().splitlines()
+        chip.bar.set(VT_CTL.DIS_DEF_POOL)
+        assert "3 VFs, no default pool, " in chip.card.picture()
 
 
 def test_looking_changes_no_register():
