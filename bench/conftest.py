@@ -141,17 +141,23 @@ def compare(benchmark):
     return run_and_record
 
 
-@pytest.fixture(scope="session", params=[False])
-def dpdk(request, tmp_path_factory):
-    """DPDK and its device in a process of their own; with offloads if the parameter says so."""
+@pytest.fixture(scope="session")
+def debian_dpdk() -> Iterator[None]:
+    """DPDK, installed if need be, and hugepages for it."""
     try:
         with peer.hugepages():
             peer.ready(fetch=True)
-            folder = tmp_path_factory.mktemp("peer")
-            with peer.Peer(folder, machine.usable_cpus()[-1], full=request.param) as found:
-                yield found
+            yield
     except peer.Unavailable as reason:
         pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="session", params=[False])
+def dpdk(request, tmp_path_factory, debian_dpdk):
+    """DPDK and its device in a process of their own; with offloads if the parameter says so."""
+    folder = tmp_path_factory.mktemp("peer")
+    with peer.Peer(folder, machine.usable_cpus()[-1], full=request.param) as found:
+        yield found
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from pmd.foreign.slot import compile_trap
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("dpdk-dev", "libdpdk-dev", "pkg-config")
-HUGEPAGES = 64
+HUGEPAGES = 192
 _HUGEPAGES = Path("/proc/sys/vm/nr_hugepages")
 _SYSFS = Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
 _LIBRARIES = ("eal", "ethdev", "mempool", "mbuf", "ring")
@@ -87,9 +87,14 @@ def ready(*, fetch: bool) -> None:
         raise Unavailable(f"no DPDK: 'make test-dpdk' installs it ({' '.join(PACKAGES)})")
 
 
+def flags(*which: str) -> list[str]:
+    """What pkg-config says of libdpdk."""
+    return _output("pkg-config", *which, "libdpdk").split()
+
+
 def build(folder: Path) -> Path:
     """Compile peer.c against the machine's libdpdk."""
-    target, flags = folder / "peer.so", _output("pkg-config", "--cflags", "libdpdk").split()
+    target = folder / "peer.so"
     source, libraries = str(Path(__file__).with_name("peer.c")), [f"-lrte_{name}" for name in _LIBRARIES]
     _output(
         "gcc",
@@ -99,7 +104,7 @@ def build(folder: Path) -> Path:
         "-Werror",
         "-shared",
         "-fPIC",
-        *flags,
+        *flags("--cflags"),
         source,
         "-o",
         str(target),

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 from modelrig import frame
-from testpmd import Testpmd
 
 import pmd
+from bench.peer.testpmd import Testpmd
 from dataplane.byhand import receive, send
 from dataplane.mempool import Mempool
 from dataplane.port import Port
@@ -52,7 +52,8 @@ class Rig:
 
     def testpmd(self, *words: str, eal: Sequence[str] = (), **more: int) -> Testpmd:
         """testpmd on the slots, at its first prompt."""
-        program = Testpmd(self.slots, *words, eal=eal, **more)
+        devices = [word for slot in self.slots for word in ("-a", slot.address)]
+        program = Testpmd([*devices, *eal], *words, start=self.slots.start, **more)
         self._stack.callback(program.kill)
         self.programs.append(program)
         return program

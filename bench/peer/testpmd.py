@@ -10,33 +10,53 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from pmd.foreign.slot import Slots
+from dataplane.clock import hz
 
 PROMPT = "testpmd> "
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
+_SETTLE = 0.05  # seconds after a start, until caches and clocks are as they will be
+
+
+def lcore_seconds(pid: int) -> float:
+    """CPU time of the thread that forwards: what other programs do to it meanwhile does not count."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        if (task / "comm").read_text().startswith(("rte-worker", "lcore-worker")):
+            return int((task / "schedstat").read_text().split()[0]) / 1e9
+    raise AssertionError(f"process {pid} has no lcore")
 
 
 class Testpmd:
-    """Runs on all of the slots. Raises AssertionError, with all it has said, when it does not answer in time or ends."""
+    """devices: EAL's words for what it is to run on; words: its own. cores: main, and the one that forwards.
+
+    start: what starts a program, as `subprocess.Popen` does. Raises AssertionError, with all it has said, when it does not
+    answer in time or ends.
+    """
 
     __test__ = False
 
     def __init__(
-        self, slots: Slots, *words: str, eal: Sequence[str] = (), mbufs: int = 4096, timeout: float = 60.0
+        self,
+        devices: Sequence[str],
+        *words: str,
+        cores: str = "0,1",
+        mbufs: int = 4096,
+        megabytes: int = 64,
+        start: Callable[..., subprocess.Popen[Any]] = subprocess.Popen,
+        timeout: float = 60.0,
     ) -> None:
         self.said = ""
         here, there = pty.openpty()
-        allowed = [word for slot in slots for word in ("-a", slot.address)]
         self.command = [
-            "dpdk-testpmd", "-l", "0,1", "--in-memory", "--no-telemetry", "-m", "64", *allowed, *eal,
+            "dpdk-testpmd", "-l", cores, "--in-memory", "--no-telemetry", "-m", str(megabytes), *devices,
             "--", "-i", f"--total-num-mbufs={mbufs}", *words,
         ]  # fmt: skip
         self._terminal, self.timeout = here, timeout
         try:
-            self.process = slots.start(
+            self.process = start(
                 self.command, stdin=there, stdout=there, stderr=there, start_new_session=True
             )
         finally:
@@ -66,6 +86,24 @@ class Testpmd:
         """From here on it counts from 0."""
         self.ask("clear port stats all")
         self.ask("clear port xstats all")
+
+    def cost(self, seconds: float, direction: str = "RX", start: str = "start") -> float:
+        """Cycles of its lcore's CPU time a packet, forwarding for that time; it stands still before and after."""
+        self.ask(start)
+        time.sleep(_SETTLE)
+        (began, first) = self._forwarded(direction)
+        time.sleep(seconds)
+        (ended, last) = self._forwarded(direction)
+        self.ask("stop")
+        assert last > first, f"testpmd forwards nothing:\n{self.said[-2000:]}"
+        return (ended - began) / (last - first)
+
+    def _forwarded(self, direction: str) -> tuple[float, int]:
+        """(cycles of CPU time, packets) up to now."""
+        said = self.ask("show fwd stats all")
+        now = lcore_seconds(self.process.pid) * hz()
+        found = re.findall(rf"{direction}-packets: (\d+)", said)
+        return now, int(found[-1])  # the last are those of all ports together
 
     def quit(self) -> None:
         """End it in the orderly way."""
