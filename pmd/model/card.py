@@ -223,6 +223,8 @@ class Card:
                 if chip.strict is not None:
                     chip.strict.faults()
                     chip.strict.offences()
+                    for vf in chip.blocks["sriov"].vfs:
+                        vf.strict.look()
 
     def trace(
         self,

@@ -102,7 +102,7 @@ class Controller:
     def record_violations(self, on: bool) -> None:
         """Whether the data path takes note of what the datasheet forbids."""
 
-    def take_violations(self) -> list[tuple[str, int, str, str]]:
+    def take_violations(self, vf: int | None = None) -> list[tuple[str, int, str, str]]:
         """What the data path saw that the datasheet forbids, once: (register, value, section, message)."""
 
     def shine(self, on: bool) -> None:

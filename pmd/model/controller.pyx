@@ -431,9 +431,9 @@ cdef class Controller:
         with self.lock:
             self.interrupts.tick()
 
-    def take_violations(self):
+    def take_violations(self, vf=None):
         """What the data path saw that the datasheet forbids, once: (register, value, section, message)."""
-        return self.engine.take_violations()
+        return self.engine.take_violations(vf)
 
 
 def step_all(list chips, int rounds, uint32_t budget, uint64_t ns):

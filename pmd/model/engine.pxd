@@ -34,6 +34,7 @@ cdef class Engine(DataPath):
     cdef readonly Interrupts interrupts
     cdef readonly Clock clock
     cdef readonly Domain domain      # what the PF's DMA may reach
+    cdef list _offences              # (VF, or -1 for the PF, what it did wrong), not asked for yet
     cdef list _vf_domains            # of VF n; made when they are first asked for, and kept
     cdef (mdl_domain *)[64] _vf_domain
     cdef uint64_t _masters           # VFs that are bus masters

@@ -92,6 +92,7 @@ cdef class Engine(DataPath):
         self.port.regs = self.regs
         self.port.domain = self.domain.c
         self._vf_domains = [None for _ in range(POOLS)]
+        self._offences = []
         self._vf_bells = [None for _ in range(POOLS)]
         for index in range(QUEUES):
             self.port.rx_tail[index] = self._register_tail(index, False)
@@ -393,16 +394,27 @@ cdef class Engine(DataPath):
 
     # ---- for Python -----------------------------------------------------------------------------------------
 
-    def take_violations(self):
-        """(register, value, section, what was wrong) for each forbidden thing seen since the last call."""
+    def take_violations(self, vf=None):
+        """(register, value, section, what was wrong) for each forbidden thing seen since the last call.
+
+        vf: on the queues of that VF, in its own words, or of the PF (-1); None: on all queues.
+        """
         cdef mdl_port *p = self.port
         cdef uint64_t index, first = max(self._taken, p.violations - VIOLATIONS if p.violations > VIOLATIONS else 0)
-        found = []
+        cdef int pool
         for index in range(first, p.violations):
             v = p.violation[index % VIOLATIONS]
-            found.append(describe(v.code, v.queue, v.index, v.value))
+            pool = v.queue >> p.pool_shift if p.pool_shift else 0
+            if p.vf_pools >> pool & 1:
+                register, *rest = describe(v.code, v.queue - (pool << p.pool_shift), v.index, v.value)
+                self._offences.append((pool, (f"VF{register}", *rest)))
+            else:
+                self._offences.append((-1, describe(v.code, v.queue, v.index, v.value)))
         self._taken = p.violations
         self.violations = 0
+        found = [offence for owner, offence in self._offences if vf is None or vf == owner]
+        # Of what waits for somebody who does not look the last is enough.
+        self._offences = [] if vf is None else [pair for pair in self._offences if pair[0] != vf][-VIOLATIONS:]
         return found
 
     def set_lit(self, bint on):

@@ -32,5 +32,5 @@ class Clock:
 class DataPath:
     """What the controller of a port knows of its data path. This one moves nothing: a port without an engine."""
 
-    def take_violations(self) -> list[tuple[str, int, str, str]]:
+    def take_violations(self, vf: int | None = None) -> list[tuple[str, int, str, str]]:
         """(register, value, section, what was wrong) for each forbidden thing seen since the last call."""

@@ -174,6 +174,9 @@ cdef class DataPath:
     cdef bint wire_up(self) noexcept nogil:
         return self.lit  # as if a loopback plug were in
 
-    def take_violations(self):
-        """(register, value, section, what was wrong) for each forbidden thing seen since the last call."""
+    def take_violations(self, vf=None):
+        """(register, value, section, what was wrong) for each forbidden thing seen since the last call.
+
+        vf: on the queues of that VF, or of the PF (-1); None: on all queues.
+        """
         return []

@@ -112,8 +112,8 @@ class Strict:
         self._refuse(message, f"{offset:#07x}", size, "8.1.1")
 
     def offences(self) -> None:
-        """What the data path saw since the last look."""
-        for register, value, section, message in self.chip.take_violations():
+        """What the data path saw on the PF's queues since the last look; a VF hears of its own (`vf_strict`)."""
+        for register, value, section, message in self.chip.take_violations(-1):
             self._refuse(message, register, value, section)
 
     def _after_reset(self, kind: str, offset: int, value: int) -> None:

@@ -55,7 +55,7 @@ class VfStrict:
         self, kind: str, offset: int, register: RegisterRef | None, twin: RegisterRef | None, value: int
     ) -> None:
         """9.4: an offset without a register, or a queue that the pool does not have; and what DMA did meanwhile."""
-        self.look_at_dma()
+        self.look()
         if register is None:
             self._refuse(
                 f"{kind} of {offset:#07x}: a VF has no register there", f"{offset:#07x}", value, "9.4"
@@ -117,8 +117,10 @@ class VfStrict:
 
     # ---- the rest ---------------------------------------------------------------------------------------------
 
-    def look_at_dma(self) -> None:
-        """DMA outside the VF's own map since the last look."""
+    def look(self) -> None:
+        """What the data path saw on the VF's queues since the last look, and DMA outside its own map."""
+        for register, value, section, message in self.chip.take_violations(self.function.number):
+            self._refuse(message, register, value, section)
         domain = self.chip.engine.domain_of_vf(self.function.number)
         if domain.fault_count == self._faults:
             return

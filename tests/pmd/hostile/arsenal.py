@@ -14,8 +14,7 @@ from collections.abc import Callable
 from random import Random
 
 from dataplane.hugepage import Arena
-from pmd.datasheet import RegisterRef, mailbox, pci
-from pmd.datasheet import vf as window
+from pmd.datasheet import mailbox, pci
 from pmd.datasheet.vf import (
     VFCTRL,
     VFMAILBOX,
@@ -40,6 +39,7 @@ from pmd.datasheet.vf import (
 )
 from tests.pmd.hostile import frames
 from tests.pmd.hostile.members import STOLEN
+from tests.pmd.hostile.registers import Shameless, any_register, any_word
 from tests.pmd.hostile.siege import SEEN, Siege
 
 __all__ = ["Arsenal"]
@@ -57,19 +57,7 @@ RING_REGISTERS = (
     VFRDBAL, VFRDBAH, VFRDLEN, VFRDH, VFRDT, VFSRRCTL, VFRXDCTL,
     VFTDBAL, VFTDBAH, VFTDLEN, VFTDH, VFTDT, VFTDWBAL, VFTDWBAH, VFTXDCTL,
 )  # fmt: skip
-ODD_WORDS = (
-    0,
-    1,
-    0xFFFF_FFFF,
-    0x8000_0000,
-    0x7FFF_FFFF,
-    0x0200_0000,
-    0x0600_0000,
-    0x8,
-    0x10,
-    0xFFFF,
-    0xFFF80,
-)
+
 
 Action = tuple[str, int]
 
@@ -79,7 +67,8 @@ class Arsenal:
 
     def __init__(self, siege: Siege) -> None:
         self.siege, self.function = siege, siege.function
-        self.vf, self.bar, self.config = siege.function.vf, siege.function.bar(0), siege.function.config
+        self.vf, self.config = siege.function.vf, siege.function.config
+        self.bar = Shameless(siege.function.bar(0))
         self.msix = siege.function.bar(pci.VF_BAR_MSIX)
         self.arena = Arena(ROOM, hugepages="no", name="hostile")
         self.function.dma_map(self.arena)
@@ -118,10 +107,10 @@ class Arsenal:
     # ---- registers ------------------------------------------------------------------------------------------------
 
     def do_poke_a_register(self, dice: Random) -> None:
-        self.bar.write(self._register(dice), self._word(dice))
+        self.bar.write(any_register(dice), any_word(dice))
 
     def do_poke_a_ring(self, dice: Random) -> None:
-        self.bar.write(dice.choice(RING_REGISTERS)[dice.randrange(8)], self._word(dice))
+        self.bar.write(dice.choice(RING_REGISTERS)[dice.randrange(8)], any_word(dice))
 
     def do_poke_anywhere(self, dice: Random) -> None:
         at = dice.randrange(pci.VF_REGISTERS_SIZE + 64)
@@ -129,14 +118,14 @@ class Arsenal:
 
     def do_peek_anywhere(self, dice: Random) -> None:
         """What it reads must not be what lies in another's mailbox."""
-        for at in (dice.randrange(pci.VF_REGISTERS_SIZE + 64), self._register(dice).offset):
+        for at in (dice.randrange(pci.VF_REGISTERS_SIZE + 64), any_register(dice).offset):
             assert self.vf.read_bytes(at & ~3, 4) != SEEN.to_bytes(4, "little"), (
                 f"the mailbox of another at {at:#x}"
             )
             self.vf.read_bytes(at, dice.choice((1, 2, 4, 8)))
 
     def do_touch_the_msix_table(self, dice: Random) -> None:
-        self.msix.write32(dice.randrange(0, 1 << 14, 4), self._word(dice))
+        self.msix.write32(dice.randrange(0, 1 << 14, 4), any_word(dice))
         self.msix.read32(dice.randrange(0, 1 << 14, 4))
 
     def do_raise_interrupts(self, dice: Random) -> None:
@@ -166,6 +155,8 @@ class Arsenal:
     def do_send_a_message(self, dice: Random) -> None:
         """By the rules of the mailbox; of every type, with words that make sense or none."""
         self.bar.write(VFMAILBOX, VFMAILBOX.VFU.mask)
+        if dice.random() < 0.8:
+            self.bar.read(VFMAILBOX)  # whether it has the memory; it goes on all the same
         for n, word in enumerate(frames.message(dice, self.wanted)):
             self.bar.write(VFMBMEM[n], word)
         self.bar.write(VFMAILBOX, VFMAILBOX.REQ.mask)
@@ -183,7 +174,7 @@ class Arsenal:
 
     def do_scribble_in_the_mailbox(self, dice: Random) -> None:
         for n in range(mailbox.WORDS):
-            self.bar.write(VFMBMEM[n], self._word(dice))
+            self.bar.write(VFMBMEM[n], any_word(dice))
 
     def do_come_up(self, dice: Random) -> None:
         """As a driver would, so that its queues work: reset, RESET, version, frame size."""
@@ -197,6 +188,7 @@ class Arsenal:
             [mailbox.SET_LPE, 1518],
         ):
             self.bar.write(VFMAILBOX, VFMAILBOX.VFU.mask)
+            self.bar.read(VFMAILBOX)
             for n, word in enumerate(words):
                 self.bar.write(VFMBMEM[n], word)
             self.bar.write(VFMAILBOX, VFMAILBOX.REQ.mask)
@@ -285,13 +277,6 @@ class Arsenal:
         self.siege.run(dice.randrange(1, 3))
 
     # ---- pieces -----------------------------------------------------------------------------------------------------
-
-    def _register(self, dice: Random) -> RegisterRef:
-        line = dice.choice(window.ALL)
-        return line[dice.randrange(line.count)]
-
-    def _word(self, dice: Random) -> int:
-        return dice.choice(ODD_WORDS) if dice.random() < 0.4 else dice.getrandbits(dice.choice((4, 16, 32)))
 
     def _set_up(self, queue: int, dice: Random) -> None:
         """Rx and Tx queue `queue` on a ring in its own memory, now and then in another's."""
