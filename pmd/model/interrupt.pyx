@@ -10,10 +10,9 @@ import os
 
 from posix.unistd cimport close
 
-from dataplane.errors import DeviceError
+from pmd.model.eventfd cimport send_signal
 
-cdef extern from "<unistd.h>" nogil:
-    ssize_t posix_write "write" (int fd, const void *data, size_t n)
+from dataplane.errors import DeviceError
 
 cdef enum:
     VECTORS = 64
@@ -182,9 +181,7 @@ cdef class Interrupts:
             return
         self.fired += 1
         self.fires[vector] += 1
-        if self.eventfds[vector] >= 0:
-            # An eventfd counts; a full one (2**64 - 2 unread signals) is as good as signalled.
-            posix_write(self.eventfds[vector], &one, sizeof(one))
+        send_signal(self.eventfds[vector])
 
     cdef void set_mask(self, int vector, bint on) noexcept nogil:
         """The mask bit in the vector's MSI-X table entry; what fired meanwhile goes out when it is lifted."""
@@ -197,8 +194,7 @@ cdef class Interrupts:
             self.blocked &= ~(one << vector)
             self.fired += 1
             self.fires[vector] += 1
-            if self.eventfds[vector] >= 0:
-                posix_write(self.eventfds[vector], &one, sizeof(one))
+            send_signal(self.eventfds[vector])
 
     # ---- registers ------------------------------------------------------------------------------------------
 

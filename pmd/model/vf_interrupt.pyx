@@ -9,10 +9,9 @@ import os
 
 from posix.unistd cimport close
 
-from dataplane.errors import DeviceError
+from pmd.model.eventfd cimport send_signal
 
-cdef extern from "<unistd.h>" nogil:
-    ssize_t posix_write "write" (int fd, const void *data, size_t n)
+from dataplane.errors import DeviceError
 
 cdef enum:
     VFS = 64
@@ -100,11 +99,8 @@ cdef class VfInterrupts:
             self._send(vf, vector)
 
     cdef void _send(self, uint32_t vf, uint32_t vector) noexcept nogil:
-        cdef uint64_t one = 1
         self.fires[vf * VECTORS + vector] += 1
-        if self.eventfds[vf * VECTORS + vector] >= 0:
-            # An eventfd counts; a full one is as good as signalled.
-            posix_write(self.eventfds[vf * VECTORS + vector], &one, sizeof(one))
+        send_signal(self.eventfds[vf * VECTORS + vector])
 
     # ---- for the chip's blocks ------------------------------------------------------------------------------
 
