@@ -1,22 +1,24 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`dataplane nic serve | qemu-args`: an 82599 in a process of its own, and how a virtual machine gets its functions."""
+"""`dataplane nic serve | run | qemu-args`: an 82599 in a process of its own, for virtual machines and DPDK's programs."""
 
 from __future__ import annotations
 
 import argparse
 import logging
 import re
+import shutil
 import signal
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from dataplane.errors import ConfigError
 
 if TYPE_CHECKING:
     from pmd.model.card import Card
+    from pmd.model.findings import Findings
 
 HELP = "serve an 82599 in software to other processes and virtual machines, one vfio-user socket for each function"
 
@@ -24,7 +26,7 @@ HELP = "serve an 82599 in software to other processes and virtual machines, one 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(title="verbs", dest="verb", required=True, metavar="VERB")
     serve = verbs.add_parser("serve", help="serve a card until Ctrl-C", description=HELP)
-    serve.add_argument("--ports", type=int, choices=(1, 2), default=2, help="ports of the card (default 2)")
+    _add_card(serve)
     serve.add_argument(
         "--vfs", type=int, default=0, metavar="N", help="sockets for N VFs of each port (default 0)"
     )
@@ -36,41 +38,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where the sockets are: DIR/pf0.sock, DIR/pf0.vf3.sock",
     )
     serve.add_argument(
-        "--wire",
-        action="append",
-        default=[],
-        metavar="WIRE",
-        help="pf0-pf1 (the default), pf0=tap:NAME, pf0=pcap:IN>OUT, pf0=loop or pf0=none; once for each port",
-    )
-    serve.add_argument(
-        "--manner",
-        choices=("lenient", "strict"),
-        default="lenient",
-        help="strict: say what the datasheet forbids and a driver does all the same",
-    )
-    serve.add_argument(
-        "--findings",
-        type=Path,
-        metavar="FILE",
-        help="write what the strict manner finds to FILE (default: standard error)",
-    )
-    serve.add_argument(
-        "--trace", type=Path, metavar="FILE", help="write every access to a register to FILE, by its name"
-    )
-    serve.add_argument(
         "--no-doorbells",
         dest="doorbells",
         action="store_false",
         help="clients write the tails of their queues by messages only; so it is with --trace",
     )
-    serve.add_argument(
-        "--index",
-        type=int,
-        default=0,
-        metavar="N",
-        help="the card's number, which its MAC addresses contain (default 0)",
-    )
     serve.add_argument("--verbose", action="store_true", help="say who comes and goes")
+    program = verbs.add_parser(
+        "run", help="run a program whose userspace driver takes the card's PFs for cards bound to igb_uio"
+    )
+    _add_card(program)
+    program.add_argument("--vfs", type=int, default=0, metavar="N", help="VFs that each PF has (default 0)")
+    program.add_argument(
+        "program",
+        nargs=argparse.REMAINDER,
+        metavar="-- PROGRAM",
+        help="a program of DPDK's, with its arguments, as in: -- dpdk-testpmd -l 0,1 --in-memory -- -i",
+    )
     guest = verbs.add_parser(
         "qemu-args", help="QEMU's options that give functions of a served NIC to a guest"
     )
@@ -81,8 +65,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     guest.add_argument("--memory", default="512M", metavar="SIZE", help="the guest's memory (default 512M)")
 
 
+def _add_card(parser: argparse.ArgumentParser) -> None:
+    """What is said of a card, whoever gets it."""
+    parser.add_argument("--ports", type=int, choices=(1, 2), default=2, help="ports of the card (default 2)")
+    parser.add_argument(
+        "--wire",
+        action="append",
+        default=[],
+        metavar="WIRE",
+        help="pf0-pf1 (the default), pf0=tap:NAME, pf0=pcap:IN>OUT, pf0=loop or pf0=none; once for each port",
+    )
+    parser.add_argument(
+        "--manner",
+        choices=("lenient", "strict"),
+        default="lenient",
+        help="strict: say what the datasheet forbids and a driver does all the same",
+    )
+    parser.add_argument(
+        "--findings",
+        type=Path,
+        metavar="FILE",
+        help="write what the strict manner finds to FILE (default: standard error)",
+    )
+    parser.add_argument(
+        "--trace", type=Path, metavar="FILE", help="write every access to a register to FILE, by its name"
+    )
+    parser.add_argument(
+        "--index",
+        type=int,
+        default=0,
+        metavar="N",
+        help="the card's number, which its MAC addresses contain (default 0)",
+    )
+
+
 def run(args: argparse.Namespace) -> int:
-    return {"serve": _serve, "qemu-args": _qemu_args}[args.verb](args)
+    return {"serve": _serve, "run": _run, "qemu-args": _qemu_args}[args.verb](args)
 
 
 def _qemu_args(args: argparse.Namespace) -> int:
@@ -95,26 +113,12 @@ def _qemu_args(args: argparse.Namespace) -> int:
 
 def _serve(args: argparse.Namespace) -> int:
     from dataplane.port import format_mac
-    from pmd.model.card import Card
-    from pmd.model.findings import Findings
     from pmd.model.server.server import NicServer
 
-    if args.findings and args.manner != "strict":
-        raise ConfigError("--findings FILE: findings are those of --manner strict: say that, too")
     if args.verbose:
         logging.basicConfig(format="%(message)s", level=logging.INFO)
     with ExitStack() as stack:
-        out = stack.enter_context(args.findings.open("w", buffering=1)) if args.findings else sys.stderr
-        strict = args.manner == "strict"
-        findings = Findings(lambda finding: print(finding.text, file=out, flush=True)) if strict else None
-        card = Card(
-            args.ports,
-            manner=args.manner,
-            threaded=True,
-            index=args.index,
-            names=[f"pf{n}" for n in range(args.ports)],
-            report=findings,
-        )
+        card, findings, out = _card(args, stack)
         if args.trace:
             _trace(card, args, stack)
         server = stack.enter_context(
@@ -129,11 +133,60 @@ def _serve(args: argparse.Namespace) -> int:
             print(f"{args.dir}/pf{n}.sock: {format_mac(card.mac(n))}{vfs}")
         print("serving; Ctrl-C ends it", flush=True)
         server.run()
-        if findings is not None:
-            print(findings, file=out)
-            if args.findings:
-                print(f"{args.findings}: {len(findings)} kinds of violations, {findings.total} in all")
+        _sum_up(args, findings, out)
     return 0
+
+
+def _run(args: argparse.Namespace) -> int:
+    from pmd.bus.model import ModelFunction
+    from pmd.foreign.slot import Slots
+
+    command = args.program[1:] if args.program[:1] == ["--"] else args.program
+    if not command:
+        raise ConfigError("which program? dataplane nic run -- dpdk-testpmd -l 0,1 --in-memory -- -i")
+    if not shutil.which(command[0]):
+        raise ConfigError(f"there is no program {command[0]!r}: testpmd is in Debian's dpdk-dev")
+    with ExitStack() as stack:
+        card, findings, out = _card(args, stack)
+        stack.enter_context(card)
+        for pull in plug_wires(card, args.wire):
+            stack.callback(pull)
+        functions = [ModelFunction(card, n) for n in range(args.ports)]
+        for function in functions:
+            stack.enter_context(function)
+            function.set_vfs(args.vfs)
+        slots = stack.enter_context(Slots(functions, doorbells=not args.trace))
+        if args.trace:
+            _trace(card, args, stack)
+        for slot in slots:
+            print(f"{slot.address}: {slot.function.name}", file=sys.stderr)
+        signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is the program's, which shares our terminal
+        status = slots.start(command).wait()
+        _sum_up(args, findings, out)
+    return status if status >= 0 else 128 - status
+
+
+def _card(args: argparse.Namespace, stack: ExitStack) -> tuple[Card, Findings | None, TextIO]:
+    """The card of the command line, what it has found, and where that is said."""
+    from pmd.model.card import Card
+    from pmd.model.findings import Findings
+
+    if args.findings and args.manner != "strict":
+        raise ConfigError("--findings FILE: findings are those of --manner strict: say that, too")
+    out = stack.enter_context(args.findings.open("w", buffering=1)) if args.findings else sys.stderr
+    strict = args.manner == "strict"
+    findings = Findings(lambda finding: print(finding.text, file=out, flush=True)) if strict else None
+    names = [f"pf{n}" for n in range(args.ports)]
+    card = Card(args.ports, manner=args.manner, threaded=True, index=args.index, names=names, report=findings)
+    return card, findings, out
+
+
+def _sum_up(args: argparse.Namespace, findings: Findings | None, out: TextIO) -> None:
+    if findings is None:
+        return
+    print(findings, file=out)
+    if args.findings:
+        print(f"{args.findings}: {len(findings)} kinds of violations, {findings.total} in all")
 
 
 def _trace(card: Card, args: argparse.Namespace, stack: ExitStack) -> None:

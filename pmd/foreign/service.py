@@ -62,11 +62,13 @@ class Service:
     """Answers one slot's sockets, for one program after the other, in a thread of its own.
 
     path: the socket for accesses. uio: that of /dev/uioN, and what is said there is what igb_uio says: each read gives the
-    number of interrupts (4 bytes); writing 1 or 0 turns them on and off.
+    number of interrupts (4 bytes); writing 1 or 0 turns them on and off. doorbells: whether tails may be stored to memory.
     """
 
-    def __init__(self, function: ModelFunction | ModelVfFunction, path: Path, uio: Path) -> None:
-        self._function = function
+    def __init__(
+        self, function: ModelFunction | ModelVfFunction, path: Path, uio: Path, doorbells: bool = True
+    ) -> None:
+        self._function, self._doorbells = function, doorbells
         self._memory: dict[int, Memory] = {}
         self._interrupt, self._ending = os.eventfd(0, os.EFD_NONBLOCK), os.eventfd(0)
         self._doors = {_listen(path): self._enter, _listen(uio): self._open_uio}
@@ -211,6 +213,8 @@ class Service:
 
     def _tail(self, offset: int) -> int:
         """Where in the register file the tail of a queue is, plus one; 0: there is no tail at that offset of BAR0."""
+        if not self._doorbells:
+            return 0
         if isinstance(self._function, ModelFunction):
             register = decode(offset)
             if register is None or register.register not in (RDT, TDT):

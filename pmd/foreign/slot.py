@@ -16,11 +16,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from dataplane.errors import ConfigError, DatasheetViolation
-from pmd.bus.model import ModelFunction
+from dataplane.errors import ConfigError
+from pmd.bus.model import ModelFunction, open_function
 from pmd.bus.model_vf import ModelVfFunction
 from pmd.datasheet import pci
 from pmd.foreign.service import Service
+from pmd.model.findings import Findings
+from pmd.portstring import PortString
 
 __all__ = ["Slot", "Slots", "compile_trap"]
 
@@ -35,14 +37,16 @@ _MEMORY_64BIT = 0x14220C  # a resource's flags, as Linux prints them
 class Slot:
     """One function, at a PCI `address`."""
 
-    def __init__(self, root: Path, number: int, function: ModelFunction | ModelVfFunction) -> None:
+    def __init__(
+        self, root: Path, number: int, function: ModelFunction | ModelVfFunction, doorbells: bool = True
+    ) -> None:
         self.function, self.number = function, number
         virtual = isinstance(function, ModelVfFunction)
         self.address = f"0000:{1 + number // 8:02x}:{0x10 if virtual else 0:02x}.{number % 8}"
         self.folder = root / "devices" / self.address
         self._bars = _VF_BARS if virtual else _PF_BARS
         self._sysfs(root)
-        self.service = Service(function, self.folder / "socket", root / "dev" / f"uio{number}")
+        self.service = Service(function, self.folder / "socket", root / "dev" / f"uio{number}", doorbells)
 
     def _sysfs(self, root: Path) -> None:
         uio, f = f"uio{self.number}", self.function
@@ -84,13 +88,20 @@ class Slot:
 class Slots:
     """Functions of the model in slots, for the programs that are started in their `environment`.
 
-    violations: what was done on their cards that a strict card calls forbidden; it does what silicon would, meanwhile.
-    Opening is the caller's affair, and so is closing, after this. trap: the library of `compile_trap`, where a program has
-    been started with it before there were slots. Raises ConfigError where there is no C compiler.
+    functions: of the model, or their port strings, as in "model0.vf0"; what it opens it closes. trap: the library of
+    `compile_trap`, where a program has been started with it before there were slots. doorbells: tails are stored to memory;
+    else they are accesses like all others, which a trace shows. Raises ConfigError where there is no C compiler.
+
+    findings: what was done on their cards that a strict card calls forbidden; it does what silicon would, meanwhile. A card
+    that reports already goes on to whom it does.
     """
 
     def __init__(
-        self, functions: Sequence[ModelFunction | ModelVfFunction], trap: Path | None = None
+        self,
+        functions: Sequence[ModelFunction | ModelVfFunction | str],
+        trap: Path | None = None,
+        *,
+        doorbells: bool = True,
     ) -> None:
         self._stack = ExitStack()
         self.root = Path(tempfile.mkdtemp(prefix="dataplane-"))  # short: sockets' paths are
@@ -99,17 +110,29 @@ class Slots:
             for name in ("devices", "dev", f"drivers/{_DRIVER}"):
                 (self.root / name).mkdir(parents=True)
             self.trap = trap or compile_trap(self.root)
-            self.violations: list[DatasheetViolation] = []
-            for card in {id(function.card): function.card for function in functions}.values():
-                self._stack.callback(setattr, card, "report", card.report)
-                card.report = self.violations.append
-            self._slots = [Slot(self.root, number, function) for number, function in enumerate(functions)]
+            self.findings = Findings()
+            opened = [self._open(each) if isinstance(each, str) else each for each in functions]
+            for card in {id(function.card): function.card for function in opened}.values():
+                if card.report is None:
+                    self._stack.callback(setattr, card, "report", None)
+                    card.report = self.findings
+            self._slots = [
+                Slot(self.root, number, function, doorbells) for number, function in enumerate(opened)
+            ]
             for slot in self._slots:
                 self._stack.callback(slot.service.stop)
                 slot.service.start()
         except BaseException:
             self._stack.close()
             raise
+
+    def _open(self, text: str) -> ModelFunction | ModelVfFunction:
+        target, comma, options = text.partition(",")
+        spec = PortString.split_options(text, "", target, comma + options)
+        function = open_function(spec)
+        self._stack.callback(function.close)
+        spec.done()
+        return function
 
     @property
     def environment(self) -> dict[str, str]:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -44,9 +43,8 @@ class Rig:
         spec = PortString.split_options(text, "", target, comma + options)
         return self._stack.enter_context(open_function(spec))
 
-    def plug_in(self, *texts: str | ModelFunction | ModelVfFunction) -> Slots:
+    def plug_in(self, *functions: str | ModelFunction | ModelVfFunction) -> Slots:
         """These functions in slots, in that order."""
-        functions = [self.function(each) if isinstance(each, str) else each for each in texts]
         self.slots = self._stack.enter_context(Slots(functions))
         return self.slots
 
@@ -60,10 +58,7 @@ class Rig:
 
     def violations(self) -> list[str]:
         """What the drivers in the slots did that a strict card calls forbidden: each kind once."""
-        kinds: dict[str, str] = {}
-        for violation in self.slots.violations:
-            kinds.setdefault(re.sub(r"\d+", "", str(violation))[:60], str(violation))
-        return list(kinds.values())
+        return [finding.text for finding in self.slots.findings]
 
     def close(self) -> None:
         self._stack.close()

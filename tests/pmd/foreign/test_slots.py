@@ -165,7 +165,7 @@ def test_what_a_strict_card_forbids_is_told_and_done_all_the_same(driver, slots,
     driver.write(RDBAL[0], 0x1234)
     assert function.chip.peek(RDBAL[0].offset) & ~0x7F == 0x1200
     driver.write(0x0000C, 1)
-    assert [violation.section for violation in slots.violations][-1] == "8.2.2"
+    assert [finding.section for finding in slots.findings][-1] == "8.2.2"
 
 
 def test_hugepages_are_in_the_device_s_reach_while_they_are_mapped(driver, function):
