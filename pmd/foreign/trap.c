@@ -390,19 +390,26 @@ void dataplane_direct(unsigned offset, int on)
 
 /* ---- faults ---- */
 
-struct access { int write, reg, length, immediate; uint32_t value; };
+struct access { int write, reg, length, immediate, vector; uint32_t value; };
 
-/* The instructions that compilers make of 32-bit loads and stores of registers. 0: none of these. */
+/* The instructions that compilers make of 32-bit loads and stores of registers, from and to vector registers included
+ * (where a word was computed in one). 0: none of these. */
 static int decode(const uint8_t *code, struct access *access)
 {
     const uint8_t *p = code;
     uint8_t rex = 0;
     memset(access, 0, sizeof *access);
+    int prefixed = *p == 0x66;
+    p += prefixed;
     if ((*p & 0xF0) == 0x40)
         rex = *p++;
     if (rex & 8)
         return 0; /* 64 bits */
-    if (p[0] == 0x0F && p[1] == 0x38 && p[2] == 0xF9) /* MOVDIRI */
+    if (prefixed) { /* MOVD */
+        if (p[0] != 0x0F || (p[1] != 0x6E && p[1] != 0x7E))
+            return 0;
+        access->write = p[1] == 0x7E, access->vector = 1, p += 2;
+    } else if (p[0] == 0x0F && p[1] == 0x38 && p[2] == 0xF9) /* MOVDIRI */
         access->write = 1, p += 3;
     else if (*p == 0x89 || *p == 0x8B)
         access->write = *p++ == 0x89;
@@ -453,6 +460,24 @@ static uint32_t *tail_at(struct slot *slot, uint32_t offset)
 static const int GREGS[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
                               REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
 
+static uint32_t stored(const struct access *access, const ucontext_t *context)
+{
+    if (access->immediate)
+        return access->value;
+    if (access->vector)
+        return context->uc_mcontext.fpregs->_xmm[access->reg].element[0];
+    return (uint32_t)context->uc_mcontext.gregs[GREGS[access->reg]];
+}
+
+static void loaded(const struct access *access, ucontext_t *context, uint32_t value)
+{
+    if (access->vector) {
+        memset(&context->uc_mcontext.fpregs->_xmm[access->reg], 0, 16);
+        context->uc_mcontext.fpregs->_xmm[access->reg].element[0] = value;
+    } else
+        context->uc_mcontext.gregs[GREGS[access->reg]] = (greg_t)value;
+}
+
 static void on_fault(int number, siginfo_t *info, void *context)
 {
     int error = errno;
@@ -470,7 +495,7 @@ static void on_fault(int number, siginfo_t *info, void *context)
                 give_up("%s: cannot decode the access to BAR%u at %#lx: %02x %02x %02x %02x %02x %02x", slot->folder, bar,
                         request.offset, code[0], code[1], code[2], code[3], code[4], code[5]);
             request.op = access.write ? WRITE : READ;
-            request.value = access.immediate ? access.value : (uint32_t)regs[GREGS[access.reg]];
+            request.value = stored(&access, context);
             lock();
             uint64_t value = 0;
             uint32_t *tail = bar == 0 && access.write ? tail_at(slot, (uint32_t)request.offset) : NULL;
@@ -483,7 +508,7 @@ static void on_fault(int number, siginfo_t *info, void *context)
             }
             unlock();
             if (!access.write)
-                regs[GREGS[access.reg]] = (greg_t)(uint32_t)value;
+                loaded(&access, context, (uint32_t)value);
             regs[REG_RIP] += access.length;
             errno = error;
             return;

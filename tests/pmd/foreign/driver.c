@@ -39,7 +39,8 @@ static volatile uint8_t *map(const char *folder, int bar)
 /* One register by every form of address that compilers use: returns how many of them read the same. */
 static int addressed(volatile uint8_t *bar, uint64_t offset)
 {
-    uint32_t want = *(volatile uint32_t *)(bar + offset), got[6];
+    uint32_t want = *(volatile uint32_t *)(bar + offset), got[8];
+    uint64_t vector[2];
     __asm__ volatile("movl (%1), %0" : "=r"(got[0]) : "r"(bar + offset));
     __asm__ volatile("movl 0x40(%1), %0" : "=r"(got[1]) : "r"(bar + offset - 0x40));
     __asm__ volatile("movl 0x12340(%1), %0" : "=r"(got[2]) : "r"(bar + offset - 0x12340));
@@ -47,12 +48,17 @@ static int addressed(volatile uint8_t *bar, uint64_t offset)
     __asm__ volatile("movq %1, %%r12; movl 8(%%r12), %%r13d; movl %%r13d, %0"
                      : "=r"(got[4]) : "r"(bar + offset - 8) : "r12", "r13");
     __asm__ volatile("movq %1, %%r13; movl (%%r13), %0" : "=r"(got[5]) : "r"(bar + offset) : "r13");
+    __asm__ volatile("pcmpeqd %%xmm9, %%xmm9; movd (%1), %%xmm9; movdqu %%xmm9, %0"
+                     : "=m"(vector) : "r"(bar + offset) : "xmm9");
+    got[6] = (uint32_t)vector[0], got[7] = (uint32_t)vector[0] + (vector[0] >> 32 || vector[1]);
     int same = 0;
-    for (int n = 0; n < 6; n++)
+    for (int n = 0; n < 8; n++)
         same += got[n] == want;
     __asm__ volatile("movl $0x1234, (%0)" : : "r"(bar + offset) : "memory");
     __asm__ volatile("movl $0x5678, 0x10(%0,%1)" : : "r"(bar), "r"(offset - 0x10) : "memory");
     same += *(volatile uint32_t *)(bar + offset) == 0x5678;
+    __asm__ volatile("movd %1, %%xmm10; movd %%xmm10, (%0)" : : "r"(bar + offset), "r"(0x9abc) : "memory", "xmm10");
+    same += *(volatile uint32_t *)(bar + offset) == 0x9abc;
     *(volatile uint32_t *)(bar + offset) = want;
     return same;
 }

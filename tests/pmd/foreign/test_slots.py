@@ -91,7 +91,7 @@ def test_registers_have_their_side_effects(driver, function):
 
 def test_every_form_of_address(driver, function):
     word = function.chip.peek(MAXFRS.offset)
-    assert driver.ask(f"a {MAXFRS.offset:x}") == "7"
+    assert driver.ask(f"a {MAXFRS.offset:x}") == "10"
     assert function.chip.peek(MAXFRS.offset) == word
 
 
