@@ -243,8 +243,8 @@ cdef void _leave(mdl_port *p, Visit *v) noexcept nogil:
     cdef mdl_rxq *q = v.queue
     if q == NULL:
         return
-    store_release(q.head_reg, q.head)
-    if v.packets:
+    if v.packets:  # else the head is not ours to write: the queue may be off, and its driver about to set it up
+        store_release(q.head_reg, q.head)
         count(p.regs, W_QPRC + q.set * 16, v.packets)
         count36(p.regs, W_QBRC + q.set * 16, v.bytes)
         p.rx_causes[v.index >> 6] |= <uint64_t> 1 << (v.index & 63)

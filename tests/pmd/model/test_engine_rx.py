@@ -279,6 +279,17 @@ def test_tail_beyond_the_end():
     assert len(rx.take()) == 1
 
 
+def test_a_queue_that_is_off_keeps_the_head_that_software_gives_it():
+    """8.2.3.8.4: frames that come meanwhile are dropped there, and nothing is written to RDH."""
+    a, b = pair()
+    a.tx_queue(), b.rx_queue()
+    assert len(carry(a, b, [frame(64)] * 5)) == 5 and b.read(RDH[0]) == 5
+    b.write(RXDCTL[0], 0)
+    b.write(RDH[0], 0)
+    assert carry(a, b, [frame(64)] * 3) == []
+    assert b.read(RDH[0]) == 0 and b.clear(QPRDC[0]) == 3
+
+
 def test_header_address_and_split_are_complained_about():
     a, b = pair()
     tx, rx = a.tx_queue(), b.rx_queue(kind=2)
