@@ -442,7 +442,7 @@ cdef class Engine(DataPath):
 
     def lose_doorbells(self, str kind, unsigned int queue, bint lost):
         """A fault: while `lost`, the data path does not see the tail of that "rx" or "tx" queue move."""
-        cdef volatile uint32_t *tail = self.port.rxq[queue].tail if kind == "rx" else self.port.txq[queue].tail
+        cdef volatile uint32_t *tail = self.port.rxq[queue].tail if kind == "rx" else self.port.tx_bell[queue]
         cdef uint32_t *stale = &self.stale[queue if kind == "rx" else 128 + queue]
         self.losing = lost
         if lost:
@@ -453,7 +453,7 @@ cdef class Engine(DataPath):
         if kind == "rx":
             self.port.rxq[queue].tail = tail
         else:
-            self.port.txq[queue].tail = tail
+            self.port.tx_bell[queue] = tail
 
     def restart(self):
         """What a reset of the port does to the data path."""

@@ -80,12 +80,16 @@ struct mdl_frame {
 
 _Static_assert(sizeof(struct mdl_frame) == 16, "a frame's header is one vector");
 
-/* Two stores instead of four. `last`: ready or pools. */
-static inline void mdl_label(struct mdl_frame *f, uint32_t len, uint32_t flags, uint32_t tag, uint64_t last)
+/* Two stores instead of four. first: len | flags << 16 | tag << 32; last: ready or pools. */
+static inline void mdl_label_whole(struct mdl_frame *f, uint64_t first, uint64_t last)
 {
-    uint64_t first = (uint16_t)len | (uint64_t)(uint16_t)flags << 16 | (uint64_t)tag << 32;
     memcpy(f, &first, sizeof first);
     f->ready = last;
+}
+
+static inline void mdl_label(struct mdl_frame *f, uint32_t len, uint32_t flags, uint32_t tag, uint64_t last)
+{
+    mdl_label_whole(f, (uint16_t)len | (uint64_t)(uint16_t)flags << 16 | (uint64_t)tag << 32, last);
 }
 
 struct mdl_fifo {
@@ -375,10 +379,11 @@ struct mdl_context {
 struct mdl_txq {
     struct mdl_domain *domain;
     uint8_t *ring;
-    volatile uint32_t *tail;
     volatile uint32_t *head_reg;
     uint32_t n, head;
-    uint8_t enabled, stalled, set, wthresh, head_wb, warned, pad0[2];
+    uint8_t enabled, stalled, set, wthresh, head_wb, warned;
+    uint8_t tagging;   /* PFVMVIR.VLANA */
+    uint8_t sender;    /* its pool; 0 without pools */
     uint32_t written;  /* with WTHRESH: descriptors before this are written back */
     uint32_t bad_tail; /* the tail complained about last */
     uint32_t segments_sent; /* of a segmented packet that waits for the wire */
@@ -387,9 +392,7 @@ struct mdl_txq {
     uint64_t head_address;
     uint64_t idle_at;  /* with a rate: when it may send again, in ns / 64 */
     uint16_t port_tag; /* PFVMVIR: the tag that its pool's frames get */
-    uint8_t tagging;   /* PFVMVIR.VLANA */
-    uint8_t sender;    /* its pool; 0 without pools */
-    uint32_t pad1;
+    uint16_t pad1[3];
     struct mdl_context context[2];
 } DP_ALIGNED;
 
@@ -431,6 +434,7 @@ struct mdl_port {
     uint64_t now_ns;
     uint64_t rx_enabled[2], tx_enabled[2], qde[2];
     uint64_t tx_gate[2]; /* queues of pools that may send */
+    uint64_t tx_due[2];  /* queues with descriptors that are done and not written back */
     uint64_t rated[2];   /* queues with a rate */
     uint32_t credit;     /* bytes that a queue with a rate may send at once after a pause */
     uint32_t pad4;
@@ -453,6 +457,9 @@ struct mdl_port {
     uint64_t violations;
     struct mdl_violation violation[MDL_VIOLATIONS];
     volatile uint32_t *rx_tail[MDL_QUEUES], *tx_tail[MDL_QUEUES]; /* where each queue's tail is: see Engine.attach */
+    /* Of each Tx queue, close together because every step looks at all of them: where its tail is seen, and its head. */
+    volatile uint32_t *tx_bell[MDL_QUEUES] DP_ALIGNED;
+    uint32_t tx_at[MDL_QUEUES];
     struct mdl_rxq rxq[MDL_QUEUES];
     struct mdl_txq txq[MDL_QUEUES];
 } DP_ALIGNED;

@@ -102,6 +102,7 @@ cdef extern from "model.h" nogil:
         uint32_t wpos, rpos
         uint32_t lost_unseen
 
+    void mdl_label_whole(mdl_frame *f, uint64_t first, uint64_t last)
     void mdl_label(mdl_frame *f, uint32_t len, uint32_t flags, uint32_t tag, uint64_t last)
     void mdl_fifo_refresh(mdl_fifo *f)
     mdl_frame *mdl_reserve(mdl_fifo *f, uint32_t len)
@@ -183,7 +184,6 @@ cdef extern from "model.h" nogil:
     struct mdl_txq:
         mdl_domain *domain
         uint8_t *ring
-        volatile uint32_t *tail
         volatile uint32_t *head_reg
         uint32_t n, head
         uint8_t enabled, stalled, set, wthresh, head_wb, warned
@@ -216,6 +216,7 @@ cdef extern from "model.h" nogil:
         uint64_t *tx_enabled
         uint64_t *qde
         uint64_t *tx_gate
+        uint64_t *tx_due
         uint64_t *rated
         uint32_t credit
         uint64_t *rx_causes
@@ -235,6 +236,8 @@ cdef extern from "model.h" nogil:
         mdl_violation *violation
         volatile uint32_t **rx_tail
         volatile uint32_t **tx_tail
+        volatile uint32_t **tx_bell
+        uint32_t *tx_at
         mdl_rxq *rxq
         mdl_txq *txq
 

@@ -56,7 +56,7 @@ from pmd.model.model cimport (
 )
 from pmd.model.packet cimport *
 from pmd.model.pools cimport pools_of_arrival
-from pmd.model.steer cimport MAX_TARGETS, choose
+from pmd.model.steer cimport Choice, choose
 from pmd.model.word cimport *
 
 cdef enum:
@@ -490,36 +490,32 @@ cdef void _count_copy(mdl_port *p, mdl_frame *frame, uint32_t pool, bint first) 
 # ---- a frame ----------------------------------------------------------------------------------------------------
 
 
-cdef uint32_t _targets(
-    mdl_port *p, mdl_frame *frame, Parsed *parsed, uint8_t *targets, uint32_t *info, uint32_t *hash
-) noexcept nogil:
-    """The queues that get a copy, in whatever mode; how many."""
+cdef void _choose(mdl_port *p, mdl_frame *frame, Parsed *parsed, Choice *choice) noexcept nogil:
+    """Who gets it, in whatever mode."""
     cdef uint64_t pools = 0
-    cdef uint32_t n
     if p.pooled:
         if frame.flags & LOCAL:
             _mark_local(frame, parsed)
             pools = frame.pools & p.vt.receive
         else:
             pools = pools_of_arrival(p, frame.data, frame.len, parsed.etype)
-    n = choose(p, frame.data, parsed, pools, targets, info, hash)
+    choose(p, frame.data, parsed, pools, choice)
     if not p.steer.hash_in_descriptor:
-        hash[0] = _fragment_words(p, frame, parsed)
-    return n
+        choice.hash = _fragment_words(p, frame, parsed)
 
 
 cdef bint _put_each(
-    mdl_port *p, Visit *v, mdl_frame *frame, const uint8_t *targets, uint32_t n, const Parsed *parsed, uint32_t info,
+    mdl_port *p, Visit *v, mdl_frame *frame, const uint8_t *queues, uint32_t n, const Parsed *parsed, uint32_t info,
     uint32_t hash,
 ) noexcept nogil:
-    """A copy for each of them. False: one waits; `frame.tag` says how many have had theirs."""
+    """A copy for each queue. False: one waits; `frame.tag` says how many have had theirs."""
     cdef int fate
     while frame.tag < n:
-        fate = _put(p, v, targets[frame.tag], frame, parsed, info, hash)
+        fate = _put(p, v, queues[frame.tag], frame, parsed, info, hash)
         if fate == WAITS:
             return False
         if fate == TAKEN and p.pooled:
-            _count_copy(p, frame, targets[frame.tag] >> p.vt.shift, frame.tag == 0)
+            _count_copy(p, frame, queues[frame.tag] >> p.vt.shift, frame.tag == 0)
         frame.tag += 1
     return True
 
@@ -527,19 +523,20 @@ cdef bint _put_each(
 cdef bint _deliver(mdl_port *p, Visit *v, mdl_frame *frame) noexcept nogil:
     """Parse, steer, and put it into its queue or queues. False: it has to wait."""
     cdef Parsed parsed
-    cdef uint8_t[MAX_TARGETS] targets
-    cdef uint32_t n = 1, info, hash
+    cdef Choice choice
+    cdef uint32_t n = 1, info, hash = 0  # apart from `choice`: in registers
     classify(&p.filter, frame.data, frame.len, &parsed)
     if likely(p.steer.simple):
-        info, hash, targets[0] = parsed.info, 0, 0
+        info, choice.queue[0] = parsed.info, 0
     else:
-        n = _targets(p, frame, &parsed, targets, &info, &hash)
+        _choose(p, frame, &parsed, &choice)
+        n, info, hash = choice.n, choice.info, choice.hash
     _mark(p, frame, &parsed)
-    if unlikely(n != 1 or not _put_usual(p, v, targets[0], frame, &parsed, info, hash)):
-        if not _put_each(p, v, frame, targets, n, &parsed, info, hash):
+    if unlikely(n != 1 or not _put_usual(p, v, choice.queue[0], frame, &parsed, info, hash)):
+        if not _put_each(p, v, frame, choice.queue, n, &parsed, info, hash):
             return False
     elif unlikely(p.pooled):
-        _count_copy(p, frame, targets[0] >> p.vt.shift, True)
+        _count_copy(p, frame, choice.queue[0] >> p.vt.shift, True)
     if unlikely(parsed.status & (HW_RXD_ERR_IPE | HW_RXD_ERR_L4E)):
         count(p.regs, W_XEC, 1)
     return True

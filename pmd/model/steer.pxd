@@ -13,9 +13,13 @@ cdef enum:
 # MRQC, RETA, the key, 5-tuple, EtherType and SYN filters, decoded from the register file.
 cdef void decode_steer(mdl_steer *s, uint32_t *regs) noexcept nogil
 
-# Writes the Rx queues that get a copy to `targets` and returns how many; 0: nobody wants it. `pools`: who gets one, where
-# there are pools. Sets *info (RSS type, EtherType filter) and *hash as the descriptor shall have them.
-cdef uint32_t choose(
-    mdl_port *port, const uint8_t *data, const Parsed *p, uint64_t pools,
-    uint8_t *targets, uint32_t *info, uint32_t *hash,
-) noexcept nogil
+# Who gets a frame: the Rx queues, how many, and what their descriptors shall say (RSS type and EtherType filter; hash).
+cdef struct Choice:
+    uint32_t n
+    uint32_t info
+    uint32_t hash
+    uint8_t[MAX_TARGETS] queue
+
+
+# `pools`: who gets a copy, where there are pools; else there is one.
+cdef void choose(mdl_port *port, const uint8_t *data, const Parsed *p, uint64_t pools, Choice *choice) noexcept nogil

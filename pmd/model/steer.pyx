@@ -274,31 +274,29 @@ cdef int _filters(mdl_port *port, const uint8_t *data, const Parsed *p, int pool
     return _filter_queue(port, data, p, pool) if s.syn or s.tuples else -1
 
 
-cdef uint32_t choose(
-    mdl_port *port, const uint8_t *data, const Parsed *p, uint64_t pools,
-    uint8_t *targets, uint32_t *info, uint32_t *hash,
-) noexcept nogil:
+cdef void choose(mdl_port *port, const uint8_t *data, const Parsed *p, uint64_t pools, Choice *choice) noexcept nogil:
     cdef const mdl_steer *s = &port.steer
-    cdef uint32_t kind = 0, value = 0, within, pool, n = 0
+    cdef uint32_t kind = 0, value = 0, within, pool
     cdef int queue
-    info[0], hash[0] = p.info, 0
+    choice.info, choice.hash = p.info, 0
     if s.rss:
         kind = _rss(s, data, p, &value)
         if s.hash_in_descriptor:
-            info[0] |= kind
-            hash[0] = value
+            choice.info |= kind
+            choice.hash = value
     if not port.pooled:
-        queue = _filters(port, data, p, -1, info)
-        targets[0] = queue if queue >= 0 else _hashed_queue(port, p, kind, value) if s.mrqe else 0
-        return 1
+        queue = _filters(port, data, p, -1, &choice.info)
+        choice.queue[0] = queue if queue >= 0 else _hashed_queue(port, p, kind, value) if s.mrqe else 0
+        choice.n = 1
+        return
     if port.vt.classes:
         within = _traffic_class(port, p)
     else:
         within = s.reta[value & 0x7F] if kind else 0
+    choice.n = 0
     while pools:
         pool = mdl_ctz64(pools)
         pools &= pools - 1
-        queue = _filters(port, data, p, pool, info)
-        targets[n] = queue if queue >= 0 else pool << port.vt.shift | within & port.vt.spread[pool]
-        n += 1
-    return n
+        queue = _filters(port, data, p, pool, &choice.info)
+        choice.queue[choice.n] = queue if queue >= 0 else pool << port.vt.shift | within & port.vt.spread[pool]
+        choice.n += 1

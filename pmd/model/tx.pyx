@@ -27,7 +27,7 @@ from pmd.model.model cimport (
     mdl_fifo,
     mdl_fifo_refresh,
     mdl_frame,
-    mdl_label,
+    mdl_label_whole,
     mdl_load32,
     mdl_load64,
     mdl_port,
@@ -73,7 +73,8 @@ cdef void decode_txq(mdl_port *p, uint32_t index) noexcept nogil:
     cdef uint32_t *r = p.regs + W_TXQ + index * 16
     cdef mdl_txq *q = &p.txq[index]
     cdef uint64_t bit = <uint64_t> 1 << (index & 63)
-    q.tail, q.head_reg = p.tx_tail[index], r + W_TDH
+    q.head_reg = r + W_TDH
+    p.tx_bell[index] = p.tx_tail[index]
     q.domain = p.domain_of_pool[index >> p.pool_shift] if p.pool_shift else p.domain
     q.wthresh = r[W_TXDCTL] >> 16 & 0x7F
     q.head_wb = r[W_TDWBAL] & 1
@@ -89,7 +90,8 @@ cdef void decode_txq(mdl_port *p, uint32_t index) noexcept nogil:
         q.head = r[W_TDH] & 0xFFFF
         if q.head >= q.n:
             q.head = 0
-        q.written = q.head
+        q.written = p.tx_at[index] = q.head
+        p.tx_due[index >> 6] &= ~bit
         q.segments_sent = 0
         q.bad_tail = 0xFFFFFFFF
         q.warned = 0
@@ -168,8 +170,13 @@ cdef void _complete(mdl_port *p, mdl_txq *q, uint32_t index, uint32_t asked, bin
 # ---- a turn of one queue -----------------------------------------------------------------------------------------
 
 
-cdef inline int _plain(mdl_port *p, mdl_txq *q, uint32_t at, mdl_fifo *out, Tally *tally) noexcept nogil:
-    """The usual descriptor: advanced, a whole frame, FCS by the MAC, no offload. 1: sent; else as `assemble`, or ODD."""
+cdef inline int _plain(
+    mdl_port *p, mdl_txq *q, uint32_t at, mdl_fifo *out, uint64_t sender, Tally *tally
+) noexcept nogil:
+    """The usual descriptor: advanced, a whole frame, FCS by the MAC, no offload. 1: sent; else as `assemble`, or ODD.
+
+    sender: the pool, where a frame has it.
+    """
     cdef uint8_t *d = q.ring + at * 16
     cdef uint32_t lower = mdl_load32(d + 8), upper = mdl_load32(d + 12), n = lower & HW_TXD_LEN_MASK, size
     cdef uint8_t *source
@@ -192,7 +199,7 @@ cdef inline int _plain(mdl_port *p, mdl_txq *q, uint32_t at, mdl_fifo *out, Tall
     mdl_copy(frame.data, source, n)
     if n < size:
         memset(frame.data + n, 0, size - n)
-    mdl_label(frame, size, 0, q.sender, p.now_ns)
+    mdl_label_whole(frame, size | sender, p.now_ns)
     note_good(tally, frame.data, size + FCS_SIZE)
     mdl_commit(out, size)
     return 1
@@ -205,13 +212,13 @@ cdef uint32_t _turn(
     cdef mdl_txq *q = &p.txq[index]
     cdef uint32_t at = q.head, taken = 0, asked = 0
     cdef uint32_t packets = tally.packets, sent
-    cdef uint64_t bytes_before = tally.bytes
+    cdef uint64_t bytes_before = tally.bytes, sender = <uint64_t> q.sender << 32
     cdef bint at_once = not q.wthresh and not q.head_wb
     cdef bint plain = q.ring != NULL and p.tx_plain and q.tagging == TAGGING_BY_DESCRIPTOR
     cdef int used
     rmb()  # the descriptors are as new as the tail
     while taken < turn and at != tail:
-        used = _plain(p, q, at, out, tally) if likely(plain) else ODD
+        used = _plain(p, q, at, out, sender, tally) if likely(plain) else ODD
         if unlikely(used == ODD):
             sent = tally.packets
             used = assemble(p, index, at, tail, turn - taken, out, tally)
@@ -229,9 +236,12 @@ cdef uint32_t _turn(
             at = at + 1 if at + 1 < q.n else 0
             used -= 1
     if taken or q.written != at and q.wthresh:
-        q.head = at
+        q.head = p.tx_at[index] = at
         store_release(q.head_reg, at)
         _complete(p, q, index, asked, at == tail)
+        if q.wthresh:
+            p.tx_due[index >> 6] &= ~(<uint64_t> 1 << (index & 63))
+            p.tx_due[index >> 6] |= <uint64_t> (q.written != at) << (index & 63)
     packets = tally.packets - packets
     if packets:
         count(p.regs, W_QPTC + q.set * 16, packets)
@@ -267,7 +277,7 @@ cdef inline uint64_t _duration(uint64_t n, uint32_t rate) noexcept nogil:
 cdef bint _has_work(mdl_port *p, uint32_t index, uint32_t *tail) noexcept nogil:
     """Sets *tail: it is read once, because a driver may change it to anything at any time."""
     cdef mdl_txq *q = &p.txq[index]
-    tail[0] = read32(q.tail)
+    tail[0] = read32(p.tx_bell[index])
     if likely(tail[0] == q.head):
         return q.wthresh and q.written != q.head
     if q.stalled or q.rate and q.idle_at > p.now_ns << 6:
@@ -285,33 +295,49 @@ cdef bint _has_work(mdl_port *p, uint32_t index, uint32_t *tail) noexcept nogil:
     return True
 
 
+cdef uint64_t _ringing(mdl_port *p, uint32_t half) noexcept nogil:
+    """Queues that may have something to do: their doorbells have been rung, or they have write-backs due."""
+    cdef uint64_t left = p.tx_enabled[half] & p.tx_gate[half], found = left & p.tx_due[half]
+    cdef uint32_t index
+    while left:
+        index = mdl_ctz64(left)
+        left &= left - 1
+        found |= <uint64_t> (read32(p.tx_bell[half * 64 + index]) != p.tx_at[half * 64 + index]) << index
+    return found
+
+
+cdef inline uint32_t _next(const uint64_t *ringing, uint32_t first) noexcept nogil:
+    """The first of these queues from `first` on, and around. One there must be."""
+    cdef uint32_t half = first >> 6
+    cdef uint64_t left = ringing[half] >> (first & 63) << (first & 63)
+    if not left:
+        half ^= 1
+        left = ringing[half]
+    if not left:
+        half ^= 1
+        left = ringing[half]
+    return half * 64 + mdl_ctz64(left)
+
+
 cdef uint32_t _fetch_all(mdl_port *p, uint32_t budget, mdl_fifo *wire, Tally *fetched, Tally *sent) noexcept nogil:
-    """Turn by turn over the queues. Returns how many packets were taken."""
+    """Round after round over the queues, each from the one whose turn it is. Returns how many packets were taken."""
     cdef mdl_fifo *out = p.tx_buffer if p.pooled else wire
-    cdef uint32_t taken = 0, before, first, part, index, tail, half
-    cdef uint64_t left
-    cdef bint blocked = False
-    while not blocked and taken < budget:
-        before = taken
-        # Once over the enabled queues: from the one whose turn it is to the last, then from the first.
-        first = p.tx_next
-        for part in range(3):
-            half = ((first >> 6) + part) & 1
-            left = p.tx_enabled[half] & p.tx_gate[half]
-            if part == 0:
-                left &= ~<uint64_t> 0 << (first & 63)
-            elif part == 2:
-                left &= ~(~<uint64_t> 0 << (first & 63))
-            while left and not blocked and taken < budget:
-                index = mdl_ctz64(left) + half * 64
-                left &= left - 1
-                if _has_work(p, index, &tail):
-                    taken += _turn(
-                        p, index, tail, out, 1 if p.txq[index].rate else min(TURN, budget - taken), fetched, &blocked
-                    )
-                    p.tx_next = (index + 1) & 127
-                    if p.pooled and not switch_out(p, wire, sent):
-                        blocked = True
+    cdef uint32_t taken = 0, before, index, tail
+    cdef uint64_t[2] ringing
+    cdef bint blocked = False, more = True
+    while more and not blocked and taken < budget:
+        before, more = taken, False
+        ringing[0], ringing[1] = _ringing(p, 0), _ringing(p, 1)
+        while ringing[0] | ringing[1] and not blocked and taken < budget:
+            index = _next(ringing, p.tx_next)
+            ringing[index >> 6] &= ~(<uint64_t> 1 << (index & 63))
+            p.tx_next = (index + 1) & 127
+            if not _has_work(p, index, &tail):
+                continue
+            taken += _turn(p, index, tail, out, 1 if p.txq[index].rate else min(TURN, budget - taken), fetched, &blocked)
+            more |= p.tx_at[index] != tail
+            if p.pooled and not switch_out(p, wire, sent):
+                blocked = True
         if taken == before:
             break
     return taken

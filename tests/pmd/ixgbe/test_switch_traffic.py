@@ -102,7 +102,8 @@ def pseudo_sum(frame: bytes) -> int:
 def test_pipelines_on_vfs() -> None:
     """A generator on one VF, a meter on another, on lcores of their own; a third VF hears nothing of it."""
     with fleet(3) as made:
-        a, b, c = made.open(0, 1, 2, desc=512)
+        a, c = made.open(0, 2)
+        (b,) = made.open(1, desc=4096)  # room for all: a VF without descriptors loses frames, on a busy machine too
         until(lambda: a.link.up and b.link.up and c.link.up)
         generator = PktGen(Ether(src=a.mac, dst=b.mac) / IP() / UDP(), count=3000, rate="20 kpps", stamp=True)
         meter = Latency()
