@@ -304,7 +304,8 @@ class VfService:
         if self.boxes.put(state.number, [word], polite=True):
             self.sriov.notify &= ~(1 << state.number)
             line.blocked_since = None
-            line.unread_since, line.greeted = now, True
+            # Linux's VF only notices by the NACK that follows on its ACK of this.
+            line.unread_since, line.greeted = now, False
         elif not self.boxes.requests_of(state.number):
             self._blocked(state, line, now)
 

@@ -52,6 +52,8 @@ from pmd.datasheet import (
     TDT,
     TXDCTL,
     TXPBSIZE,
+    VFRE,
+    VFTE,
     VLNCTRL,
     VMOLR,
     VT_CTL,
@@ -132,6 +134,14 @@ def _control(write: Write) -> RegisterRef:
     return (RXDCTL if is_rx else TXDCTL)[write.index]
 
 
+def _out_of_use(write: Write) -> bool:
+    """Whether the queue is of a pool that is off (VFRE, VFTE): of a VF whose PF was reset before its driver can know."""
+    mode = write.get(GCR_EXT.VT_MODE)  # 1: 8 queues a pool, 2: 4, 3: 2
+    pool = write.index >> 4 - mode
+    gate = VFRE if _control(write).register is RXDCTL else VFTE
+    return bool(mode) and not write.peek(gate[pool // 32]) >> pool % 32 & 1
+
+
 def _ring(write: Write) -> tuple[RegisterRef, RegisterRef, RegisterRef, RegisterRef, RegisterRef]:
     """Base low and high, length, head, tail of that queue."""
     is_rx = _control(write).register is RXDCTL
@@ -198,8 +208,8 @@ def _head_written(write: Write) -> str | None:
 def _tail_past_length(write: Write) -> str | None:
     control, (_, _, length, _, _) = _control(write), _ring(write)
     slots = write.peek(length) // limit.DESCRIPTOR_SIZE
-    if control.register is RXDCTL and not slots and not write.get(RXCTRL.RXEN):
-        return None  # no ring yet, and nothing that would use it: a register test
+    if _out_of_use(write) or (control.register is RXDCTL and not slots and not write.get(RXCTRL.RXEN)):
+        return None  # nothing that would use it: a register test, or what its driver cannot know
     return f"the ring has {slots} descriptors" if write.value and write.value >= slots else None
 
 
@@ -207,6 +217,7 @@ def _tail_past_length(write: Write) -> str | None:
 def _tail_before_enable(write: Write) -> str | None:
     _, _, _, head, _ = _ring(write)
     lost = not write.get(_control(write).ENABLE) and write.value not in (0, write.peek(head))
+    lost = lost and not _out_of_use(write)
     return f"moved while {_control(write).ENABLE} reads 0: the chip loses it" if lost else None
 
 

@@ -174,3 +174,14 @@ def test_jumbo_pf_opens_the_gate_only_when_the_vf_takes_large_frames(rule: Rule)
     assert script.ask(mailbox.SET_LPE, 9018)[0] == mailbox.SET_LPE | OK
     assert ruled.board[VFRE[0]] & 1
     assert ruled.board.pf.get(MAXFRS.MFS) == 9018
+
+
+def test_linux_notices_by_the_nack_that_it_has_to_begin_anew(rule: Rule) -> None:
+    """Its ixgbevf only drops the link at a control message without CTS; the NACK that answers its ACK has it reset."""
+    ruled = rule()
+    script = ruled.vf(api=mailbox.API_1_7)
+    ruled.sriov.set(0, "mac", "02:00:00:00:00:11")
+    assert (script.read() or [0])[0] == mailbox.PF_CONTROL_MSG
+    assert (script.read() or [0])[0] == mailbox.NACK
+    assert script.read() is None, "said once"
+    assert script.begin() == bytes.fromhex("020000000011")

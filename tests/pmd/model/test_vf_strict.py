@@ -8,7 +8,7 @@ from vf_fixtures import VfChip
 
 from dataplane.errors import DatasheetViolation
 from dataplane.hugepage import Arena
-from pmd.datasheet import DMATXCTL, HLREG0, STATUS, VFTE
+from pmd.datasheet import CTRL_EXT, DMATXCTL, HLREG0, STATUS, TDLEN, VFTE
 from pmd.datasheet import vf as window
 
 
@@ -80,3 +80,43 @@ def test_what_the_data_path_saw_of_a_vf_is_told_to_the_vf():
         with pytest.raises(DatasheetViolation, match="vf1: queue 1: tail 777"):
             chip.card.check()
         chip.card.check()
+
+
+def test_what_linux_does_in_its_self_test_is_no_offence(bar):
+    """ixgbevf enables a queue that has no ring, and writes patterns to its tail; nothing is received meanwhile."""
+    bar.read(window.VFMAILBOX)
+    bar.write(window.VFRXDCTL[0], window.VFRXDCTL[0].ENABLE.mask)
+    bar.write(window.VFRDT[0], 0x5A5A)
+
+
+def test_a_queue_without_a_ring_does_not_send(bar):
+    bar.read(window.VFMAILBOX)
+    with pytest.raises(DatasheetViolation, match="before its base"):
+        bar.write(window.VFTXDCTL[0], window.VFTXDCTL[0].ENABLE.mask)
+
+
+def test_a_doorbell_of_a_vf_whose_pf_was_reset_is_no_offence():
+    """Its driver cannot know yet that the queue is off; while the PF has it on, it is an offence."""
+    with VfChip(queues=2, manner="strict") as chip:
+        bar = chip.vf(1)
+        chip.bar.write(VFTE[0], 1 << 1)
+        for length, wrong in ((0, "ring has 0 descriptors"), (1024, "moved while")):
+            chip.bar.write(TDLEN[2], length)
+            with pytest.raises(DatasheetViolation, match=wrong):
+                bar.write(window.VFTDT[0], 3)
+        chip.bar.write(VFTE[0], 0)
+        for length in (0, 1024):
+            chip.bar.write(TDLEN[2], length)
+            bar.write(window.VFTDT[0], 3)
+
+
+def test_an_ack_while_the_pf_is_in_reset_is_no_offence():
+    """ixgbevf reads and acknowledges without a look at RSTI; a request is another matter."""
+    with VfChip(queues=2, manner="strict") as chip:
+        bar = chip.vf(1)
+        chip.bar.clear(CTRL_EXT.PFRSTD)
+        bar.write(window.VFMAILBOX, window.VFMAILBOX.VFU.mask)
+        assert bar.get(window.VFMAILBOX.VFU)
+        bar.write(window.VFMAILBOX, window.VFMAILBOX.ACK.mask)
+        with pytest.raises(DatasheetViolation):
+            bar.write(window.VFMAILBOX, window.VFMAILBOX.REQ.mask)

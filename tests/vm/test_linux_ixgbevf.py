@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Linux's ixgbevf on served VFs that a virtual machine was given, while our own PF driver rules on the host."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypervisor.guest import ROOT, Guest
+from hypervisor.lab import TRANSFER, Lab, Nic, digest, transfer
+
+pytestmark = [pytest.mark.vm, pytest.mark.root]
+
+HERE, FIRST, SECOND = "10.9.0.1", "10.9.0.2", "10.9.0.3"  # the host's end of the wire; VF 0, VF 1
+CARD = "/sys/bus/pci/devices/0000:01:00.0"
+FOLDER = Path(__file__).parent
+UP = "[ $(cat /sys/class/net/eth0/carrier) = 1 ]"
+
+
+class Bed:
+    """VF 0 is the guest's eth0; VF 1 is eth1 in a network of its own there, so that both can talk."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab, self.wire = lab, lab.net.namespace("w")
+        self.nic: Nic = lab.nic(
+            wires={"pf0": "tap:t0", "pf1": "none"}, vfs=2, strict=True, namespace=self.wire
+        )
+        lab.net.plain(self.wire, "t0", f"{HERE}/24")
+        self.host("ip link set t0 mtu 9000")
+        self.pf = f"vfio-user:{self.nic.socket('pf0')}"
+        self.ruler = subprocess.Popen(
+            [sys.executable, str(FOLDER / "ruler.py"), f"{self.pf},vfs=2,mtu=9000"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+            text=True,
+        )
+        assert self.said() == "ruling"
+        self.guest: Guest = lab.guest(
+            sockets=[self.nic.socket("pf0.vf0"), self.nic.socket("pf0.vf1")],
+            modules=["ixgbevf", "8021q"],
+            memory=512,
+            host=True,
+        )
+        self.guest.run(
+            "sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1; mkdir -p /var/run;"
+            f"ip netns add other; ip link set eth1 netns other; {self.other('ip link set lo up')};"
+            f"ip addr add {FIRST}/24 dev eth0; ip link set eth0 up;"
+            f"{self.other(f'ip addr add {SECOND}/24 dev eth1')}; {self.other('ip link set eth1 up')}"
+        )
+        self.settle()
+
+    def close(self) -> None:
+        """The PF goes first: what it leaves behind is the NIC's to survive."""
+        if self.ruler.poll() is None:
+            self.ruler.communicate("quit\n", timeout=30)
+        assert self.ruler.wait(10) == 0
+
+    def said(self) -> str:
+        assert self.ruler.stdout is not None
+        return self.ruler.stdout.readline().strip()
+
+    def restart_pf(self, mtu: int = 9000) -> None:
+        assert self.ruler.stdin is not None
+        self.ruler.stdin.write(f"restart {mtu}\n")
+        self.ruler.stdin.flush()
+        assert self.said() == "restarted"
+
+    def host(self, line: str) -> str:
+        return self.lab.net.sh(self.wire, line)
+
+    def other(self, line: str) -> str:
+        """A line for the guest's other network."""
+        return f"/bin/ip netns exec other {line}"
+
+    def vf(self, *words: str) -> None:
+        """`dataplane vf set`, of VF 0."""
+        command = [sys.executable, "-m", "apps", "vf", "set", self.pf, "0", *words]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+    def shown(self, number: int = 0) -> dict[str, Any]:
+        """`dataplane vf show`."""
+        file = self.lab.folder / "shown.json"
+        command = [sys.executable, "-m", "apps", "vf", "show", self.pf, "--json", str(file)]
+        subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        found: dict[str, Any] = json.loads(file.read_text())[number]
+        return found
+
+    def settle(self) -> None:
+        """VF 0 has its link, and the host hears of it."""
+        self.guest.until(UP, 30)
+        self.guest.until(f"ping -q -c 1 -W 1 {HERE}", 30)
+        self.host(f"ping -q -c 1 -W 5 {FIRST}")
+
+    def ping(self, target: str = HERE, *options: str) -> None:
+        said = self.guest.run(f"ping -q -c 5 -i 0.05 -W 5 {' '.join(options)} {target}")
+        assert "5 packets transmitted, 5 received" in said, said
+
+    def received(self, send: str) -> int:
+        """Packets that VF 0 gets while the host does something."""
+        count = "cat /sys/class/net/eth0/statistics/rx_packets"
+        before = int(self.guest.run(count))
+        self.host(send)
+        return int(self.guest.run(f"sleep 0.3; {count}")) - before
+
+
+@pytest.fixture(scope="module")
+def bed(lab: Lab) -> Iterator[Bed]:
+    made = Bed(lab)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def test_they_bind_and_have_the_pfs_addresses(bed: Bed) -> None:
+    assert bed.guest.run(f"basename $(readlink {CARD}/driver)") == "ixgbevf"
+    assert bed.guest.run("cat /sys/class/net/eth0/address") == bed.shown(0)["mac"]
+    assert bed.guest.run(bed.other("cat /sys/class/net/eth1/address")) == bed.shown(1)["mac"]
+    assert bed.shown(0)["active"] and bed.shown(1)["active"]
+    assert "Speed: 10000Mb/s" in bed.guest.run("ethtool eth0")
+
+
+def test_ping_the_host_and_each_other(bed: Bed) -> None:
+    bed.ping(HERE)
+    bed.ping(SECOND)
+    for target in (FIRST, SECOND):
+        assert "5 received" in bed.host(f"ping -q -c 5 -i 0.05 -W 5 {target}")
+    assert "5 received" in bed.guest.run(bed.other(f"/bin/ping -q -c 5 -i 0.05 -W 5 {HERE}"))
+
+
+def test_what_one_vf_says_to_the_other_does_not_reach_the_wire(bed: Bed) -> None:
+    bed.ping(SECOND)  # they know each other's address now
+    count = "cat /sys/class/net/t0/statistics/rx_packets"
+    before = int(bed.host(count))
+    bed.ping(SECOND)
+    assert int(bed.host(count)) == before
+
+
+def test_tcp_both_ways(bed: Bed) -> None:
+    transfer(bed.lab, bed.guest, bed.wire, HERE, FIRST, megabytes=4)
+
+
+def test_tcp_to_the_other_vf(bed: Bed) -> None:
+    server = bed.guest.python_line(str(TRANSFER), "serve", "5003")
+    bed.guest.run(f"({bed.other(server)} >/tmp/served 2>&1 &)")
+    bed.guest.until("grep -q listening /tmp/served", 30)
+    status, said = bed.guest.python(str(TRANSFER), "send", SECOND, "5003", "2", timeout=60)
+    assert status == 0, said
+    bed.guest.until("[ $(wc -l </tmp/served) = 2 ]", 60)
+    assert digest(bed.guest.run("cat /tmp/served")) == digest(said)
+
+
+def test_vlan_interfaces(bed: Bed) -> None:
+    peer = bed.lab.net.start(
+        bed.wire, sys.executable, str(FOLDER / "vlan_peer.py"), "answer", "t0", "5", "10.9.5.1"
+    )
+    peer.until(lambda: "listening" in peer.output(), "listening socket")
+    bed.guest.run(
+        "ip link add link eth0 name v5 type vlan id 5; ip addr add 10.9.5.2/24 dev v5; ip link set v5 up"
+    )
+    bed.ping("10.9.5.1")
+    assert peer.output().count("answered 0x0800 in VLAN 5") == 5
+    sender = f"{sys.executable} {FOLDER / 'vlan_peer.py'} send t0 {{}} {bed.shown()['mac']} 5"
+    assert bed.received(sender.format(5)) == 5
+    assert bed.received(sender.format(6)) == 0  # it has not asked for that one
+    bed.guest.run("ip link del v5")
+    assert bed.received(sender.format(5)) == 0
+    peer.stop()
+
+
+def test_multicast_groups(bed: Bed) -> None:
+    bed.host("ip route replace 239.0.0.0/8 dev t0")
+    sender = "ping -q -c 5 -i 0.05 -W 0.2 239.1.2.3 || true"
+    assert bed.received(sender) == 0
+    bed.guest.run("ip maddr add 01:00:5e:01:02:03 dev eth0")
+    assert bed.received(sender) == 5
+
+
+def test_mtu(bed: Bed) -> None:
+    bed.guest.run("ip link set eth0 mtu 9000")
+    bed.settle()
+    bed.ping(HERE, "-s", "8972", "-M", "do")
+    bed.guest.run("ip link set eth0 mtu 1500")
+    bed.restart_pf(1500)
+    bed.settle()
+    status, said = bed.guest.attempt("ip link set eth0 mtu 9000")
+    assert status != 0, said
+    # As under Linux's PF: who was refused receives nothing until it says what it can do with.
+    bed.guest.run("ip link set eth0 mtu 1400; ip link set eth0 mtu 1500")
+    bed.settle()
+    bed.ping()
+    bed.restart_pf()
+    bed.settle()
+
+
+def test_a_mac_change_is_granted(bed: Bed) -> None:
+    before = bed.shown()["mac"]
+    bed.guest.run("ip link set eth0 address 02:00:00:00:77:01")
+    bed.guest.until(f"ping -q -c 1 -W 1 {HERE}")
+    assert bed.host(f"ip neigh show {FIRST}").split()[4] == "02:00:00:00:77:01"
+    bed.ping()
+    bed.guest.run(f"ip link set eth0 address {before}")
+    bed.guest.until(f"ping -q -c 1 -W 1 {HERE}")
+
+
+def test_a_mac_that_the_administrator_gave_stays(bed: Bed) -> None:
+    bed.vf("mac", "02:00:00:00:00:11")
+    bed.guest.until("[ $(cat /sys/class/net/eth0/address) = 02:00:00:00:00:11 ]")
+    bed.settle()
+    status, said = bed.guest.attempt("ip link set eth0 address 02:00:00:00:77:02")
+    assert status != 0, said
+    assert bed.guest.run("cat /sys/class/net/eth0/address") == "02:00:00:00:00:11"
+    assert bed.shown()["refused"]
+    bed.ping()
+
+
+def test_the_link_is_the_administrators(bed: Bed) -> None:
+    bed.vf("state", "disable")
+    bed.guest.until("[ $(cat /sys/class/net/eth0/carrier) = 0 ]")
+    bed.vf("state", "auto")
+    bed.settle()
+    bed.ping()
+
+
+def test_a_port_vlan_is_not_the_guests_to_see(bed: Bed) -> None:
+    peer = bed.lab.net.start(
+        bed.wire, sys.executable, str(FOLDER / "vlan_peer.py"), "answer", "t0", "7", "10.9.0.77"
+    )
+    peer.until(lambda: "listening" in peer.output(), "listening socket")
+    bed.vf("vlan", "7")
+    bed.guest.until("ping -q -c 1 -W 1 10.9.0.77", 30)
+    bed.ping("10.9.0.77")
+    assert bed.guest.attempt(f"ping -q -c 2 -i 0.2 -W 1 {HERE}")[0] != 0  # it is not in that VLAN
+    bed.vf("vlan", "0")
+    bed.settle()
+    peer.stop()
+
+
+def test_forged_sources_are_dropped_while_the_check_is_on(bed: Bed) -> None:
+    count = "cat /sys/class/net/t0/statistics/rx_packets"
+
+    def forged() -> int:
+        """Of five."""
+        before = int(bed.host(count))
+        status, said = bed.guest.python(
+            str(FOLDER / "raw_frames.py"), "eth0", "02:00:00:00:66:66", "02:00:00:00:55:55", "5"
+        )
+        assert status == 0, said
+        bed.guest.run("sleep 0.2")
+        return int(bed.host(count)) - before
+
+    assert forged() == 0
+    bed.vf("spoofchk", "off")
+    assert forged() == 5
+    bed.vf("spoofchk", "on")
+    assert forged() == 0
+
+
+def test_ethtool_tests_the_vf(bed: Bed) -> None:
+    status, said = bed.guest.attempt("ethtool -t eth0 offline", 60)
+    assert status == 0, said
+    results = dict(re.findall(r"^(\w+ test)\s.*\s(\d+)$", said, re.MULTILINE))
+    assert len(results) == 2 and set(results.values()) == {"0"}, said
+    bed.settle()
+    rx, tx = bed.shown()["rx_packets"], bed.shown()["tx_packets"]
+    assert rx and tx
+
+
+def test_the_pf_is_reset_under_it(bed: Bed) -> None:
+    for _ in range(3):
+        bed.restart_pf()
+        bed.settle()
+        bed.ping()
+        bed.guest.until(bed.other(f"/bin/ping -q -c 1 -W 1 {HERE}"), 30)
+
+
+def test_the_guest_resets_its_vf(bed: Bed) -> None:
+    """ixgbevf is told nothing, on a card neither: it takes the interface's being brought up."""
+    bed.guest.run(f"echo 1 >{CARD}/reset; ip link set eth0 down; ip link set eth0 up")
+    bed.settle()
+    bed.ping()
+    bed.ping(SECOND)
+
+
+def test_unbound_and_bound(bed: Bed) -> None:
+    bed.guest.run(
+        f"echo 0000:01:00.0 >{CARD}/driver/unbind; echo 0000:01:00.0 >/sys/bus/pci/drivers/ixgbevf/bind"
+    )
+    bed.guest.run(f"ip addr add {FIRST}/24 dev eth0; ip link set eth0 up")
+    bed.settle()
+    bed.ping()
+
+
+def test_up_and_down_20_times(bed: Bed) -> None:
+    for _ in range(20):
+        bed.guest.run("ip link set eth0 down; ip link set eth0 up")
+    bed.settle()
+    bed.ping()
+
+
+def test_nobody_complained(bed: Bed) -> None:
+    assert bed.nic.findings == []
+    said = bed.guest.run("dmesg")
+    assert not re.findall(
+        r"^.*(?:Tx Unit Hang|transmit queue .* timed out|Hardware Error|BUG|WARNING|Oops).*$", said, re.M
+    ), said
