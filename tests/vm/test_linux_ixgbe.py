@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from hypervisor.guest import Guest
-from hypervisor.lab import Lab, Nic, transfer
+from hypervisor.lab import Lab, Nic, pings, transfer
 
 pytestmark = [pytest.mark.vm, pytest.mark.root]
 
@@ -53,8 +53,7 @@ class Bed:
     def ping(self, *options: str, count: int = 5) -> None:
         """Both ways; none may be lost."""
         for run, target in ((self.host, THERE), (self.guest.run, HERE)):
-            said = run(f"ping -q -c {count} -i 0.05 -W 5 {' '.join(options)} {target}")
-            assert f"{count} packets transmitted, {count} received" in said, said
+            run(pings(target, *options, count=count))
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +149,7 @@ def test_vlans_are_filtered_tagged_and_stripped(bed: Bed) -> None:
     bed.guest.run(
         "ip link add link eth0 name v5 type vlan id 5; ip addr add 10.9.5.2/24 dev v5; ip link set v5 up"
     )
-    assert "5 received" in bed.guest.run("ping -q -c 5 -i 0.05 -W 5 10.9.5.1")
+    bed.guest.run(pings("10.9.5.1"))
     assert peer.output().count("answered 0x0800 in VLAN 5") == 5
     mac = bed.guest.run("cat /sys/class/net/eth0/address")
 

@@ -136,6 +136,14 @@ class Lab:
             raise complaints[0]
 
 
+def pings(target: str, *options: str, count: int = 5) -> str:
+    """Shell: pings, none of which may be lost. Each is a ping of its own: of several at once, those count as lost that are
+    answered later than two round trips after the last.
+    """
+    one = " ".join(["ping -q -c 1 -W 5", *options, target])
+    return f"for n in $(seq {count}); do {one} >/tmp/ping$$ || {{ cat /tmp/ping$$; exit 1; }}; done"
+
+
 def transfer(lab: Lab, guest: Guest, namespace: str, host: str, guest_address: str, megabytes: int) -> None:
     """TCP both ways between a guest and a namespace of the host, whose checksums must agree. Addresses are of both ends."""
     # To the guest.
@@ -154,6 +162,16 @@ def transfer(lab: Lab, guest: Guest, namespace: str, host: str, guest_address: s
     assert status == 0, said
     assert server.wait(60) == 0, server.output()
     assert digest(server.output()) == digest(said)
+
+
+def tcp(lab: Lab, source: str, target: str, address: str, megabytes: int) -> None:
+    """TCP from one namespace of the host to another, whose checksums must agree."""
+    server = lab.net.start(target, sys.executable, str(TRANSFER), "serve", "5004")
+    server.until(lambda: "listening" in server.output(), "listening socket")
+    client = lab.net.start(source, sys.executable, str(TRANSFER), "send", address, "5004", str(megabytes))
+    assert client.wait(120) == 0, client.output()
+    assert server.wait(60) == 0, server.output()
+    assert digest(server.output()) == digest(client.output())
 
 
 def digest(text: str) -> str:
