@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``rogue.py ADDRESS``: has a card on vfio-pci read a descriptor ring that was never mapped for it. Nothing may come of it."""
+"""``rogue.py ADDRESS``: has a card on vfio-pci read a descriptor ring that was never mapped for it, to no effect."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Our PF driver on the kernel's own VFIO (behind QEMU's VT-d) and UIO: in a guest, it forwards between networks of the host."""
+"""Our PF driver on the kernel's own VFIO (behind QEMU's VT-d) and UIO: in a guest, forwarding between networks."""
 
 from __future__ import annotations
 

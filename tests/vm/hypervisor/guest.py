@@ -185,7 +185,6 @@ class Guest:
 
     def tail(self) -> str:
         """What to look at when it fails."""
-        self._log.flush()
         qemu = Path(self._log.name).read_text(errors="replace").splitlines()[1:]
         return "\n".join(["QEMU:", *qemu[-20:], "console:", *self.console().splitlines()[-80:]])
 
