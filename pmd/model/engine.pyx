@@ -167,6 +167,7 @@ cdef class Engine(DataPath):
         p.qde[0] = p.qde[1] = 0
         p.rx_causes[0] = p.rx_causes[1] = p.tx_causes[0] = p.tx_causes[1] = 0
         p.other_causes = p.tx_next = 0
+        memset(p.tx_turn, 0, sizeof(p.tx_turn))
         p.epoch = current_epoch()
         self._share_out()
         for index in range(QUEUES):

@@ -441,6 +441,7 @@ struct mdl_port {
     uint64_t rx_causes[2], tx_causes[2];
     uint32_t other_causes;
     uint32_t tx_next; /* queue to begin with, for fairness */
+    uint8_t tx_turn[MDL_POOLS]; /* and within a pool, counted from its first */
     uint16_t tx_vlan_type; /* network order */
     uint16_t pad1;
     uint32_t tx_max; /* MAXFRS when jumbo, else 1518 */

@@ -222,6 +222,7 @@ cdef extern from "model.h" nogil:
         uint64_t *rx_causes
         uint64_t *tx_causes
         uint32_t other_causes, tx_next
+        uint8_t[64] tx_turn
         uint16_t tx_vlan_type
         uint32_t tx_max, stats_queue
         uint8_t pool_shift

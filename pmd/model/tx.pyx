@@ -319,6 +319,24 @@ cdef inline uint32_t _next(const uint64_t *ringing, uint32_t first) noexcept nog
     return half * 64 + mdl_ctz64(left)
 
 
+cdef inline uint32_t _turn_of_pool(mdl_port *p, uint64_t *ringing, uint32_t index, bint *more) noexcept nogil:
+    """7.7.2: pools take turns, and within a pool its queues: one with many of them gets no more than one with one.
+
+    The queue of `index`'s pool whose turn it is; the others wait for the next round, and *more says that there are some.
+    SILENT: without RTTDT1C's weights (RTTDCS.VMPAC).
+    """
+    cdef uint32_t size = 1 << p.vt.shift, first = index & ~(size - 1), pool = first >> p.vt.shift
+    cdef uint64_t every = ((<uint64_t> 1 << size) - 1) << (first & 63)
+    cdef uint64_t mine = (ringing[first >> 6] & every) >> (first & 63)
+    cdef uint64_t later = mine >> p.tx_turn[pool] << p.tx_turn[pool]
+    cdef uint32_t queue = mdl_ctz64(later if later else mine)
+    ringing[first >> 6] &= ~every
+    more[0] |= mine & (mine - 1) != 0
+    p.tx_turn[pool] = (queue + 1) & (size - 1)
+    p.tx_next = (first + size) & 127
+    return first + queue
+
+
 cdef uint32_t _fetch_all(mdl_port *p, uint32_t budget, mdl_fifo *wire, Tally *fetched, Tally *sent) noexcept nogil:
     """Round after round over the queues, each from the one whose turn it is. Returns how many packets were taken."""
     cdef mdl_fifo *out = p.tx_buffer if p.pooled else wire
@@ -330,8 +348,11 @@ cdef uint32_t _fetch_all(mdl_port *p, uint32_t budget, mdl_fifo *wire, Tally *fe
         ringing[0], ringing[1] = _ringing(p, 0), _ringing(p, 1)
         while ringing[0] | ringing[1] and not blocked and taken < budget:
             index = _next(ringing, p.tx_next)
-            ringing[index >> 6] &= ~(<uint64_t> 1 << (index & 63))
-            p.tx_next = (index + 1) & 127
+            if p.pooled:
+                index = _turn_of_pool(p, ringing, index, &more)
+            else:
+                ringing[index >> 6] &= ~(<uint64_t> 1 << (index & 63))
+                p.tx_next = (index + 1) & 127
             if not _has_work(p, index, &tail):
                 continue
             taken += _turn(p, index, tail, out, 1 if p.txq[index].rate else min(TURN, budget - taken), fetched, &blocked)
