@@ -59,7 +59,7 @@ lint: build $(VENV)/.lint  ## ruff, mypy and cython-lint
 	$(BIN)/mypy
 	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint dataplane pmd apps bench
 
-bench: build $(VENV)/.test  ## a table of cycles per packet, and bench/latest.json
+bench: build $(VENV)/.bench  ## a table of cycles per packet beside DPDK's, and bench/latest.json (as root, for DPDK)
 	@$(BIN)/python -m pytest -q bench
 
 wheel: $(VENV)/.test  ## wheel and source archive in dist/
@@ -87,6 +87,10 @@ $(VENV)/.build: pyproject.toml | $(BIN)/python
 
 $(VENV)/.test: $(VENV)/.build
 	@$(PIP) install --no-build-isolation --editable '.[test]'
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.test
+	@$(PIP) install --no-build-isolation --editable '.[test,bench,native]'
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.build

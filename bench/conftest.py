@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import peer
+from bench.plot import draw
 from dataplane import machine
 
 LATEST = Path(__file__).with_name("latest.json")
@@ -37,6 +38,7 @@ class Row:
     peer_value: float | None = None
     ratio: float | None = None
     peer_spread: float | None = None  # None: its figure was not measured in this run
+    better: str = "less"  # or "more": what is good of this unit
 
 
 def spread(values: Sequence[float]) -> float:
@@ -81,6 +83,7 @@ def measure(benchmark):
             peer,
             peer_value,
             ratio and round(ratio, 3),
+            better="less" if at_least is None else "more",
         )
         rows.append(row)
         benchmark.extra_info.update(asdict(row))
@@ -133,6 +136,7 @@ def compare(benchmark):
             round(peer_value, 3),
             round(value / peer_value, 3),
             round(spread(peer_values), 3),
+            "less" if at_least is None else "more",
         )
         rows.append(row)
         benchmark.extra_info.update(asdict(row))
@@ -195,6 +199,18 @@ def pytest_terminal_summary(terminalreporter) -> None:
             "" if row.ratio is None else f"{row.ratio:.2f}",
         )
     Console(width=140).print(table)
+    reasons: dict[str, list[str]] = {}
     for name, reason in skipped:
-        terminalreporter.write_line(f"skipped: {name}: {reason}")
-    terminalreporter.write_line(f"written to {LATEST}")
+        reasons.setdefault(reason.removeprefix("Skipped: "), []).append(name)
+    for reason, names in reasons.items():
+        terminalreporter.write_line(f"skipped: {', '.join(names)}: {reason}")
+    terminalreporter.write_line(f"written to {LATEST}{_picture()}")
+
+
+def _picture() -> str:
+    """Draw latest.png; says so, or why not."""
+    target = LATEST.with_suffix(".png")
+    try:
+        return f" and {target}" if draw([asdict(row) for row in rows], target) else ""
+    except ImportError:
+        return "; no picture: it takes matplotlib, pip install '.[bench]'"
