@@ -7,7 +7,8 @@ from bench import micro
 from dataplane.mempool import Mempool
 from dataplane.ring import Ring
 
-ROUNDS = 20_000
+ROUNDS = 1000
+SLICES = 40
 
 
 @pytest.mark.parametrize("burst", [32, 64])
@@ -20,6 +21,7 @@ def test_mempool(compare, lcore, dpdk, burst):
         lambda: dpdk.ask("mempool", burst, ROUNDS),
         "rte_mempool get + put",
         at_most=1.0,
+        slices=SLICES,
     )
 
 
@@ -32,6 +34,7 @@ def test_packets(compare, lcore, dpdk):
         lambda: dpdk.ask("mbufs", 32, ROUNDS),
         "rte_pktmbuf alloc + free in bulk",
         at_most=1.0,
+        slices=SLICES,
     )
 
 
@@ -45,4 +48,5 @@ def test_ring(compare, lcore, dpdk, single, kind):
         lambda: dpdk.ask("ring", single, 32, ROUNDS),
         f"rte_ring {kind}",
         at_most=1.0,
+        slices=SLICES,
     )

@@ -11,6 +11,7 @@ import tarfile
 from pathlib import Path
 
 from bench.peer import Unavailable, flags
+from bench.peer.testpmd import cpu_seconds
 from dataplane.clock import hz
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache" / "dpdk"
@@ -88,8 +89,7 @@ class L2fwd:
             self._said.append(line)
             found = re.search(r"Total packets sent: +(\d+)", line)
             if found:
-                spent = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/schedstat").read_text()
-                return int(spent.split()[0]) / 1e9, int(found[1])
+                return cpu_seconds(self._process.pid), int(found[1])
         raise RuntimeError(f"l2fwd ended:\n{''.join(self._said[-30:])}")
 
     def close(self) -> None:
