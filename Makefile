@@ -16,9 +16,10 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
             command -v $$p >/dev/null && $$p -c '$(USABLE)' 2>/dev/null && echo $$p && break; done)
 
 ACTIONS ?= 1000000
+EXAMPLES ?= 2000
 SEED ?= $(shell od -An -N4 -tu4 /dev/urandom)
 
-.PHONY: help setup build demo test test-slow test-hostile lint test-root test-dpdk test-vm bench wheel clean
+.PHONY: help setup build demo test test-slow test-hostile test-fuzz lint test-root test-dpdk test-vm bench wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -39,6 +40,9 @@ test-slow: build $(VENV)/.test  ## the tests that build packages and install the
 
 test-hostile: build $(VENV)/.test  ## what a hostile VF can do: ACTIONS=1000000 of them, made of SEED=any
 	@HOSTILE_ACTIONS=$(ACTIONS) HOSTILE_SEED=$(strip $(SEED)) $(BIN)/python -m pytest -q -s tests/pmd/hostile/test_hostile.py -k isolation $(ARGS)
+
+test-fuzz: build $(VENV)/.test  ## clients of a served NIC that mean harm: EXAMPLES=2000 of them, made of SEED=any
+	@FUZZ_EXAMPLES=$(EXAMPLES) FUZZ_SEED=$(strip $(SEED)) $(BIN)/python -m pytest -q tests/pmd/model/server/test_fuzz.py $(ARGS)
 
 test-root: build $(VENV)/.test  ## the tests on network namespaces, taps and interfaces (as root)
 	@[ "$$(id -u)" = 0 ] || { echo "these tests make network namespaces: run 'sudo make test-root'" >&2; exit 1; }

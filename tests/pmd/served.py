@@ -16,14 +16,18 @@ TIMEOUT = 20  # seconds for anything that a busy machine may delay
 
 
 class Served:
-    """`dataplane nic serve` with these arguments, in a folder of its own with a short name; a context."""
+    """`dataplane nic serve` with these arguments, in a folder of its own with a short name; a context.
 
-    def __init__(self, *arguments: str) -> None:
+    quiet: what it complains about is not kept.
+    """
+
+    def __init__(self, *arguments: str, quiet: bool = False) -> None:
         # pytest's own folders have names too long for sockets.
         self._folder = tempfile.TemporaryDirectory(prefix="dp-nic-")
         self.folder = Path(self._folder.name) / "nic"
         command = [sys.executable, "-m", "apps", "nic", "serve", "--dir", str(self.folder), *arguments]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        errors = subprocess.DEVNULL if quiet else subprocess.PIPE
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
         assert self.process.stdout is not None
         self.said: list[str] = []
         for line in self.process.stdout:
@@ -31,9 +35,9 @@ class Served:
             if line.startswith("serving"):
                 break
         else:
-            _, errors = self.process.communicate(timeout=TIMEOUT)
+            _, why = self.process.communicate(timeout=TIMEOUT)
             self._folder.cleanup()
-            raise AssertionError(f"the server did not start: {errors}")
+            raise AssertionError(f"the server did not start: {why}")
 
     def port(self, function: str, options: str = "") -> str:
         """The port string of "pf0" or "pf0.vf3"."""
@@ -51,7 +55,7 @@ class Served:
         if self.process.poll() is None:
             self.process.send_signal(number)
         out, errors = self.process.communicate(timeout=TIMEOUT)
-        return self.process.returncode, out, errors
+        return self.process.returncode, out, errors or ""
 
     def __enter__(self) -> Self:
         return self
