@@ -19,7 +19,7 @@ ACTIONS ?= 1000000
 EXAMPLES ?= 2000
 SEED ?= $(shell od -An -N4 -tu4 /dev/urandom)
 
-.PHONY: help setup build demo test test-slow test-hostile test-fuzz lint test-root test-dpdk test-vm bench wheel clean
+.PHONY: help setup build demo test test-slow test-hostile test-fuzz test-sanitize lint test-root test-dpdk test-vm bench wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -43,6 +43,9 @@ test-hostile: build $(VENV)/.test  ## what a hostile VF can do: ACTIONS=1000000 
 
 test-fuzz: build $(VENV)/.test  ## clients of a served NIC that mean harm: EXAMPLES=2000 of them, made of SEED=any
 	@FUZZ_EXAMPLES=$(EXAMPLES) FUZZ_SEED=$(strip $(SEED)) $(BIN)/python -m pytest -q tests/pmd/model/server/test_fuzz.py $(ARGS)
+
+test-sanitize: $(VENV)/.test  ## model, buses and server on a build with ASan and UBSan, in build/sanitized
+	@.ci/sanitize $(ARGS)
 
 test-root: build $(VENV)/.test  ## the tests on network namespaces, taps and interfaces (as root)
 	@[ "$$(id -u)" = 0 ] || { echo "these tests make network namespaces: run 'sudo make test-root'" >&2; exit 1; }
