@@ -16,7 +16,7 @@ from apps.command.cli import main
 from apps.command.qemu_args import functions_of, qemu_args, shown
 from dataplane.errors import ConfigError, PortError
 from pmd.bus.vfio_user import VfioUserFunction
-from pmd.datasheet import GCR_EXT, RDLEN, RXDCTL, STATUS, pci
+from pmd.datasheet import GCR_EXT, RDT, RXDCTL, STATUS, pci
 
 
 @pytest.fixture
@@ -144,9 +144,9 @@ def test_findings_and_trace_of_a_driver(tmp_path: Path) -> None:
         with VfioUserFunction(str(nic.path("pf0")), "pf0") as function:
             bar = function.bar(0)
             for _ in range(3):
-                bar.write32(RDLEN[0].offset, 100)
-            bar.read32(0x17FF0)
-            assert bar[RDLEN[0]] == 100
+                bar.write32(RDT[3].offset, 5)  # of a queue that is off
+            bar.write32(0x17FF0, 1)
+            assert bar[RDT[3]] == 5
             bar.write(GCR_EXT, GCR_EXT.pack(VT_MODE=3))
             function.set_vfs(1)
             with VfioUserFunction(str(nic.path("pf0.vf0")), "vf0") as vf:
@@ -155,10 +155,10 @@ def test_findings_and_trace_of_a_driver(tmp_path: Path) -> None:
         status, out, _ = nic.stop()
         assert status == 0
     said = findings.read_text()
-    assert "read of 0x17ff0: the datasheet has no register there (datasheet 8.2.2)" in said
-    assert "3 x  pf0: RDLEN[0] = 0x00000064" in said
+    assert "write of 0x17ff0: the datasheet has no register there (datasheet 8.2.2)" in said
+    assert "3 x  pf0: RDT[3] = 0x00000005" in said
     assert "kinds of violations" in out
     lines = trace.read_text().splitlines()
-    assert "pf0 W RDLEN[0] = 0x00000064" in "\n".join(lines)
+    assert "pf0 W RDT[3] = 0x00000005" in "\n".join(lines)
     assert any(line.startswith("pf0.vf0 R VFSTATUS = ") for line in lines)
     assert any(line.startswith("pf0.vf0 W VFRXDCTL[0] = ") for line in lines)
