@@ -3,7 +3,7 @@
 
 from libc.stdint cimport uint16_t, uint64_t
 
-from dataplane.app cimport App, emit
+from dataplane.app cimport App, pass_on
 from dataplane.mbuf cimport mbuf
 from dataplane.mempool cimport free_packets
 
@@ -13,7 +13,7 @@ cdef class Counter(App):
     edges = ("out",)
 
     cdef void push(self, mbuf **pkts, uint16_t n) noexcept nogil:
-        emit(self, 0, pkts, n)
+        pass_on(self, 0, pkts, n)
 
     @property
     def packets(self):

@@ -10,7 +10,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from apps.stamper cimport TRAILER, TRAILER_MAGIC
-from dataplane.app cimport App, emit
+from dataplane.app cimport App, pass_on
 from dataplane.clock cimport tsc_hz
 from dataplane.machine cimport likely, tsc, unlikely
 from dataplane.mbuf cimport copy_out, data, mbuf
@@ -89,7 +89,7 @@ cdef class Latency(App):
                 self.foreign += 1
                 continue
             self._count(be32(words[1]), now - be64(sent))
-        emit(self, 0, pkts, n)
+        pass_on(self, 0, pkts, n)
 
     cdef void _count(self, uint32_t sequence, uint64_t cycles) noexcept nogil:
         # 32 bits on the wire, 64 here: it is the nearest to the one expected.

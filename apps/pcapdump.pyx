@@ -6,7 +6,7 @@ from pathlib import Path
 
 from libc.stdint cimport uint16_t, uint64_t
 
-from dataplane.app cimport App, emit
+from dataplane.app cimport App, pass_on
 from dataplane.clock cimport tsc_hz
 from dataplane.machine cimport tsc, unlikely
 from dataplane.mbuf cimport mbuf
@@ -109,7 +109,7 @@ cdef class PcapDump(App):
 
     cdef void push(self, mbuf **pkts, uint16_t n) noexcept nogil:
         self._write(pkts, n)
-        emit(self, 0, pkts, n)
+        pass_on(self, 0, pkts, n)
 
     cdef void _write(self, mbuf **pkts, uint16_t n) noexcept nogil:
         cdef uint64_t left

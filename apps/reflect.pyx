@@ -3,7 +3,7 @@
 
 from libc.stdint cimport uint16_t, uint32_t
 
-from dataplane.app cimport App, emit
+from dataplane.app cimport App, pass_on
 from dataplane.mbuf cimport mbuf
 
 ctypedef void (*swapper)(mbuf **pkts, uint32_t n) noexcept nogil
@@ -42,6 +42,7 @@ cdef extern from *:
     __attribute__((target("ssse3"))) static void reflect_ssse3(struct dp_mbuf **pkts, uint32_t n)
     {
         const __m128i turn = _mm_setr_epi8(6, 7, 8, 9, 10, 11, 0, 1, 2, 3, 4, 5, 12, 13, 14, 15);
+        #pragma GCC unroll 4
         for (uint32_t i = 0; i < n; i++) {
             __m128i *frame = (__m128i *)((uint8_t *)pkts[i]->buf_addr + pkts[i]->data_off);
             if (dp_likely(pkts[i]->data_len >= 16))
@@ -70,4 +71,4 @@ cdef class Reflect(App):
 
     cdef void push(self, mbuf **pkts, uint16_t n) noexcept nogil:
         self.swap(pkts, n)
-        emit(self, 0, pkts, n)
+        pass_on(self, 0, pkts, n)

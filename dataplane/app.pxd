@@ -34,10 +34,13 @@ cdef class App(Stage):
     its drop reasons.
     """
     cdef edge_t out[MAX_EDGES]
+    # Bytes of the burst that `push` was called with, if whoever emitted it has said so; 0: it has not. See `pass_on`.
+    cdef uint64_t incoming
     cdef uint64_t dropped[MAX_DROPS]
     cdef public object name
     cdef object _error
     cdef object _burst
+    cdef object _process  # the bound method, from the first burst of a run to its end
 
     cdef void push(self, mbuf **pkts, uint16_t n) noexcept nogil
     # Flush what was held back. The lcore calls it once a loop that polled nothing anywhere, and now and then under load.
@@ -65,9 +68,17 @@ cdef inline void emit_bytes(App self, unsigned int edge, mbuf **pkts, uint16_t n
         out.packets += n
         out.bytes += total
         out.bursts += 1
+        (<App> out.app).incoming = total
         (<App> out.app).push(pkts, n)
     else:
         lost(self, pkts, n)
+
+
+# The same for a whole burst as it came, all lengths unchanged: what it weighs has been found out already.
+cdef inline void pass_on(App self, unsigned int edge, mbuf **pkts, uint16_t n) noexcept nogil:
+    cdef uint64_t total = self.incoming
+    self.incoming = 0
+    emit_bytes(self, edge, pkts, n, total if likely(total != 0) else bytes_of(pkts, n))
 
 
 cdef inline void drop(App self, unsigned int reason, mbuf **pkts, uint16_t n) noexcept nogil:

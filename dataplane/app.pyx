@@ -44,7 +44,7 @@ cdef class App(Stage):
             with gil:
                 verdict = _judge(self, pkts, n, fate)
         if likely(verdict >= 0):
-            emit(self, verdict, pkts, n)
+            pass_on(self, verdict, pkts, n)
         elif verdict == VERDICT_SPLIT:
             split(self, pkts, n, fate)
         else:
@@ -102,11 +102,15 @@ cdef int _judge(App self, mbuf **pkts, uint16_t n, uint8_t *fate) noexcept:
     try:
         if self._burst is None:
             self._burst = Burst.__new__(Burst, self.name, len(self.edges), self.drops)
+        if self._process is None:
+            self._process = self.process
         burst = self._burst
         burst.open(pkts, n, fate)
         try:
-            verdict = burst.verdict(self.process(burst))
+            verdict = burst.verdict(self._process(burst))
         finally:
+            if burst.resized:
+                self.incoming = 0
             if not burst.close():
                 self._burst = None  # somebody keeps it: it stays closed for good
         return verdict
@@ -148,6 +152,7 @@ cdef void connect(App self, unsigned int edge, App to) noexcept:
 
 cdef void disconnect(App self) noexcept:
     cdef int i
+    self._process = None
     for i in range(MAX_EDGES):
         self.out[i].app = NULL
 
@@ -155,6 +160,8 @@ cdef void disconnect(App self) noexcept:
 cdef void reset(App self) noexcept:
     memset(self.out, 0, sizeof(self.out))
     memset(self.dropped, 0, sizeof(self.dropped))
+    self.incoming = 0
+    self._process = None
     self.fault = 0
     self._error = None
     if isinstance(self, Source):

@@ -19,6 +19,7 @@ cdef class Burst:
     cdef segments_t segments
     cdef uint8_t *fate    # of each packet; valid if `marked`
     cdef bint marked      # something was dropped
+    cdef bint resized     # packets have other lengths than they came with
     cdef int exports      # memoryviews of its packets
     cdef readonly str app
     cdef int _edges

@@ -137,7 +137,7 @@ cdef class Burst:
         self.pkts = pkts
         self.n = n
         self.fate = fate
-        self.marked = self.seen = False
+        self.marked = self.seen = self.resized = False
 
     cdef const segments_t *look(self) noexcept:
         if not self.seen:
@@ -406,7 +406,7 @@ cdef class Packet:
             )
         memcpy(data(m), PyBytes_AS_STRING(content), len(content))
         set_single(m, <uint32_t> len(content))
-        self.burst.seen = False  # what the burst knows of lengths is no longer so
+        self.burst.seen, self.burst.resized = False, True  # what the burst knows of lengths is no longer so
 
     @property
     def timestamp_ns(self):

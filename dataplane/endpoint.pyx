@@ -52,7 +52,10 @@ cdef class TxStage(App):
         self.patience = 0 if lossless else <uint64_t> (tsc_hz() * 1e-6 * PATIENCE_US)
 
     cdef void push(self, mbuf **pkts, uint16_t n) noexcept nogil:
-        cdef uint16_t sent = self.queue.tx_burst(pkts, n)
+        cdef uint16_t sent
+        self.queue.burst_bytes = self.incoming
+        self.incoming = 0
+        sent = self.queue.tx_burst(pkts, n)
         if unlikely(sent < n):
             self._wait(pkts + sent, n - sent)
 
@@ -65,6 +68,7 @@ cdef class TxStage(App):
         if self.halt == NULL and patience == 0:
             patience = <uint64_t> (tsc_hz() * 1e-6 * PATIENCE_US)
         while not self.queue.fault:
+            self.queue.burst_bytes = 0
             self.queue.flush()
             sent = self.queue.tx_burst(pkts, n)
             pkts += sent

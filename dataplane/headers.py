@@ -9,6 +9,7 @@ Offsets are from the first byte of the frame. Layer 4 lies behind an IPv4 header
 from __future__ import annotations
 
 import ipaddress
+from typing import TypeVar, cast
 
 from dataplane.field import Field
 from dataplane.port import parse_mac
@@ -29,11 +30,30 @@ __all__ = [
 ]
 
 
-class Header(type):
-    """What the headers below are: a type of its own, by which compilers know them."""
+class Header:
+    """The fields of a header, as attributes of an object: looked up faster than a class's, and apps do it for each burst."""
+
+    def __init__(self, described: type) -> None:
+        self.__name__ = described.__name__
+        self.__doc__ = described.__doc__
+        for name, field in vars(described).items():
+            if isinstance(field, Field):
+                setattr(self, name, field)
+
+    def __repr__(self) -> str:
+        return f"<Header {self.__name__}>"
 
 
-class eth(metaclass=Header):
+T = TypeVar("T")
+
+
+def header(described: type[T]) -> type[T]:
+    """A class whose attributes are fields becomes a `Header`; to a type checker it is still the class."""
+    return cast(type[T], Header(described))
+
+
+@header
+class eth:
     """Ethernet, IEEE 802.3: addresses are 48-bit numbers (`mac_number`)."""
 
     dst = Field("eth.dst", 0, 6)
@@ -41,7 +61,8 @@ class eth(metaclass=Header):
     type = Field("eth.type", 12, 2)
 
 
-class vlan(metaclass=Header):
+@header
+class vlan:
     """IEEE 802.1Q: the tag of a frame whose eth.type is 0x8100; `type` is that of what is inside."""
 
     tci = Field("vlan.tci", 14, 2)
@@ -51,7 +72,8 @@ class vlan(metaclass=Header):
     type = Field("vlan.type", 16, 2)
 
 
-class arp(metaclass=Header):
+@header
+class arp:
     """ARP for IPv4 over Ethernet, RFC 826."""
 
     htype = Field("arp.htype", 14, 2)
@@ -65,7 +87,8 @@ class arp(metaclass=Header):
     tpa = Field("arp.tpa", 38, 4)
 
 
-class ip4(metaclass=Header):
+@header
+class ip4:
     """IPv4, RFC 791: addresses are 32-bit numbers (`ip_number`); `ihl` counts words of 4 bytes, `fragment` of 8."""
 
     version = Field("ip4.version", 14, 1, shift=4, bits=4)
@@ -84,7 +107,8 @@ class ip4(metaclass=Header):
     dst = Field("ip4.dst", 30, 4)
 
 
-class ip6(metaclass=Header):
+@header
+class ip6:
     """IPv6, RFC 8200: a column of addresses is an array of shape (packets, 16) of uint8."""
 
     version = Field("ip6.version", 14, 4, shift=28, bits=4)
@@ -97,7 +121,8 @@ class ip6(metaclass=Header):
     dst = Field("ip6.dst", 38, 16)
 
 
-class udp(metaclass=Header):
+@header
+class udp:
     """UDP, RFC 768, behind an IPv4 header without options."""
 
     sport = Field("udp.sport", 34, 2)
@@ -106,7 +131,8 @@ class udp(metaclass=Header):
     checksum = Field("udp.checksum", 40, 2)
 
 
-class tcp(metaclass=Header):
+@header
+class tcp:
     """TCP, RFC 9293, behind an IPv4 header without options; `offset` counts words of 4 bytes."""
 
     sport = Field("tcp.sport", 34, 2)
@@ -120,7 +146,8 @@ class tcp(metaclass=Header):
     urgent = Field("tcp.urgent", 52, 2)
 
 
-class icmp(metaclass=Header):
+@header
+class icmp:
     """ICMP, RFC 792, behind an IPv4 header without options; id and seq are those of an echo."""
 
     type = Field("icmp.type", 34, 1)

@@ -8,6 +8,7 @@ and `store` of it become one instruction or two.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from llvmlite import ir
@@ -27,7 +28,7 @@ from dataplane.access import exchange, load, store
 from dataplane.field import Field
 from dataplane.headers import Header
 
-__all__ = ["of_burst", "of_packets"]
+__all__ = ["Compiled", "of_burst", "of_packets"]
 
 _BYTES = types.CPointer(types.uint8)
 _MBUF = types.CPointer(types.uint64)  # as 16 words; those that are read here: dataplane.h
@@ -239,34 +240,51 @@ def _exchange(data: Any, one: Any, other: Any) -> Any:
 # ---- functions ------------------------------------------------------------------------------------------------
 
 
-def of_packets(function: Callable[[Any, int], int]) -> Any:
-    """A cfunc ``uint32_t f(mbuf **pkts, uint8_t *fate, uint32_t n)``: a loop with function(data, length) inlined in it.
+@dataclass(frozen=True)
+class Compiled:
+    """A function as numba itself calls it, without the wrapper that swallows exceptions; kept: what holds its code alive.
 
-    Returns 0 and the edge of all packets in fate[0]; or 1 and the edge of each. 255 stands for all edges above.
+    ``int32_t f(result *, void **, arguments...)``; it returns 0, or something else when the function raised.
+    """
+
+    address: int
+    kept: Any
+
+
+def of_packets(function: Callable[[Any, int], int]) -> Compiled:
+    """A loop with function(data, length) inlined in it: (mbuf **pkts, uint8_t *fate, uint32_t n), the result a uint32_t.
+
+    That is 0 if all packets leave by the edge that fate[0] says; or 1, and fate has the edge of each, 255 for all above.
     """
     each = njit(function)
 
-    @cfunc(types.uint32(types.CPointer(_MBUF), _BYTES, types.uint32))
-    def loop(pkts: Any, fate: Any, n: Any) -> Any:
-        first = split = types.uint32(0)
-        for i in range(n):
-            m = pkts[i]
-            start = m[_BUF_ADDR] + (m[_DATA_OFF] & types.uint64(0xFFFF))
-            edge = types.uint32(each(_pointer(start), types.uint32(m[_DATA_LEN] & types.uint64(0xFFFF))))
-            edge = min(edge, types.uint32(255))
-            if i == 0:
-                first = edge
-            if edge != first and not split:
-                split = types.uint32(1)
-                for k in range(i):
-                    fate[k] = first
-            if split:
-                fate[i] = edge
-        if not split:
-            fate[0] = first
-        return split
+    @njit
+    def edge_of(m: Any) -> Any:
+        start = m[_BUF_ADDR] + (m[_DATA_OFF] & types.uint64(0xFFFF))
+        edge = types.uint32(each(_pointer(start), types.uint32(m[_DATA_LEN] & types.uint64(0xFFFF))))
+        return min(edge, types.uint32(255))
 
-    return loop
+    signature = types.uint32(types.CPointer(_MBUF), _BYTES, types.uint32)
+
+    @njit(signature)
+    def loop(pkts: Any, fate: Any, n: Any) -> Any:
+        usual, edge, alike = types.uint32(fate[0]), types.uint32(0), types.uint32(0)
+        while alike < n:
+            edge = edge_of(pkts[alike])
+            if edge != usual:
+                break
+            alike += types.uint32(1)
+        if alike == n:
+            return types.uint32(0)
+        for i in range(alike):
+            fate[i] = usual
+        fate[alike] = edge
+        for i in range(alike + 1, n):
+            fate[i] = edge_of(pkts[i])
+        return types.uint32(1)
+
+    made = loop.overloads[signature.args]
+    return Compiled(made.library.get_pointer_to_function(made.fndesc.llvm_func_name), loop)
 
 
 def of_burst(function: Callable[[Any, Any, Any, int], None]) -> Any:

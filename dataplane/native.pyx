@@ -10,23 +10,24 @@ Of a packet it sees the first segment. ``per="packet"``::
 
     void f(uint8_t **data, const uint32_t *length, uint8_t *edge, uint32_t n)         fills `edge`, which holds zeroes
 
-An edge that there is not means: drop it, as "refused".
+An edge that there is not means: drop it, as "refused". If a function of a packet that numba compiled raises, the burst in
+hand is dropped as "error", and the pipeline stops and raises `AppError`; a C function cannot raise.
 """
 
 import ctypes
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memset
 
-from dataplane.app cimport MAX_BURST, MAX_EDGES, App, emit, split
-from dataplane.machine cimport likely
+from dataplane.app cimport DROP_ERROR, FAULT_RAISED, MAX_BURST, MAX_EDGES, App, drop, pass_on, split
+from dataplane.machine cimport likely, unlikely
 from dataplane.mbuf cimport data, mbuf
 
-from dataplane.errors import ConfigError
+from dataplane.errors import AppError, ConfigError
 
 ctypedef uint32_t (*packet_function)(uint8_t *, uint32_t) noexcept nogil
 ctypedef void (*burst_function)(uint8_t **, const uint32_t *, uint8_t *, uint32_t) noexcept nogil
-ctypedef uint32_t (*loop_function)(mbuf **, uint8_t *, uint32_t) noexcept nogil
+ctypedef int32_t (*loop_function)(uint32_t *, void **, mbuf **, uint8_t *, uint32_t) noexcept nogil
 
 cdef enum:
     REFUSED = MAX_EDGES  # the fate of a packet that is dropped for the first reason
@@ -65,24 +66,36 @@ cdef class Native(App):
         cdef uint8_t fate[MAX_BURST]
         cdef uint32_t other = 0, edge
         cdef uint16_t i
-        fate[0] = 0  # with no packets at all
+        fate[0] = 0  # where packets usually go
+        cdef void *raised = NULL
         if self._kind == LOOP:
-            other = (<loop_function> self.address)(pkts, fate, n)
+            if unlikely((<loop_function> self.address)(&other, &raised, pkts, fate, n) != 0):
+                self.fault = FAULT_RAISED
+                drop(self, DROP_ERROR, pkts, n)
+                return
+        elif self._kind == BURST:
+            self._ask(pkts, n, fate)
+            other = 1
         else:
-            if self._kind == BURST:
-                self._ask(pkts, n, fate)
             for i in range(n):
-                if self._kind == PACKET:
-                    edge = (<packet_function> self.address)(data(pkts[i]), pkts[i].data_len)
-                    fate[i] = <uint8_t> min(edge, <uint32_t> 255)
+                edge = (<packet_function> self.address)(data(pkts[i]), pkts[i].data_len)
+                fate[i] = <uint8_t> min(edge, <uint32_t> 255)
+            other = 1
+        if other:  # or so it seems
+            other = 0
+            for i in range(n):
                 other |= fate[i] ^ fate[0]
         if likely(other == 0 and fate[0] < self._n_edges):
-            emit(self, fate[0], pkts, n)
+            pass_on(self, fate[0], pkts, n)
             return
         for i in range(n):
             if fate[i] >= self._n_edges:
                 fate[i] = REFUSED
         split(self, pkts, n, fate)
+
+    cpdef object fault_error(self):
+        """Compiled code cannot say more than that."""
+        return AppError(f"{self.name}: the function raised an exception: call it with bytes and a length to see which")
 
     cdef void _ask(self, mbuf **pkts, uint16_t n, uint8_t *fate) noexcept nogil:
         cdef uint8_t *starts[MAX_BURST]

@@ -25,6 +25,9 @@ cdef class TxQueue(Stage):
     cdef readonly object port
     cdef readonly int index
 
+    # Bytes of the packets that tx_burst is about to be called with, if the caller knows; a queue that asks sets it to 0.
+    cdef uint64_t burst_bytes
+
     # Take up to n packets to send; returns how many it took: it owns the first ones, the caller still owns the rest.
     cdef uint16_t tx_burst(self, mbuf **pkts, uint16_t n) noexcept nogil
     # Let go of what was sent and push out what is buffered; the engine calls it when an lcore is idle and when it stops.

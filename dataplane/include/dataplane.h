@@ -75,10 +75,11 @@ _Static_assert(offsetof(struct dp_mbuf, next) == DP_CACHE_LINE, "the second line
 #define DP_TX_IPV4          (1ull << 37)
 #define DP_TX_IPV6          (1ull << 38)
 
-/* Bytes in n packets. Four sums, as one would wait for each load in turn: everything that counts bytes comes by here. */
+/* Bytes in n packets (64 KiB each at most, 65,535 of them). Four sums, as one would wait for each load in turn: everything that
+ * counts bytes comes by here. */
 static inline uint64_t dp_bytes_of(struct dp_mbuf *const *pkts, uint32_t n)
 {
-    uint64_t a = 0, b = 0, c = 0, d = 0;
+    uint32_t a = 0, b = 0, c = 0, d = 0;
     struct dp_mbuf *const *end = pkts + n;
     for (; end - pkts >= 4; pkts += 4) {
         a += pkts[0]->pkt_len;
@@ -88,7 +89,7 @@ static inline uint64_t dp_bytes_of(struct dp_mbuf *const *pkts, uint32_t n)
     }
     for (; pkts < end; pkts++)
         a += (*pkts)->pkt_len;
-    return a + b + c + d;
+    return (uint64_t)a + b + c + d;
 }
 
 #define DP_STATE_FREE 0x46524545u

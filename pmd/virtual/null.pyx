@@ -8,9 +8,9 @@ a frame holds what its buffer held before: zeroes from a new mempool.
 from libc.string cimport memset
 
 from dataplane.machine cimport unlikely
-from dataplane.mbuf cimport bytes_of, data
+from dataplane.mbuf cimport data
 from dataplane.mempool cimport free_bulk, free_packets
-from pmd.virtual.queue cimport VirtualRx, VirtualTx, arrived, mbuf, mempool_t, take, uint16_t, uint32_t, uint64_t
+from pmd.virtual.queue cimport VirtualRx, VirtualTx, arrived, mbuf, mempool_t, take, uint16_t, uint32_t, uint64_t, weight
 
 from dataplane.errors import ConfigError
 from dataplane.mempool import Mempool
@@ -41,7 +41,7 @@ cdef class NullRx(VirtualRx):
 
 cdef class NullTx(VirtualTx):
     cdef uint16_t tx_burst(self, mbuf **pkts, uint16_t n) noexcept nogil:
-        cdef uint64_t total = bytes_of(pkts, n), odd = 0
+        cdef uint64_t total = weight(self, pkts, n), odd = 0
         cdef mempool_t *pool
         cdef uint16_t i
         if unlikely(n == 0):

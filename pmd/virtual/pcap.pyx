@@ -12,11 +12,11 @@ from libc.stdint cimport UINT64_MAX, uint8_t
 from libc.string cimport memcpy
 
 from dataplane.clock cimport mono_ns
-from dataplane.machine cimport unlikely
+from dataplane.machine cimport likely, unlikely
 from dataplane.mbuf cimport data
 from dataplane.mempool cimport free_bulk, free_packets
 from dataplane.pcapfile cimport NS, PcapReader, PcapWriter, RECORD_HEADER, record_t, word
-from pmd.virtual.queue cimport VirtualRx, VirtualTx, arrived, bytes_of, mbuf, take, uint16_t, uint32_t, uint64_t
+from pmd.virtual.queue cimport VirtualRx, VirtualTx, arrived, bytes_of, mbuf, take, uint16_t, uint32_t, uint64_t, weight
 
 import os
 
@@ -160,8 +160,9 @@ cdef class PcapTx(VirtualTx):
     cdef bint told  # somebody has heard of the failure
 
     cdef uint16_t tx_burst(self, mbuf **pkts, uint16_t n) noexcept nogil:
+        cdef uint64_t total = weight(self, pkts, n)
         cdef uint16_t took = <uint16_t> self.writer.write_burst(pkts, n)
-        self.bytes += bytes_of(pkts, took)
+        self.bytes += total if likely(took == n) else bytes_of(pkts, took)
         free_packets(pkts, took)
         if unlikely(self.writer.error):
             self.fault = self.writer.error

@@ -40,6 +40,13 @@ cdef inline uint16_t take(VirtualRx queue, mbuf **pkts, uint16_t n) noexcept nog
     return queue.take_fewer(pkts, n)
 
 
+# What n packets about to be sent weigh: whoever calls may know.
+cdef inline uint64_t weight(VirtualTx queue, mbuf **pkts, uint16_t n) noexcept nogil:
+    cdef uint64_t told = queue.burst_bytes
+    queue.burst_bytes = 0
+    return told if likely(told != 0) else bytes_of(pkts, n)
+
+
 cdef inline void arrived(mbuf *m, uint32_t length, uint64_t timestamp_ns) noexcept nogil:
     """The header of a packet that nobody classified: `length` bytes in one segment."""
     rearm(m, 0)

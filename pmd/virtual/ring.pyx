@@ -11,7 +11,7 @@ import threading
 
 from dataplane.machine cimport unlikely
 from dataplane.ring cimport Ring, dequeue_burst, enqueue_burst, ring_t
-from pmd.virtual.queue cimport VirtualRx, VirtualTx, bytes_of, mbuf, uint16_t, uint64_t
+from pmd.virtual.queue cimport VirtualRx, VirtualTx, bytes_of, mbuf, uint16_t, uint64_t, weight
 
 from dataplane.errors import ConfigError
 from dataplane.port import PortInfo
@@ -36,7 +36,7 @@ cdef class RingTx(VirtualTx):
 
     cdef uint16_t tx_burst(self, mbuf **pkts, uint16_t n) noexcept nogil:
         # Summed before they are handed over: a receiver on another core may free them at once.
-        cdef uint64_t total = bytes_of(pkts, n)
+        cdef uint64_t total = weight(self, pkts, n)
         cdef uint16_t took = <uint16_t> enqueue_burst(self.ring, <void **> pkts, n)
         if unlikely(took < n):
             total -= bytes_of(pkts + took, n - took)

@@ -9,7 +9,7 @@ import importlib.util
 import pytest
 
 from dataplane import Native, through
-from dataplane.errors import ConfigError
+from dataplane.errors import AppError, ConfigError
 from dataplane.graph import takes_gil
 
 U8 = ctypes.POINTER(ctypes.c_uint8)
@@ -99,3 +99,15 @@ def test_a_python_function_needs_numba(function, per):
     expected = [frame[:1] + b"\xee" + frame[2:] for frame in FRAMES]
     assert through(app, FRAMES) == {"a": expected[:1], "b": expected[1:2], "c": expected[2:3]}
     assert app.drop_counts == {"refused": 3} and app.name == function.__name__
+
+
+@pytest.mark.skipif(importlib.util.find_spec("numba") is None, reason="numba is not installed")
+def test_a_compiled_function_that_raises_ends_the_run():
+    def divide(data, length):
+        return 10 // data[0]
+
+    app = Native(divide, edges=tuple("abcdefghijk"), optional=tuple("abcdefghijk"))
+    assert through(app, [FRAMES[5], FRAMES[5]])["c"] == [FRAMES[5], FRAMES[5]]
+    with pytest.raises(AppError, match="divide: the function raised an exception"):
+        through(app, FRAMES)
+    assert app.drop_counts == {"error": len(FRAMES)}
