@@ -49,13 +49,16 @@ class Bed:
         line = self.guest.python_line("-m", "apps", "l2fwd", *CARDS, "--json", "/tmp/report.json", *options)
         self.guest.run(f"({line} >/tmp/l2fwd 2>&1; echo $? >/tmp/status) & echo")
         try:
-            self.lab.net.sh(self.left, f"ping -q -c 1 -w 30 {RIGHT}")
+            self.lab.net.sh(
+                self.left,
+                f"for n in $(seq 30); do ping -q -c 1 -W 1 {RIGHT} && exit 0; done; exit 1",
+            )
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.guest.run('cat /tmp/l2fwd')}") from None
 
     def stop(self) -> dict[str, Any]:
         """SIGINT, and the report."""
-        self.guest.run("kill -INT $(pgrep -f '^[^ ]*python[^ ]* -m apps l2fwd')")
+        self.guest.signal("INT", "apps l2fwd")
         self.guest.until("[ -s /tmp/status ]")
         assert self.guest.run("cat /tmp/status; rm /tmp/status") == "0", self.guest.run("cat /tmp/l2fwd")
         report: dict[str, Any] = json.loads(self.guest.run("cat /host/tmp/report.json"))
@@ -88,7 +91,9 @@ def test_it_forwards_pings_and_tcp(bed: Bed) -> None:
     tcp(bed.lab, bed.left, bed.right, RIGHT, megabytes=4)
     report = bed.stop()
     assert report["ok"]
-    assert all(report["ports"][card]["rx_good_packets"] > 1000 for card in CARDS), report["ports"]
+    segments = 4 * (1 << 20) // 1448  # one way; the other has their acknowledgements
+    received = [report["ports"][card]["rx_good_packets"] for card in CARDS]
+    assert received[0] >= segments and received[1] >= 100, report["ports"]
     assert sum(report["drops"].values()) == 0
 
 
@@ -101,7 +106,7 @@ def test_it_forwards_again(bed: Bed) -> None:
 
 def test_a_process_that_is_killed_leaves_nothing_behind(bed: Bed) -> None:
     bed.forward()
-    bed.guest.run("kill -KILL $(pgrep -f '^[^ ]*python[^ ]* -m apps l2fwd')")
+    bed.guest.signal("KILL", "apps l2fwd")
     bed.guest.until("[ -s /tmp/status ]")
     bed.guest.run("rm /tmp/status")
     bed.forward()

@@ -65,8 +65,8 @@ def test_a_program_that_has_it_open_keeps_it(guest: Guest) -> None:
     status, said = guest.python(PROGRAM, "open", CARD)
     assert status != 0
     assert "another process may have the device" in said
-    guest.run("kill $(pgrep -f strange_device.py)")
-    guest.until("! pgrep -f strange_device.py")
+    guest.signal("KILL", "strange_device.py")
+    guest.run("sleep 1")
 
 
 def test_unbind_gives_it_back(guest: Guest) -> None:

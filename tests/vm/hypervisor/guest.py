@@ -174,6 +174,14 @@ class Guest:
             f"chroot /host /bin/sh -c {shlex.quote(f'cd {ROOT} && PYTHONDONTWRITEBYTECODE=1 exec {command}')}"
         )
 
+    def signal(self, how: str, words: str) -> None:
+        """Send a signal to the guest's Python programs with these words in their command line; there must be one."""
+        self.run(
+            "found=1; for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline 2>/dev/null |"
+            f" grep -q '^[^ ]*python.*{words}' && kill -{how} ${{p#/proc/}} && found=0;"
+            " done; exit $found"
+        )
+
     def dmesg(self) -> str:
         return self.run("dmesg")
 
