@@ -29,7 +29,10 @@ def crash() -> None:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    return tmp_path / "dataplane"
+    mine = tmp_path / "dataplane"
+    # PFs of other processes on this machine are none of this test's.
+    monkeypatch.setattr("pmd.ixgbe.control.directories", lambda: [mine])
+    return mine
 
 
 @pytest.fixture
