@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The command as its users run it: the demo's rate, and the memory of a forwarder between two ports of the model.
+
+Figures of several threads on two CPUs move with where the host puts them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LIMIT = 60  # seconds for a command
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "apps", *words]
+
+
+def test_demo(measure, tmp_path):
+    def rate() -> float:
+        report = tmp_path / "demo.json"
+        words = ("demo", "--file", str(tmp_path / "demo.pcap"), "--json", str(report))
+        subprocess.run(command(*words), cwd=ROOT, check=True, timeout=LIMIT, stdout=subprocess.DEVNULL)
+        found = json.loads(report.read_text())
+        assert found["ok"] and found["lost"] == 0
+        return float(found["mpps"])
+
+    measure("demo: PktGen, two cards, L2Fwd, Latency, PcapDump", "Mpps", rate, rounds=3)
+
+
+def resident_mib(process: int) -> float:
+    """Most memory that a process has had: pages of 4 KiB, and hugepages, which do not count among them."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return sum(int(kib) for kib in re.findall(r"^(?:VmHWM|HugetlbPages):\s+(\d+) kB", status, re.M)) / 1024
+
+
+def test_memory_of_a_forwarder(measure):
+    def most() -> float:
+        words = command("l2fwd", "model0,wire=loop", "model1,wire=loop")
+        with subprocess.Popen(
+            words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as process:
+            time.sleep(3)
+            assert process.poll() is None
+            found = resident_mib(process.pid)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(LIMIT) == 0
+        return found
+
+    measure("l2fwd between two ports of the model, memory", "MiB", most, at_most=150, rounds=3)
