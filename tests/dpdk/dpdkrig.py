@@ -64,11 +64,18 @@ class Rig:
         self._stack.close()
 
 
-def receive_all(port: Port, most: int = 1 << 30, quiet: float = 0.5, seconds: float = 20.0) -> list[bytes]:
-    """What a port gets on all of its queues until it is `most` or more, or nothing has come for `quiet` seconds."""
+def receive_all(
+    port: Port, most: int | None = None, quiet: float | None = None, seconds: float = 20.0
+) -> list[bytes]:
+    """What a port gets on all of its queues until it is `most` or more, or nothing has come for `quiet` seconds.
+
+    Whoever knows how much is to come has more patience: a busy machine may let a program wait for a second.
+    """
+    if quiet is None:
+        quiet = 0.5 if most is None else 5.0
     got: list[bytes] = []
     last, deadline = time.monotonic(), time.monotonic() + seconds
-    while len(got) < most:
+    while most is None or len(got) < most:
         late = time.monotonic() >= min(deadline, last + quiet)
         new = [each for n in range(port.rx_queues) for each in receive(port.rx(n), 64)]
         if new:

@@ -113,7 +113,7 @@ def test_spoofed_frames_do_not_leave(rig, ruled):
     assert receive_all(ruled.far) == []
     ruled.set(1, spoofchk="off")
     assert sent_to(testpmd, 0, ruled, [frame(n, to=ruled.mac(0)) for n in range(20)]) == 20
-    assert len(receive_all(ruled.far)) == 20
+    assert len(receive_all(ruled.far, 20)) == 20
     testpmd.quit()
 
 
