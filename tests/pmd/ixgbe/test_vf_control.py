@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,12 +28,14 @@ def crash() -> None:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    mine = tmp_path / "dataplane"
-    # PFs of other processes on this machine are none of this test's.
-    monkeypatch.setattr("pmd.ixgbe.control.directories", lambda: [mine])
-    return mine
+def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    # Sockets have names of at most 107 bytes: pytest's folders are too deep for them on some machines.
+    with tempfile.TemporaryDirectory(prefix="control-", dir="/tmp") as short:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", short)
+        mine = Path(short) / "dataplane"
+        # PFs of other processes on this machine are none of this test's.
+        monkeypatch.setattr("pmd.ixgbe.control.directories", lambda: [mine])
+        yield mine
 
 
 @pytest.fixture
