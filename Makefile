@@ -19,7 +19,7 @@ ACTIONS ?= 1000000
 EXAMPLES ?= 2000
 SEED ?= $(shell od -An -N4 -tu4 /dev/urandom)
 
-.PHONY: help setup build demo test test-slow test-hostile test-fuzz test-sanitize lint test-root test-dpdk test-vm bench wheel clean
+.PHONY: help setup build build-bench demo test test-slow test-hostile test-fuzz test-sanitize lint test-root test-dpdk test-vm bench wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -29,13 +29,16 @@ setup: $(VENV)/.build  ## make .venv with what building and running need
 build: $(VENV)/.build  ## compile the extensions in place and install the `dataplane` command into .venv
 	@$(BUILD)
 
+build-bench: $(VENV)/.build # and the loops of bench/, which some tests need too
+	@DATAPLANE_BENCH=1 $(BUILD)
+
 demo: build  ## packets from a generator through two cards in software into demo.pcap
 	@$(BIN)/dataplane demo
 
-test: build $(VENV)/.test  ## every test that needs no root and no minutes
+test: build-bench $(VENV)/.test  ## every test that needs no root and no minutes
 	@$(BIN)/python -m pytest -q -m "not root and not slow" $(ARGS)
 
-test-slow: build $(VENV)/.test  ## the tests that build packages and install them
+test-slow: build-bench $(VENV)/.test  ## the tests that build packages and install them
 	@$(BIN)/python -m pytest -q -m "slow and not root" $(ARGS)
 
 test-hostile: build $(VENV)/.test  ## what a hostile VF can do: ACTIONS=1000000 of them, made of SEED=any
@@ -47,11 +50,11 @@ test-fuzz: build $(VENV)/.test  ## clients of a served NIC that mean harm: EXAMP
 test-sanitize: $(VENV)/.test  ## model, buses and server on a build with ASan and UBSan, in build/sanitized
 	@.ci/sanitize $(ARGS)
 
-test-root: build $(VENV)/.test  ## the tests on network namespaces, taps and interfaces (as root)
+test-root: build-bench $(VENV)/.test  ## the tests on network namespaces, taps and interfaces (as root)
 	@[ "$$(id -u)" = 0 ] || { echo "these tests make network namespaces: run 'sudo make test-root'" >&2; exit 1; }
 	@$(BIN)/python -m pytest -q -m "root and not dpdk and not vm" $(ARGS)
 
-test-dpdk: build $(VENV)/.test  ## DPDK's own drivers on the model (as root; installs Debian's DPDK)
+test-dpdk: build-bench $(VENV)/.test  ## DPDK's own drivers on the model (as root; installs Debian's DPDK)
 	@[ "$$(id -u)" = 0 ] || { echo "DPDK's drivers take physical addresses: run 'sudo make test-dpdk'" >&2; exit 1; }
 	@$(BIN)/python -m bench.peer
 	@$(BIN)/python -m pytest -q -m dpdk $(ARGS)
@@ -60,13 +63,13 @@ test-vm: build $(VENV)/.test  ## Linux's own drivers on the model, ours on its V
 	@[ "$$(id -u)" = 0 ] || { echo "these tests make network namespaces: run 'sudo make test-vm'" >&2; exit 1; }
 	@$(BIN)/python -m pytest -q -m vm tests/vm $(ARGS)
 
-lint: build $(VENV)/.lint  ## ruff, mypy and cython-lint
+lint: build-bench $(VENV)/.lint  ## ruff, mypy and cython-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint dataplane pmd apps bench
 
-bench: build $(VENV)/.bench  ## a table of cycles per packet beside DPDK's, and bench/latest.json (as root, for DPDK)
+bench: build-bench $(VENV)/.bench  ## a table of cycles per packet beside DPDK's, and bench/latest.json (as root, for DPDK)
 	@$(BIN)/python -m pytest -q bench
 
 wheel: $(VENV)/.test  ## wheel and source archive in dist/

@@ -2,7 +2,8 @@
 """Build: one extension for each .pyx of the tree. The compiler directives of the whole project stand here.
 
 ``DATAPLANE_CFLAGS`` is appended to the compiler's flags (``-march=native``, ``-fsanitize=address``, ...); ``DATAPLANE_JOBS``
-says how many processes and compilers work at once.
+says how many processes and compilers work at once; ``DATAPLANE_BENCH=1`` builds the loops of ``bench/`` too, which only
+benchmarks and tests need. Where they have been built once they are kept up to date.
 """
 
 import os
@@ -13,7 +14,9 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-PACKAGES = ("dataplane", "pmd", "apps", "bench")
+PACKAGES = ("dataplane", "pmd", "apps")
+if os.environ.get("DATAPLANE_BENCH") == "1" or any(Path("bench").glob("*.so")):
+    PACKAGES += ("bench",)
 
 DIRECTIVES = {
     "language_level": 3,
