@@ -115,7 +115,7 @@ def send(TxQueue queue, frames, Mempool mempool=None, *, segment=0, timestamp_ns
     cdef uint16_t took
     sent = 0
     for frame in frames:
-        m = _packet(pool, frame, min(segment or pool.data_room, pool.data_room))
+        m = _packet(pool, memoryview(frame).tobytes(), min(segment or pool.data_room, pool.data_room))
         set_arrival(m, timestamp_ns)
         if offload is not None:
             for name in offload.flags.split():
@@ -141,9 +141,10 @@ def send(TxQueue queue, frames, Mempool mempool=None, *, segment=0, timestamp_ns
     return sent
 
 
-cdef mbuf *_packet(Mempool pool, const uint8_t[::1] frame, uint32_t segment) except NULL:
+cdef mbuf *_packet(Mempool pool, bytes frame, uint32_t segment) except NULL:
     """A packet of that frame, chained when it is longer than a segment."""
-    cdef uint32_t at = 0, here, length = frame.shape[0]
+    cdef uint32_t at = 0, here, length = <uint32_t> len(frame)
+    cdef const char *raw = frame
     cdef mbuf *first = NULL
     cdef mbuf *last = NULL
     cdef mbuf *m
@@ -157,7 +158,7 @@ cdef mbuf *_packet(Mempool pool, const uint8_t[::1] frame, uint32_t segment) exc
         memset(&m.ol_flags, 0, 24)  # ol_flags, packet_type, lengths, vlan_tci, rss_hash
         m.data_len = <uint16_t> here
         if here:
-            memcpy(data(m), &frame[at], here)
+            memcpy(data(m), raw + at, here)
         if first == NULL:
             first = m
         else:

@@ -48,7 +48,7 @@ cdef class PcapReader:
     cdef readonly uint32_t link_type
     cdef readonly uint64_t records  # read so far, since the last rewind
     cdef object _map
-    cdef const uint8_t[::1] _view
+    cdef object _view  # NumPy's, of the map: keeps it in place
 
     # 1 and the next record, 0 at the end of the file, -1 (and `damaged`) where a record is not whole.
     cdef int next(self, record_t *record) noexcept nogil

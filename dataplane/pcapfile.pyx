@@ -13,6 +13,8 @@ import sys
 from collections import namedtuple
 from pathlib import Path
 
+import numpy as np
+
 from libc.errno cimport EINTR, EIO, errno
 from libc.stdint cimport UINT16_MAX
 from libc.stdlib cimport free
@@ -77,13 +79,13 @@ cdef class PcapReader:
             raise PcapError(f"cannot read {self.path}: {error.strerror}: check the name and the permissions") from None
         if not self._map:
             raise PcapError(f"{self.path} is empty: not even a pcap file's header is in it")
-        self._view = self._map
-        self.base = &self._view[0]
-        self.size = self._view.shape[0]
+        self._view = np.frombuffer(self._map, np.uint8)
+        self.base = <const uint8_t *> <size_t> self._view.ctypes.data
+        self.size = self._view.size
         self._read_header()
 
     def _read_header(self):
-        head = bytes(self._view[: min(self.size, FILE_HEADER)])
+        head = self._map[: min(self.size, FILE_HEADER)]
         for start, what in _FOREIGN:
             if head.startswith(start):
                 raise PcapError(f"{self.path} is {what}")
@@ -304,18 +306,18 @@ cdef class PcapWriter:
 
     def write(self, frame, timestamp_ns=0):
         """Append one frame (bytes). timestamp_ns: ns since the epoch, 0 for now. Raises PcapError when it cannot."""
-        cdef const uint8_t[::1] view = frame
-        cdef mbuf m  # on the stack, its data where the caller's bytes are
+        cdef bytes raw = memoryview(frame).tobytes()
+        cdef mbuf m  # on the stack, its data where these bytes are
         cdef mbuf *pkt = &m
-        if view.shape[0] > UINT16_MAX:
-            raise ConfigError(f"a frame of {view.shape[0]} bytes: at most {UINT16_MAX} are possible")
+        if len(raw) > UINT16_MAX:
+            raise ConfigError(f"a frame of {len(raw)} bytes: at most {UINT16_MAX} are possible")
         m.next = NULL
         m.ol_flags = 0
         set_arrival(&m, timestamp_ns)
-        m.pkt_len = view.shape[0]
-        m.data_len = <uint16_t> view.shape[0]
+        m.pkt_len = <uint32_t> len(raw)
+        m.data_len = <uint16_t> len(raw)
         m.data_off = 0
-        m.buf_addr = <void *> &view[0] if view.shape[0] else NULL
+        m.buf_addr = <void *> <const char *> raw
         if self.write_burst(&pkt, 1) != 1 or self.error:
             self._raise()
 

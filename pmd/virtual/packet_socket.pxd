@@ -74,7 +74,7 @@ cdef class PacketRx(VirtualRx):
     cdef uint8_t whole[LONGEST]
     cdef readonly object socket
     cdef object _map
-    cdef uint8_t[::1] _view
+    cdef object _view          # NumPy's, of the map: keeps it in place
 
     cdef bint _next_block(self) noexcept nogil
     cdef void _look_after_the_socket(self) noexcept nogil

@@ -8,6 +8,8 @@ import errno as codes
 import os
 import struct
 
+import numpy as np
+
 from libc.errno cimport EAGAIN, EINTR, ENETDOWN, ENOBUFS, ENODEV, ENOMEM, ENXIO, errno
 from libc.string cimport memcpy, memmove, memset
 
@@ -205,8 +207,8 @@ cdef class PacketRx(VirtualRx):
         self.socket = packet_socket
         self.fd = packet_socket.fileno()
         self._map = ring
-        self._view = ring
-        self.ring = &self._view[0]
+        self._view = np.frombuffer(ring, np.uint8)
+        self.ring = <uint8_t *> <size_t> self._view.ctypes.data
         self.block = self.frames = 0
         self.holding = self.starved = False
         self.cut.left = 0
