@@ -40,6 +40,7 @@ def by_number_in_bursts(data, length, edge, n):
         (by_number_in_bursts, "burst"),
         (ctypes.cast(by_number, ctypes.c_void_p).value, "packet"),
     ],
+    ids=["function", "burst function", "address"],
 )
 def test_each_packet_goes_where_the_function_says(function, per):
     app = Native(function, edges=("a", "b", "c"), per=per)
