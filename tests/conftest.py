@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import tempfile
 import threading
 from collections.abc import Iterator
 
@@ -15,6 +17,17 @@ from dataplane import machine, mempool
 def _held() -> dict[int, int]:
     """Mbufs that somebody owns, by mempool."""
     return {id(pool): pool.in_use for pool in mempool.pools()}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def sockets() -> Iterator[None]:
+    """PFs of this process are asked in a folder of its own: tests run in several processes, and each has a model0.
+
+    Its name is short: a socket's has at most 107 bytes, and pytest's folders are too deep for that.
+    """
+    with tempfile.TemporaryDirectory(prefix="dp-", dir="/tmp") as folder:
+        os.environ["XDG_RUNTIME_DIR"] = folder
+        yield
 
 
 @pytest.fixture(autouse=True)

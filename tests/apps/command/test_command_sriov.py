@@ -19,11 +19,6 @@ STRANGER = bytes.fromhex("029900000001")
 OTHER = bytes.fromhex("029900000002")
 
 
-@pytest.fixture(autouse=True)
-def sockets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-
-
 def macs(*vfs: str) -> list[bytes]:
     """The addresses that these VFs have every time they are opened."""
     found = []

@@ -37,9 +37,8 @@ IDLE = ROW | {"vf": 1, "vlan": 0, "qos": 0, "max_tx_rate": 0, "active": False, "
 
 
 @pytest.fixture
-def pf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, dict[str, str]]]]:
+def pf() -> Iterator[list[tuple[int, dict[str, str]]]]:
     """A PF called nic0; what it was told to set."""
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     told: list[tuple[int, dict[str, str]]] = []
 
     def change(vf: int, settings: dict[str, str]) -> None:
@@ -98,8 +97,7 @@ def test_explain(pf: object, capsys: pytest.CaptureFixture[str], tmp_path: Path)
     assert json.loads((tmp_path / "why.json").read_text())["summary"] == "sends nothing"
 
 
-def test_no_pf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+def test_no_pf(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["vf", "explain", "nic7", "0"]) == 1
     assert "no PF of nic7 runs here" in capsys.readouterr().err
 

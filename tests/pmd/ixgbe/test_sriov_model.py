@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
@@ -15,11 +14,6 @@ from dataplane.port import Link
 from pmd.ixgbe.control import call
 from pmd.ixgbe.errors import PfNotUp, VfsInUse
 from tests.pmd.ixgbe.fleet import fleet, until
-
-
-@pytest.fixture(autouse=True)
-def sockets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
 
 
 @pytest.mark.parametrize("vfs", [1, 31, 63])

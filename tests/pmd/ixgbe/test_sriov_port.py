@@ -45,9 +45,8 @@ Pair = Callable[..., tuple[PfPort, Callable[..., VfPort]]]
 
 
 @pytest.fixture
-def made(tmp_path, monkeypatch) -> Iterator[Pair]:
+def made() -> Iterator[Pair]:
     """made(vfs, options): the PF's port, started, and a function that opens VF n."""
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     pool = Mempool(4096, hugepages="no", debug=True)
     vf_ports: list[VfPort] = []
     pf_ports: list[PfPort] = []

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from tests.pmd.ixgbe.town import SIDES, Member, Town, Wishes, mac, numbered, town
@@ -14,11 +12,6 @@ BROADCAST = b"\xff" * 6
 GROUP_A, GROUP_B, GROUP_C = "01:00:5e:00:00:0a", "01:00:5e:00:10:0b", "33:33:00:00:20:0c"
 STRANGER = mac("02:99:99:99:99:99")
 VLANS = (UNTAGGED, 0, 5, 6, 9)
-
-
-@pytest.fixture(autouse=True)
-def sockets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
 
 
 def various(vfs: int) -> dict[Member, Wishes]:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,11 +16,6 @@ from tests.pmd.model.pool_rules import tag_of
 A, B, PF = Member("left", 0), Member("left", 1), Member("left", 2, True)
 FAR = Member("right", 2, True)
 BROADCAST, STRANGER = b"\xff" * 6, mac("02:99:99:99:99:99")
-
-
-@pytest.fixture(autouse=True)
-def sockets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
 
 
 @pytest.fixture

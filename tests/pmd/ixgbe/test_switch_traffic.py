@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import random
-from pathlib import Path
 
 import pytest
 from scapy.layers.inet import IP, UDP
@@ -18,11 +17,6 @@ from dataplane.byhand import Offload, receive, receive_packets, send
 from tests.pmd.ixgbe.fleet import fleet, until
 from tests.pmd.ixgbe.town import mac, numbered
 from tests.pmd.model.reference import parse, rss
-
-
-@pytest.fixture(autouse=True)
-def sockets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
 
 
 def udp(to: str, source: str, flow: int, text: bytes = b"text") -> bytes:

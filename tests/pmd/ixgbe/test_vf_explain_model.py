@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,8 +50,7 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+def place() -> Iterator[Place]:
     with fleet(2, ",thread=off") as made:
         far = pmd.probe("model1,promiscuous=on,mtu=9000")
         far.configure(mempool=made.pool)
@@ -85,8 +83,7 @@ def test_the_pf_is_not_up(place: Place) -> None:
     assert text.startswith("both: the PF is not up: its port is stopped; start the PF's port")
 
 
-def test_no_pf_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+def test_no_pf_at_all() -> None:
     with pytest.raises(PortError, match=r"no PF of model0 runs here.*start one with model0,vfs=N"):
         call("model0", "explain", vf=0)
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import pytest
 from scapy.layers.inet import IP, UDP
@@ -18,11 +17,6 @@ from dataplane.running import start
 from pmd.datasheet.vf import VFMAILBOX, VFMBMEM
 from pmd.model.fault import plug, unplug
 from tests.pmd.ixgbe.fleet import Fleet, fleet, until
-
-
-@pytest.fixture(autouse=True)
-def sockets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
 
 
 class Flow:
