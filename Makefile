@@ -6,6 +6,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS := $(shell nproc)
+TESTERS := $(shell n=$$(nproc); echo $$((n < 4 ? n : 4))) # processes that run tests; each has threads that poll
 BUILD := DATAPLANE_JOBS=$(JOBS) $(BIN)/python setup.py --quiet build_ext --inplace --parallel $(JOBS)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 
@@ -36,7 +37,7 @@ demo: build  ## packets from a generator through two cards in software into demo
 	@$(BIN)/dataplane demo
 
 test: build-bench $(VENV)/.test  ## every test that needs no root and no minutes
-	@$(BIN)/python -m pytest -q -m "not root and not slow" $(ARGS)
+	@$(BIN)/python -m pytest -q -n $(TESTERS) -m "not root and not slow" $(ARGS)
 
 test-slow: build-bench $(VENV)/.test  ## the tests that build packages and install them
 	@$(BIN)/python -m pytest -q -m "slow and not root" $(ARGS)
