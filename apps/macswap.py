@@ -7,11 +7,10 @@ from dataplane import App, Burst, eth
 
 
 class MacSwap(App):
-    """Swaps source and destination address. A column is a copy, so there is no order to mind."""
+    """Swaps source and destination address. Columns are copies, so there is no order to mind."""
 
     edges = ("out",)
 
     def process(self, burst: Burst) -> None:
         """All packets of a burst at once; None means that they leave by the first edge."""
-        source, destination = burst[eth.src], burst[eth.dst]
-        burst[eth.src], burst[eth.dst] = destination, source
+        burst[eth.src, eth.dst] = burst[eth.dst, eth.src]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A burst as Python sees it: header fields of all its packets as NumPy columns, and each packet as a view."""
 
+from cpython.ref cimport PyObject
 from libc.stdint cimport uint8_t, uint16_t
 
 from dataplane.field cimport Field, segments_t
@@ -36,6 +37,9 @@ cdef class Burst:
     cdef const segments_t *look(self) noexcept
     cdef object _packet(self, index)
     cdef object _set_rows(self, Field f, value)
+    cdef tuple _gather_together(self, tuple fields)
+    cdef object _scatter_together(self, tuple fields, object values)
+    cdef int _fields(self, tuple fields, PyObject **which) except -1
 
 
 cdef class Packet:

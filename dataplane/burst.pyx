@@ -2,7 +2,8 @@
 """A burst as Python sees it: header fields of all its packets as NumPy columns, and each packet as a view.
 
 ``burst[field]`` gathers a column in host byte order, ``burst[field] = values`` scatters one; both run in C. A column is
-a copy: changing it changes no packet until it is assigned. Values wider than the field lose their upper bits, as in
+a copy: changing it changes no packet until it is assigned. Several fields, ``burst[eth.src, eth.dst]``, are as many columns
+(a tuple); both addresses of a frame cost little more than one that way. Values wider than the field lose their upper bits, as in
 NumPy's own arithmetic. Only a packet's first segment is looked at: a field that does not lie wholly in it reads as 0 and
 is not written, and ``burst.has(field)`` tells which packets have it.
 
@@ -14,11 +15,13 @@ import numpy as np
 cimport cython
 cimport numpy as cnp
 from cpython.buffer cimport PyBuffer_FillInfo
+from cpython.ref cimport Py_INCREF, PyObject
+from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int8_t, int16_t, int32_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from dataplane.field cimport LARGEST, MAX_BURST, Field, gather, look_at, number_of, scatter, segments_t
+from dataplane.field cimport LARGEST, MAX_BURST, Field, gather, gather_two, look_at, number_of, scatter, scatter_two, segments_t
 from dataplane.mbuf cimport arrival_ns, copy_out, data, set_single
 
 from dataplane.errors import BurstError
@@ -29,6 +32,7 @@ cdef extern from "Python.h":
 
 cdef enum:
     MAX_EDGES = 16
+    TOGETHER = 8  # fields that may be gathered or scattered at once
     SPARE = 4  # columns of earlier bursts that are kept for the next: memory of this size is slow to get
     UNDECIDED = 255  # the fate of a packet that was not dropped, until the verdict
 
@@ -60,6 +64,11 @@ cdef object _column(Burst burst, int kind):
     spare[burst._next_spare] = array
     burst._next_spare = (burst._next_spare + 1) % SPARE
     return array
+
+
+cdef object _column_of(Burst burst, Field f):
+    """Room for what `gather` brings."""
+    return _column(burst, _kind_of(f.width)) if f.width <= LARGEST else np.empty((burst.n, f.width), _u8)
 
 
 cdef inline int _kind_of(int width) noexcept:
@@ -115,6 +124,13 @@ cdef const uint64_t *_numbers(Burst burst, object value, uint64_t *room) except 
             room[i] = (<const uint64_t *> p)[0]
             p += stride
     return room
+
+
+cdef const uint64_t *_values_for(Burst burst, Field f, object value, uint64_t *room) except NULL:
+    """`_numbers`, and an int must be one that the field can hold."""
+    if isinstance(value, int) and not 0 <= value <= f.mask:
+        raise BurstError(f"{burst.app}: {f.name} = {value}: from 0 to {f.mask} is possible")
+    return _numbers(burst, value, room)
 
 
 cdef object _native(Burst burst, cnp.ndarray array):
@@ -188,30 +204,83 @@ cdef class Burst:
         return self.check()
 
     def __getitem__(self, key):
-        """A column for a field; a packet for an int."""
+        """A column for a field, a tuple of columns for several; a packet for an int."""
         self.check()
+        if isinstance(key, tuple):
+            return self._gather_together(<tuple> key)
         if not isinstance(key, Field):
             return self._packet(key)
         cdef Field f = <Field> key
-        if f.width <= LARGEST:
-            column = _column(self, _kind_of(f.width))
-        else:
-            column = np.empty((self.n, f.width), _u8)
+        column = _column_of(self, f)
         gather(self.look(), f, cnp.PyArray_DATA(<cnp.ndarray> column))
         return column
 
     def __setitem__(self, key, value):
         cdef uint64_t room[MAX_BURST]
         self.check()
+        if isinstance(key, tuple):
+            self._scatter_together(<tuple> key, value)
+            return
         if not isinstance(key, Field):
             raise BurstError(f"{self.app}: burst[{key!r}] = ...: only a field can be set; packets stay in their places")
         cdef Field f = <Field> key
         if f.width > LARGEST:
             self._set_rows(f, value)
             return
-        if isinstance(value, int) and not 0 <= value <= f.mask:
-            raise BurstError(f"{self.app}: {f.name} = {value}: from 0 to {f.mask} is possible")
-        scatter(self.look(), f, _numbers(self, value, room))
+        scatter(self.look(), f, _values_for(self, f, value, room))
+
+    cdef tuple _gather_together(self, tuple fields):
+        """One column for each field."""
+        cdef PyObject *which[TOGETHER]
+        cdef void *to[TOGETHER]
+        cdef const segments_t *s = self.look()
+        cdef int k, many = self._fields(fields, which)
+        cdef tuple columns = PyTuple_New(many)
+        for k in range(many):
+            column = _column_of(self, <Field> which[k])
+            to[k] = cnp.PyArray_DATA(<cnp.ndarray> column)
+            Py_INCREF(column)
+            PyTuple_SET_ITEM(columns, k, column)
+        k = 0
+        while k < many:
+            if k + 1 < many and gather_two(s, <Field> which[k], <Field> which[k + 1], <uint64_t *> to[k], <uint64_t *> to[k + 1]):
+                k += 2
+            else:
+                gather(s, <Field> which[k], to[k])
+                k += 1
+        return columns
+
+    cdef object _scatter_together(self, tuple fields, object values):
+        cdef uint64_t room[TOGETHER][MAX_BURST]
+        cdef PyObject *which[TOGETHER]
+        cdef const uint64_t *numbers[TOGETHER]
+        cdef const segments_t *s = self.look()
+        cdef tuple held = tuple(values)  # as long as this runs
+        cdef int k, many = self._fields(fields, which)
+        if len(held) != many:
+            raise BurstError(f"{self.app}: {len(held)} columns for {many} fields: as many as there are fields are needed")
+        for k in range(many):
+            if (<Field> which[k]).width > LARGEST:
+                raise BurstError(f"{self.app}: {(<Field> which[k]).name} is a row of bytes: it is set by itself")
+            numbers[k] = _values_for(self, <Field> which[k], held[k], room[k])
+        k = 0
+        while k < many:
+            if k + 1 < many and scatter_two(s, <Field> which[k], <Field> which[k + 1], numbers[k], numbers[k + 1]):
+                k += 2
+            else:
+                scatter(s, <Field> which[k], numbers[k])
+                k += 1
+
+    cdef int _fields(self, tuple fields, PyObject **which) except -1:
+        """How many there are, and each: `fields` keeps them."""
+        cdef int many = len(fields)
+        if many > TOGETHER:
+            raise BurstError(f"{self.app}: {many} fields at once: {TOGETHER} are possible")
+        for k in range(many):
+            if not isinstance(fields[k], Field):
+                raise BurstError(f"{self.app}: burst[..., {fields[k]!r}]: several at once are fields, and nothing else")
+            which[k] = <PyObject *> fields[k]
+        return many
 
     cdef object _packet(self, index):
         if not isinstance(index, int):

@@ -19,6 +19,7 @@ from dataplane.errors import ConfigError
 cdef extern from *:
     """
     #include "dataplane.h"
+    #include "addresses.h"
 
     #define DP_GET(bits) uint##bits##_t v; memcpy(&v, p, bits / 8); return __builtin_bswap##bits(v)
     static inline uint64_t dp_be16(const uint8_t *p) { DP_GET(16); }
@@ -41,24 +42,6 @@ cdef extern from *:
         }
         return shortest;
     }
-
-    /* Addresses, of which frames are full: six bytes as one load of eight, two more being there, and as two stores. */
-    static inline void dp_gather48(uint8_t *const *start, int n, int offset, uint64_t *to)
-    {
-        #pragma GCC unroll 4
-        for (int i = 0; i < n; i++)
-            to[i] = dp_be64(start[i] + offset) >> 16;
-    }
-    static inline void dp_scatter48(uint8_t *const *start, int n, int offset, const uint64_t *values)
-    {
-        #pragma GCC unroll 4
-        for (int i = 0; i < n; i++) {
-            uint64_t word = __builtin_bswap64(values[i] << 16);
-            memcpy(start[i] + offset, &word, 4);
-            word >>= 32;
-            memcpy(start[i] + offset + 4, &word, 2);
-        }
-    }
     """
     uint64_t dp_be16(const uint8_t *p) nogil
     uint64_t dp_be32(const uint8_t *p) nogil
@@ -69,6 +52,13 @@ cdef extern from *:
     uint32_t dp_look(mbuf **pkts, int n, uint8_t **start) nogil
     void dp_gather48(uint8_t **start, int n, int offset, uint64_t *to) nogil
     void dp_scatter48(uint8_t **start, int n, int offset, const uint64_t *values) nogil
+    ctypedef struct addresses_t "struct dp_addresses":
+        void (*gather)(uint8_t **start, int n, int offset, uint64_t *first, uint64_t *second) noexcept nogil
+        void (*scatter)(uint8_t **start, int n, int offset, const uint64_t *first, const uint64_t *second) noexcept nogil
+    const addresses_t dp_addresses_plain
+    const addresses_t *DP_ADDRESSES_BEST
+
+cdef const addresses_t *addresses = DP_ADDRESSES_BEST
 
 cdef object _u8 = np.dtype(np.uint8)
 cdef tuple _DTYPES = tuple(np.dtype(t) for t in ("u1", "u1", "u2", "u4", "u4", "u8", "u8", "u8", "u8"))
@@ -196,6 +186,40 @@ cdef void scatter(const segments_t *s, Field f, const uint64_t *values) noexcept
         _scatter_as(s, f.offset, 6, values)
     else:
         _scatter_as(s, f.offset, f.width, values)
+
+
+cdef bint gather_two(const segments_t *s, Field f, Field g, uint64_t *to_f, uint64_t *to_g) noexcept nogil:
+    if not _neighbours(s, f, g, 16):
+        return False
+    if f.offset < g.offset:
+        addresses.gather(<uint8_t **> s.start, s.n, f.offset, to_f, to_g)
+    else:
+        addresses.gather(<uint8_t **> s.start, s.n, g.offset, to_g, to_f)
+    return True
+
+
+cdef bint scatter_two(const segments_t *s, Field f, Field g, const uint64_t *of_f, const uint64_t *of_g) noexcept nogil:
+    if not _neighbours(s, f, g, 12):
+        return False
+    if f.offset < g.offset:
+        addresses.scatter(<uint8_t **> s.start, s.n, f.offset, of_f, of_g)
+    else:
+        addresses.scatter(<uint8_t **> s.start, s.n, g.offset, of_g, of_f)
+    return True
+
+
+cdef inline bint _neighbours(const segments_t *s, Field f, Field g, uint32_t room) noexcept nogil:
+    """Whether they are two addresses, one behind the other, and every packet has `room` bytes from there on."""
+    return (
+        f.width == 6 and g.width == 6 and f.whole and g.whole and (f.offset + 6 == g.offset or g.offset + 6 == f.offset)
+        and <uint32_t> min(f.offset, g.offset) + room <= s.shortest
+    )
+
+
+def use_simd(bint on):
+    """For tests: whether two addresses are gathered and scattered by vector code, where the CPU has it."""
+    global addresses
+    addresses = DP_ADDRESSES_BEST if on else &dp_addresses_plain
 
 
 cdef class Field:
