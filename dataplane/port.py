@@ -8,7 +8,7 @@ named. A pipeline starts the ports it uses and stops those it started. The fast 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dataplane.errors import ConfigError, PortError
@@ -202,6 +202,52 @@ class Port:
     def vlan_filter(self, vid: int, on: bool = True) -> None:
         """Receive (or no longer receive) frames of that VLAN, 0..4095; the first call switches the filter on."""
         raise PortError(f"{self.name} has no VLAN filter")
+
+    # RSS: a hash of each packet's addresses and ports, and a table of 128 queues that its low 7 bits choose from. What is
+    # set holds at once on a port that runs, and over restarts.
+
+    @property
+    def rss_key(self) -> bytes:
+        """The key of the hash, 40 bytes. Set it to bytes, to 80 hex digits, to "default", or to "symmetric": both directions
+        of a flow then have one hash."""
+        raise PortError(f"{self.name} has no RSS")
+
+    @rss_key.setter
+    def rss_key(self, value: str | bytes) -> None:
+        raise PortError(f"{self.name} has no RSS")
+
+    @property
+    def rss_table(self) -> tuple[int, ...]:
+        """The Rx queue for each value of the hash's low 7 bits. Set it to 128 numbers, in a list or an array."""
+        raise PortError(f"{self.name} has no RSS")
+
+    @rss_table.setter
+    def rss_table(self, value: Iterable[int]) -> None:
+        raise PortError(f"{self.name} has no RSS")
+
+    def rss_spread(self, shares: int | Sequence[int] | None = None) -> None:
+        """Fill the table: ``rss_spread(4)`` evenly with queues 0 to 3, ``rss_spread([6, 2])`` by weights; without an
+        argument evenly with however many queues there are, as it is from the start."""
+        raise PortError(f"{self.name} has no RSS")
+
+    @property
+    def rss_hash_types(self) -> tuple[str, ...]:
+        """What is hashed: "ipv4", "ipv6" for addresses, "ipv4-tcp", "ipv6-udp", ... for ports too. Set it to any of these;
+        to none of them, and every packet goes to queue 0."""
+        raise PortError(f"{self.name} has no RSS")
+
+    @rss_hash_types.setter
+    def rss_hash_types(self, value: Iterable[str]) -> None:
+        raise PortError(f"{self.name} has no RSS")
+
+    def tx_queue_rate(self, queue: int, mbps: int) -> None:
+        """Let a Tx queue send no more than `mbps` Mbit/s (bytes of frames with FCS), 0: as much as it can. Holds at once."""
+        raise PortError(f"{self.name} cannot limit its queues: pace whoever sends, as PktGen(rate=...) does")
+
+    @property
+    def tx_queue_rates(self) -> dict[int, int]:
+        """The limits that were set: Mbit/s by Tx queue."""
+        return {}
 
     @property
     def link(self) -> Link:

@@ -21,9 +21,7 @@ from pmd.datasheet import (
     MTQC,
     MTQC_64Q,
     RDRXCTL,
-    RTTBCNRC,
     RTTDCS,
-    RTTDQSEL,
     RXCTRL,
     RXPBSIZE,
     SECRXCTRL,
@@ -162,12 +160,6 @@ class TxUnit:
         bar.set(RTTDCS.ARBDIS)
         bar.write(MTQC, mtqc)
         bar.clear(RTTDCS.ARBDIS)
-
-    def no_rates(self) -> None:
-        """8.2.3.10.16: rate limits are a memory, undefined after power-up: none for every queue."""
-        for queue in range(limits.TX_QUEUES):
-            self.bar.write(RTTDQSEL, RTTDQSEL.pack(QUEUE=queue))
-            self.bar.write(RTTBCNRC, 0)
 
     def ordering(self) -> None:
         """8.2.3.11.2: descriptors are written back in order, or DD says nothing."""

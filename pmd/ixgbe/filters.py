@@ -17,16 +17,12 @@ from pmd.datasheet import (
     MCSTCTRL,
     MPSAR_HI,
     MPSAR_LO,
-    MRQC,
-    MRQE_OFF,
     MRQE_RSS,
     MTA,
     PSRTYPE,
     RAH,
     RAL,
-    RETA,
     RFCTL,
-    RSSRK,
     RXCSUM,
     SYNQF,
     UTA,
@@ -34,38 +30,17 @@ from pmd.datasheet import (
     VLNCTRL,
     VLVF,
     VLVFB,
-    RegisterRef,
     limits,
 )
 from pmd.function import Bar
+from pmd.ixgbe.rss import Rss
 
-__all__ = ["DEFAULT_KEY", "SYMMETRIC_KEY", "Filters", "multicast_hash", "rss_key"]
-
-# The key of Microsoft's RSS specification, which everybody uses; and one with the same hash for both directions of a flow.
-DEFAULT_KEY = bytes.fromhex(
-    "6d5a56da255b0ec24167253d43a38fb0d0ca2bcbae7b30b477cb2da38030f20c6a42b73bbeac01fa"
-)
-SYMMETRIC_KEY = bytes.fromhex("6d5a") * 20
+__all__ = ["Filters", "multicast_hash"]
 
 
 def multicast_hash(address: bytes) -> int:
     """7.1.1.1: the bit of MTA for an address: its bits 47:36 with MCSTCTRL.MO = 0."""
     return (address[4] >> 4 | address[5] << 4) & 0xFFF
-
-
-def rss_key(text: str) -> bytes:
-    """A key by name ("default", "symmetric") or as 80 hex digits. Raises ConfigError."""
-    if text in ("default", "symmetric"):
-        return DEFAULT_KEY if text == "default" else SYMMETRIC_KEY
-    try:
-        key = bytes.fromhex(text)
-    except ValueError:
-        key = b""
-    if len(key) != limits.RSS_KEY_SIZE:
-        raise ConfigError(
-            f"rss_key={text}: default, symmetric or {2 * limits.RSS_KEY_SIZE} hex digits are possible"
-        )
-    return key
 
 
 class Filters:
@@ -78,7 +53,8 @@ class Filters:
         self.allmulticast = False
         self.multicast: tuple[bytes, ...] = ()
         self.vlans: set[int] | None = None  # None: no filter
-        self.key = DEFAULT_KEY
+        self.rss = Rss()
+        self.hashes = False  # whether RSS is on
 
     def permanent_mac(self) -> bytes:
         """8.2.3.7.8, 8.2.3.7.9: RAR 0, as the EEPROM filled it in at reset."""
@@ -163,24 +139,17 @@ class Filters:
         self.bar.update(VLNCTRL, CFIEN=0, VFE=int(self.vlans is not None))
 
     def write_rss(self, rx_queues: int) -> None:
-        """7.1.2.8, 8.2.3.7.12 to 15: flows spread over the queues, at most 16; off with one queue."""
+        """7.1.2.8, 8.2.3.7.12 to 15: flows spread over the queues, at most 16; off with one queue, unless asked for."""
         bar = self.bar
         # 8.2.3.7.5: with PCSD the descriptor carries the hash. SKIPPED: fragment checksums, nobody asks for them.
         bar.update(RXCSUM, PCSD=1, IPPCSE=0)
         bar.set(RFCTL.RSC_DIS)  # 7.11: merged packets are not what came over the wire
-        queues = min(rx_queues, limits.RSS_QUEUES)
-        if queues < 2:
-            bar.write(MRQC, MRQC.pack(MRQE=MRQE_OFF))
-            return
-        for n, register in enumerate(RSSRK):
-            bar.write(register, int.from_bytes(self.key[4 * n : 4 * n + 4], "little"))
-        for n, register in enumerate(RETA):
-            bar.write(register, _entries(register, [(4 * n + i) % queues for i in range(4)]))
-        bar.write(
-            MRQC,
-            MRQC.pack(MRQE=MRQE_RSS, TCP_IPV4=1, IPV4=1, IPV6=1, TCP_IPV6=1, UDP_IPV4=1, UDP_IPV6=1),
-        )
+        self.hashes = rx_queues > 1 or self.rss.wanted
+        if self.hashes:
+            self.rss.write(bar, self.rss_queues(rx_queues), MRQE_RSS)
+        else:
+            self.rss.write_off(bar)
 
-
-def _entries(register: RegisterRef, queues: list[int]) -> int:
-    return register.pack(**{f"ENTRY{i}": queue for i, queue in enumerate(queues)})
+    def rss_queues(self, rx_queues: int) -> int:
+        """How many queues the table may name, of a port with that many."""
+        return max(min(rx_queues, limits.RSS_QUEUES), 1)

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from dataplane.errors import ConfigError, DeviceGone
+from dataplane.errors import ConfigError, DeviceGone, PortError
 from dataplane.port import Link, PortInfo, format_mac, parse_mac
 from pmd.datasheet import (
     DCA_RXCTRL,
@@ -36,12 +36,14 @@ from pmd.ixgbe.common import RING_LENGTHS, IxgbeBase
 from pmd.ixgbe.counters import Counters
 from pmd.ixgbe.datapath import RxRegisters, TxRegisters
 from pmd.ixgbe.errors import VfsInUse
-from pmd.ixgbe.filters import Filters, rss_key
+from pmd.ixgbe.filters import Filters
 from pmd.ixgbe.link import LinkUnit
 from pmd.ixgbe.nvm import Nvm
 from pmd.ixgbe.pool_filters import PoolFilters
 from pmd.ixgbe.pools import PoolLayout
+from pmd.ixgbe.rates import OwnRates, TxRates
 from pmd.ixgbe.reset import Reset
+from pmd.ixgbe.rss import parse_key
 from pmd.ixgbe.vf_rule import VfRule
 from pmd.portstring import PortString
 
@@ -56,7 +58,8 @@ class IxgbePort(IxgbeBase):
 
     Up to 128 Rx queues, of which RSS fills the first 16, and 64 Tx queues, with 8 to 8192 descriptors each. Options beside
     those of `IxgbeBase`: promiscuous, allmulticast (on, off: as the verbs), rss_key (default, symmetric or 80 hex digits),
-    eeprom_check (on, off: the checksum over the whole EEPROM when the port is opened), vfs (0 to 63: virtual functions,
+    rss_types (what is hashed, joined by +: ipv4+ipv4-udp; then with one queue, too), eeprom_check (on, off: the checksum
+    over the whole EEPROM when the port is opened), vfs (0 to 63: virtual functions,
     which the port serves as long as it is started; the PF itself then has 4 queues, or 2 with more than 31).
     """
 
@@ -86,7 +89,9 @@ class IxgbePort(IxgbeBase):
         self._counters = Counters(bar)
         self.filters.promiscuous = spec.flag("promiscuous", False)
         self.filters.allmulticast = spec.flag("allmulticast", False)
-        self.filters.key = rss_key(spec.word("rss_key", "default"))
+        self.filters.rss.key = parse_key(spec.word("rss_key", "default"))
+        if types := spec.word("rss_types", ""):
+            self.filters.rss.set_types(types)
         check = spec.flag("eeprom_check", True)
         spec.done()
         self._claim()
@@ -103,6 +108,8 @@ class IxgbePort(IxgbeBase):
         self._counters.forget()
         if isinstance(self.filters, PoolFilters):
             self.rule = VfRule(bar, function.name, self.filters, self._link.state, self.xstats)
+        rates = self.rule.sriov.rates if self.rule else TxRates(bar)
+        self._rates = OwnRates(rates, self._first)
 
     # ---- bring-up ---------------------------------------------------------------------------------------------
 
@@ -138,7 +145,8 @@ class IxgbePort(IxgbeBase):
         self.tx_unit.mac()
         self.tx_unit.packet_buffer()
         self.tx_unit.arbiter(self.layout.mtqc if self.layout else MTQC_64Q)
-        self.tx_unit.no_rates()
+        self._rates.rates.clear(self._frame_size())
+        self._rates.write_all(self.tx_queues)
         self.tx_unit.ordering()
 
     def _rx_registers(self, index: int) -> RxRegisters:
@@ -153,6 +161,7 @@ class IxgbePort(IxgbeBase):
         return self.layout.queues_of(self.layout.pf_pool).start if self.layout else 0
 
     def _start(self) -> None:
+        self.filters.rss.check(self._rss_queues)
         super()._start()
         if self.rule:
             # Units and gate are the VFs' too, whether or not the PF has queues of its own.
@@ -268,13 +277,90 @@ class IxgbePort(IxgbeBase):
                 self.filters.write_vlans()
 
     @property
+    def rss_key(self) -> bytes:
+        """The key of the RSS hash; VFs have the same. Settable at any time: see `Port.rss_key`."""
+        return self.filters.rss.key
+
+    @rss_key.setter
+    def rss_key(self, value: str | bytes) -> None:
+        self.filters.rss.key = parse_key(value)
+        self._write_rss()
+
+    @property
+    def rss_table(self) -> tuple[int, ...]:
+        """The Rx queue for each value of the hash's low 7 bits; with VFs within a pool, and for all pools.
+
+        Settable at any time to queues that there are, of the first 16.
+        """
+        return self.filters.rss.entries(self._rss_queues)
+
+    @rss_table.setter
+    def rss_table(self, value: Iterable[int]) -> None:
+        self.filters.rss.set_table(value, self._rss_possible)
+        self._write_rss()
+
+    def rss_spread(self, shares: int | Sequence[int] | None = None) -> None:
+        """Fill the table evenly or by weights: see `Port.rss_spread`."""
+        self.filters.rss.spread(shares, self._rss_possible)
+        self._write_rss()
+
+    @property
+    def rss_hash_types(self) -> tuple[str, ...]:
+        """What is hashed: any of `pmd.ixgbe.rss.HASH_TYPES`; with one Rx queue only if it has been set before the start."""
+        return self.filters.rss.types
+
+    @rss_hash_types.setter
+    def rss_hash_types(self, value: Iterable[str]) -> None:
+        if self.started and not self.filters.hashes:
+            # 8.2.3.7.12: MRQE is not for changing while packets come in.
+            raise PortError(
+                f"{self.name} runs without RSS, as it has one Rx queue: stop it, set what is to be hashed, and start it"
+            )
+        self.filters.rss.set_types(value)
+        self._write_rss()
+
+    @property
+    def _rss_queues(self) -> int:
+        """Queues that the table may name once the port runs."""
+        return self.filters.rss_queues(self.rx_queues)
+
+    @property
+    def _rss_possible(self) -> int:
+        """Those that it may name now: before the start it is not known how many there will be."""
+        return self._rss_queues if self.started else self.filters.rss_queues(limits.RSS_QUEUES)
+
+    def _write_rss(self) -> None:
+        if self.started and self.filters.hashes:
+            self.filters.write_rss(self.rx_queues)
+
+    def tx_queue_rate(self, queue: int, mbps: int) -> None:
+        """Let a Tx queue send no more than `mbps` Mbit/s, 0: as much as it can. From 10 to 10,000 are possible.
+
+        Holds at once, and over restarts. Bytes of frames with FCS are counted. A queue need not have been named yet.
+        """
+        self._check_queue("Tx", queue, self.info.max_tx_queues, queue in self._tx)
+        self._rates.set(queue, mbps)
+        if self.started:
+            self._rates.follow(self._link.state().speed)
+            self._rates.write(queue)
+
+    @property
+    def tx_queue_rates(self) -> dict[int, int]:
+        """The limits that were set: Mbit/s by Tx queue."""
+        return dict(self._rates.asked)
+
+    @property
     def link(self) -> Link:
         """State of the link, read now."""
-        return self._link.state()
+        state = self._link.state()
+        if self.started:
+            self._rates.follow(state.speed)
+        return state
 
     def wait_link(self, timeout: float = 10.0) -> Link:
         """Wait until the link is up, at most `timeout` s. Raises DeviceTimeout when it stays down."""
-        return self._link.wait_up(timeout)
+        self._link.wait_up(timeout)
+        return self.link
 
     # ---- virtual functions --------------------------------------------------------------------------------------
 
@@ -310,6 +396,8 @@ class IxgbePort(IxgbeBase):
 
     def _collect(self) -> None:
         self._counters.collect()
+        if self.started and self._rates.asked:
+            self._rates.follow(self._link.state().speed)
 
     def _device_xstats(self) -> dict[str, int]:
         return self._counters.snapshot(self.rx_queues, self.tx_queues)

@@ -15,12 +15,9 @@ from typing import Concatenate, ParamSpec
 from pmd.datasheet import (
     FCTRL,
     MCSTCTRL,
-    MRQC,
     MTA,
     PSRTYPE,
-    RETA,
     RFCTL,
-    RSSRK,
     RXCSUM,
     VFTA,
     VLNCTRL,
@@ -155,17 +152,14 @@ class PoolFilters(Filters):
         bar, layout = self.bar, self.layout
         bar.update(RXCSUM, PCSD=1, IPPCSE=0)
         bar.set(RFCTL.RSC_DIS)  # 7.10: no merging with pools
-        for n, register in enumerate(RSSRK):
-            bar.write(register, int.from_bytes(self.key[4 * n : 4 * n + 4], "little"))
-        for register in RETA:
-            first = 4 * register.index
-            a, b, c, d = ((first + i) % layout.queues for i in range(4))
-            bar.write(register, register.pack(ENTRY0=a, ENTRY1=b, ENTRY2=c, ENTRY3=d))
-        bar.write(
-            MRQC, MRQC.pack(MRQE=layout.mrqe, TCP_IPV4=1, IPV4=1, IPV6=1, TCP_IPV6=1, UDP_IPV4=1, UDP_IPV6=1)
-        )
+        self.hashes = True
+        self.rss.write(bar, layout.queues, layout.mrqe)
         bits = max(min(rx_queues, layout.queues), 1).bit_length() - 1
         bar.write(PSRTYPE[layout.pf_pool], PSRTYPE[layout.pf_pool].pack(RQPL=bits))
+
+    def rss_queues(self, rx_queues: int) -> int:
+        """Those of a pool, whoever's: how many bits of an entry count is for each pool to say."""
+        return self.layout.queues
 
     # ---- VFs ----------------------------------------------------------------------------------------------------
 

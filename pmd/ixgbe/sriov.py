@@ -18,10 +18,8 @@ from pmd.datasheet import (
     PFDTXGSWC,
     PFVFSPOOF,
     QDE,
-    RTTBCNRC,
     RTTBCNRM,
     RTTDCS,
-    RTTDQSEL,
     TDWBAH,
     TDWBAL,
     VFRE,
@@ -40,6 +38,7 @@ from pmd.function import Bar
 from pmd.ixgbe.policy import VfState, stable_mac
 from pmd.ixgbe.pool_filters import PoolFilters
 from pmd.ixgbe.pools import pools_in, set_pool
+from pmd.ixgbe.rates import TxRates
 
 __all__ = ["Refused", "Sriov"]
 
@@ -57,6 +56,7 @@ class Sriov:
         self.vfs = [VfState(n, stable_mac(pf_mac, n)) for n in range(self.layout.vfs)]
         self.notify = 0  # VFs that have to be told that something has changed
         self.up = False
+        self.rates = TxRates(bar)
         self.frame = limits.FRAME_STANDARD  # the PF's own largest frame, with FCS
         self.speed = 0  # Mbit/s of the link, 0 while it is down
         self.spoofed = 0  # frames that the spoof check has dropped, of all VFs
@@ -414,15 +414,9 @@ class Sriov:
         self.filters.set_allmulti(number, state.xcast >= mailbox.XCAST_ALLMULTI)
 
     def _write_rate(self, state: VfState) -> None:
-        """8.2.3.10.16: link speed by rate, 10 bits and 14 behind the point, for each of the VF's Tx queues."""
-        rate = state.policy.max_tx_rate
-        word = 0
-        if rate and self.speed > rate:
-            factor = (self.speed << 14) // rate
-            word = RTTBCNRC.pack(RS_ENA=1, RF_INT=factor >> 14, RF_DEC=factor & 0x3FFF)
+        """8.2.3.10.16: for each of the VF's Tx queues."""
         for queue in self.layout.queues_of(state.number):
-            self.bar.write(RTTDQSEL, RTTDQSEL.pack(QUEUE=queue))
-            self.bar.write(RTTBCNRC, word)
+            self.rates.write(queue, state.policy.max_tx_rate, self.speed)
 
     def _drop_without_descriptors(self, number: int) -> None:
         """8.2.3.27.9: a VF that takes no packets must not hold up the port: they are dropped, whatever its SRRCTL says."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -42,7 +42,16 @@ from pmd.function import Function
 from pmd.ixgbe.common import RING_LENGTHS, IxgbeBase
 from pmd.ixgbe.datapath import RxRegisters, TxRegisters
 from pmd.ixgbe.errors import MailboxRefused, PfWasReset
-from pmd.ixgbe.messages import Message, SetMac, SetMulticast, SetVlan
+from pmd.ixgbe.messages import (
+    GetReta,
+    GetRssKey,
+    Message,
+    Reply,
+    SetMac,
+    SetMulticast,
+    SetVlan,
+    unpack_reta,
+)
 from pmd.ixgbe.vf_counters import VfCounters
 from pmd.ixgbe.vf_session import VfSession
 from pmd.portstring import PortString
@@ -331,6 +340,57 @@ class IxgbeVfPort(IxgbeBase):
         before = set(self.session.wanted.vlans)
         (self.session.wanted.vlans.add if on else self.session.wanted.vlans.discard)(vid)
         self._tell(SetVlan(vid, bool(on)), undo=("vlans", before))
+
+    @property
+    def rss_key(self) -> bytes:
+        """The PF's key: it is asked, and must allow it (``query_rss``). Raises MailboxRefused, PortError."""
+        words = self._query_rss(GetRssKey()).words[1 : mailbox.GET_RSS_KEY_REPLY_WORDS]
+        return b"".join(word.to_bytes(4, "little") for word in words)
+
+    @rss_key.setter
+    def rss_key(self, value: str | bytes) -> None:
+        raise PortError(f"{self.name} has its PF's RSS key: the chip has one for all. Set it there")
+
+    @property
+    def rss_table(self) -> tuple[int, ...]:
+        """This VF's Rx queue for each value of the hash's low 7 bits, from the PF. Raises MailboxRefused, PortError."""
+        words = self._query_rss(GetReta()).words[1 : mailbox.GET_RETA_REPLY_WORDS]
+        # As many bits of an entry count as VFPSRTYPE.RQPL says.
+        mask = (1 << max(self.rx_queues, 1).bit_length() - 1) - 1
+        return tuple(entry & mask for entry in unpack_reta(words))
+
+    @rss_table.setter
+    def rss_table(self, value: Iterable[int]) -> None:
+        self.rss_spread()
+
+    def rss_spread(self, shares: int | Sequence[int] | None = None) -> None:
+        """Raises PortError: it is the PF's to say."""
+        raise PortError(f"{self.name} has its PF's RSS table: the chip has one for all pools. Set it there")
+
+    @property
+    def rss_hash_types(self) -> tuple[str, ...]:
+        """Raises PortError: no message asks for that."""
+        raise PortError(f"{self.name} has its PF's RSS hash types: the chip has one word for all. See there")
+
+    @rss_hash_types.setter
+    def rss_hash_types(self, value: Iterable[str]) -> None:
+        raise PortError(
+            f"{self.name} has its PF's RSS hash types: the chip has one word for all. Set them there"
+        )
+
+    def _query_rss(self, message: Message) -> Reply:
+        with self._lock:
+            if self.session.api < mailbox.API_1_2:
+                raise PortError(
+                    f"{self.name}: its PF speaks a version of the mailbox that knows no {message.name}"
+                )
+            return self.session.ask(message)
+
+    def tx_queue_rate(self, queue: int, mbps: int) -> None:
+        """Raises PortError: it is the PF's to say."""
+        raise PortError(
+            f"{self.name}: its PF decides how fast a VF sends: 'dataplane vf set PF N max_tx_rate MBIT'"
+        )
 
     @property
     def link(self) -> Link:

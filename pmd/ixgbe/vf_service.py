@@ -405,7 +405,7 @@ class VfService:
 
     def _get_rss_key(self, state: VfState, message: Message) -> list[int]:
         self._may_query(state)
-        key = self.sriov.filters.key
+        key = self.sriov.filters.rss.key
         return [int.from_bytes(key[n : n + 4], "little") for n in range(0, limits.RSS_KEY_SIZE, 4)]
 
     def _may_query(self, state: VfState) -> None:

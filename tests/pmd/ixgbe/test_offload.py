@@ -147,3 +147,38 @@ def test_checksums_are_filled_in(p, layer, size, segment):
 def test_only_the_ip_checksum(p):
     right = bytes(ETHER / IP(src="10.1.2.3") / UDP(chksum=0x1234) / Raw(bytes(20)))
     assert crosses(p, right[:24] + bytes(2) + right[26:], Offload("ip ipv4")) == [right]
+
+
+@pytest.mark.parametrize("segment", [0, 700], ids=["one mbuf", "several mbufs"])
+@pytest.mark.parametrize(
+    ("six", "tag"), [(False, ""), (True, ""), (False, " vlan")], ids=["IPv4", "IPv6", "tagged"]
+)
+@pytest.mark.parametrize(("size", "mss"), [(5000, 1428), (3000, 1000), (1401, 1400), (100, 1428)])
+def test_a_long_packet_is_cut(p, six, tag, size, mss, segment):
+    """Each segment as scapy would have built it: lengths, sequence, flags, identification, both checksums, the tag."""
+    payload = bytes(n * 31 % 251 for n in range(size))
+    ends = (
+        {"src": "fe80::1", "dst": "fe80::2"} if six else {"src": "10.1.2.3", "dst": "10.4.5.6", "id": 0xFFFE}
+    )
+    ip = (IPv6 if six else IP)(**ends)
+    whole = Ether(bytes(ETHER / ip / TCP(sport=5, dport=6, seq=0xFFFF_FF00, flags="FPA") / Raw(payload)))
+    # As a stack gives it: no IP length or checksum, and the pseudo-header's sum without a length.
+    if six:
+        pseudo = bytes(whole)[22:54] + bytes([0, 0, 0, 6])
+        whole[IPv6].plen = 0
+    else:
+        pseudo = bytes(whole)[26:34] + bytes([0, 6])
+        whole[IP].len = whole[IP].chksum = 0
+    whole[TCP].chksum = ~checksum(pseudo) & 0xFFFF
+    flags = f"tso {'ipv6' if six else 'ip ipv4'}{tag}"
+    offload = Offload(flags, 0x2007 if tag else 0, 14, 40 if six else 20, 20, mss)
+    expected = []
+    for n, at in enumerate(range(0, size, mss)):
+        last = at + mss >= size
+        if not six:
+            ip.id = (0xFFFE + n) & 0xFFFF
+        layer = TCP(sport=5, dport=6, seq=(0xFFFF_FF00 + at) & 0xFFFF_FFFF, flags="FPA" if last else "A")
+        data = bytes(ETHER / ip / layer / Raw(payload[at : at + mss]))
+        data = data[:12] + b"\x81\x00\x20\x07" + data[12:] if tag else data
+        expected.append(data.ljust(60, b"\0"))
+    assert crosses(p, bytes(whole), offload, segment) == expected

@@ -315,4 +315,4 @@ def test_rss_is_told_when_it_may_be(ruled: Ruled) -> None:
     reta = granted(script, [mailbox.GET_RETA])
     assert reta[1:9] == [0xE4E4E4E4] * 8, "queues 0, 1, 2, 3 and again"
     key = granted(script, [mailbox.GET_RSS_KEY])
-    assert b"".join(word.to_bytes(4, "little") for word in key[1:11]) == ruled.filters.key
+    assert b"".join(word.to_bytes(4, "little") for word in key[1:11]) == ruled.filters.rss.key

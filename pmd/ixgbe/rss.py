@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""RSS: flows are hashed, and a table says which queue a hash means (datasheet 7.1.2.8, 8.2.3.7.12, 8.2.3.7.14, 8.2.3.7.15).
+
+What was asked for is kept here, and written again after each reset. All of it may change while packets come in: the chip
+does that at no packet's edge, so a few that arrive meanwhile go by the old words, or by some of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+
+from dataplane.errors import ConfigError
+from pmd.datasheet import MRQC, MRQE_OFF, RETA, RSSRK, limits
+from pmd.function import Bar
+
+__all__ = ["DEFAULT_KEY", "DEFAULT_TYPES", "HASH_TYPES", "SYMMETRIC_KEY", "Rss", "parse_key"]
+
+# The key of Microsoft's RSS specification, which everybody uses; and one with the same hash for both directions of a flow.
+DEFAULT_KEY = bytes.fromhex(
+    "6d5a56da255b0ec24167253d43a38fb0d0ca2bcbae7b30b477cb2da38030f20c6a42b73bbeac01fa"
+)
+SYMMETRIC_KEY = bytes.fromhex("6d5a") * 20
+
+# What may be hashed, by DPDK's names: addresses alone, or with the ports of TCP or UDP; -ex: with IPv6 extension headers.
+HASH_TYPES = {
+    "ipv4": "IPV4",
+    "ipv4-tcp": "TCP_IPV4",
+    "ipv4-udp": "UDP_IPV4",
+    "ipv6": "IPV6",
+    "ipv6-tcp": "TCP_IPV6",
+    "ipv6-udp": "UDP_IPV6",
+    "ipv6-ex": "IPV6_EX",
+    "ipv6-tcp-ex": "TCP_IPV6_EX",
+    "ipv6-udp-ex": "UDP_IPV6_EX",
+}
+DEFAULT_TYPES = tuple(name for name in HASH_TYPES if not name.endswith("-ex"))
+
+
+def parse_key(value: str | bytes | bytearray | memoryview) -> bytes:
+    """A key by name ("default", "symmetric"), as 80 hex digits, or its 40 bytes. Raises ConfigError."""
+    if isinstance(value, str):
+        if value in ("default", "symmetric"):
+            return DEFAULT_KEY if value == "default" else SYMMETRIC_KEY
+        try:
+            key = bytes.fromhex(value.replace(":", ""))
+        except ValueError:
+            key = b""
+        said = value
+    else:
+        key = bytes(value)
+        said = f"{len(key)} bytes"
+    if len(key) != limits.RSS_KEY_SIZE:
+        raise ConfigError(
+            f"rss_key={said}: default, symmetric or {2 * limits.RSS_KEY_SIZE} hex digits are possible"
+        )
+    return key
+
+
+class Rss:
+    """key: 40 bytes; types: what is hashed, in the order of `HASH_TYPES`.
+
+    wanted: somebody has asked for a hash by naming types, so it is made even if there is one queue only.
+    """
+
+    def __init__(self) -> None:
+        self.key = DEFAULT_KEY
+        self.types: tuple[str, ...] = DEFAULT_TYPES
+        self.wanted = False
+        self._table: tuple[int, ...] | None = None
+        self._weights: tuple[int, ...] | None = None
+
+    def set_types(self, names: Iterable[str]) -> None:
+        """Remember what is to be hashed; nothing: every packet goes to queue 0. Raises ConfigError."""
+        asked = names.replace("+", " ").split() if isinstance(names, str) else list(names)
+        for name in asked:
+            if name not in HASH_TYPES:
+                raise ConfigError(f"rss_hash_types {name}: of {', '.join(HASH_TYPES)} any are possible")
+        self.types = tuple(name for name in HASH_TYPES if name in asked)
+        self.wanted = True
+
+    def set_table(self, entries: Iterable[int], queues: int) -> None:
+        """Remember a table: a queue below `queues` for each value of the hash's low 7 bits. Raises ConfigError."""
+        table = tuple(int(entry) for entry in entries)
+        if len(table) != limits.RETA_SIZE:
+            raise ConfigError(f"an RSS table of {len(table)} entries: the chip's has {limits.RETA_SIZE}")
+        self._check(table, queues)
+        self._table, self._weights = table, None
+
+    def spread(self, shares: int | Sequence[int] | None, queues: int) -> None:
+        """Remember how to fill the table: evenly (None), over the first `shares` queues, or by a weight for each queue.
+
+        queues: how many there are now; None follows their number at each start. Raises ConfigError.
+        """
+        if shares is None:
+            self._table = self._weights = None
+            return
+        weights = (1,) * shares if isinstance(shares, int) else tuple(int(weight) for weight in shares)
+        if not any(weights) or min(weights) < 0 or sum(weights) > limits.RETA_SIZE:
+            raise ConfigError(
+                f"RSS by weights {list(weights)}: whole numbers from 0 on are possible, of 1 to {limits.RETA_SIZE} in sum"
+            )
+        self._check(_weighted(weights), queues)
+        self._table, self._weights = None, weights
+
+    def entries(self, queues: int) -> tuple[int, ...]:
+        """The table for a port of `queues` queues, 1 or more."""
+        if self._table is not None:
+            return self._table
+        return _weighted(self._weights or (1,) * queues)
+
+    def check(self, queues: int) -> None:
+        """Raises ConfigError if the table is for more queues than there are."""
+        self._check(self.entries(queues), queues)
+
+    def write(self, bar: Bar, queues: int, mrqe: int) -> None:
+        """8.2.3.7.12, 8.2.3.7.14, 8.2.3.7.15: key and table before the switch. mrqe: how queues are chosen."""
+        for n, register in enumerate(RSSRK):
+            bar.write(register, int.from_bytes(self.key[4 * n : 4 * n + 4], "little"))
+        table = self.entries(queues)
+        for n, register in enumerate(RETA):
+            bar.write(register, register.pack(**{f"ENTRY{i}": table[4 * n + i] for i in range(4)}))
+        bar.write(MRQC, MRQC.pack(MRQE=mrqe, **{HASH_TYPES[name]: 1 for name in self.types}))
+
+    def write_off(self, bar: Bar) -> None:
+        """8.2.3.7.12: no hash, and one queue."""
+        bar.write(MRQC, MRQC.pack(MRQE=MRQE_OFF))
+
+    def _check(self, table: Sequence[int], queues: int) -> None:
+        if wrong := [entry for entry in table if not 0 <= entry < queues]:
+            raise ConfigError(
+                f"RSS to queue {wrong[0]}: of {queues} queues it can fill 0 to {queues - 1}: name more queues before the "
+                f"port is started, or give it another table"
+            )
+
+
+def _weighted(weights: Sequence[int]) -> tuple[int, ...]:
+    """A table in which each queue has its share, to an entry; with equal weights they take turns."""
+    size = limits.RETA_SIZE
+    if set(weights) == {1}:
+        return tuple(n % len(weights) for n in range(size))
+    ends = list(accumulate(weights))
+    return tuple(next(q for q, end in enumerate(ends) if n * ends[-1] < end * size) for n in range(size))
