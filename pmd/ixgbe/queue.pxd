@@ -30,7 +30,7 @@ cdef class IxgbeRxQueue(RxQueue):
     cdef uint32_t missing       # descriptors from `fill` to `next` without a buffer; below length, always
     cdef uint32_t threshold     # buffers taken from the pool, and given to the NIC, at once
     cdef uint32_t seen          # descriptors taken so far
-    cdef uint32_t empty_polls
+    cdef uint32_t patience      # polls in vain until the device is looked for
     cdef mbuf *first            # of a packet whose last buffer has not arrived yet
     cdef mbuf *last
     cdef rx_rules_t rules       # what to write into every packet

@@ -30,7 +30,7 @@ from pmd.ixgbe.errors import queue_gone
 
 cdef enum:
     BATCH = 32              # mbufs moved between queue and pool at once
-    GONE_MASK = 0xFFFF      # polls in vain between two looks at the device: 1 us in a millisecond or more
+    GONE_MASK = 0xFFFF      # polls in vain between two looks at the device: 1 us in a fifth of a millisecond or more
     SEGMENTS_MAX = 40       # limits.TX_SEGMENTS_MAX: checked at import
     ETHERNET = 14
 
@@ -54,13 +54,21 @@ cdef class IxgbeRxQueue(RxQueue):
         self._idle()
 
     cdef uint16_t rx_burst(self, mbuf **pkts, uint16_t n) noexcept nogil:
-        cdef uint16_t taken = 0
-        if enter(&self.gate):
-            taken = self.receive(pkts, n)
+        if unlikely(not enter(&self.gate)):
+            return 0
+        # What a queue without a packet costs is all in these lines: no call, and no register is saved.
+        if (
+            read64(&self.ring[self.next].qword[1]) & HW_RXD_STAT_DD == 0
+            and self.missing < self.threshold
+            and self.patience
+        ):
+            self.patience -= 1
             leave(&self.gate)
-        return taken
+            return 0
+        return self.receive(pkts, n)
 
     cdef uint16_t receive(self, mbuf **pkts, uint16_t n) noexcept nogil:
+        """The same, once inside, when there is something to do."""
         cdef uint32_t before = self.seen, stretch, done
         cdef uint16_t taken = 0
         cdef mbuf *m
@@ -82,6 +90,7 @@ cdef class IxgbeRxQueue(RxQueue):
             self.refill()  # also when nothing arrived: the pool may have been empty the last time
         if unlikely(self.seen == before):
             self.look_for_device()
+        leave(&self.gate)
         return taken
 
     cdef inline void advance(self, uint32_t n) noexcept nogil:
@@ -146,8 +155,11 @@ cdef class IxgbeRxQueue(RxQueue):
 
     cdef void look_for_device(self) noexcept nogil:
         """A device that was pulled out writes no descriptor: its registers read all ones, STATUS too, never otherwise."""
-        self.empty_polls += 1
-        if unlikely(self.empty_polls & GONE_MASK == 0) and read32(self.status) == ALL_ONES:
+        if self.patience:
+            self.patience -= 1
+            return
+        self.patience = GONE_MASK
+        if read32(self.status) == ALL_ONES:
             self.fault = ENODEV
 
     cpdef object fault_error(self):
@@ -186,7 +198,8 @@ cdef class IxgbeRxQueue(RxQueue):
         set_rules(&self.rules, strip)
         self.rules.rearm = MBUF_REARM | <uint64_t> number << 48
         self.length = length
-        self.next = self.fill = self.missing = self.empty_polls = 0
+        self.next = self.fill = self.missing = 0
+        self.patience = GONE_MASK
         self.threshold = min(BATCH, length // 4)
         self.pool = mempool.pool
         self.tail = <volatile uint32_t *> tail
