@@ -74,6 +74,7 @@ RXD_RSS_TCP_IPV6_EX = 6
 RXD_RSS_UDP_IPV4 = 7
 RXD_RSS_UDP_IPV6 = 8
 RXD_RSS_UDP_IPV6_EX = 9
+RXD_RSS_DIRECTOR = 15  # no hash: what the flow director has to say (FDIRCTRL.REPORT_STATUS)
 
 # ---- Legacy receive (7.1.5): status and errors are bytes ----
 RXD_LEGACY_ERR_RXE = 1 << 0

@@ -132,6 +132,7 @@ _Static_assert(offsetof(struct hw_tx_context, command) == 8, "DTYP and DEXT lie 
 #define HW_RXD_RSS_UDP_IPV4        7
 #define HW_RXD_RSS_UDP_IPV6        8
 #define HW_RXD_RSS_UDP_IPV6_EX     9
+#define HW_RXD_RSS_DIRECTOR        15
 
 /* Legacy receive (7.1.5): status and errors are bytes */
 #define HW_RXD_LEGACY_ERR_RXE      (1u << 0)

@@ -39,6 +39,7 @@ class Timing:
     queue: int = 10_000  # until RXDCTL.ENABLE or TXDCTL.ENABLE reads back
     security: int = 1_000  # until SECRXSTAT, SECTXSTAT are ready
     flow_director: int = 10_000  # until FDIRCTRL.INIT_DONE
+    flow_command: int = 2_000  # until FDIRCMD.CMD is 0 again
     link: int = 1_000_000  # from AUTOC.RESTART_AN, or from a carrier, to LINKS.UP
 
 

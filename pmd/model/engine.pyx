@@ -7,6 +7,7 @@ from libc.string cimport memset
 cdef extern from "<stdlib.h>" nogil:
     void *aligned_alloc(size_t alignment, size_t size)
 
+from pmd.model.director cimport director_memory, director_reset, director_written
 from pmd.model.filter cimport decode_filter
 from pmd.model.iommu cimport current_epoch
 from pmd.model.model cimport (
@@ -17,6 +18,7 @@ from pmd.model.model cimport (
     QUEUES,
     VIOLATIONS,
     mdl_ctz64,
+    mdl_director_new,
     mdl_fifo_clear,
     mdl_fifo_free,
     mdl_fifo_new,
@@ -47,6 +49,7 @@ cdef enum:
     LOOPBACK = 1 << 15
     LENGTH_ERRORS = 1 << 27
     QDE_WRITE = 1 << 16
+    FDIR = 1 << 16  # EICR
     RATE_ON = 1 << 31  # RTTBCNRC.RS_ENA
     RATE_FACTOR = 0xFFFFFF
     RATE_CREDIT = 1 << 10  # SILENT about the unit of RTTBCNRM: taken as KiB
@@ -103,8 +106,9 @@ cdef class Engine(DataPath):
         if self.port.rx_fifo == NULL or self.port.tx_buffer == NULL or self.port.switched == NULL:
             raise MemoryError(f"no memory for the packet buffer of {name}")
         self.port.scratch = <uint8_t *> malloc(TSO_PACKET_MAX)
-        if self.port.scratch == NULL:
-            raise MemoryError(f"no memory for segmentation on {name}")
+        self.port.director = mdl_director_new()
+        if self.port.scratch == NULL or self.port.director == NULL:
+            raise MemoryError(f"no memory for segmentation and the flow director on {name}")
         self.reset()
 
     def __dealloc__(self):
@@ -113,6 +117,7 @@ cdef class Engine(DataPath):
             mdl_fifo_free(self.port.tx_buffer)
             mdl_fifo_free(self.port.switched)
             free(self.port.scratch)
+            free(self.port.director)
             free(self.port)
 
     # ---- registers ------------------------------------------------------------------------------------------
@@ -147,6 +152,12 @@ cdef class Engine(DataPath):
         elif offset == W_GCR_EXT << 2:
             self._share_out()
             self._remap()
+        elif 0x0EE00 <= offset < 0x0EE80:
+            if director_written(p, offset >> 2):
+                self.interrupts.other_cause(FDIR)
+            if offset == W_FDIRCTRL << 2:
+                p.dirty |= DIRTY_STEER
+                self._decode_port()
         elif offset < 0x01000:
             if offset == W_CTRL_EXT << 2:
                 p.dirty |= DIRTY_FILTER
@@ -175,6 +186,7 @@ cdef class Engine(DataPath):
             p.txq[index].rate = 0
             decode_rxq(p, index)
             decode_txq(p, index)
+        director_reset(p)
         p.dirty = DIRTY_FILTER | DIRTY_STEER | DIRTY_POOLS
         self._decode_port()
         self._decode_tables()
@@ -206,7 +218,7 @@ cdef class Engine(DataPath):
         p.many_queues = r[W_MTQC] != 0
         for index in range(8):
             sizes += r[W_RXPBSIZE + index] & 0xFFC00
-        p.rx_fifo.limit = min(sizes, PACKET_BUFFER)
+        p.rx_fifo.limit = min(sizes, PACKET_BUFFER - (director_memory(p) << 10))
 
     cdef void _remap(self) noexcept nogil:
         """A DMA map or the owner of a pool changed: where rings are in memory has to be looked up anew."""
@@ -389,6 +401,11 @@ cdef class Engine(DataPath):
 
     cdef bint wire_up(self) noexcept nogil:
         return self.port.wired and (self.port.peer_lit == NULL or self.port.peer_lit[0])
+
+    @property
+    def directed(self):
+        """How many filters the flow director has."""
+        return self.port.director.used
 
     cdef bint queue_drop(self, uint32_t queue) noexcept nogil:
         return self.port.qde[queue >> 6 & 1] >> (queue & 63) & 1

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "dataplane.h"
+#include "director.h"
 
 /* ---- DMA: IOVA -> host memory ---- */
 
@@ -63,6 +64,7 @@ enum mdl_frame_flag {
     MDL_LOCAL = 128,  /* came from a pool of this port by the Tx switch, not from the wire */
     MDL_IP_MADE = 256, /* in the Tx buffer and from there by the switch: who sent it had ...  */
     MDL_L4_MADE = 512, /* ... the checksum of the IP header, of TCP, UDP or SCTP made        */
+    MDL_DIRECTED_ONCE = 1024, /* the flow director has counted it; it waits for descriptors  */
 };
 
 #define MDL_STUB 64
@@ -315,7 +317,8 @@ static inline void mdl_know(struct mdl_filter *f, uint64_t address, uint64_t poo
 struct mdl_steer {
     uint8_t any_etqf, syn, syn_first, mrqe;
     uint8_t syn_queue, hash_in_descriptor, ip_payload_sum, rss;
-    uint8_t simple, keyed, pad[6]; /* simple: everything goes to queue 0, and no descriptor has a hash */
+    uint8_t simple, keyed; /* simple: everything goes to queue 0, and no descriptor has a hash */
+    uint8_t directs, pad[5]; /* the flow director has its memory and works */
     uint32_t fields; /* MRQC[31:16] */
     uint32_t tuples;
     uint8_t key[40]; /* that the tables below were made from */
@@ -452,6 +455,7 @@ struct mdl_port {
     struct mdl_domain *domain_of_pool[MDL_POOLS]; /* of that function; NULL: it is not a bus master, its queues stand still */
     struct mdl_filter filter;
     struct mdl_steer steer;
+    struct mdl_director *director;
     struct mdl_pools vt;
     uint8_t wired, pumped, pad2[6];
     const int *peer_lit; /* the other end of the wire, if it is a port */

@@ -25,6 +25,7 @@ cdef extern from "model.h" nogil:
         LOCAL "MDL_LOCAL"
         IP_MADE "MDL_IP_MADE"
         L4_MADE "MDL_L4_MADE"
+        DIRECTED_ONCE "MDL_DIRECTED_ONCE"
         STUB "MDL_STUB"
         STUBS "MDL_STUBS"
         QUEUES "MDL_QUEUES"
@@ -34,6 +35,8 @@ cdef extern from "model.h" nogil:
         VLAN_SLOTS "MDL_VLAN_SLOTS"
         MIRRORS "MDL_MIRRORS"
         TUPLES "MDL_TUPLES"
+        DIRECTED "MDL_DIRECTED"
+        NO_FILTER "MDL_NO_FILTER"
         VIOLATIONS "MDL_VIOLATIONS"
         DIRTY_FILTER "MDL_DIRTY_FILTER"
         DIRTY_STEER "MDL_DIRTY_STEER"
@@ -142,7 +145,7 @@ cdef extern from "model.h" nogil:
 
     struct mdl_steer:
         uint8_t any_etqf, syn, syn_first, mrqe
-        uint8_t syn_queue, hash_in_descriptor, ip_payload_sum, rss, simple, keyed
+        uint8_t syn_queue, hash_in_descriptor, ip_payload_sum, rss, simple, keyed, directs
         uint32_t fields, tuples
         uint8_t *key
         uint8_t *reta
@@ -150,6 +153,30 @@ cdef extern from "model.h" nogil:
         uint32_t *etqs
         mdl_tuple *tuple
         uint32_t (*toeplitz)[256]
+
+    struct mdl_directed:
+        uint32_t src, dst, ports
+        uint16_t vlan, flex, bucket, next, id
+        uint8_t kind, pool, queue, queued, drop, collides
+
+    struct mdl_found:
+        uint32_t status, report, reports
+
+    struct mdl_director:
+        uint8_t ready, perfect, report, report_always
+        uint8_t drop_queue, flex_at, longest, any_l4, any_pool, any_dst6
+        uint16_t vlan_mask, flex_mask, src6, dst6
+        uint32_t src_mask, dst_mask, tcp_mask, udp_mask
+        uint32_t bucket_key, signature_key
+        uint16_t bucket_mask, capacity, used, collisions, free_at, threshold
+        uint64_t looked
+        mdl_found *found
+        uint16_t (*bucket_sum)[256]
+        uint16_t (*signature_sum)[256]
+        uint16_t *head
+        mdl_directed *filter
+
+    mdl_director *mdl_director_new()
 
     struct mdl_mirror:
         uint64_t pools, vlans, target
@@ -230,6 +257,7 @@ cdef extern from "model.h" nogil:
         mdl_domain **domain_of_pool
         mdl_filter filter
         mdl_steer steer
+        mdl_director *director
         mdl_pools vt
         uint8_t wired, pumped
         const bint *peer_lit

@@ -33,6 +33,7 @@ cdef extern from "hw82599.h" nogil:
         HW_RXD_PTYPE_AH
         HW_RXD_PTYPE_ETQF
         HW_RXD_PTYPE_ETQF_SHIFT
+        HW_RXD_RSS_DIRECTOR
         HW_RXD_LEGACY_ERR_RXE
         HW_RXD_LEGACY_ERR_TCPE
         HW_RXD_LEGACY_ERR_IPE
@@ -63,3 +64,6 @@ cdef struct Parsed:
 
 # Every access stays within the n bytes at data. p is zeroed first.
 cdef void classify(const mdl_filter *f, const uint8_t *data, uint32_t n, Parsed *p) noexcept nogil
+
+# RXCSUM.PCSD = 0: IP identification and, if asked for, the sum over a fragment's payload take the hash's place (7.1.11.2).
+cdef uint32_t fragment_words(const uint8_t *data, bint payload_sum, Parsed *p) noexcept nogil

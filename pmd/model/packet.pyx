@@ -164,3 +164,16 @@ cdef void _others(const uint8_t *data, uint32_t l4, uint32_t size, Parsed *p, bi
         p.info |= HW_RXD_PTYPE_ESP
     elif p.protocol == PROTO_AH:
         p.info |= HW_RXD_PTYPE_AH
+
+
+cdef uint32_t fragment_words(const uint8_t *data, bint payload_sum, Parsed *p) noexcept nogil:
+    cdef const uint8_t *header = data + p.l3
+    cdef uint32_t sum = 0, size = (header[0] & 15) * 4
+    if p.ip != 4:
+        return 0
+    if p.fragment and payload_sum:
+        sum = mdl_fold(mdl_sum(header + size, p.end - p.l3 - size))
+        if p.protocol == PROTO_UDP and not mdl_be16(header + 6) & 0x1FFF and size + 8 <= mdl_be16(header + 2):
+            if mdl_load16(header + size + 6):
+                p.status |= HW_RXD_STAT_UDPV
+    return mdl_be16(header + 4) | sum << 16

@@ -127,12 +127,17 @@ class Queues(Block):
 
     @on_write(FDIRCTRL)
     def flow_director(self, offset: int, old: int, new: int, written: int) -> int:
-        """8.2.3.21: a write with PBALLOC starts initialisation; INIT_DONE says when it is over."""
+        """8.2.3.21: a write with PBALLOC starts initialisation; INIT_DONE says when it is over, and the table is empty."""
+        self.chip.forget(offset)
         if new & FDIRCTRL.PBALLOC.mask:
             self.later(self.timing.flow_director, FDIRCTRL.INIT_DONE, 1)
         return FDIRCTRL.update(new, INIT_DONE=0)
 
     @on_write(FDIRCMD)
     def flow_director_command(self, offset: int, old: int, new: int, written: int) -> int:
-        """8.2.3.21: a command is done at once: CMD reads 0 when software looks."""
-        return FDIRCMD.update(new, CMD=CMD_IDLE)
+        """8.2.3.21: the data path carries a command out when it is stored; CMD reads 0 a little later."""
+        command = FDIRCMD.CMD.extract(written)
+        self.chip.forget(offset)
+        if command:
+            self.later(self.timing.flow_command, FDIRCMD.CMD, CMD_IDLE)
+        return FDIRCMD.update(new, CMD=command, VALID=0)

@@ -20,6 +20,7 @@ from pmd.model.model cimport (
     BAD_CRC,
     BROADCAST,
     COUNTED,
+    DIRECTED_ONCE,
     INEXACT,
     IP_MADE,
     L4_MADE,
@@ -39,8 +40,8 @@ from pmd.model.model cimport (
     WRITE,
     mdl_be16,
     mdl_copy,
+    mdl_ctz64,
     mdl_fifo,
-    mdl_fold,
     mdl_frame,
     mdl_load16,
     mdl_load64,
@@ -50,7 +51,6 @@ from pmd.model.model cimport (
     mdl_publish64,
     mdl_rxq,
     mdl_store32,
-    mdl_sum,
     mdl_take_lost,
     mdl_violate,
 )
@@ -435,20 +435,6 @@ cdef inline bint _put_usual(
     return True
 
 
-cdef uint32_t _fragment_words(mdl_port *p, mdl_frame *frame, Parsed *parsed) noexcept nogil:
-    """RXCSUM.PCSD = 0: IP identification and the sum over a fragment's payload take the hash's place (7.1.11.2)."""
-    cdef const uint8_t *header = frame.data + parsed.l3
-    cdef uint32_t sum = 0, size = (header[0] & 15) * 4
-    if parsed.ip != 4:
-        return 0
-    if parsed.fragment and p.steer.ip_payload_sum:
-        sum = mdl_fold(mdl_sum(header + size, parsed.end - parsed.l3 - size))
-        if parsed.protocol == PROTO_UDP and not mdl_be16(header + 6) & 0x1FFF and size + 8 <= mdl_be16(header + 2):
-            if mdl_load16(header + size + 6):
-                parsed.status |= HW_RXD_STAT_UDPV
-    return mdl_be16(header + 4) | sum << 16
-
-
 cdef inline void _mark(mdl_port *p, mdl_frame *frame, Parsed *parsed) noexcept nogil:
     """What the MAC knows and the descriptor shows; and the FCS, if it stays."""
     cdef uint32_t check
@@ -499,9 +485,36 @@ cdef void _choose(mdl_port *p, mdl_frame *frame, Parsed *parsed, Choice *choice)
             pools = frame.pools & p.vt.receive
         else:
             pools = pools_of_arrival(p, frame.data, frame.len, parsed.etype)
-    choose(p, frame.data, parsed, pools, choice)
+    choose(p, frame.data, frame.len, parsed, pools, choice)
     if not p.steer.hash_in_descriptor:
-        choice.hash = _fragment_words(p, frame, parsed)
+        choice.hash = fragment_words(frame.data, p.steer.ip_payload_sum, parsed)
+
+
+cdef bint _put_directed(mdl_port *p, Visit *v, mdl_frame *frame, Parsed *parsed) noexcept nogil:
+    """A copy for each queue; descriptors say what the flow director found (7.1.2.7), which counts it once (8.2.3.21)."""
+    cdef Choice choice
+    cdef Parsed told
+    cdef uint32_t info, hash
+    cdef uint64_t left
+    p.director.looked = 0
+    _choose(p, frame, parsed, &choice)
+    _mark(p, frame, parsed)
+    left = 0 if frame.flags & DIRECTED_ONCE else p.director.looked
+    while left:
+        count(p.regs, W_FDIRMATCH if p.director.found[mdl_ctz64(left)].status else W_FDIRMISS, 1)
+        left &= left - 1
+    frame.flags |= DIRECTED_ONCE
+    while frame.tag < choice.n:
+        told, info, hash = parsed[0], choice.info, choice.hash
+        if p.director.looked >> frame.tag & 1:
+            told.status |= p.director.found[frame.tag].status
+            if p.director.found[frame.tag].reports:
+                info, hash = info & ~<uint32_t> 0xF | HW_RXD_RSS_DIRECTOR, p.director.found[frame.tag].report
+        if not _put_each(p, v, frame, choice.queue, frame.tag + 1, &told, info, hash):
+            return False
+    if parsed.status & (HW_RXD_ERR_IPE | HW_RXD_ERR_L4E):
+        count(p.regs, W_XEC, 1)
+    return True
 
 
 cdef bint _put_each(
@@ -528,6 +541,8 @@ cdef bint _deliver(mdl_port *p, Visit *v, mdl_frame *frame) noexcept nogil:
     classify(&p.filter, frame.data, frame.len, &parsed)
     if likely(p.steer.simple):
         info, choice.queue[0] = parsed.info, 0
+    elif unlikely(p.steer.directs):
+        return _put_directed(p, v, frame, &parsed)
     else:
         _choose(p, frame, &parsed, &choice)
         n, info, hash = choice.n, choice.info, choice.hash

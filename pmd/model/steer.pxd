@@ -21,5 +21,8 @@ cdef struct Choice:
     uint8_t[MAX_TARGETS] queue
 
 
-# `pools`: who gets a copy, where there are pools; else there is one.
-cdef void choose(mdl_port *port, const uint8_t *data, const Parsed *p, uint64_t pools, Choice *choice) noexcept nogil
+# n: bytes of the frame. `pools`: who gets a copy, where there are pools; else there is one. With a flow director that works,
+# what it says of each copy is then in port.director.
+cdef void choose(
+    mdl_port *port, const uint8_t *data, uint32_t n, const Parsed *p, uint64_t pools, Choice *choice
+) noexcept nogil

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Steering: EtherType filters, SYN and 5-tuple filters, RSS, traffic classes; in this order (datasheet 7.1.2).
+"""Steering: EtherType, SYN and 5-tuple filters, flow director, RSS, traffic classes; in this order (datasheet 7.1.2).
 
 Without pools a frame has one target; with pools (7.10.3.3) one in each that takes a copy, found in the same way within it.
 SILENT: a filter that names a queue does so in the pool which that queue belongs to; other pools' copies are not its affair.
@@ -9,6 +9,7 @@ SILENT: of 5-tuple filters with equal priority the lowest index wins; a SYN filt
 
 from libc.string cimport memcmp, memcpy
 
+from pmd.model.director cimport direct
 from pmd.model.model cimport TUPLES, mdl_ctz64, mdl_load32, mdl_tuple
 from pmd.model.packet cimport (
     HW_RXD_PTYPE_ETQF,
@@ -80,7 +81,8 @@ cdef void decode_steer(mdl_steer *s, uint32_t *regs) noexcept nogil:
     word = regs[W_SYNQF]
     s.syn, s.syn_queue, s.syn_first = word & 1, word >> 1 & 0x7F, word >> 31
     _decode_tuples(s, regs)
-    s.simple = not (s.mrqe or s.any_etqf or s.syn or s.tuples or regs[W_VT_CTL] & VT_ENA) and s.hash_in_descriptor
+    s.simple = not (s.mrqe or s.any_etqf or s.syn or s.tuples or s.directs or regs[W_VT_CTL] & VT_ENA)
+    s.simple = s.simple and s.hash_in_descriptor
     if s.rss and (not s.keyed or memcmp(s.key, regs + W_RSSRK, KEY_SIZE)):
         memcpy(s.key, regs + W_RSSRK, KEY_SIZE)
         s.keyed = 1
@@ -274,7 +276,9 @@ cdef int _filters(mdl_port *port, const uint8_t *data, const Parsed *p, int pool
     return _filter_queue(port, data, p, pool) if s.syn or s.tuples else -1
 
 
-cdef void choose(mdl_port *port, const uint8_t *data, const Parsed *p, uint64_t pools, Choice *choice) noexcept nogil:
+cdef void choose(
+    mdl_port *port, const uint8_t *data, uint32_t n, const Parsed *p, uint64_t pools, Choice *choice
+) noexcept nogil:
     cdef const mdl_steer *s = &port.steer
     cdef uint32_t kind = 0, value = 0, within, pool
     cdef int queue
@@ -286,6 +290,8 @@ cdef void choose(mdl_port *port, const uint8_t *data, const Parsed *p, uint64_t 
             choice.hash = value
     if not port.pooled:
         queue = _filters(port, data, p, -1, &choice.info)
+        if s.directs and queue < 0:
+            queue = direct(port, data, n, p, -1, 0)
         choice.queue[0] = queue if queue >= 0 else _hashed_queue(port, p, kind, value) if s.mrqe else 0
         choice.n = 1
         return
@@ -298,5 +304,7 @@ cdef void choose(mdl_port *port, const uint8_t *data, const Parsed *p, uint64_t 
         pool = mdl_ctz64(pools)
         pools &= pools - 1
         queue = _filters(port, data, p, pool, &choice.info)
+        if s.directs and queue < 0:
+            queue = direct(port, data, n, p, pool, choice.n)
         choice.queue[choice.n] = queue if queue >= 0 else pool << port.vt.shift | within & port.vt.spread[pool]
         choice.n += 1

@@ -11,10 +11,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pmd.datasheet import (
+    CMD_ADD,
     CTRL,
     DMATXCTL,
     EERD,
     ETQF,
+    FDIRCMD,
+    FDIRCTRL,
+    FDIRDIP4M,
+    FDIRHKEY,
+    FDIRIP6M,
+    FDIRM,
+    FDIRSIP4M,
+    FDIRSKEY,
+    FDIRTCPM,
+    FDIRUDPM,
     GCR_EXT,
     GPIE,
     HLREG0,
@@ -38,6 +49,7 @@ from pmd.datasheet import (
     RDT,
     RFCTL,
     RTTDCS,
+    RXCSUM,
     RXCTRL,
     RXDCTL,
     RXPBSIZE,
@@ -381,6 +393,76 @@ def _tx_buffers(write: Write) -> str | None:
 @_rule("arbiter", "8.2.3.9.15, 4.6.11.3", "MTQC changes only while RTTDCS.ARBDIS is 1", MTQC)
 def _arbiter(write: Write) -> str | None:
     return "changed while RTTDCS.ARBDIS is 0" if write.changes(~0) and not write.get(RTTDCS.ARBDIS) else None
+
+
+# ---- the flow director (7.1.2.7) ----------------------------------------------------------------------------------
+
+
+@_rule(
+    "director-memory",
+    "7.1.2.7, 8.2.3.21",
+    "The packet buffers leave the flow director's memory alone",
+    FDIRCTRL,
+)
+def _director_memory(write: Write) -> str | None:
+    memory = FDIRCTRL.PBALLOC.extract(write.value)
+    packets = sum(write.get(each.SIZE) for each in RXPBSIZE)
+    wrong = memory and packets + (32 << memory) > limit.RX_PACKET_BUFFER >> 10
+    return f"{32 << memory} KiB are given to it, and RXPBSIZE has {packets} of the 512" if wrong else None
+
+
+@_rule(
+    "director-ready",
+    "7.1.2.7, 8.2.3.21",
+    "Commands wait for FDIRCTRL.INIT_DONE, and have FDIRCMD.CLEARHT 0",
+    FDIRCMD,
+)
+def _director_ready(write: Write) -> str | None:
+    if not FDIRCMD.CMD.extract(write.value):
+        return None
+    if not write.get(FDIRCTRL.INIT_DONE):
+        return "a command while FDIRCTRL.INIT_DONE is 0"
+    return "a command with CLEARHT 1" if FDIRCMD.CLEARHT.extract(write.value) else None
+
+
+# Linux adds signatures in its transmit path without a look at the command before, and that works.
+@_rule("director-busy", "7.1.2.7, 8.2.3.21", "With perfect filters one command at a time: FDIRCMD.CMD is 0 before the next",
+       FDIRCMD)  # fmt: skip
+def _director_busy(write: Write) -> str | None:
+    busy = write.get(FDIRCTRL.PERFECT_MATCH) and FDIRCMD.CMD.extract(write.value) and write.get(FDIRCMD.CMD)
+    return f"written while command {write.get(FDIRCMD.CMD)} is under way" if busy else None
+
+
+@_rule("director-add", "8.2.3.21", "A filter is added with FDIRCMD.LAST 1; perfect ones are IPv4's, signatures do not drop",
+       FDIRCMD)  # fmt: skip
+def _director_add(write: Write) -> str | None:
+    if FDIRCMD.CMD.extract(write.value) != CMD_ADD:
+        return None
+    perfect = write.get(FDIRCTRL.PERFECT_MATCH)
+    if not FDIRCMD.LAST.extract(write.value):
+        return "a filter is added with LAST 0"
+    if FDIRCMD.DROP.extract(write.value) and not perfect:
+        return "a signature is added with DROP 1"
+    return "a perfect filter is added with IPV6 1" if perfect and FDIRCMD.IPV6.extract(write.value) else None
+
+
+@_rule("director-masks", "7.1.2.7, 8.2.3.21", "Masks and keys change only while there are no filters",
+       FDIRM, FDIRSIP4M, FDIRDIP4M, FDIRTCPM, FDIRUDPM, FDIRIP6M, FDIRHKEY, FDIRSKEY)  # fmt: skip
+def _director_masks(write: Write) -> str | None:
+    there = write.chip.engine.directed
+    return f"changed while there are {there} filters" if there and write.changes(~0) else None
+
+
+@_rule(
+    "director-report",
+    "8.2.3.21, 8.2.3.7.5",
+    "FDIRCTRL.REPORT_STATUS takes the hash's place: RXCSUM.PCSD is 1",
+    RXCTRL,
+)
+def _director_report(write: Write) -> str | None:
+    reports = write.get(FDIRCTRL.PBALLOC) and write.get(FDIRCTRL.REPORT_STATUS)
+    wrong = write.sets(RXCTRL.RXEN) and reports and not write.get(RXCSUM.PCSD)
+    return "RXEN with REPORT_STATUS 1 and PCSD 0" if wrong else None
 
 
 # ---- the rest -----------------------------------------------------------------------------------------------------

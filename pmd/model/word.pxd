@@ -45,6 +45,28 @@ cdef enum:
     W_ETQS = 0x0EC00 >> 2
     W_SYNQF = 0x0EC30 >> 2
     W_MRQC = 0x0EC80 >> 2
+    # flow director
+    W_FDIRCTRL = 0x0EE00 >> 2
+    W_FDIRIPSA = 0x0EE18 >> 2
+    W_FDIRIPDA = 0x0EE1C >> 2
+    W_FDIRPORT = 0x0EE20 >> 2
+    W_FDIRVLAN = 0x0EE24 >> 2
+    W_FDIRHASH = 0x0EE28 >> 2
+    W_FDIRCMD = 0x0EE2C >> 2
+    W_FDIRFREE = 0x0EE38 >> 2
+    W_FDIRDIP4M = 0x0EE3C >> 2
+    W_FDIRSIP4M = 0x0EE40 >> 2
+    W_FDIRTCPM = 0x0EE44 >> 2
+    W_FDIRUDPM = 0x0EE48 >> 2
+    W_FDIRLEN = 0x0EE4C >> 2
+    W_FDIRUSTAT = 0x0EE50 >> 2
+    W_FDIRFSTAT = 0x0EE54 >> 2
+    W_FDIRMATCH = 0x0EE58 >> 2
+    W_FDIRMISS = 0x0EE5C >> 2
+    W_FDIRHKEY = 0x0EE68 >> 2
+    W_FDIRSKEY = 0x0EE6C >> 2
+    W_FDIRM = 0x0EE70 >> 2
+    W_FDIRIP6M = 0x0EE74 >> 2
     # pools; a set of 64 has two dwords
     W_VT_CTL = 0x051B0 >> 2
     W_VMTXSW = 0x05180 >> 2

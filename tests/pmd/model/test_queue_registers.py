@@ -132,4 +132,6 @@ def test_flow_director_initialises_when_it_gets_memory(chip):
     assert chip.bar.get(FDIRCTRL.INIT_DONE) == 0
     chip.bar.wait(FDIRCTRL.INIT_DONE, timeout=10e-3)
     chip.bar.write(FDIRCMD, FDIRCMD.pack(CMD=1, RX_QUEUE=3))
-    assert chip.bar.get(FDIRCMD.CMD) == 0 and chip.bar.get(FDIRCMD.RX_QUEUE) == 3
+    assert chip.bar.get(FDIRCMD.CMD) == 1
+    chip.bar.wait(FDIRCMD.CMD, 0, timeout=1e-4)
+    assert chip.bar.get(FDIRCMD.RX_QUEUE) == 3

@@ -17,6 +17,9 @@ from pmd.datasheet import (
     EERD,
     ETQF,
     FCRTH,
+    FDIRCMD,
+    FDIRCTRL,
+    FDIRM,
     GCR_EXT,
     GPIE,
     HLREG0,
@@ -115,6 +118,14 @@ def running(bar):
         bar.wait(enable)
 
 
+def director(bar, perfect=1, **control):
+    """The flow director with 64 KB of the packet buffer, and no filter yet."""
+    rx_ready(bar)
+    bar.update(RXPBSIZE[0], SIZE=448)
+    bar.write(FDIRCTRL, FDIRCTRL.pack(PBALLOC=1, PERFECT_MATCH=perfect, **control))
+    bar.wait(FDIRCTRL.INIT_DONE)
+
+
 def after(*steps):
     def act(bar):
         for step in steps:
@@ -134,6 +145,8 @@ def update(register, **values):
 def turn_on(field):
     return lambda bar: bar.set(field)
 
+
+ADDED = FDIRCMD.pack(LAST=1, QUEUE_EN=1) | 1
 
 # name of the rule -> (what leads up to it, the access that breaks it)
 BREAKS = [
@@ -201,6 +214,15 @@ BREAKS = [
     ("arbiter", None, write(MTQC, 0x9)),
     ("reset-running", running, turn_on(CTRL.RST)),
     ("reset-running", after(rx_ready, turn_on(RXCTRL.RXEN)), turn_on(CTRL.LRST)),
+    ("director-memory", rx_ready, write(FDIRCTRL, FDIRCTRL.pack(PBALLOC=1))),
+    ("director-ready", None, write(FDIRCMD, ADDED)),
+    ("director-ready", director, write(FDIRCMD, ADDED | FDIRCMD.CLEARHT.mask)),
+    ("director-busy", after(director, write(FDIRCMD, ADDED)), write(FDIRCMD, ADDED)),
+    ("director-add", director, write(FDIRCMD, ADDED & ~FDIRCMD.LAST.mask)),
+    ("director-add", director, write(FDIRCMD, ADDED | FDIRCMD.IPV6.mask)),
+    ("director-add", lambda bar: director(bar, perfect=0), write(FDIRCMD, ADDED | FDIRCMD.DROP.mask)),
+    ("director-masks", after(director, write(FDIRCMD, ADDED)), turn_on(FDIRM.FLEX)),
+    ("director-report", lambda bar: director(bar, REPORT_STATUS=1), turn_on(RXCTRL.RXEN)),
     ("filter-reserved", None, update(L34TIMIR[0], RX_QUEUE=3)),
     ("eeprom-busy", write(EERD, EERD.pack(START=1, ADDR=1)), write(EERD, EERD.pack(START=1, ADDR=2))),
     ("semaphore", None, write(SW_FW_SYNC, 1)),
