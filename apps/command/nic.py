@@ -73,7 +73,8 @@ def _add_card(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="WIRE",
-        help="pf0-pf1 (the default), pf0=tap:NAME, pf0=pcap:IN>OUT, pf0=loop or pf0=none; once for each port",
+        help="pf0-pf1 (the default), pf0=tap:NAME, pf0=pcap:IN>OUT, pf0=listen:PATH and pf0=connect:PATH "
+        "(the ends of a wire between two processes), pf0=loop or pf0=none; once for each port",
     )
     parser.add_argument(
         "--manner",
@@ -208,8 +209,8 @@ def plug_wires(card: Card, wires: list[str]) -> list[Callable[[], None]]:
         found = re.fullmatch(r"pf([01])(?:-pf([01])|=(.+))", text)
         if not found or int(found[1]) >= len(card.ports):
             raise ConfigError(
-                f"--wire {text}: write pf0-pf1, pf0=tap:NAME, pf0=pcap:FILE, pf0=loop or pf0=none; the card has "
-                f"{len(card.ports)} ports"
+                f"--wire {text}: write pf0-pf1, pf0=tap:NAME, pf0=pcap:FILE, pf0=listen:PATH, pf0=connect:PATH, "
+                f"pf0=loop or pf0=none; the card has {len(card.ports)} ports"
             )
         target = f"model{first + int(found[2])}" if found[2] else found[3]
         spec = PortString.split_options(f"--wire {text}", "", f"pf{found[1]}", f",wire={target}")

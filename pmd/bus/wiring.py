@@ -2,7 +2,8 @@
 """Wires in port strings: ``model0,wire=model2,loss=0.01``, or ``model0,wire=loop``: what it sends comes back to it.
 
 ``wire=tap:NAME`` leads to the kernel; ``wire=pcap:IN``, ``wire=pcap:>OUT`` and ``wire=pcap:IN>OUT`` play and record
-captures, with ``timing=on`` (the original gaps) and ``loops``. The wire goes
+captures, with ``timing=on`` (the original gaps) and ``loops``. ``wire=listen:PATH`` and ``wire=connect:PATH`` are the two
+ends of a wire to a port of the model in another process. The wire goes
 with the port that named it. Both ends may name it: the first does. Without ``wire`` the two ports of a card are joined to
 each other; ``wire=none`` leaves a port without.
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataplane.errors import ConfigError
@@ -49,10 +51,12 @@ def plug(card: Card, port: int, spec: PortString) -> Callable[[], None] | None:
         return _to_tap(card, port, name)
     if kind == "pcap":
         return _to_pcap(card, port, name, spec)
+    if kind in ("listen", "connect"):
+        return _to_process(card, port, name, spec, listens=kind == "listen")
     if not re.fullmatch(r"model\d+", target):
         raise ConfigError(
             f"{spec.text}: wire={target}: name what is at the other end: wire=model2, wire=tap:NAME, wire=pcap:FILE, "
-            "wire=loop or wire=none"
+            "wire=listen:PATH, wire=connect:PATH, wire=loop or wire=none"
         )
     options = {
         "loss": _probability(spec, "loss"),
@@ -122,6 +126,16 @@ def _to_pcap(card: Card, port: int, name: str, spec: PortString) -> Callable[[],
             loops=spec.integer("loops", 1),
         )
     return lambda: _close(card, wire)
+
+
+def _to_process(card: Card, port: int, name: str, spec: PortString, *, listens: bool) -> Callable[[], None]:
+    from pmd.model.wire_ends import WireEnd
+
+    if not name:
+        raise ConfigError(
+            f"{spec.text}: which socket? write wire=listen:PATH at one end, wire=connect:PATH at the other"
+        )
+    return WireEnd(card.lock, card.ports[port].engine, Path(name), listens=listens).close
 
 
 def _close(card: Card, wire: TapWire | PcapWire) -> None:

@@ -18,6 +18,8 @@ cdef class Engine
 
 # What is plugged into a port. The kinds are in pmd.model.wire, wire_tap and wire_pcap.
 cdef class Wire:
+    cdef bint live  # pumped while the port may not reach memory, too: somebody at its other end would wait
+
     # Move what has arrived into the port's packet buffer and what it sent out of its fifo. Called in each step of a port
     # that was plugged with pumped=True.
     cdef uint32_t pump(self, Engine engine) noexcept nogil

@@ -330,6 +330,9 @@ cdef class Engine(DataPath):
         cdef mdl_port *p = self.port
         cdef uint32_t work
         if self.stopped:
+            if p.pumped and self.wire.live:
+                p.now_ns = self.clock.now()
+                self.wire.pump(self)
             return self._discard(budget)
         if p.dirty:
             self._decode_tables()

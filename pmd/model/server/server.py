@@ -17,13 +17,13 @@ import select
 import selectors
 import socket
 import stat
-import struct
 import threading
 from pathlib import Path
 
 from dataplane.errors import ConfigError, PortError
 from pmd.datasheet import pci
 from pmd.model.card import Card
+from pmd.model.private_socket import is_ours, listen, process_of
 from pmd.model.server.devices import Device, PfDevice, VfDevice
 from pmd.model.server.session import Session
 
@@ -32,7 +32,6 @@ __all__ = ["NicServer", "socket_names"]
 log = logging.getLogger("dataplane")
 
 HOUSEKEEPING = 0.1  # seconds
-_PATH_MOST = 107  # bytes of a Unix socket's name
 
 
 def socket_names(ports: int, vfs: int) -> list[str]:
@@ -129,24 +128,10 @@ class NicServer:
     # ---- clients ----------------------------------------------------------------------------------------------
 
     def _open(self, device: Device, path: Path) -> None:
-        if len(os.fsencode(path)) > _PATH_MOST:
-            raise ConfigError(
-                f"{path}: the name of a socket has at most {_PATH_MOST} bytes: choose a shorter folder"
-            )
         path.unlink(
             missing_ok=True
         )  # of a server that was killed: the folder is locked, so there is no other
-        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._listening[path] = listening
-        before = os.umask(0o177)
-        try:
-            listening.bind(os.fspath(path))
-        except OSError as error:
-            raise PortError(f"{path}: {error.strerror}: choose another folder") from None
-        finally:
-            os.umask(before)
-        listening.setblocking(False)
-        listening.listen(8)
+        listening = self._listening[path] = listen(path, socket.SOCK_STREAM)
         self._selector.register(listening, selectors.EVENT_READ, device)
 
     def _accept(self, listening: socket.socket, device: Device) -> None:
@@ -160,14 +145,14 @@ class NicServer:
         if current is not None and _is_gone(current.connection):
             self._end(current)
             current = None
-        if current is not None or not _is_ours(connection):
+        if current is not None or not is_ours(connection):
             why = "another client has it" if current is not None else "it belongs to another user"
             log.warning("%s: a client is turned away: %s", device.name, why)
             connection.close()
             return
         session = self._sessions[device] = Session(connection, device, self._doorbells)
         self._selector.register(connection, selectors.EVENT_READ, session)
-        log.info("%s: a client has it (process %d)", device.name, _process_of(connection))
+        log.info("%s: a client has it (process %d)", device.name, process_of(connection))
 
     def _attend(self, session: Session, events: int) -> None:
         if self._sessions.get(session.device) is not session:
@@ -234,16 +219,3 @@ def _is_gone(connection: socket.socket) -> bool:
     poll = select.poll()
     poll.register(connection, select.POLLRDHUP)
     return bool(poll.poll(0))
-
-
-def _credentials(connection: socket.socket) -> tuple[int, int]:
-    process, user, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    return process, user
-
-
-def _process_of(connection: socket.socket) -> int:
-    return _credentials(connection)[0]
-
-
-def _is_ours(connection: socket.socket) -> bool:
-    return _credentials(connection)[1] in (0, os.geteuid())

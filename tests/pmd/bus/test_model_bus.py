@@ -148,6 +148,7 @@ def test_without_a_wire_the_ports_of_a_card_are_joined():
     [
         ("model90,thread=off,wire=model90", "to itself is wire=loop"),
         ("model90,thread=off,wire=eth0", "wire=eth0: name what is at the other end"),
+        ("model90,thread=off,wire=listen:", "which socket"),
     ],
 )
 def test_wires_to_nowhere(text, message):
