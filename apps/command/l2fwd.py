@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import re
 
-from apps.command.options import add_run_arguments
+from apps.command.options import add_run_arguments, count
 from dataplane.errors import ConfigError
 
 HELP = "forward between ports, pair by pair"
+
+log = logging.getLogger("dataplane")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MAP",
         help="where packets go, as in 0:1,1:2,2:0 (default: neighbours in pairs, both ways)",
     )
+    parser.add_argument(
+        "--queues",
+        type=count,
+        default=1,
+        metavar="N",
+        help="Rx queues of each port, which RSS fills flow by flow, dealt out to the lcores (default 1)",
+    )
     add_run_arguments(parser)
 
 
@@ -35,30 +45,35 @@ def run(args: argparse.Namespace) -> int:
     from apps.command.session import Session, mac_of
     from apps.l2fwd import L2Fwd
     from dataplane.pipeline import Pipeline
+    from dataplane.stage import Chain
 
     ways = args.portmap if args.portmap is not None else _pairs(len(args.ports))
     if most := [port for way in ways for port in way if port >= len(args.ports)]:
         raise ConfigError(f"--portmap names port {most[0]}: there are 0 to {len(args.ports) - 1}")
     with Session(args, "l2fwd") as session:
         ports = [session.open(text) for text in args.ports]
-        chains = []
-        senders = [0] * len(ports)  # how many ways lead to a port
-        for origin, target in ways:
+        # Each queue of each way is a chain; lcores take turns, so that a port's queues go to different ones.
+        work = [(origin, target, queue) for origin, target in ways for queue in range(args.queues)]
+        lanes: list[list[Chain]] = [[] for _ in range(min(len(args.lcores) or 1, len(work)))]
+        if idle := args.lcores[len(lanes) :]:
+            log.warning(
+                "nothing to do for lcore %s: --queues N lets N lcores receive from one port, by RSS",
+                ", ".join(map(str, idle)),
+            )
+        senders: list[dict[int, int]] = [{} for _ in ports]  # a port's Tx queue by who sends: one lcore each
+        for n, (origin, target, queue) in enumerate(work):
+            lane = n % len(lanes)
             ports[origin].promiscuous = True
             forward = L2Fwd(src=mac_of(ports[target]) if args.mac_updating else None)
-            # One lcore may use a Tx queue for several ways; two lcores must not.
-            queue = senders[target] if len(args.lcores) > 1 else 0
-            chains.append(ports[origin].rx(0) >> forward >> ports[target].tx(queue))
-            senders[target] += 1
-        if len(args.lcores) > 1:
-            names = (f"{args.ports[origin]} to {args.ports[target]}" for origin, target in ways)
-            pipelines = [
-                Pipeline(chain, name=name, burst=args.burst)
-                for name, chain in zip(names, chains, strict=True)
-            ]
-        else:
-            pipelines = [Pipeline(*chains, name="l2fwd", burst=args.burst)]
-        return session.run(*pipelines)
+            mine = senders[target].setdefault(lane, len(senders[target]))
+            lanes[lane].append(ports[origin].rx(queue) >> forward >> ports[target].tx(mine))
+        names = [f"l2fwd on lcore {cpu}" for cpu in args.lcores] if len(lanes) > 1 else ["l2fwd"]
+        return session.run(
+            *(
+                Pipeline(*chains, name=name, burst=args.burst)
+                for name, chains in zip(names, lanes, strict=False)
+            )
+        )
 
 
 def _pairs(ports: int) -> list[tuple[int, int]]:

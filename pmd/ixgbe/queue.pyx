@@ -30,7 +30,7 @@ from pmd.ixgbe.errors import queue_gone
 
 cdef enum:
     BATCH = 32              # mbufs moved between queue and pool at once
-    GONE_MASK = 0xFFFF      # polls in vain between two looks at the device: 1 us in a fifth of a millisecond or more
+    GONE_MASK = 0xFFFF      # polls in vain between two looks at the device: 1 us in a tenth of a millisecond or more
     SEGMENTS_MAX = 40       # limits.TX_SEGMENTS_MAX: checked at import
     ETHERNET = 14
 
