@@ -168,8 +168,8 @@ class VfSession:
         if reply.words[0] == mailbox.RESET_ACK:
             self.mac = reply.mac
         elif reply.words[0] == mailbox.RESET_NACK:
-            # The PF leaves the choice to us.
-            self.mac = bytes([0x02]) + random.randbytes(5)
+            # The PF leaves the choice to us: once made, it stays.
+            self.mac = self.mac or bytes([0x02]) + random.randbytes(5)
             self.ask(SetMac(self.mac))
         else:
             raise PfNotUp(f"{self.bar.name}: an answer to RESET that is none: {reply.words[0]:#010x}")
@@ -188,8 +188,7 @@ class VfSession:
         """Ask for what is wanted. What the PF no longer grants is told in the log, except the frame size: MailboxRefused."""
         wanted = self.wanted
         self.ask(SetLpe(wanted.frame))
-        if wanted.mac and wanted.mac != self.mac:
-            self._ask_again(SetMac(wanted.mac))
+        if wanted.mac and wanted.mac != self.mac and self._ask_again(SetMac(wanted.mac)):
             self.mac = wanted.mac
         if wanted.groups:
             self._ask_again(SetMulticast(self.hashes(wanted.groups)))
@@ -199,11 +198,14 @@ class VfSession:
             self.set_xcast(wanted.xcast)
         self.look_at_link()
 
-    def _ask_again(self, message: Message) -> None:
+    def _ask_again(self, message: Message) -> bool:
+        """Whether it was granted."""
         try:
             self.ask(message)
         except MailboxRefused as error:
             log.warning("%s", error)
+            return False
+        return True
 
     # ---- requests -------------------------------------------------------------------------------------------------
 
@@ -217,8 +219,8 @@ class VfSession:
             )
         if not reply.acknowledged:
             raise MailboxRefused(
-                f"{self.bar.name}: the PF refuses {message}: its administrator may allow it ('dataplane vf explain' on the "
-                f"PF says why)"
+                f"{self.bar.name}: the PF refuses {message}: its administrator may allow it (on the PF, 'dataplane vf "
+                f"explain' or the kernel's log says why)"
             )
         return reply
 
@@ -246,7 +248,7 @@ class VfSession:
         if granted < mode:
             log.warning(
                 "%s: the PF grants reception mode %s, not %s: its administrator may trust this VF ('dataplane vf set PF N "
-                "trust on'); no VF of an 82599 can be promiscuous for unicast",
+                "trust on', 'ip link set PF vf N trust on'); no VF of an 82599 can be promiscuous for unicast",
                 self.bar.name,
                 xcast_name(granted),
                 xcast_name(mode),

@@ -27,6 +27,7 @@ from tests.pmd.ixgbe.fakeboard import Board
 
 OK, NO = mailbox.ACK | mailbox.CTS, mailbox.NACK | mailbox.CTS
 MAC = bytes.fromhex("021122334455")
+OTHER = bytes.fromhex("0211223344aa")
 Play = Callable[[list[int]], list[int]]
 
 
@@ -101,6 +102,27 @@ def test_a_pf_that_leaves_the_address_to_the_vf() -> None:
     played.session.connect(0)
     assert played.session.mac[0] & 3 == 2
     assert mailbox.SET_MAC_ADDR in played.asked
+    chosen = played.session.mac
+    played.session.connect(0)
+    assert played.session.mac == chosen, "also under a PF that has forgotten it"
+
+
+def test_an_address_that_the_pf_no_longer_grants() -> None:
+    """Its administrator has chosen one since: that is the VF's then, whatever was set before."""
+    plain = dpdk()
+    granted = True
+
+    def play(words: list[int]) -> list[int]:
+        refused = words[0] & mailbox.TYPE_MASK == mailbox.SET_MAC_ADDR and not granted
+        return [words[0] | NO] if refused else plain(words)
+
+    played = Played(play)
+    played.session.wanted.mac = OTHER
+    played.session.connect(0)
+    assert played.session.mac == OTHER
+    granted = False
+    played.session.connect(0)
+    assert played.session.mac == MAC
 
 
 @pytest.mark.parametrize(("hash_type", "expected"), [(0, 0xFB3), (1, 0xF66), (2, 0xECD), (3, 0xB34)])
