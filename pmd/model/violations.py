@@ -15,6 +15,8 @@ from pmd.datasheet import (
     CTRL,
     DMATXCTL,
     EERD,
+    EIMS,
+    EIMS_EX,
     ETQF,
     FDIRCMD,
     FDIRCTRL,
@@ -327,11 +329,11 @@ def _crc_strip(write: Write) -> str | None:
     )
 
 
-@_rule("pool-mode", "8.2.3.5.18, 8.2.3.4.12", "GPIE.VT_MODE and GCR_EXT.VT_MODE agree", RXCTRL, DMATXCTL)
+# GPIE's copy is of the interrupt logic: Linux's ixgbe writes it when queues run already, before it lifts the masks.
+@_rule("pool-mode", "8.2.3.5.18, 8.2.3.4.12", "GPIE.VT_MODE and GCR_EXT.VT_MODE agree", EIMS, EIMS_EX)
 def _pool_mode(write: Write) -> str | None:
-    starts = write.sets(RXCTRL.RXEN if write.register is RXCTRL else DMATXCTL.TE)
-    if starts and write.get(GPIE.VT_MODE) != write.get(GCR_EXT.VT_MODE):
-        return f"started with GPIE.VT_MODE {write.get(GPIE.VT_MODE)} and GCR_EXT.VT_MODE {write.get(GCR_EXT.VT_MODE)}"
+    if write.value and write.get(GPIE.VT_MODE) != write.get(GCR_EXT.VT_MODE):
+        return f"unmasked with GPIE.VT_MODE {write.get(GPIE.VT_MODE)} and GCR_EXT.VT_MODE {write.get(GCR_EXT.VT_MODE)}"
     return None
 
 
