@@ -16,7 +16,7 @@ from pathlib import Path
 from dataplane.errors import ConfigError, PortError
 from pmd.datasheet import pci
 
-__all__ = ["functions_of", "qemu_args", "shown"]
+__all__ = ["device_args", "functions_of", "qemu_args", "shown"]
 
 _NAME = r"pf([01])(?:\.vf(\d+))?"
 
@@ -31,15 +31,21 @@ def functions_of(folder: Path) -> list[str]:
 
 
 def qemu_args(folder: Path, functions: Iterable[str], memory: str = "512M") -> list[str]:
-    """Raises ConfigError for functions that are not served there."""
-    served, wanted = functions_of(folder), sorted(dict.fromkeys(functions), key=_order)
-    if unknown := [name for name in wanted if name not in served]:
-        raise ConfigError(f"{unknown[0]} is not served in {folder}: there are {', '.join(served)}")
+    """All of it: memory that can be shared, and the devices. Raises ConfigError for functions that are not served there."""
     if not re.fullmatch(r"\d+[MG]", memory):
         raise ConfigError(f"{memory!r} is no amount of memory for a guest: write 512M or 2G")
     args = ["-machine", "q35,memory-backend=dataplane", "-m", memory]
     # DMA_MAP comes with a descriptor only if the guest's memory is a file that can be shared.
     args += ["-object", f"memory-backend-memfd,id=dataplane,size={memory},share=on"]
+    return args + device_args(folder, functions)
+
+
+def device_args(folder: Path, functions: Iterable[str]) -> list[str]:
+    """The devices and their root ports, for a machine whose memory is shared already. Raises ConfigError likewise."""
+    served, wanted = functions_of(folder), sorted(dict.fromkeys(functions), key=_order)
+    if unknown := [name for name in wanted if name not in served]:
+        raise ConfigError(f"{unknown[0]} is not served in {folder}: there are {', '.join(served)}")
+    args = []
     together = {name for name in wanted if "vf" not in name}
     for number, names in enumerate(_groups(wanted, together), start=1):
         port = f"dataplane{number}"

@@ -13,7 +13,7 @@ import pytest
 from served import Served
 
 from apps.command.cli import main
-from apps.command.qemu_args import functions_of, qemu_args, shown
+from apps.command.qemu_args import device_args, functions_of, qemu_args, shown
 from dataplane.errors import ConfigError, PortError
 from pmd.bus.vfio_user import VfioUserFunction
 from pmd.datasheet import GCR_EXT, RDT, RXDCTL, STATUS, pci
@@ -85,6 +85,7 @@ def test_for_a_shell_and_for_a_person(folder: Path, capsys: pytest.CaptureFixtur
     assert main(["nic", "qemu-args", str(folder), "pf0"]) == 0
     words = capsys.readouterr().out.split()
     assert words == qemu_args(folder, ["pf0"])
+    assert device_args(folder, ["pf0"]) == words[6:], "for a machine whose memory is shared already"
     assert shown(words, terminal=True).count("\\\n") == len(words) // 2 - 1
     with pytest.raises(ConfigError, match="serve from a folder without blanks"):
         shown(["/a b"], terminal=False)

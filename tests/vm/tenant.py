@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``tenant.py VF TAP STATUS``: our VF driver over VFIO, and a tap behind it that has the VF's address.
+
+The VF is taken from its kernel driver, and given back at the end. STATUS is a file that says how things stand, in JSON.
+Each line on standard input is a list in JSON, answered with "done" or the reason why not: ["vlan_filter", 5] calls a verb of
+the VF's, ["mac", "02:..."] sets an attribute, ["begin"] has the driver begin anew, with the MTU that may follow, ["forge",
+SOURCE, DESTINATION, COUNT] sends frames from the tap, and ["quit"] ends it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import sys
+from pathlib import Path
+from typing import Any
+
+from raw_frames import send
+
+from apps.command.binding import Binder
+from apps.command.host import Host
+from dataplane import Pipeline
+from dataplane.errors import DataplaneError
+from dataplane.port import Port
+from dataplane.running import Run, start
+from pmd import probe
+
+
+class Tenant:
+    """Frames go both ways between the VF and the tap, unaltered."""
+
+    def __init__(self, vf: Port, tap: Port) -> None:
+        self.vf, self.tap = vf, tap
+        self.run: Run | None = None
+        self.begin()
+
+    def begin(self, mtu: int = 1500) -> None:
+        """What was there is stopped first."""
+        self.end()
+        self.vf.mtu = mtu
+        self.run = start(Pipeline(self.vf.rx(0) >> self.tap.tx(0), self.tap.rx(0) >> self.vf.tx(0)))
+
+    def end(self) -> None:
+        if self.run is not None:
+            self.run.stop()
+        self.run = None
+
+    def do(self, verb: str, *words: Any) -> None:
+        """What a line says."""
+        if verb == "begin":
+            self.begin(*words)
+        elif verb == "forge":
+            send(self.tap.interface, *words)  # type: ignore[attr-defined]
+        elif callable(getattr(self.vf, verb)):
+            getattr(self.vf, verb)(*words)
+        else:
+            setattr(self.vf, verb, *words)
+
+    def status(self) -> dict[str, object]:
+        """What the test wants to know. The tap's address follows the VF's."""
+        if self.tap.mac != self.vf.mac:
+            self.tap.mac = self.vf.mac
+        vf, session = self.vf, self.vf.session  # type: ignore[attr-defined]
+        agreed = {"api": session.api, "queues": session.queues.rx, "hidden_vlan": session.queues.strip}
+        return {
+            "running": self.run is not None,
+            "mac": vf.mac,
+            "link": vf.link.up,
+            "speed": vf.link.speed,
+            "allmulticast": vf.allmulticast,
+            **agreed,
+            **vf.xstats(),
+        }
+
+
+def main(name: str, interface: str, file: Path) -> None:
+    binder = Binder(Host())
+    print(binder.bind(name, "vfio-pci"))
+    serve(name, interface, file)
+    print(binder.unbind(name), flush=True)
+
+
+def serve(name: str, interface: str, file: Path) -> None:
+    """Until it is told to quit."""
+    os.nice(5)  # it polls, and the guest has one CPU
+    with probe(name) as vf, probe(f"tap:{interface}") as tap:
+        tenant = Tenant(vf, tap)
+        print("running", flush=True)
+        while True:
+            new = file.with_suffix(".new")
+            new.write_text(json.dumps(tenant.status()))
+            new.rename(file)
+            if not select.select([sys.stdin], [], [], 0.1)[0]:
+                continue
+            verb, *words = json.loads(sys.stdin.readline() or '["quit"]')
+            if verb == "quit":
+                break
+            try:
+                tenant.do(verb, *words)
+                print("done", flush=True)
+            except DataplaneError as error:
+                print(f"refused: {error}", flush=True)
+        tenant.end()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]))
