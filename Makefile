@@ -71,7 +71,7 @@ lint: build-bench $(VENV)/.lint  ## ruff, mypy and cython-lint
 	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint dataplane pmd apps bench
 
 bench: build-bench $(VENV)/.bench  ## a table of cycles per packet beside DPDK's, and bench/latest.json (as root, for DPDK)
-	@$(BIN)/python -m pytest -q bench
+	@$(BIN)/python -m pytest -q --benchmark-quiet bench $(ARGS)
 
 wheel: $(VENV)/.test  ## wheel and source archive in dist/
 	@$(BIN)/python -m build --no-isolation --outdir dist

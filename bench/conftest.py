@@ -7,94 +7,85 @@ packets per second, ...), not the time it took. Cycles are of the time-stamp cou
 
 from __future__ import annotations
 
-import json
-import statistics
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
-from rich.console import Console
-from rich.table import Table
 
 from bench import peer
 from bench.plot import draw
+from bench.report import Row, compared, measured, save, show
 from dataplane import machine
 
 LATEST = Path(__file__).with_name("latest.json")
-
-
-@dataclass
-class Row:
-    """One figure. spread: half the range of its runs over their median. goal None: reported, not judged."""
-
-    name: str
-    unit: str
-    value: float
-    goal: float | None
-    met: bool
-    spread: float
-    peer: str | None = None
-    peer_value: float | None = None
-    ratio: float | None = None
-    peer_spread: float | None = None  # None: its figure was not measured in this run
-    better: str = "less"  # or "more": what is good of this unit
-
-
-def spread(values: Sequence[float]) -> float:
-    """Half the range over the median."""
-    middle = statistics.median(values)
-    return (max(values) - min(values)) / 2 / middle if middle else 0.0
 
 
 rows: list[Row] = []
 skipped: list[tuple[str, str]] = []
 
 
-@pytest.fixture
-def measure(benchmark):
-    """measure(name, unit, run, at_most= or at_least=, peer=, peer_value=, rounds=5): the median of what `run()` returns."""
+def quick(config: pytest.Config) -> bool:
+    return bool(config.getoption("--quick"))
 
-    def run_and_record(
-        name: str,
-        unit: str,
-        run: Callable[[], float],
-        *,
-        at_most: float | None = None,
-        at_least: float | None = None,
-        peer: str | None = None,
-        peer_value: float | None = None,
-        rounds: int = 5,
-    ) -> float:
-        values: list[float] = []
-        benchmark.pedantic(lambda: values.append(run()), rounds=rounds, warmup_rounds=1)
-        values = values[1:]  # the first was the warm-up
-        value = statistics.median(values)
-        goal = at_most if at_most is not None else at_least
-        met = goal is None or (value <= goal if at_most is not None else value >= goal)
-        ratio = value / peer_value if peer_value else None
-        row = Row(
-            name,
-            unit,
-            round(value, 3),
-            goal,
-            met,
-            round(spread(values), 3),
-            peer,
-            peer_value,
-            ratio and round(ratio, 3),
-            better="less" if at_least is None else "more",
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--quick",
+        action="store_true",
+        help="one round of one slice and no peer: shows that all runs, writes nothing",
+    )
+
+
+@pytest.fixture
+def rounds_of(benchmark, pytestconfig):
+    """rounds_of(slice, rounds): what `slice` returned in each round of pytest-benchmark, but for a first one to warm up."""
+
+    def run(one: Callable[[], Any], rounds: int) -> list[Any]:
+        values: list[Any] = []
+        few = quick(pytestconfig)
+        benchmark.pedantic(
+            lambda: values.append(one()), rounds=1 if few else rounds, warmup_rounds=0 if few else 1
         )
+        return values if few else values[1:]
+
+    return run
+
+
+@pytest.fixture
+def record(benchmark):
+    """record(row): a row of the table, and of pytest-benchmark's own report."""
+
+    def keep(row: Row) -> float:
         rows.append(row)
         benchmark.extra_info.update(asdict(row))
-        return value
+        return row.value
+
+    return keep
+
+
+@pytest.fixture
+def measure(rounds_of, record, pytestconfig):
+    """measure(name, unit, run, at_most= or at_least=, more=, peer=, peer_value=, slices=1, rounds=5).
+
+    A round's figure is the best that `run()` returned in so many slices; the row quotes the median of the rounds.
+    """
+
+    def run_and_record(
+        name: str, unit: str, run: Callable[[], float], *, slices: int = 1, rounds: int = 5, **goal: Any
+    ) -> float:
+        best = max if goal.get("at_least") is not None or goal.get("more") else min
+        slices = 1 if quick(pytestconfig) else slices
+        values = rounds_of(lambda: best(run() for _ in range(slices)), rounds)
+        return record(measured(name, unit, values, **goal))
 
     return run_and_record
 
 
 @pytest.fixture
-def compare(benchmark):
-    """compare(name, unit, ours, theirs, peer, at_most= or at_least=, slices=5, rounds=5).
+def compare(rounds_of, record, pytestconfig):
+    """compare(name, unit, ours, theirs, peer, at_most= or at_least=, floor=, slices=5, rounds=5).
 
     `ours()` and `theirs()` measure by turns; a round's figure is each side's best slice, because what else the machine does
     is nobody's, and the row quotes medians of the rounds. The goal is so many times the peer's figure (None: not judged).
@@ -107,47 +98,27 @@ def compare(benchmark):
         theirs: Callable[[], float],
         peer: str,
         *,
-        at_most: float | None = None,
-        at_least: float | None = None,
         slices: int = 5,
         rounds: int = 5,
+        **goal: Any,
     ) -> float:
-        best = min if at_least is None else max
-        pairs: list[tuple[float, float]] = []
+        best = min if goal.get("at_least") is None else max
+        slices = 1 if quick(pytestconfig) else slices
 
-        def take_turns() -> None:
+        def take_turns() -> tuple[float, float]:
             taken = [(ours(), theirs()) for _ in range(slices)]
-            pairs.append((best(one for one, _ in taken), best(other for _, other in taken)))
+            return best(one for one, _ in taken), best(other for _, other in taken)
 
-        benchmark.pedantic(take_turns, rounds=rounds, warmup_rounds=1)
-        values, peer_values = zip(*pairs[1:], strict=True)  # the first was the warm-up
-        value, peer_value = statistics.median(values), statistics.median(peer_values)
-        times = at_most if at_most is not None else at_least
-        goal = times and times * peer_value
-        met = goal is None or (value <= goal if at_most is not None else value >= goal)
-        row = Row(
-            name,
-            unit,
-            round(value, 3),
-            goal and round(goal, 3),
-            met,
-            round(spread(values), 3),
-            peer,
-            round(peer_value, 3),
-            round(value / peer_value, 3),
-            round(spread(peer_values), 3),
-            "less" if at_least is None else "more",
-        )
-        rows.append(row)
-        benchmark.extra_info.update(asdict(row))
-        return value / peer_value
+        return record(compared(name, unit, rounds_of(take_turns, rounds), peer, **goal))
 
     return run_and_record
 
 
 @pytest.fixture(scope="session")
-def debian_dpdk() -> Iterator[None]:
+def debian_dpdk(pytestconfig) -> Iterator[None]:
     """DPDK, installed if need be, and hugepages for it."""
+    if quick(pytestconfig):
+        pytest.skip("a quick run has no peer")
     try:
         with peer.hugepages():
             peer.ready(fetch=True)
@@ -177,33 +148,18 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         skipped.append((report.nodeid.split("::")[-1], str(report.longrepr[2]) if report.longrepr else ""))
 
 
-def pytest_terminal_summary(terminalreporter) -> None:
+def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
     if not rows:
         return
-    LATEST.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
-    table = Table(title="dataplane: medians, cycles of the time-stamp counter", title_justify="left")
-    for heading in ("measure", "unit", "value", "±", "goal", "", "peer", "its figure", "±", "ratio"):
-        right = heading in ("value", "±", "goal", "its figure", "ratio")
-        table.add_column(heading, justify="right" if right else "left")
-    for row in rows:
-        table.add_row(
-            row.name,
-            row.unit,
-            f"{row.value:,.2f}",
-            f"{row.spread:.0%}",
-            "" if row.goal is None else f"{row.goal:,.2f}",
-            "" if row.goal is None else "met" if row.met else "MISSED",
-            row.peer or "",
-            "" if row.peer_value is None else f"{row.peer_value:,.2f}",
-            "" if row.peer_spread is None else f"{row.peer_spread:.0%}",
-            "" if row.ratio is None else f"{row.ratio:.2f}",
-        )
-    Console(width=140).print(table)
+    show(rows)
     reasons: dict[str, list[str]] = {}
     for name, reason in skipped:
         reasons.setdefault(reason.removeprefix("Skipped: "), []).append(name)
     for reason, names in reasons.items():
         terminalreporter.write_line(f"skipped: {', '.join(names)}: {reason}")
+    if quick(config):
+        return
+    save(rows, LATEST)
     terminalreporter.write_line(f"written to {LATEST}{_picture()}")
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Whole pipelines on one lcore, between null ports and round a ring: what stands between Rx and Tx, statistics included.
 
-The pipeline is run lap by lap in the benchmark's own thread, and a figure is the best of many slices. The peers' figures
-were recorded once on another machine (DPDK 22.11, Zen 5 at 2.6 GHz): for orientation, not a comparison in one run.
+The pipeline is run lap by lap in the benchmark's own thread, and a figure is the best of many slices. What is judged here is
+how apps that are not compiled compare with those that are; `test_peer_programs.py` has the compiled ones beside DPDK's.
 """
 
 import pytest
@@ -15,7 +15,6 @@ from pmd import probe
 
 SLICES = 40
 PACKETS = 16_384  # of a slice
-SWAP, RING_SWAP, FORWARD = 19.2, 5.4, 21.7  # testpmd's macswap, on a ring; DPDK's l2fwd
 
 
 def best(pipeline, burst):
@@ -83,34 +82,19 @@ def swap(data, length):
     return 0
 
 
-@pytest.mark.parametrize(
-    ("make", "what", "peer", "figure"),
-    [(forwarder, "l2fwd", "DPDK l2fwd", FORWARD), (Reflect, "macswap", "testpmd macswap", SWAP)],
-    ids=["l2fwd", "macswap"],
-)
-def test_null(measure, lcore, between_nulls, make, what, peer, figure):
-    measure(
-        f"{what} between null ports, burst 32",
-        "cycles/packet",
-        lambda: between_nulls(make),
-        at_most=0.9 * figure,
-        peer=f"{peer} (recorded)",
-        peer_value=figure,
-    )
-
-
-@pytest.mark.parametrize(
+COMPILED = pytest.mark.parametrize(
     ("make", "what"), [(forwarder, "l2fwd"), (Reflect, "macswap")], ids=["l2fwd", "macswap"]
 )
+
+
+@COMPILED
+def test_null(measure, lcore, between_nulls, make, what):
+    measure(f"{what} between null ports, burst 32", "cycles/packet", lambda: between_nulls(make))
+
+
+@COMPILED
 def test_ring(measure, lcore, round_a_ring, make, what):
-    measure(
-        f"{what} round a ring, burst 32",
-        "cycles/packet",
-        lambda: round_a_ring(make),
-        at_most=0.9 * RING_SWAP,
-        peer="testpmd macswap (recorded)",
-        peer_value=RING_SWAP,
-    )
+    measure(f"{what} round a ring, burst 32", "cycles/packet", lambda: round_a_ring(make))
 
 
 @pytest.mark.parametrize(
@@ -132,7 +116,6 @@ def test_native(compare, lcore, between_nulls, function, make, what):
 
 
 def test_numpy(compare, lcore, between_nulls):
-    """Half the compiled one's packets per second: that is above the 20 Mpps that are asked for at least."""
     compare(
         "macswap in NumPy, null, burst 256",
         "Mpps",
@@ -140,4 +123,5 @@ def test_numpy(compare, lcore, between_nulls):
         lambda: hz() / between_nulls(Reflect, 256) / 1e6,
         "the compiled one",
         at_least=0.5,
+        floor=20.0,
     )

@@ -1,23 +1,20 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Virtual ports: null, ring and pcap, on one lcore at burst 32.
+"""Virtual ports: null, ring and pcap, on one lcore at burst 32: their queues in a bare loop, without the engine.
 
-The peers' figures were recorded once on another machine (DPDK 22.11, Zen 5 at 2.6 GHz): for orientation, not a comparison
-in one run. testpmd's "io" hands bursts on as they are, as these loops do.
+`test_peer_programs.py` has them beside DPDK's, as pipelines.
 """
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
-from apps.l2fwd import L2Fwd
 from bench import ports
-from dataplane import Pipeline
-from dataplane.clock import hz
 from dataplane.pcapfile import PcapReader, PcapWriter
 from pmd import probe
 
-PACKETS = 3_000_000
+SLICES, PACKETS = 20, 200_000
 
 
 @pytest.fixture
@@ -45,7 +42,7 @@ def memory_file(tmp_path):
     folder = Path("/dev/shm")
     if not folder.is_dir() or shutil.disk_usage(folder).free < 1 << 30:
         pytest.skip("no /dev/shm with 1 GiB to write a capture to")
-    path = folder / f"dataplane-{tmp_path.name}.pcap"
+    path = folder / f"dataplane-{os.getpid()}-{tmp_path.name}.pcap"
     yield path
     path.unlink(missing_ok=True)
 
@@ -53,32 +50,10 @@ def memory_file(tmp_path):
 def test_null(measure, lcore, opened):
     port = opened("null:")
     measure(
-        "null -> null, io, burst 32",
+        "null -> null, queues alone, burst 32",
         "cycles/packet",
         lambda: ports.forward_cycles(port.rx(), port.tx(), 32, PACKETS),
-        peer="testpmd null, io (recorded)",
-        peer_value=15.7,
-    )
-
-
-def test_l2fwd(measure, opened):
-    left, right = opened("null:"), opened("null:size=64")
-
-    def run():
-        chains = (
-            left.rx() >> L2Fwd(src="02:00:00:00:00:01") >> right.tx(),
-            right.rx() >> L2Fwd(src="02:00:00:00:00:02") >> left.tx(),
-        )
-        report = Pipeline(*chains).run(seconds=0.2)
-        return report.seconds * hz() / report.packets
-
-    measure(
-        "null -> null, l2fwd both ways, burst 32",
-        "cycles/packet",
-        run,
-        at_most=35,
-        peer="DPDK l2fwd, null pair (recorded)",
-        peer_value=21.7,
+        slices=SLICES,
     )
 
 
@@ -87,33 +62,25 @@ def test_ring(measure, lcore, opened, single):
     ring, null = opened(f"ring:bench{',single=on' if single else ''}"), opened("null:")
     ports.forward_cycles(null.rx(), ring.tx(), 32, 128)
     measure(
-        f"ring loop, io, {'SPSC' if single else 'MPMC'}, burst 32",
+        f"ring loop, queues alone, {'SPSC' if single else 'MPMC'}, burst 32",
         "cycles/packet",
         lambda: ports.forward_cycles(ring.rx(), ring.tx(), 32, PACKETS),
-        peer="testpmd ring loop, io, counts no bytes (recorded)",
-        peer_value=1.9,
+        slices=SLICES,
     )
 
 
-@pytest.mark.parametrize(("frames", "peer"), [(10_000, 26.8), (100_000, 31.3)])
-def test_pcap_replay(measure, lcore, opened, memory_file, frames, peer):
+@pytest.mark.parametrize("frames", [10_000, 100_000])
+def test_pcap_replay(measure, lcore, opened, memory_file, frames):
     null = opened("null:size=60")
     with PcapWriter(memory_file) as writer:
         ports.write_mpps(null.rx(), writer, 32, frames)
-    loops = PACKETS // frames
     assert sum(1 for _ in PcapReader(memory_file)) >= frames
-
-    def run():
-        replay = opened(f"pcap:{memory_file},loop={loops},preload=on")
-        return ports.forward_cycles(replay.rx(), null.tx(), 32, PACKETS)
-
+    replay = opened(f"pcap:{memory_file},loop=0,preload=on")
     measure(
-        f"pcap of {frames // 1000}k frames of 60 bytes replayed into null",
+        f"pcap of {frames // 1000}k frames of 60 bytes replayed into null, queues alone",
         "cycles/packet",
-        run,
-        at_most=22 if frames == 10_000 else None,
-        peer="testpmd pcap, infinite_rx (recorded)",
-        peer_value=peer,
+        lambda: ports.forward_cycles(replay.rx(), null.tx(), 32, PACKETS),
+        slices=SLICES,
     )
 
 
@@ -126,10 +93,5 @@ def test_pcap_write(measure, lcore, opened, memory_file, target):
             return ports.write_mpps(null.rx(), writer, 32, PACKETS)
 
     measure(
-        f"pcap of 60-byte frames written to {target}",
-        "Mpps",
-        run,
-        at_least=6 if target == "tmpfs" else None,
-        peer="testpmd pcap (recorded)",
-        peer_value=6.4 if target == "tmpfs" else 16.0,
+        f"pcap of 60-byte frames written to {target}, writer alone", "Mpps", run, more=True, slices=SLICES
     )

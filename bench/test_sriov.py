@@ -7,6 +7,7 @@ switch is off, or by the switch alone. A goal is a factor on an earlier row of t
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -92,8 +93,8 @@ def against(name: str, factor: float) -> dict[str, Any]:
 
 
 def bursts(port: Any, engine: Any) -> float:
-    """Cycles per packet of rx and tx, the best of several slices."""
-    return min(solo.forward_cycles(port.rx(0), port.tx(0), engine, BURST, ROUNDS)[0] for _ in range(SLICES))
+    """Cycles per packet of rx and tx."""
+    return solo.forward_cycles(port.rx(0), port.tx(0), engine, BURST, ROUNDS)[0]
 
 
 def test_pf_alone(measure, lcore):
@@ -103,7 +104,9 @@ def test_pf_alone(measure, lcore):
         port.wait_link()
         solo.fill(port.tx(0), port.mempool, BURST, frame("ff:ff:ff:ff:ff:ff"))
         name = "PF rx + tx, no VFs"
-        rows[name] = measure(name, "cycles/packet", lambda: bursts(port, port.function.chip.engine))
+        rows[name] = measure(
+            name, "cycles/packet", lambda: bursts(port, port.function.chip.engine), slices=SLICES
+        )
 
 
 def test_pf_beside_vfs(measure, lcore):
@@ -111,7 +114,11 @@ def test_pf_beside_vfs(measure, lcore):
         made.fill(made.pf)
         name = "PF rx + tx, 63 VFs enabled"
         rows[name] = measure(
-            name, "cycles/packet", lambda: bursts(made.pf, made.engine), **against("PF rx + tx, no VFs", 1.1)
+            name,
+            "cycles/packet",
+            lambda: bursts(made.pf, made.engine),
+            slices=SLICES,
+            **against("PF rx + tx, no VFs", 1.1),
         )
 
 
@@ -124,6 +131,7 @@ def test_vf(measure, lcore):
             "VF rx + tx, 63 VFs enabled",
             "cycles/packet",
             lambda: bursts(vf, made.engine),
+            slices=SLICES,
             **against("PF rx + tx, 63 VFs enabled", 1.05),
         )
 
@@ -139,12 +147,13 @@ def test_model(measure, lcore, way, busy, vfs):
         ports = made.vfs[:busy]
         for port in ports:
             made.fill(port)
-        queues, rounds = [(port.rx(0), port.tx(0)) for port in ports], ROUNDS * 8 // busy
+        queues, rounds = [(port.rx(0), port.tx(0)) for port in ports], ROUNDS * 2 // busy or 1
         name = f"model Tx + Rx by the {way}, {busy} of {vfs} VFs busy"
         rows[name] = measure(
             name,
             "cycles/packet",
-            lambda: min(solo.device_cycles(queues, made.engine, BURST, rounds) for _ in range(SLICES)),
+            lambda: solo.device_cycles(queues, made.engine, BURST, rounds),
+            slices=SLICES,
             **against(f"model Tx + Rx by the {way}, 1 of 1 VFs busy", 1.5) if vfs > 1 else {},
         )
 
@@ -154,9 +163,10 @@ def test_model(measure, lcore, way, busy, vfs):
 
 @pytest.mark.parametrize("asking", [0, 62])
 def test_service(measure, asking):
-    """One round of the PF's service, which has a thread of its own: what it takes of a CPU, not of the lcores'."""
+    """One round of the PF's service, as its thread does them: what it takes of a CPU, not of the lcores'."""
     with card(63) as made:
         service, vfs = made.pf.rule.service, [port.session.bar for port in made.vfs[:asking]]
+        service.stop()  # its thread: it would answer some of them before we look
 
         def turn() -> float:
             for bar in vfs:
@@ -167,12 +177,12 @@ def test_service(measure, asking):
             made.pf.function.card.clock.tick(1_000_000)  # the PF lets each VF ask so often in a second
             began, answered = time.perf_counter(), service.counts.messages
             service.round()
-            assert service.counts.messages - answered == asking
-            return (time.perf_counter() - began) * 1e6
+            took = (time.perf_counter() - began) * 1e6
+            # Not all of them, when a VF's own driver is at its mailbox just then: that is another turn.
+            return took if service.counts.messages - answered == asking else math.inf
 
-        measure(
-            f"PF's service, a round, {asking} of 63 VFs ask", "us", lambda: min(turn() for _ in range(SLICES))
-        )
+        took = measure(f"PF's service, a round, {asking} of 63 VFs ask", "us", turn, slices=SLICES)
+        assert took < math.inf
 
 
 def test_mailbox(measure):
