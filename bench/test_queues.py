@@ -1,10 +1,20 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Many queues: what an idle one costs whoever polls it, and one port's queues over several lcores."""
+"""Many queues: what an idle one costs whoever polls it, what flows over several cost, and those queues over several lcores.
+
+With two CPUs two lcores and the model's thread share them: that row says what it is on this machine, and no more.
+"""
+
+import time
 
 import pytest
+from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import Ether
 
 import pmd
+from apps import L2Fwd
 from bench import queues, solo
+from dataplane import Pipeline, machine
+from dataplane.running import start
 
 SLICES, LAPS = 60, 100
 PLAIN = solo.broadcast(60)  # no protocol: no hash, so it comes by queue 0
@@ -12,19 +22,19 @@ PLAIN = solo.broadcast(60)  # no protocol: no hash, so it comes by queue 0
 
 @pytest.fixture
 def open_port():
-    """open_port(n): n Rx queues and one Tx queue, and a plug that brings back what is sent."""
+    """open_port(n, tx=1, options): n Rx queues and `tx` Tx queues, and a plug that brings back what is sent."""
     ports = []
 
-    def start(n):
-        port = pmd.probe("model0,thread=off,wire=loop,rx_desc=128")
+    def open_it(n, tx=1, options=",thread=off,rx_desc=128"):
+        port = pmd.probe(f"model0,wire=loop{options}")
         ports.append(port)
-        port.rx(n - 1), port.tx(0)
+        port.rx(n - 1), port.tx(tx - 1)
         port.start()
         port.wait_link()
-        solo.fill(port.tx(0), port.mempool, 32, PLAIN)
+        port.promiscuous = True
         return port
 
-    yield start
+    yield open_it
     for port in ports:
         port.close()
 
@@ -53,9 +63,72 @@ def added(port, n):
 def test_an_idle_queue(measure, lcore, open_port, n):
     """32 packets a lap by one queue, and nothing by the others."""
     port = open_port(n)
+    solo.fill(port.tx(0), port.mempool, 32, PLAIN)
     measure(
         f"82599 rx, {n} queues polled, 1 busy: an idle one adds",
         "cycles/poll",
         lambda: added(port, n),
         at_most=6,
     )
+
+
+def flows(port, n):
+    """A frame for each of the first n queues, by the port's own key and table (Toeplitz over addresses and ports)."""
+    key, found = int.from_bytes(port.rss_key, "big"), {}
+    for sport in range(1000, 2000):
+        data = bytes(
+            Ether(dst=port.mac)
+            / IP(src="10.0.0.1", dst="10.0.0.2", len=46)
+            / UDP(sport=sport, len=26)
+            / bytes(18)
+        )
+        value, hashed = int.from_bytes(data[26:38], "big"), 0
+        for bit in range(96):
+            if value >> 95 - bit & 1:
+                hashed ^= key >> 320 - 32 - bit
+        found.setdefault(port.rss_table[hashed & 127], data)
+    return [found[q] for q in range(n)]
+
+
+@pytest.mark.parametrize("n", [1, 2, 4, 16])
+def test_flows_over_queues(measure, lcore, open_port, n):
+    """32 packets a lap by each queue: one lcore polls all of them."""
+    port = open_port(max(n, 2), n)
+    for q, data in enumerate(flows(port, n)):
+        solo.fill(port.tx(q), port.mempool, 32, data)
+    rx, tx = [port.rx(q) for q in range(n)], [port.tx(q) for q in range(n)]
+    measure(
+        f"82599 rx + tx, solo, {n} queue{'s' * (n > 1)}, each with bursts of 32",
+        "cycles/packet",
+        lambda: min(queues.spread_cycles(rx, tx, port.function.chip.engine, LAPS) for _ in range(SLICES)),
+        at_most=13,
+    )
+
+
+@pytest.mark.parametrize("name", ["82599", "null"])
+def test_queues_over_lcores(measure, open_port, name):
+    """Two queues, each with an lcore, against both on one lcore."""
+    cpus = machine.usable_cpus()
+    if len(cpus) < 2:
+        pytest.skip("needs two CPUs")
+    if name == "null":
+        port = pmd.probe("null:")
+    else:
+        port = open_port(2, 2, ",rx_desc=512")
+        for q, data in enumerate(flows(port, 2)):
+            solo.fill(port.tx(q), port.mempool, 128, data)
+
+    def rate(lcores):
+        lanes = [Pipeline(port.rx(q) >> L2Fwd() >> port.tx(q), name=f"queue {q}") for q in range(2)]
+        with start(*lanes, lcores=lcores):
+            before, began = port.xstats()["rx_good_packets"], time.monotonic()
+            time.sleep(0.5)
+            return (port.xstats()["rx_good_packets"] - before) / (time.monotonic() - began)
+
+    beside = ", beside the model's thread" if name == "82599" else ""
+    measure(
+        f"{name} l2fwd, 2 queues on 2 lcores{beside}, {len(cpus)} CPUs",
+        "times 1 lcore",
+        lambda: rate(cpus[:2]) / rate(cpus[-1:]),
+    )
+    port.close()
