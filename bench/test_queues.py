@@ -4,6 +4,7 @@
 With two CPUs two lcores and the model's thread share them: that row says what it is on this machine, and no more.
 """
 
+import threading
 import time
 
 import pytest
@@ -105,18 +106,12 @@ def test_flows_over_queues(measure, lcore, open_port, n):
     )
 
 
-@pytest.mark.parametrize("name", ["82599", "null"])
-def test_queues_over_lcores(measure, open_port, name):
-    """Two queues, each with an lcore, against both on one lcore."""
-    cpus = machine.usable_cpus()
-    if len(cpus) < 2:
-        pytest.skip("needs two CPUs")
-    if name == "null":
-        port = pmd.probe("null:")
-    else:
-        port = open_port(2, 2, ",rx_desc=512")
-        for q, data in enumerate(flows(port, 2)):
-            solo.fill(port.tx(q), port.mempool, 128, data)
+def test_queues_over_lcores(measure, open_port):
+    """Two queues, each with an lcore, against both on one lcore; the model runs in a thread of its own meanwhile."""
+    cpus = two_cpus()
+    port = open_port(2, 2, ",rx_desc=512")
+    for q, data in enumerate(flows(port, 2)):
+        solo.fill(port.tx(q), port.mempool, 128, data)
 
     def rate(lcores):
         lanes = [Pipeline(port.rx(q) >> L2Fwd() >> port.tx(q), name=f"queue {q}") for q in range(2)]
@@ -125,10 +120,57 @@ def test_queues_over_lcores(measure, open_port, name):
             time.sleep(0.5)
             return (port.xstats()["rx_good_packets"] - before) / (time.monotonic() - began)
 
-    beside = ", beside the model's thread" if name == "82599" else ""
     measure(
-        f"{name} l2fwd, 2 queues on 2 lcores{beside}, {len(cpus)} CPUs",
+        f"82599 l2fwd, 2 queues on 2 lcores, beside the model's thread, {len(machine.usable_cpus())} CPUs",
         "times 1 lcore",
-        lambda: rate(cpus[:2]) / rate(cpus[-1:]),
+        lambda: rate(cpus) / rate(cpus[1:]),
     )
-    port.close()
+
+
+def test_lcores_do_not_slow_each_other(measure):
+    """What a packet costs two lcores on queues of one port, over what it costs each of them alone: of CPU time."""
+    cpus = two_cpus()
+
+    class Lane(threading.Thread):
+        """An lcore with a queue; `meet`: when all of them are about to begin, and when all are done."""
+
+        def __init__(self, q, meet):
+            super().__init__()
+            self.q, self.meet, self.cost = q, meet, 0.0
+
+        def run(self):
+            machine.enter(cpus[self.q])
+            try:
+                with Pipeline(port.rx(self.q) >> L2Fwd() >> port.tx(self.q)).stepper() as stepper:
+                    stepper.step(1000)
+                    self.meet.wait(10)
+                    packets, began, spent = 0, time.monotonic(), time.thread_time()
+                    while time.monotonic() < began + 0.1:
+                        packets += stepper.step(20_000)
+                    self.cost = (time.thread_time() - spent) / packets
+                    self.meet.wait(10)
+            finally:
+                machine.leave()
+
+    def costs(*numbers):
+        meet = threading.Barrier(len(numbers))
+        lanes = [Lane(q, meet) for q in numbers]
+        for lane in lanes:
+            lane.start()
+        for lane in lanes:
+            lane.join()
+        return sum(lane.cost for lane in lanes)
+
+    def once():
+        alone, together = zip(*((costs(0) + costs(1), costs(0, 1)) for _ in range(5)), strict=True)
+        return min(together) / min(alone)
+
+    with pmd.probe("null:") as port:
+        measure("null l2fwd, 2 lcores at a time, a queue each", "times one at a time", once, at_most=1.1)
+
+
+def two_cpus():
+    cpus = machine.usable_cpus()
+    if len(cpus) < 2:
+        pytest.skip("needs two CPUs")
+    return cpus[:2]
