@@ -4,17 +4,21 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
+import os
 import platform
+import shlex
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
 from apps.command.binding import UIO_DRIVERS
 from apps.command.host import CAP_NET_ADMIN, CAP_NET_RAW, Card, Host
+from apps.command.served import ServedNic, served_nics
 
 __all__ = ["ADVICE", "MISSING", "OK", "UNNEEDED", "Finding", "examine"]
 
@@ -23,6 +27,7 @@ HELP = "what this machine has, what is missing, and the command that mends it"
 OK, MISSING, ADVICE, UNNEEDED = "ok", "missing", "advice", "not needed"
 
 _HUGE = "/sys/kernel/mm/hugepages/hugepages-{}kB/"
+_REFUSED = os.strerror(errno.EACCES)
 _WANTED_2M = 128  # 256 MiB: the demo's two cards with their pools, and room to spare
 _WANTED_MEMLOCK = 512 << 20
 _ISOLATE = "isolcpus={0} nohz_full={0} rcu_nocbs={0}"
@@ -42,11 +47,19 @@ class Finding:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--dir",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="examine the served NIC there, too; may be repeated",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the findings to FILE as well")
 
 
 def run(args: argparse.Namespace) -> int:
-    findings = examine(Host())
+    findings = examine(Host(), folders=args.dir)
     width = max(len(finding.name) for finding in findings)
     for finding in findings:
         print(f"{finding.state:<10}  {finding.name:<{width}}  {finding.found}")
@@ -59,8 +72,10 @@ def run(args: argparse.Namespace) -> int:
     return 1 if missing else 0
 
 
-def examine(host: Host, which: Callable[[str], str | None] = shutil.which) -> list[Finding]:
-    """Every finding, in the order shown. which: how a program is looked up."""
+def examine(
+    host: Host, which: Callable[[str], str | None] = shutil.which, folders: Iterable[Path] = ()
+) -> list[Finding]:
+    """Every finding, in the order shown. which: how a program is looked up. folders: with NICs that should be served."""
     cards = host.cards()
     return [
         _hugepages(host, "2M", 2048),
@@ -73,6 +88,7 @@ def examine(host: Host, which: Callable[[str], str | None] = shutil.which) -> li
         _isolation(host),
         _tsc(host),
         *_card_findings(host, cards),
+        *map(_served, served_nics(host, folders)),
         _compiler(which),
         *_versions(),
     ]
@@ -204,6 +220,42 @@ def _card(host: Host, card: Card, iommu: bool) -> Finding:
             name, MISSING, f"{card.kind}: no access to {card.node}", f"sudo chown $USER {card.node}"
         )
     return Finding(name, OK, f"{card.kind}, on {card.driver}, {card.node}")
+
+
+def _served(nic: ServedNic) -> Finding:
+    """A NIC that a process serves, or whose server left its sockets behind."""
+    name, folder = f"served NIC {nic.folder}", shlex.quote(str(nic.folder))
+    if nic.why or not nic.functions:
+        serve = f"dataplane nic serve --dir {folder}"
+        return Finding(
+            name,
+            MISSING,
+            nic.why or "no sockets there: no NIC is served",
+            "" if nic.why == _REFUSED else serve,
+        )
+    if not nic.process:
+        return Finding(
+            name,
+            MISSING,
+            f"its server is gone and has left {len(nic.functions)} sockets behind: nobody answers there",
+            f"rm {folder}/*.sock {folder}/nic.json  # or serve again: dataplane nic serve --dir {folder}",
+        )
+    if nic.mode & 0o022:
+        return Finding(
+            name,
+            MISSING,
+            "others may write to its folder, and put sockets of theirs there",
+            f"chmod go-w {folder}",
+        )
+    if open_to_others := [function for function in nic.functions if function.mode != 0o600]:
+        found = f"{open_to_others[0].name}.sock has mode {open_to_others[0].mode:04o}, not 0600"
+        return Finding(name, MISSING, found, f"chmod 0600 {folder}/*.sock")
+    if not all(function.usable for function in nic.functions):
+        return Finding(name, UNNEEDED, f"it belongs to user {nic.owner}: only that user and root may use it")
+    taken = sum(bool(function.client) for function in nic.functions)
+    return Finding(
+        name, OK, f"process {nic.process} serves {len(nic.functions)} functions, {taken} of them are in use"
+    )
 
 
 def _compiler(which: Callable[[str], str | None]) -> Finding:

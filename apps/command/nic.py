@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from apps.command.served import default_folder
 from dataplane.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -33,9 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--dir",
         type=Path,
-        required=True,
         metavar="DIR",
-        help="where the sockets are: DIR/pf0.sock, DIR/pf0.vf3.sock",
+        help="where the sockets are: DIR/pf0.sock, DIR/pf0.vf3.sock (default: $XDG_RUNTIME_DIR/dataplane/nicN, for root "
+        "/run/dataplane/nicN; N is the card's number)",
     )
     serve.add_argument(
         "--no-doorbells",
@@ -116,6 +117,7 @@ def _serve(args: argparse.Namespace) -> int:
     from dataplane.port import format_mac
     from pmd.model.server.server import NicServer
 
+    args.dir = args.dir or default_folder(args.index)
     if args.verbose:
         logging.basicConfig(format="%(message)s", level=logging.INFO)
     with ExitStack() as stack:

@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from apps.command.host import CAP_NET_RAW, Card, Host, Interface
+from apps.command.served import ServedNic, served_nics
 
 __all__ = ["Entry", "entries"]
 
-HELP = "what can be opened here: model ports, network interfaces, PCI 82599s and their kernel driver"
+HELP = "what can be opened here: model ports, served NICs, network interfaces, PCI 82599s and their kernel driver"
 
 
 @dataclass(frozen=True)
@@ -26,11 +28,19 @@ class Entry:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--dir",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="look for a served NIC there, too; may be repeated",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the list to FILE as well")
 
 
 def run(args: argparse.Namespace) -> int:
-    rows = entries(Host())
+    rows = entries(Host(), args.dir)
     heads = ("port", "what", "kernel driver", "state")
     table = [heads, *((row.port, row.what, row.driver or "-", row.state) for row in rows)]
     widths = [max(len(line[column]) for line in table) for column in range(3)]
@@ -45,11 +55,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def entries(host: Host) -> list[Entry]:
+def entries(host: Host, folders: Iterable[Path] = ()) -> list[Entry]:
     """Every port string that means something here, cards first."""
     allowed = host.has_capability(CAP_NET_RAW)
     return [
         *map(_card, host.cards()),
+        *(entry for nic in served_nics(host, folders) for entry in _served(nic)),
         Entry("model0, model1", "the model: the two ports of an 82599 in software", "", "always there"),
         Entry(
             "model2, model3 ...", "the model: the two ports of another card, and so on", "", "always there"
@@ -71,6 +82,31 @@ def _card(card: Card) -> Entry:
     if card.interfaces:
         state.append(f"is {', '.join(card.interfaces)}")
     return Entry(card.address, card.kind, card.driver, ", ".join(state))
+
+
+def _served(nic: ServedNic) -> Iterator[Entry]:
+    """The functions that this user may open, or one line that says why there is none."""
+    doctor = f"run 'dataplane doctor --dir {nic.folder}'"
+    if nic.why or not nic.functions:
+        yield Entry(
+            f"vfio-user:{nic.folder}", "a served NIC", "", f"{nic.why or 'no sockets there'}; {doctor}"
+        )
+        return
+    for function in nic.functions:
+        kind = (
+            "VF of a served NIC"
+            if "vf" in function.name
+            else f"PF of a served NIC {nic.macs.get(function.name, '')}"
+        )
+        if not nic.process:
+            state = f"its server is gone; {doctor}"
+        elif function.client:
+            state = f"process {function.client} ({function.program or 'of another user'}) has it"
+        elif function.usable:
+            state = "free"
+        else:
+            continue
+        yield Entry(f"vfio-user:{function.path}", kind.strip(), "", state)
 
 
 def _interface(face: Interface, allowed: bool) -> Entry:

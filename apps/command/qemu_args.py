@@ -13,18 +13,17 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
+from apps.command.served import FUNCTION, order
 from dataplane.errors import ConfigError, PortError
 from pmd.datasheet import pci
 
 __all__ = ["device_args", "functions_of", "qemu_args", "shown"]
 
-_NAME = r"pf([01])(?:\.vf(\d+))?"
-
 
 def functions_of(folder: Path) -> list[str]:
     """The functions that are served there, PFs first. Raises PortError if there are none."""
     names = (path.stem for path in folder.glob("*.sock") if path.is_socket())
-    found = sorted((name for name in names if re.fullmatch(_NAME, name)), key=_order)
+    found = sorted((name for name in names if re.fullmatch(FUNCTION, name)), key=order)
     if not found:
         raise PortError(f"{folder}: no NIC is served there: start 'dataplane nic serve --dir {folder}' first")
     return found
@@ -42,7 +41,7 @@ def qemu_args(folder: Path, functions: Iterable[str], memory: str = "512M") -> l
 
 def device_args(folder: Path, functions: Iterable[str]) -> list[str]:
     """The devices and their root ports, for a machine whose memory is shared already. Raises ConfigError likewise."""
-    served, wanted = functions_of(folder), sorted(dict.fromkeys(functions), key=_order)
+    served, wanted = functions_of(folder), sorted(dict.fromkeys(functions), key=order)
     if unknown := [name for name in wanted if name not in served]:
         raise ConfigError(f"{unknown[0]} is not served in {folder}: there are {', '.join(served)}")
     args = []
@@ -74,13 +73,6 @@ def shown(args: list[str], terminal: bool) -> str:
     return "\n".join(args)
 
 
-def _order(name: str) -> tuple[bool, int, int]:
-    found = re.fullmatch(_NAME, name)
-    if not found:
-        raise ConfigError(f"{name!r} is no function: write pf0 or pf0.vf3")
-    return found[2] is not None, int(found[1]), int(found[2] or 0)
-
-
 def _groups(names: list[str], together: set[str]) -> list[list[str]]:
     """Who shares a root port: the PFs and their VFs; each other VF has one of its own."""
     device = [name for name in names if name.split(".")[0] in together]
@@ -89,7 +81,7 @@ def _groups(names: list[str], together: set[str]) -> list[list[str]]:
 
 def _address(name: str, together: set[str]) -> str:
     """Device and function on the bus, as QEMU writes them."""
-    virtual, port, vf = _order(name)
+    virtual, port, vf = order(name)
     routing_id = port if "pf0" in together else 0  # of the PF
     if virtual:
         behind_pf = pci.SRIOV_FIRST_VF_ARI + vf * pci.SRIOV_STRIDE

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import logging
 import os
 import select
@@ -21,6 +22,7 @@ import threading
 from pathlib import Path
 
 from dataplane.errors import ConfigError, PortError
+from dataplane.port import format_mac
 from pmd.datasheet import pci
 from pmd.model.card import Card
 from pmd.model.private_socket import is_ours, listen, process_of
@@ -32,6 +34,7 @@ __all__ = ["NicServer", "socket_names"]
 log = logging.getLogger("dataplane")
 
 HOUSEKEEPING = 0.1  # seconds
+TOLD = "nic.json"  # in the folder: who serves, and who has which function
 
 
 def socket_names(ports: int, vfs: int) -> list[str]:
@@ -59,6 +62,8 @@ class NicServer:
         self._selector = selectors.DefaultSelector()
         self._sessions: dict[Device, Session] = {}
         self._listening: dict[Path, socket.socket] = {}
+        self._devices: dict[Path, Device] = {}
+        self._processes: dict[Device, int] = {}  # of the clients
         self._wake, self._woken = socket.socketpair()
         self._stop = threading.Event()
         self._lock_fd = -1
@@ -71,6 +76,7 @@ class NicServer:
                     self._open(VfDevice(card, port, vf), folder / f"pf{port}.vf{vf}.sock")
             self._selector.register(self._woken, selectors.EVENT_READ, None)
             card.start()
+            self._tell()
         except BaseException:
             self.close()
             raise
@@ -112,6 +118,8 @@ class NicServer:
         for path, listening in self._listening.items():
             listening.close()
             path.unlink(missing_ok=True)
+        if self._lock_fd >= 0:
+            (self.folder / TOLD).unlink(missing_ok=True)
         self._selector.close()
         self._wake.close()
         self._woken.close()
@@ -132,6 +140,7 @@ class NicServer:
             missing_ok=True
         )  # of a server that was killed: the folder is locked, so there is no other
         listening = self._listening[path] = listen(path, socket.SOCK_STREAM)
+        self._devices[path] = device
         self._selector.register(listening, selectors.EVENT_READ, device)
 
     def _accept(self, listening: socket.socket, device: Device) -> None:
@@ -151,7 +160,9 @@ class NicServer:
             connection.close()
             return
         session = self._sessions[device] = Session(connection, device, self._doorbells)
+        self._processes[device] = process_of(connection)
         self._selector.register(connection, selectors.EVENT_READ, session)
+        self._tell()
         log.info("%s: a client has it (process %d)", device.name, process_of(connection))
 
     def _attend(self, session: Session, events: int) -> None:
@@ -174,10 +185,30 @@ class NicServer:
             self._selector.unregister(session.connection)
         del self._sessions[session.device]
         session.end()
+        if not self._closed:
+            self._tell()
         if session.why:
             log.warning("%s: its client is cut off: %s", session.device.name, session.why)
         else:
             log.info("%s: its client is gone", session.device.name)
+
+    def _tell(self) -> None:
+        """Whoever looks into the folder sees who serves, and who has what. Whole at any time."""
+        told = {
+            "process": os.getpid(),
+            "macs": {f"pf{port}": format_mac(self.card.mac(port)) for port in range(len(self.card.ports))},
+            "clients": {
+                path.stem: self._processes[device]
+                for path, device in self._devices.items()
+                if device in self._sessions
+            },
+        }
+        new = self.folder / f".{TOLD}"
+        try:
+            new.write_text(json.dumps(told))
+            new.replace(self.folder / TOLD)
+        except OSError as error:
+            log.warning("%s: what 'dataplane ports' shows is old: %s", self.folder / TOLD, error.strerror)
 
     def _look_after(self) -> None:
         for session in tuple(self._sessions.values()):

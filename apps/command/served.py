@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The NICs that somebody serves on this machine: where they are, which functions they have, and who has those.
+
+A server writes NAME into its folder and holds the folder's lock. Folders are looked for where `nic serve` puts them by
+itself, where the kernel says that somebody listens, and where one is told.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from apps.command.host import Host
+from dataplane.errors import ConfigError
+
+__all__ = ["FUNCTION", "Function", "ServedNic", "default_folder", "order", "served_nics"]
+
+NAME = "nic.json"  # as pmd.model.server.server has it
+FUNCTION = r"pf([01])(?:\.vf(\d+))?"
+
+_LISTENS = re.compile(r"^\S+ \S+ \S+ 00010000 \S+ \S+ +\d+ (/.*)/" + FUNCTION + r"\.sock$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Function:
+    """ "pf0" or "pf0.vf3". client: the process that has it, 0 if none. program: its name, "" if it is not known."""
+
+    name: str
+    path: Path
+    mode: int
+    usable: bool
+    client: int = 0
+    program: str = ""
+
+
+@dataclass(frozen=True)
+class ServedNic:
+    """A folder with the sockets of a NIC. process: who serves it, 0 if nobody does any more. why: it cannot be looked at."""
+
+    folder: Path
+    process: int = 0
+    mode: int = 0
+    owner: int = 0
+    why: str = ""
+    macs: dict[str, str] = field(default_factory=dict)
+    functions: tuple[Function, ...] = ()
+
+
+def default_folder(index: int) -> Path:
+    """Where card `index` is served when nobody says where. Raises ConfigError if this user has no such folder."""
+    if os.geteuid() == 0:
+        return Path(f"/run/dataplane/nic{index}")
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    if not runtime:
+        raise ConfigError("XDG_RUNTIME_DIR is not set: say with --dir DIR where the sockets shall be")
+    return Path(runtime) / "dataplane" / f"nic{index}"
+
+
+def order(name: str) -> tuple[bool, int, int]:
+    """By which functions are sorted, PFs first: (whether it is a VF, its port, its number). Raises ConfigError."""
+    found = re.fullmatch(FUNCTION, name)
+    if not found:
+        raise ConfigError(f"{name!r} is no function: write pf0 or pf0.vf3")
+    return found[2] is not None, int(found[1]), int(found[2] or 0)
+
+
+def served_nics(host: Host, told: Iterable[Path] = ()) -> list[ServedNic]:
+    """Those of the machine and those in the folders of `told`, which are in the list whatever is there."""
+    asked = [folder.absolute() for folder in told]
+    places = [Path("/run/dataplane")]
+    if runtime := os.environ.get("XDG_RUNTIME_DIR"):
+        places.insert(0, Path(runtime) / "dataplane")
+    found = [child for place in places for child in _children(host.path(str(place)))]
+    found += [host.path(match[1]) for match in _LISTENS.finditer(host.read("/proc/net/unix"))]
+    nics = [_look(host, folder) for folder in dict.fromkeys(found) if folder not in asked]
+    return [_look(host, folder) for folder in asked] + [nic for nic in nics if nic.functions]
+
+
+def _children(place: Path) -> list[Path]:
+    try:
+        return sorted(child for child in place.iterdir() if child.is_dir())
+    except OSError:
+        return []
+
+
+def _look(host: Host, folder: Path) -> ServedNic:
+    try:
+        status = folder.stat()
+        # Not by glob, which finds nothing where it may not look.
+        names = [path for path in folder.iterdir() if re.fullmatch(FUNCTION + r"\.sock", path.name)]
+        sockets = [path for path in names if path.is_socket()]
+    except OSError as error:
+        return ServedNic(folder, why=error.strerror or "it cannot be read")
+    told = _told(folder)
+    process = told.get("process", 0)
+    if not _holds(host, process, status.st_ino):
+        told, process = {}, 0
+    clients = told.get("clients", {})
+    functions = []
+    for path in sorted(sockets, key=lambda path: order(path.stem)):
+        client = clients.get(path.stem, 0)
+        program = host.read(f"/proc/{client}/comm") if client else ""
+        mode = stat.S_IMODE(path.stat().st_mode)
+        usable = os.access(path, os.R_OK | os.W_OK)
+        functions.append(Function(path.stem, path, mode, usable, client, program))
+    mode = stat.S_IMODE(status.st_mode)
+    return ServedNic(folder, process, mode, status.st_uid, "", told.get("macs", {}), tuple(functions))
+
+
+def _told(folder: Path) -> dict[str, Any]:
+    """What the server wrote; nothing if that is not there, or is no such thing."""
+    try:
+        told = json.loads((folder / NAME).read_text())
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _holds(host: Host, process: int, inode: int) -> bool:
+    """Whether that process has a lock on the folder with that inode."""
+    return bool(
+        re.search(
+            rf"^\d+: FLOCK +ADVISORY +WRITE {process} \w+:\w+:{inode} ",
+            host.read("/proc/locks"),
+            re.MULTILINE,
+        )
+    )
