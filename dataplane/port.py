@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
 
 from dataplane.errors import ConfigError, PortError
 from dataplane.mempool import Mempool
@@ -239,6 +241,31 @@ class Port:
     @rss_hash_types.setter
     def rss_hash_types(self, value: Iterable[str]) -> None:
         raise PortError(f"{self.name} has no RSS")
+
+    def flow(
+        self,
+        *,
+        queue: int | None = None,
+        drop: bool = False,
+        proto: str | None = None,
+        src: str | IPv4Address | IPv4Network | None = None,
+        dst: str | IPv4Address | IPv4Network | None = None,
+        src_port: int | None = None,
+        dst_port: int | None = None,
+        vlan: int | None = None,
+        ether_type: int | None = None,
+        priority: int | None = None,
+    ) -> Any:
+        """Packets that match go to an Rx queue, or are dropped: ``port.flow(proto="udp", dst_port=53, queue=2)``.
+
+        Returns a handle with `remove`, which a `with` block calls at its end.
+        """
+        raise PortError(f"{self.name} steers no flows: rules are for the PF of an 82599")
+
+    @property
+    def flows(self) -> list[Any]:
+        """The rules that hold."""
+        return []
 
     def tx_queue_rate(self, queue: int, mbps: int) -> None:
         """Let a Tx queue send no more than `mbps` Mbit/s (bytes of frames with FCS), 0: as much as it can. Holds at once."""

@@ -18,6 +18,8 @@ from pmd.datasheet import (
     BPTC,
     CRCERRS,
     ERRBC,
+    FDIRMATCH,
+    FDIRMISS,
     GORCH,
     GORCL,
     GOTCH,
@@ -141,6 +143,7 @@ _RX_ERRORS = (
     "rx_oversize_errors",
     "rx_jabber_errors",
 )
+_DIRECTOR = {"flow_director_matched_filters": FDIRMATCH, "flow_director_missed_filters": FDIRMISS}
 _INTERNAL = ("missed", "mac_rx_good_packets", "mac_rx_good_bytes", "mac_tx_good_bytes")
 
 
@@ -152,6 +155,8 @@ class Counters:
         self._lock = threading.Lock()
         self._totals: dict[str, int] = {}
         self._own: range | None = None
+        self.drop_queue: int | None = None  # where rules send what they drop
+        self.directs = False  # whether the flow director has been in use
 
     def map_queues(self, own: range | None = None) -> None:
         """8.2.3.23: queue q counts in set q modulo 16; a reset puts all into set 0.
@@ -189,7 +194,15 @@ class Counters:
         of = totals.get
         everything = range(limits.QUEUE_STATS if self._own is None else len(self._own))
         dropped = sum(of(f"rx_q{q}_errors", 0) for q in everything)
-        stats = {
+        stats = {}
+        if (
+            self.drop_queue is not None and self._set_of(self.drop_queue) >= rx_queues
+        ):  # no queue in use counts there
+            stats["rx_flow_drops"] = of(f"rx_q{self._set_of(self.drop_queue)}_errors", 0)
+            dropped -= stats["rx_flow_drops"]
+        if self.directs:
+            stats |= {name: of(name, 0) for name in _DIRECTOR}
+        stats |= {
             # GPRC counts frames that the filters refused or that were missed: what reached a queue is what was received.
             "rx_good_packets": sum(of(f"rx_q{q}_packets", 0) for q in everything),
             "tx_good_packets": of("tx_good_packets", 0),
@@ -221,6 +234,8 @@ class Counters:
         counted = {name: sum(read(register) for register in _all(line)) for name, line in _SINGLE.items()}
         for name, (low, high) in _PAIRS.items():
             counted[name] = self._pair(low, high)
+        if self.directs:
+            counted |= {name: read(register) for name, register in _DIRECTOR.items()}
         for q in range(limits.QUEUE_STATS):
             counted[f"rx_q{q}_packets"] = read(QPRC[q])
             counted[f"rx_q{q}_bytes"] = self._pair(QBRC_L[q], QBRC_H[q])

@@ -70,10 +70,10 @@ class RxUnit:
     def __init__(self, bar: Bar) -> None:
         self.bar = bar
 
-    def packet_buffer(self) -> None:
-        """8.2.3.8.9: one traffic class has all of the 512 KB."""
+    def packet_buffer(self, lent: int = 0) -> None:
+        """8.2.3.8.9: one traffic class has all of the 512 KB, but for those that are lent to the flow director."""
         for register in RXPBSIZE:
-            size = limits.RX_PACKET_BUFFER >> 10 if register.index == 0 else 0
+            size = (limits.RX_PACKET_BUFFER >> 10) - lent if register.index == 0 else 0
             self.bar.write(register, register.pack(SIZE=size))
 
     def crc_and_dma(self) -> None:

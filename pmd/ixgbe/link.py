@@ -38,8 +38,11 @@ class LinkUnit:
         self.is_sfp = "SFP" in PF_IDS.get(device_id, "")
         self.checks_module = self.is_sfp and not caps & eeprom.CAPS_NO_CROSSTALK_WORKAROUND
 
-    def flow_control_off(self) -> None:
-        """4.6.3.2, 8.2.3.3: no pause frames are sent, and those that arrive are dropped without effect."""
+    def flow_control_off(self, packet_buffer: int = limits.RX_PACKET_BUFFER) -> None:
+        """4.6.3.2, 8.2.3.3: no pause frames are sent, and those that arrive are dropped without effect.
+
+        packet_buffer: bytes of it that are for packets.
+        """
         bar = self.bar
         for registers in (FCTTV, FCRTL):
             for register in registers:
@@ -47,7 +50,7 @@ class LinkUnit:
         bar.write(FCRTV, 0)
         bar.write(FCCFG, 0)
         # 8.2.3.3.4: the high mark must be set even so, or the packet buffer's room is not known.
-        mark = (limits.RX_PACKET_BUFFER - limits.PAUSE_RTH_MARGIN) >> 5
+        mark = (packet_buffer - limits.PAUSE_RTH_MARGIN) >> 5
         for register in FCRTH:
             bar.write(register, register.pack(RTH=mark if register.index == 0 else 0))
         bar.update(MFLCN, PMCF=0, DPF=1, RPFCE=0, RFCE=0)

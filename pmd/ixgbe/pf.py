@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from dataplane.errors import ConfigError, DeviceGone, PortError
@@ -19,6 +20,7 @@ from pmd.datasheet import (
     RDH,
     RDLEN,
     RDT,
+    RXCTRL,
     RXDCTL,
     SRRCTL,
     TDBAH,
@@ -37,6 +39,8 @@ from pmd.ixgbe.counters import Counters
 from pmd.ixgbe.datapath import RxRegisters, TxRegisters
 from pmd.ixgbe.errors import VfsInUse
 from pmd.ixgbe.filters import Filters
+from pmd.ixgbe.flow import Flow, parse_match
+from pmd.ixgbe.flows import FlowTable
 from pmd.ixgbe.link import LinkUnit
 from pmd.ixgbe.nvm import Nvm
 from pmd.ixgbe.pool_filters import PoolFilters
@@ -110,6 +114,7 @@ class IxgbePort(IxgbeBase):
             self.rule = VfRule(bar, function.name, self.filters, self._link.state, self.xstats)
         rates = self.rule.sriov.rates if self.rule else TxRates(bar)
         self._rates = OwnRates(rates, self._first)
+        self._flows = FlowTable(bar, self.layout, self._first, self._refill)
 
     # ---- bring-up ---------------------------------------------------------------------------------------------
 
@@ -117,7 +122,8 @@ class IxgbePort(IxgbeBase):
         """4.6.3: reset, then general, link, statistics, filters, receive, transmit, in this order."""
         self._reset.run()
         self._nvm.wait_auto_read()
-        self._link.flow_control_off()
+        self._flows.fit()
+        self._link.flow_control_off(limits.RX_PACKET_BUFFER - (self._flows.kilobytes << 10))
         self._link.set_up()
         self._counters.map_queues(self.layout.queues_of(self.layout.pf_pool) if self.layout else None)
         self._set_filters()
@@ -132,10 +138,12 @@ class IxgbePort(IxgbeBase):
         """7.1.1: tables emptied, then what was asked for."""
         self.filters.clear_tables()
         self.filters.write_all(self.rx_queues)
+        self._flows.write_filters()
 
     def _set_receive(self) -> None:
         """4.6.7: what all Rx queues share."""
-        self.rx_unit.packet_buffer()
+        self.rx_unit.packet_buffer(self._flows.kilobytes)
+        self._flows.write_director()
         self.rx_unit.crc_and_dma()
         self.rx_unit.frame_size(self._frame_size())
         self.rx_unit.snooping()
@@ -162,7 +170,9 @@ class IxgbePort(IxgbeBase):
 
     def _start(self) -> None:
         self.filters.rss.check(self._rss_queues)
+        self._flows.check(self.rx_queues)
         super()._start()
+        self._flows.running = True
         if self.rule:
             # Units and gate are the VFs' too, whether or not the PF has queues of its own.
             self._enable_tx()
@@ -171,6 +181,7 @@ class IxgbePort(IxgbeBase):
 
     def _stop(self) -> None:
         """With VFs: they are told, and do without a link until the PF is started again."""
+        self._flows.running = False
         if self.rule:
             self.rule.stop()
         super()._stop()
@@ -332,6 +343,65 @@ class IxgbePort(IxgbeBase):
     def _write_rss(self) -> None:
         if self.started and self.filters.hashes:
             self.filters.write_rss(self.rx_queues)
+
+    # ---- flow rules ---------------------------------------------------------------------------------------------
+
+    def flow(
+        self,
+        *,
+        queue: int | None = None,
+        drop: bool = False,
+        proto: str | None = None,
+        src: str | IPv4Address | IPv4Network | None = None,
+        dst: str | IPv4Address | IPv4Network | None = None,
+        src_port: int | None = None,
+        dst_port: int | None = None,
+        vlan: int | None = None,
+        ether_type: int | None = None,
+        priority: int | None = None,
+    ) -> Flow:
+        """Packets that match go to an Rx queue, or are dropped: ``port.flow(proto="udp", dst_port=53, queue=2)``.
+
+        proto: tcp, udp, sctp, other (any but these three). src, dst: an IPv4 address or network. vlan: an identifier.
+        ether_type goes alone. What is left out is not looked at. priority: among 5-tuple filters, 0 to 7, which wins; else
+        the more a rule says, the earlier it is looked at. The rule holds at once, over restarts, until its `remove`.
+
+        The driver chooses the filter: EtherType (8), 5-tuple (128, whole addresses), flow director (8190, networks and
+        VLANs too, all of one form). The first rule of the flow director, and each that needs more memory of the packet
+        buffer, stops the reception of a running port for about 1 ms. Raises ConfigError with a cause and a next step.
+        """
+        if drop == (queue is not None):
+            raise ConfigError(f"{self.name}: a flow goes to a queue or is dropped: say queue=N or drop=True")
+        match = parse_match(proto, src, dst, src_port, dst_port, vlan, ether_type)
+        queues = self.rx_queues if self.started else self.info.max_rx_queues
+        try:
+            flow = self._flows.add(match, queue, priority, queues)
+        finally:
+            self._count_flows()
+        return flow
+
+    @property
+    def flows(self) -> list[Flow]:
+        """The rules that hold, in the order in which the chip looks: EtherType, 5-tuple, flow director."""
+        return self._flows.all
+
+    def _count_flows(self) -> None:
+        self._counters.directs = self._flows.directs
+        if self._flows.drops:
+            self._counters.drop_queue = self._first + self._flows.drop_queue
+
+    def _refill(self, write: Callable[[], None]) -> None:
+        """8.2.3.8.9: the packet buffer changes its size while nothing comes in."""
+        receiving = self.bar.get(RXCTRL.RXEN)
+        self._disable_rx()
+        self.bar.sleep(1e-3)  # SILENT about how long: what the packet buffer holds goes to its queues
+        self.rx_unit.packet_buffer(self._flows.kilobytes)
+        self._link.flow_control_off(limits.RX_PACKET_BUFFER - (self._flows.kilobytes << 10))
+        write()
+        if receiving:
+            self._enable_rx()
+
+    # ---- rates and link -----------------------------------------------------------------------------------------
 
     def tx_queue_rate(self, queue: int, mbps: int) -> None:
         """Let a Tx queue send no more than `mbps` Mbit/s, 0: as much as it can. From 10 to 10,000 are possible.
