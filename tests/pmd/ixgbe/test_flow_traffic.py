@@ -68,7 +68,10 @@ queue = st.none() | st.integers(1, QUEUES - 1)
 
 @st.composite
 def exact_rules(draw):
-    fields = {"proto": st.sampled_from(["tcp", "udp", "sctp"]), "src": host, "dst": host, "src_port": port_number, "dst_port": port_number}  # fmt: skip
+    fields = {
+        "proto": st.sampled_from(["tcp", "udp", "sctp"]), "src": host, "dst": host, "src_port": port_number,
+        "dst_port": port_number,
+    }  # fmt: skip
     said = draw(st.sets(st.sampled_from(sorted(fields)), min_size=1))
     match = {name: draw(fields[name]) for name in sorted(said)}
     priority = draw(st.none() | st.integers(0, 7))
