@@ -12,7 +12,10 @@ from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 
+from apps import Sink
+from dataplane import Pipeline
 from dataplane.byhand import send
+from dataplane.running import start
 
 LARGE = "--max-pkt-len=9018", "--enable-scatter", "--tx-offloads=0x8000"  # a packet in several mbufs
 
@@ -242,4 +245,31 @@ def test_rules_for_a_5_tuple_and_an_ethertype(rig):
     send(near.tx(0), sent, near.mempool)
     time.sleep(0.3)
     assert queues_of(testpmd, 0) == {0: 3}
+    testpmd.quit()
+
+
+def test_a_rate_for_a_queue(rig):
+    """rte_eth_set_queue_rate_limit: bytes on the wire by the second, before, with and after a limit of 20 Mb/s."""
+    near, _ = plugged(rig)
+    testpmd = rig.testpmd("--forward-mode=txonly")
+    testpmd.ask("set txpkts 1000")
+
+    def mbps(seconds):
+        before, began = near.xstats()["rx_total_bytes"], time.monotonic()
+        time.sleep(seconds)
+        return (near.xstats()["rx_total_bytes"] - before) * 8e-6 / (time.monotonic() - began)
+
+    with start(Pipeline(near.rx(0) >> Sink())):
+        testpmd.ask("start")
+        before = mbps(0.5)
+        testpmd.ask("set port 0 queue 0 rate 20")
+        time.sleep(0.2)
+        limited = mbps(2.0)
+        testpmd.ask("set port 0 queue 0 rate 10000")
+        time.sleep(0.2)
+        after = mbps(0.5)
+    assert 5 < limited < 20.5, (
+        "above is wrong; far below, the machine had no time: a pause of 2 ms is not made up for"
+    )
+    assert before > 40 < after
     testpmd.quit()
