@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What benchmarks found: rows of a table and of ``bench/latest.json``, and whether each is as good as it has to be."""
+"""What benchmarks found: rows of a table and of ``bench/latest.json``, and whether each is as good as it has to be.
+
+``python -m bench.report`` writes the judged and the compared rows of that file as the table of docs/benchmarks.md.
+"""
 
 from __future__ import annotations
 
@@ -134,3 +137,33 @@ def show(rows: Sequence[Row], to: IO[str] | None = None) -> None:
 def _short_of(row: Row) -> float:
     assert row.goal
     return abs(row.value - row.goal) / row.goal
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """A table of the rows that have a goal or were measured by turns with a peer."""
+    lines = [
+        "| what | unit | ours | ± | peer | its figure | ± | ratio | goal |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        if row.goal is None and row.peer_spread is None:
+            continue
+        verdict = "met" if row.met else f"**missed by {_short_of(row):.0%}**" if row.goal else ""
+        judged = "" if row.goal is None else f"{row.goal:,.2f}, {verdict}"
+        cells = (
+            row.name,
+            row.unit,
+            f"{row.value:,.2f}",
+            f"{row.spread:.0%}",
+            row.peer or "",
+            "" if row.peer_value is None else f"{row.peer_value:,.2f}",
+            "" if row.peer_spread is None else f"{row.peer_spread:.0%}",
+            "" if row.ratio is None else f"{row.ratio:.2f}",
+            judged,
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(markdown([Row(**row) for row in json.loads(Path(__file__).with_name("latest.json").read_text())]))

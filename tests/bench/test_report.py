@@ -10,7 +10,7 @@ import re
 import pytest
 
 from bench.plot import compared as bars
-from bench.report import compared, measured, save, show
+from bench.report import compared, markdown, measured, save, show
 
 PAIRS = [(4.0, 10.0), (5.0, 8.0), (9.0, 12.0)]
 
@@ -64,3 +64,9 @@ def test_the_file_has_goal_and_met_of_each_row(tmp_path):
         ("plain", None, True),
     ]
     assert [label for label, _, _ in bars(read)] == ["fast\np"]
+
+
+def test_the_table_for_documents_has_what_is_judged_or_compared():
+    rows = [compared("fast", "c", PAIRS, "p", at_most=0.4), measured("plain", "c", [3.0])]
+    lines = markdown(rows).splitlines()
+    assert lines[2:] == ["| fast | c | 5.00 | 50% | p | 10.00 | 20% | 0.50 | 4.00, **missed by 25%** |"]
