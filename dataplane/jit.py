@@ -197,17 +197,21 @@ def _store(data: Any, field: Any, value: Any) -> Any:
 
 
 def _swapper(width: int) -> Any:
-    """Two neighbours of `width` bytes change places: one shuffle of a vector of bytes."""
+    """Two neighbours of `width` bytes change places: one shuffle of a vector of bytes.
+
+    Its size is a power of two: what is behind them is written as it was. Every mbuf has bytes to spare for that (`Mempool`).
+    """
+    size = 1 << (2 * width - 1).bit_length()
 
     @intrinsic
     def swap(typing: Any, data: Any, at: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            vector = ir.VectorType(ir.IntType(8), 2 * width)
-            order = [*range(width, 2 * width), *range(width)]
+            vector = ir.VectorType(ir.IntType(8), size)
+            order = [*range(width, 2 * width), *range(width), *range(2 * width, size)]
             place = builder.gep(arguments[0], [arguments[1]], source_etype=ir.IntType(8))
             place = builder.bitcast(place, ir.PointerType(vector))
             both = builder.load(place, align=1)
-            mask = ir.Constant(ir.VectorType(ir.IntType(32), 2 * width), order)
+            mask = ir.Constant(ir.VectorType(ir.IntType(32), size), order)
             builder.store(
                 builder.shuffle_vector(both, ir.Constant(vector, ir.Undefined), mask), place, align=1
             )

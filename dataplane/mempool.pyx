@@ -166,7 +166,9 @@ cdef class Mempool:
         if data_room % 64 or not 64 <= data_room <= 16384:
             raise ConfigError(f"a data room of {data_room} bytes: a multiple of 64 from 64 to 16384 is possible")
         element = MBUF_HEADER + MBUF_HEADROOM + data_room
-        element |= CACHE_LINE  # an odd number of lines: the headers of a pool spread over all sets of a cache
+        # A line to spare, so that whoever works in words may touch some bytes behind the room; and an odd number of lines: the
+        # headers of a pool spread over all sets of a cache.
+        element = element + CACHE_LINE | CACHE_LINE
         per_page = HUGE_PAGE // element  # none straddles a huge page: its bytes have one IOVA
         pages = -(-n // per_page)
         size = pages * HUGE_PAGE if pages > 1 else n * element

@@ -96,6 +96,7 @@ def test_constants_of_six_bytes(field):
 
 PAIRS = [
     (eth.src, eth.dst), (ip4.src, ip4.dst), (udp.sport, udp.dport), (ip4.ttl, ip4.proto),  # neighbours
+    (Field("three", 3, 3), Field("three more", 6, 3)), (Field("seven", 40, 7), Field("seven more", 47, 7)),
     (tcp.seq, ip4.dst), (ip4.dscp, Field("six bits", 50, 2, shift=3, bits=6)), (eth.type, eth.type),
 ]  # fmt: skip
 

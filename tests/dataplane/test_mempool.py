@@ -62,6 +62,17 @@ def test_geometry():
     assert pool.available == 2000
 
 
+@pytest.mark.parametrize("room", [64, 128, 1984, 2048, 2112, 16384])
+def test_behind_each_data_room_are_bytes_to_spare(room):
+    """Code that works in words may touch them; and an odd number of lines spreads the headers over all sets of a cache."""
+    pool = Mempool(3, data_room=room, hugepages="no")
+    taken = pool.take(3)
+    first, second, third = sorted(taken)
+    pool.give(taken)
+    assert second - first == third - second >= 128 + 128 + room + 16
+    assert (second - first) % 128 == 64
+
+
 def test_all_or_nothing():
     pool = Mempool(10)
     held = pool.take(8)
