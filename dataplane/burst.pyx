@@ -21,7 +21,19 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int8_t, int16_t, int32_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from dataplane.field cimport LARGEST, MAX_BURST, Field, gather, gather_two, look_at, number_of, scatter, scatter_two, segments_t
+from dataplane.field cimport (
+    LARGEST,
+    MAX_BURST,
+    Field,
+    gather,
+    gather_two,
+    look_at,
+    look_at_two,
+    number_of,
+    scatter,
+    scatter_two,
+    segments_t,
+)
 from dataplane.mbuf cimport arrival_ns, copy_out, data, set_single
 
 from dataplane.errors import BurstError
@@ -233,7 +245,7 @@ cdef class Burst:
         """One column for each field."""
         cdef PyObject *which[TOGETHER]
         cdef void *to[TOGETHER]
-        cdef const segments_t *s = self.look()
+        cdef const segments_t *s
         cdef int k, many = self._fields(fields, which)
         cdef tuple columns = PyTuple_New(many)
         for k in range(many):
@@ -242,6 +254,13 @@ cdef class Burst:
             Py_INCREF(column)
             PyTuple_SET_ITEM(columns, k, column)
         k = 0
+        if many == 2 and not self.seen:
+            self.seen = True
+            if look_at_two(
+                &self.segments, self.pkts, self.n, <Field> which[0], <Field> which[1], <uint64_t *> to[0], <uint64_t *> to[1]
+            ):
+                return columns
+        s = self.look()
         while k < many:
             if k + 1 < many and gather_two(s, <Field> which[k], <Field> which[k + 1], <uint64_t *> to[k], <uint64_t *> to[k + 1]):
                 k += 2

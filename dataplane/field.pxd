@@ -33,6 +33,8 @@ cdef void look_at(segments_t *s, mbuf **pkts, int n) noexcept nogil
 cdef void gather(const segments_t *s, Field f, void *to) noexcept nogil
 # One number for each packet, cut to the field's bits. Not for rows of bytes.
 cdef void scatter(const segments_t *s, Field f, const uint64_t *values) noexcept nogil
+# look_at, and both at once on the way, as below.
+cdef bint look_at_two(segments_t *s, mbuf **pkts, int n, Field f, Field g, uint64_t *to_f, uint64_t *to_g) noexcept nogil
 # Both at once, if they are two addresses side by side and every packet has them; else nothing, and False.
 cdef bint gather_two(const segments_t *s, Field f, Field g, uint64_t *to_f, uint64_t *to_g) noexcept nogil
 cdef bint scatter_two(const segments_t *s, Field f, Field g, const uint64_t *of_f, const uint64_t *of_g) noexcept nogil

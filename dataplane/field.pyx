@@ -29,19 +29,6 @@ cdef extern from *:
     static inline void dp_put16(uint8_t *p, uint64_t v) { DP_PUT(16); }
     static inline void dp_put32(uint8_t *p, uint64_t v) { DP_PUT(32); }
     static inline void dp_put64(uint8_t *p, uint64_t v) { DP_PUT(64); }
-
-    static inline uint32_t dp_look(struct dp_mbuf *const *pkts, int n, uint8_t **start)
-    {
-        uint32_t shortest = 0xFFFF;
-        #pragma GCC unroll 4
-        for (int i = 0; i < n; i++) {
-            const struct dp_mbuf *m = pkts[i];
-            uint32_t length = m->data_len;
-            start[i] = (uint8_t *)m->buf_addr + m->data_off;
-            shortest = length < shortest ? length : shortest;
-        }
-        return shortest;
-    }
     """
     uint64_t dp_be16(const uint8_t *p) nogil
     uint64_t dp_be32(const uint8_t *p) nogil
@@ -52,7 +39,10 @@ cdef extern from *:
     uint32_t dp_look(mbuf **pkts, int n, uint8_t **start) nogil
     void dp_gather48(uint8_t **start, int n, int offset, uint64_t *to) nogil
     void dp_scatter48(uint8_t **start, int n, int offset, const uint64_t *values) nogil
+    enum:
+        DP_LOOK_FURTHEST
     ctypedef struct addresses_t "struct dp_addresses":
+        uint32_t (*look)(mbuf **pkts, int n, uint8_t **start, int offset, uint64_t *first, uint64_t *second) noexcept nogil
         void (*gather)(uint8_t **start, int n, int offset, uint64_t *first, uint64_t *second) noexcept nogil
         void (*scatter)(uint8_t **start, int n, int offset, const uint64_t *first, const uint64_t *second) noexcept nogil
     const addresses_t dp_addresses_plain
@@ -188,6 +178,18 @@ cdef void scatter(const segments_t *s, Field f, const uint64_t *values) noexcept
         _scatter_as(s, f.offset, f.width, values)
 
 
+cdef bint look_at_two(segments_t *s, mbuf **pkts, int n, Field f, Field g, uint64_t *to_f, uint64_t *to_g) noexcept nogil:
+    cdef int offset = min(f.offset, g.offset)
+    if not _side_by_side(f, g) or offset > DP_LOOK_FURTHEST:
+        look_at(s, pkts, n)
+        return False
+    s.n, s.pkts = n, pkts
+    s.shortest = addresses.look(
+        pkts, n, s.start, offset, to_f if f.offset < g.offset else to_g, to_g if f.offset < g.offset else to_f
+    )
+    return <uint32_t> offset + 16 <= s.shortest
+
+
 cdef bint gather_two(const segments_t *s, Field f, Field g, uint64_t *to_f, uint64_t *to_g) noexcept nogil:
     if not _neighbours(s, f, g, 16):
         return False
@@ -210,10 +212,11 @@ cdef bint scatter_two(const segments_t *s, Field f, Field g, const uint64_t *of_
 
 cdef inline bint _neighbours(const segments_t *s, Field f, Field g, uint32_t room) noexcept nogil:
     """Whether they are two addresses, one behind the other, and every packet has `room` bytes from there on."""
-    return (
-        f.width == 6 and g.width == 6 and f.whole and g.whole and (f.offset + 6 == g.offset or g.offset + 6 == f.offset)
-        and <uint32_t> min(f.offset, g.offset) + room <= s.shortest
-    )
+    return _side_by_side(f, g) and <uint32_t> min(f.offset, g.offset) + room <= s.shortest
+
+
+cdef inline bint _side_by_side(Field f, Field g) noexcept nogil:
+    return f.width == 6 and g.width == 6 and f.whole and g.whole and (f.offset + 6 == g.offset or g.offset + 6 == f.offset)
 
 
 def use_simd(bint on):
