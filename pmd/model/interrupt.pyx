@@ -89,7 +89,7 @@ cdef class Interrupts:
 
     cdef bint _is_vf_s(self, int queue, bint tx) noexcept nogil:
         """Whether the queue is a VF's, which has been told."""
-        if not self.vf_pools >> (queue >> self.pool_shift) & 1:
+        if not self.pool_shift or not self.vf_pools >> (queue >> self.pool_shift) & 1:
             return False
         self.vfs.queue_cause(queue >> self.pool_shift, queue, tx)
         return True
