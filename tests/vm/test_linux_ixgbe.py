@@ -63,7 +63,7 @@ def bed(lab: Lab) -> Iterator[Bed]:
 
 def test_it_binds_with_msix_and_has_a_link(bed: Bed) -> None:
     assert bed.guest.run(f"basename $(readlink {CARD}/driver)") == "ixgbe"
-    served = re.search(r"pf0\.sock: (\S+),", bed.nic.output())
+    served = re.search(r"pf0\.sock: ([0-9a-f:]{17})", bed.nic.output())
     assert served and bed.guest.run("cat /sys/class/net/eth0/address") == served[1]
     assert (
         len(bed.guest.run("grep -E 'PCI-MSI.*eth0' /proc/interrupts").splitlines()) == 3
@@ -193,6 +193,35 @@ def test_rss_spreads_flows_over_the_queues(bed: Bed) -> None:
     assert all(
         int(n) > 0 for n in bed.guest.run("grep eth0-TxRx /proc/interrupts | awk '{print $2 + $3}'").split()
     )
+
+
+def test_ntuple_rules_are_the_flow_directors(bed: Bed) -> None:
+    """Linux computes the bucket of its filter, the chip that of each packet: they must agree, or nothing is steered."""
+    queues = ("rx_queue_0_packets", "rx_queue_1_packets", "fdir_match")
+
+    def grown() -> list[int]:
+        """By 64 flows of 5 datagrams each."""
+        bed.guest.run("sleep 2.5")  # the driver reads the chip's counters every 2 s
+        before = bed.statistics(*queues)
+        bed.host(f"{sys.executable} {DATAGRAMS} {THERE} 64 5")
+        bed.guest.run("sleep 2.5")
+        return [now - then for now, then in zip(bed.statistics(*queues), before, strict=True)]
+
+    bed.guest.run("ethtool -K eth0 ntuple on")
+    bed.settle()
+    rule = f"ethtool -N eth0 flow-type udp4 src-ip {HERE} dst-port 9"
+    for queue in (1, 0):
+        bed.guest.run(f"{rule} action {queue} loc 5")
+        found = grown()
+        assert found[queue] >= 320 > 20 > found[1 - queue] and found[2] == 320
+    bed.guest.run(f"{rule} action -1 loc 5")
+    found = grown()
+    assert sum(found[:2]) < 20 and found[2] == 320
+    bed.guest.run("ethtool -N eth0 delete 5")
+    found = grown()
+    assert sum(found[:2]) >= 320 and found[2] == 0
+    bed.guest.run("ethtool -K eth0 ntuple off")
+    bed.settle()
 
 
 def test_ethtool_tests_the_card(bed: Bed) -> None:
