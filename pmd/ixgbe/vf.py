@@ -63,6 +63,7 @@ log = logging.getLogger("dataplane")
 WATCH_INTERVAL = 0.02  # seconds between two looks at the mailbox
 AGAIN = 0.1  # and between two tries to find a PF that is not up
 PATIENCE = 5  # seconds that opening waits for the PF
+TALK = 0.1  # seconds that a reading of the counters waits for another thread's talk with the PF
 
 _RX = (VFRDBAL, VFRDBAH, VFRDLEN, VFDCA_RXCTRL, VFSRRCTL, VFRDH, VFRDT, VFRXDCTL)
 _TX = (VFTDBAL, VFTDBAH, VFTDLEN, VFDCA_TXCTRL, VFTDWBAL, VFTDH, VFTDT, VFTXDCTL)
@@ -431,7 +432,13 @@ class IxgbeVfPort(IxgbeBase):
     # ---- counters -------------------------------------------------------------------------------------------------
 
     def _collect(self) -> None:
-        self._counters.collect()
+        """Not while another thread speaks with the PF: a look at VFMAILBOX takes away what that one waits for. A talk is
+        short, or there is no PF, and nothing to count."""
+        if self._lock.acquire(timeout=TALK):
+            try:
+                self._counters.collect()
+            finally:
+                self._lock.release()
 
     def _device_xstats(self) -> dict[str, int]:
         """9.4: a VF has five counters; packets that it missed and errors are counted by the PF alone."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -342,6 +343,28 @@ def test_a_port_vlan_is_taken_off_unseen(ruled: Ruled, opened: Open) -> None:
     port.start()
     assert port.hidden_vlan
     assert ruled.board[RXDCTL[0]] & RXDCTL[0].VME.mask
+
+
+def test_counters_are_read_beside_no_talk_with_the_pf(ruled: Ruled, opened: Open) -> None:
+    """A read of VFMAILBOX clears bits, and who has its memory must not find out from another thread that it is gone."""
+    port = opened(ruled.board)
+    port.start()
+    box, looks = port.session.box, 0
+    plain = box.look
+
+    def look() -> int:
+        nonlocal looks
+        looks += 1
+        return plain()
+
+    box.look = look  # type: ignore[method-assign]
+    with port._lock:
+        reader = threading.Thread(target=port.xstats)
+        reader.start()
+        reader.join(10)
+        assert not reader.is_alive() and not looks
+    port.xstats()
+    assert looks
 
 
 def test_too_many_groups_are_told(ruled: Ruled, opened: Open, caplog: pytest.LogCaptureFixture) -> None:
