@@ -62,7 +62,8 @@ test-dpdk: build-bench $(VENV)/.test  ## DPDK's own drivers on the model (as roo
 
 test-vm: build $(VENV)/.test  ## Linux's own drivers on the model, ours on its VFIO and UIO, in virtual machines (as root)
 	@[ "$$(id -u)" = 0 ] || { echo "these tests make network namespaces: run 'sudo make test-vm'" >&2; exit 1; }
-	@$(BIN)/python -m pytest -q -m vm tests/vm $(ARGS)
+# One process for each kernel: guests wait more than they work.
+	@$(BIN)/python -m pytest -q -m vm -n 2 --durations 25 tests/vm $(ARGS)
 
 lint: build-bench $(VENV)/.lint  ## ruff, mypy and cython-lint
 	$(BIN)/ruff check .

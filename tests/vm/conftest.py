@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Generator, Iterator
+from typing import Any
 
 import pytest
 from hypervisor.guest import ROOT
@@ -19,7 +20,7 @@ KEPT = ROOT / ".cache" / "vm"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "vm" in item.keywords:
-            item.add_marker(pytest.mark.timeout(360))
+            item.add_marker(pytest.mark.timeout(600))
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +38,19 @@ def parts() -> Machinery:
 
 # DATAPLANE_VM_KERNELS="6.1" tries one only.
 _CHOSEN = os.environ.get("DATAPLANE_VM_KERNELS", " ".join(KERNELS)).split()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `-n 2`: a process for each kernel, so that a lab is made once and its guests wait beside the other's."""
+    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped,unused-ignore]
+
+    class ByKernel(LoadScopeScheduling):  # type: ignore[misc,unused-ignore]
+        def _split_scope(self, nodeid: str) -> str:
+            words = re.split(r"[\[\]-]", nodeid)
+            return next((kernel for kernel in KERNELS if kernel in words), nodeid)
+
+    return ByKernel(config, log)
 
 
 @pytest.fixture(scope="module", params=_CHOSEN)

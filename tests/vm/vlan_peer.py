@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The other end of a VLAN, for hosts whose kernel has no VLAN interfaces.
 
-``vlan_peer.py answer IFACE VID ADDRESS``: answers ARP and pings in that VLAN until it is killed.
-``vlan_peer.py send IFACE VID MAC COUNT``: sends frames of that VLAN to a station.
+``vlan_peer.py IFACE VID ADDRESS``: answers ARP and pings in that VLAN until it is killed.
 """
 
 from __future__ import annotations
@@ -60,18 +59,14 @@ def answer(port: socket.socket, mac: bytes, vid: int, address: bytes) -> None:
         print(f"answered {kind:#06x} in VLAN {got}", flush=True)
 
 
-def main(mode: str, interface: str, vid: int, *rest: str) -> None:
+def main(interface: str, vid: int, address: str) -> None:
     mac = bytes.fromhex(Path(f"/sys/class/net/{interface}/address").read_text().strip().replace(":", ""))
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as port:
         port.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
         port.bind((interface, 0))
-        if mode == "answer":
-            print("listening", flush=True)
-            answer(port, mac, vid, socket.inet_aton(rest[0]))
-        head = bytes.fromhex(rest[0].replace(":", "")) + mac + struct.pack("!HHH", TAG, vid, 0x88B5)
-        for _ in range(int(rest[1])):
-            port.send(head + bytes(64))
+        print("listening", flush=True)
+        answer(port, mac, vid, socket.inet_aton(address))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), *sys.argv[4:])
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3])

@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parents[3]
 PROGRAMS = ("busybox", "ip", "ethtool", "ping", "tcpdump")
 # busybox's shell prefers its own ip and ping. pipefail: a pipe that hides a failure behind `head` hides it from a test.
 _PRELUDE = 'set -o pipefail; ip() { /bin/ip "$@"; }; ping() { /bin/ping "$@"; }\n'
-LONGEST = 600  # seconds that a guest may live
-BOOT = 90  # seconds until it answers; 4 on an idle machine
+LONGEST = 1200  # seconds that a guest may live, should whoever started it be unable to end it
+BOOT = 180  # seconds until it answers; 4 on an idle machine
 
 
 class GuestError(Exception):
@@ -132,13 +132,13 @@ class Guest:
 
     # ---- scripts ----------------------------------------------------------------------------------------------
 
-    def run(self, script: str, timeout: float = 30) -> str:
+    def run(self, script: str, timeout: float = 60) -> str:
         """Run a shell script in the guest; its output. AssertionError unless it exits with 0."""
         status, output = self.attempt(script, timeout)
         assert status == 0, f"{self.name}: status {status} of\n{script}\n{output}"
         return output
 
-    def attempt(self, script: str, timeout: float = 30) -> tuple[int, str]:
+    def attempt(self, script: str, timeout: float = 60) -> tuple[int, str]:
         """Its exit status (137: longer than `timeout` seconds) and what it wrote. GuestError if the guest is gone."""
         self._number += 1
         assert self._control is not None
@@ -152,7 +152,7 @@ class Guest:
                 status, _, output = rest.partition(" ")
                 return int(status), base64.b64decode(output).decode(errors="replace").rstrip("\n")
 
-    def until(self, script: str, timeout: float = 20) -> str:
+    def until(self, script: str, timeout: float = 60) -> str:
         """Run it again and again until it exits with 0; then its output."""
         loop = (
             f"n=0; until out=$( ( {script} ) 2>&1 ); do n=$((n+1)); sleep 0.1; done; printf '%s\\n' \"$out\""
@@ -171,7 +171,7 @@ class Guest:
             " [ -d /sys/module/$m ] || insmod /lib/mod/$m.ko; [ $m = $last ] && break; done; done; true"
         )
 
-    def python(self, *words: str, timeout: float = 60) -> tuple[int, str]:
+    def python(self, *words: str, timeout: float = 120) -> tuple[int, str]:
         """The host's Python with this checkout, in the guest: exit status and output."""
         return self.attempt(self.python_line(*words), timeout)
 

@@ -144,16 +144,21 @@ def pings(target: str, *options: str, count: int = 5) -> str:
     return f"for n in $(seq {count}); do {one} >/tmp/ping$$ || {{ cat /tmp/ping$$; exit 1; }}; done"
 
 
+def patient_ping(target: str, seconds: int = 60) -> str:
+    """Shell: one ping that is answered, within so many seconds."""
+    return f"for n in $(seq {seconds}); do ping -q -c 1 -W 1 {target} >/tmp/ping$$ && exit 0; done; cat /tmp/ping$$; exit 1"
+
+
 def transfer(lab: Lab, guest: Guest, namespace: str, host: str, guest_address: str, megabytes: int) -> None:
     """TCP both ways between a guest and a namespace of the host, whose checksums must agree. Addresses are of both ends."""
     # To the guest.
     guest.run(f"({guest.python_line(str(TRANSFER), 'serve', '5001')} >/tmp/served 2>&1 &)")
-    guest.until("grep -q listening /tmp/served", 30)
+    guest.until("grep -q listening /tmp/served")
     client = lab.net.start(
         namespace, sys.executable, str(TRANSFER), "send", guest_address, "5001", str(megabytes)
     )
     assert client.wait(120) == 0, client.output()
-    guest.until("[ $(wc -l < /tmp/served) = 2 ]", 60)
+    guest.until("[ $(wc -l < /tmp/served) = 2 ]")
     assert digest(guest.run("cat /tmp/served")) == digest(client.output())
     # From the guest.
     server = lab.net.start(namespace, sys.executable, str(TRANSFER), "serve", "5002")
