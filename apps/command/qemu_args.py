@@ -19,6 +19,8 @@ from pmd.datasheet import pci
 
 __all__ = ["device_args", "functions_of", "qemu_args", "shown"]
 
+_PATIENCE_MS = 60_000  # QEMU's own 5 s for an answer are too few where the server gets little of a CPU
+
 
 def functions_of(folder: Path) -> list[str]:
     """The functions that are served there, PFs first. Raises PortError if there are none."""
@@ -56,6 +58,7 @@ def device_args(folder: Path, functions: Iterable[str]) -> list[str]:
             if len(names) > 1:
                 device["multifunction"] = True
             device["rombar"] = 0
+            device["x-msg-timeout"] = _PATIENCE_MS
             device["socket"] = {"type": "unix", "path": str(folder.absolute() / f"{name}.sock")}
             args += ["-device", json.dumps(device, separators=(",", ":"))]
     return args

@@ -6,7 +6,6 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -60,8 +59,8 @@ class Bed:
 
 
 @pytest.fixture(scope="module")
-def bed(lab: Lab) -> Iterator[Bed]:
-    yield Bed(lab)
+def bed(lab: Lab) -> Bed:
+    return Bed(lab)
 
 
 def test_it_binds_with_msix_and_has_a_link(bed: Bed) -> None:
@@ -143,7 +142,7 @@ def test_multicast_groups(bed: Bed) -> None:
 
 
 def test_vlans_are_filtered_tagged_and_stripped(bed: Bed) -> None:
-    peer = bed.lab.net.start(bed.wire, sys.executable, VLAN_PEER, "t0", "5", "10.9.5.1")
+    peer = bed.lab.net.start(bed.wire, sys.executable, VLAN_PEER, "answer", "t0", "5", "10.9.5.1")
     peer.until(lambda: "listening" in peer.output(), "listening socket")
     bed.guest.run(
         "ip link add link eth0 name v5 type vlan id 5; ip addr add 10.9.5.2/24 dev v5; ip link set v5 up"

@@ -3,18 +3,16 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypervisor.frames import EVERYBODY, RAW_FRAMES, Arrivals
-from hypervisor.guest import ROOT, Guest
+from hypervisor.guest import Guest
 from hypervisor.lab import TRANSFER, Lab, Nic, digest, patient_ping, pings, transfer
+from hypervisor.rulers import vf_set, vf_show
 
 pytestmark = [pytest.mark.vm, pytest.mark.root]
 
@@ -36,14 +34,7 @@ class Bed:
         lab.net.plain(self.wire, "t0", f"{HERE}/24")
         self.host("ip link set t0 mtu 9000")
         self.pf = f"vfio-user:{self.nic.socket('pf0')}"
-        self.ruler = subprocess.Popen(
-            [sys.executable, str(FOLDER / "ruler.py"), f"{self.pf},vfs=2,mtu=9000"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd=ROOT,
-            text=True,
-        )
-        assert self.said() == "ruling"
+        self.ruler = lab.ruler(f"{self.pf},vfs=2,mtu=9000")
         self.guest: Guest = lab.guest(
             sockets=[self.nic.socket("pf0.vf0"), self.nic.socket("pf0.vf1")],
             modules=["ixgbevf", "8021q"],
@@ -59,22 +50,6 @@ class Bed:
         self.arrivals = Arrivals(self.guest, "eth0", self.host, "t0")
         self.settle()
 
-    def close(self) -> None:
-        """The PF goes first: what it leaves behind is the NIC's to survive."""
-        if self.ruler.poll() is None:
-            self.ruler.communicate("quit\n", timeout=30)
-        assert self.ruler.wait(10) == 0
-
-    def said(self) -> str:
-        assert self.ruler.stdout is not None
-        return self.ruler.stdout.readline().strip()
-
-    def restart_pf(self, mtu: int = 9000) -> None:
-        assert self.ruler.stdin is not None
-        self.ruler.stdin.write(f"restart {mtu}\n")
-        self.ruler.stdin.flush()
-        assert self.said() == "restarted"
-
     def host(self, line: str) -> str:
         return self.lab.net.sh(self.wire, line)
 
@@ -84,17 +59,11 @@ class Bed:
 
     def vf(self, *words: str) -> None:
         """`dataplane vf set`, of VF 0."""
-        command = [sys.executable, "-m", "apps", "vf", "set", self.pf, "0", *words]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+        vf_set(self.pf, 0, *words)
 
     def shown(self, number: int = 0) -> dict[str, Any]:
         """`dataplane vf show`."""
-        file = self.lab.folder / "shown.json"
-        command = [sys.executable, "-m", "apps", "vf", "show", self.pf, "--json", str(file)]
-        subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-        found: dict[str, Any] = json.loads(file.read_text())[number]
-        return found
+        return vf_show(self.pf, number, self.lab.folder)
 
     def settle(self) -> None:
         """VF 0 has its link, and the host hears of it."""
@@ -107,12 +76,8 @@ class Bed:
 
 
 @pytest.fixture(scope="module")
-def bed(lab: Lab) -> Iterator[Bed]:
-    made = Bed(lab)
-    try:
-        yield made
-    finally:
-        made.close()
+def bed(lab: Lab) -> Bed:
+    return Bed(lab)
 
 
 def test_they_bind_and_have_the_pfs_addresses(bed: Bed) -> None:
@@ -156,7 +121,9 @@ def test_tcp_to_the_other_vf(bed: Bed) -> None:
 
 
 def test_vlan_interfaces(bed: Bed) -> None:
-    peer = bed.lab.net.start(bed.wire, sys.executable, str(FOLDER / "vlan_peer.py"), "t0", "5", "10.9.5.1")
+    peer = bed.lab.net.start(
+        bed.wire, sys.executable, str(FOLDER / "vlan_peer.py"), "answer", "t0", "5", "10.9.5.1"
+    )
     peer.until(lambda: "listening" in peer.output(), "listening socket")
     bed.guest.run(
         "ip link add link eth0 name v5 type vlan id 5; ip addr add 10.9.5.2/24 dev v5; ip link set v5 up"
@@ -183,7 +150,7 @@ def test_mtu(bed: Bed) -> None:
     bed.settle()
     bed.ping(HERE, "-s", "8972", "-M", "do")
     bed.guest.run("ip link set eth0 mtu 1500")
-    bed.restart_pf(1500)
+    bed.ruler.restart(1500)
     bed.settle()
     status, said = bed.guest.attempt("ip link set eth0 mtu 9000")
     assert status != 0, said
@@ -191,7 +158,7 @@ def test_mtu(bed: Bed) -> None:
     bed.guest.run("ip link set eth0 mtu 1400; ip link set eth0 mtu 1500")
     bed.settle()
     bed.ping()
-    bed.restart_pf()
+    bed.ruler.restart()
     bed.settle()
 
 
@@ -225,7 +192,9 @@ def test_the_link_is_the_administrators(bed: Bed) -> None:
 
 
 def test_a_port_vlan_is_not_the_guests_to_see(bed: Bed) -> None:
-    peer = bed.lab.net.start(bed.wire, sys.executable, str(FOLDER / "vlan_peer.py"), "t0", "7", "10.9.0.77")
+    peer = bed.lab.net.start(
+        bed.wire, sys.executable, str(FOLDER / "vlan_peer.py"), "answer", "t0", "7", "10.9.0.77"
+    )
     peer.until(lambda: "listening" in peer.output(), "listening socket")
     bed.vf("vlan", "7")
     bed.guest.until("ping -q -c 1 -W 1 10.9.0.77")
@@ -272,7 +241,7 @@ def test_ethtool_tests_the_vf(bed: Bed) -> None:
 
 def test_the_pf_is_reset_under_it(bed: Bed) -> None:
     for _ in range(3):
-        bed.restart_pf()
+        bed.ruler.restart()
         bed.settle()
         bed.ping()
         bed.guest.until(bed.other(f"/bin/ping -q -c 1 -W 1 {HERE}"))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The other end of a VLAN, for hosts whose kernel has no VLAN interfaces.
 
-``vlan_peer.py IFACE VID ADDRESS``: answers ARP and pings in that VLAN until it is killed.
+``vlan_peer.py answer IFACE VID ADDRESS``: answers ARP and pings in that VLAN until it is killed.
 """
 
 from __future__ import annotations
@@ -69,4 +69,5 @@ def main(interface: str, vid: int, address: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), sys.argv[3])
+    assert sys.argv[1] == "answer", __doc__
+    main(sys.argv[2], int(sys.argv[3]), sys.argv[4])

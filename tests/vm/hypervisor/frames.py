@@ -28,11 +28,12 @@ class Arrivals:
         """How many of `count` frames arrive that are sent to a station or group, in a VLAN if `vid` says so."""
         self._batch += 1
         source, last = (f"02:00:00:be:{self._batch:02x}:{kind:02x}" for kind in (1, 2))
-        # -p: not promiscuous, so the card's filters stay as they are.
+        # -p: not promiscuous, so the card's filters stay as they are. -Z root: the guest has no other user.
         self.guest.run(
-            f"(tcpdump -p -l -n -e --immediate-mode -i {self.interface} ether src {source} or ether src {last}"
+            f"(tcpdump -p -l -n -e -Z root --immediate-mode -i {self.interface} ether src {source} or ether src {last}"
             " >/tmp/arrivals 2>/tmp/tcpdump & echo $! >/tmp/tcpdump.pid);"
-            " until grep -q listening /tmp/tcpdump; do sleep 0.05; done"
+            " until grep -q listening /tmp/tcpdump;"
+            " do sleep 0.05; kill -0 $(cat /tmp/tcpdump.pid) || { cat /tmp/tcpdump; exit 1; }; done"
         )
         send = f"{sys.executable} {RAW_FRAMES} {self.sender}"
         self.run(f"{send} {source} {destination} {count} {vid or ''} && {send} {last} {EVERYBODY} 1")

@@ -111,6 +111,7 @@ class Guest:
         loaded = set(files.module_order)
         files.modules(machinery.modules(self.kernel), spare)
         files.file("lib/mod/spare", "\n".join(m for m in files.module_order if m not in loaded) + "\n")
+        files.file("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n")  # tcpdump wants to know whom it runs as
         files.file("init", (Path(__file__).with_name("agent.sh")).read_bytes(), 0o755)
         target = self.folder / f"{self.name}.cpio"
         target.write_bytes(files.archive())
@@ -298,6 +299,7 @@ def _behind_port(number: int, path: Path) -> list[str]:
     """A root port with a vfio-user device behind it."""
     device = {
         "driver": "vfio-user-pci",
+        "x-msg-timeout": 120_000,  # ms; its 5 s are too few where the server gets little of a CPU
         "bus": f"rp{number}",
         "addr": "0.0",
         "socket": {"type": "unix", "path": str(path)},

@@ -18,6 +18,7 @@ from netns import Net
 
 from hypervisor.guest import ROOT, Guest
 from hypervisor.packages import Machinery
+from hypervisor.rulers import Ruler
 
 TRANSFER = ROOT / "tests/system/transfer.py"
 
@@ -89,6 +90,7 @@ class Lab:
         self.net = Net(self.folder)
         self.nics: list[Nic] = []
         self.guests: list[Guest] = []
+        self.rulers: list[Ruler] = []
 
     def nic(self, **options: Any) -> Nic:
         """Serve a NIC; the options of `Nic`."""
@@ -103,9 +105,11 @@ class Lab:
         self.guests.append(guest)
         return guest
 
-    def run_here(self, namespace: str, line: str) -> str:
-        """A line of shell in a namespace of the host."""
-        return self.net.sh(namespace, line)
+    def ruler(self, *ports: str) -> Ruler:
+        """Start our PF driver for these ports."""
+        ruler = Ruler(*ports)
+        self.rulers.append(ruler)
+        return ruler
 
     def story(self) -> str:
         """What happened, for whoever has to find out why it went wrong."""
@@ -124,9 +128,9 @@ class Lab:
                 shutil.copy(file, where / f"{file.parent.name}-{file.name}")
 
     def close(self) -> None:
-        """Guests, then what they stand on. The first complaint is raised once all has ended."""
+        """Who rules first, for the others to survive; guests, then what they stand on. The first complaint is raised once all has ended."""
         complaints: list[BaseException] = []
-        for thing in (*reversed(self.guests), *reversed(self.nics), self.net):
+        for thing in (*reversed(self.rulers), *reversed(self.guests), *reversed(self.nics), self.net):
             try:
                 thing.close()
             except (AssertionError, OSError, subprocess.SubprocessError) as error:
