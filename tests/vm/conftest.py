@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import re
 import shutil
@@ -30,6 +31,9 @@ def parts() -> Machinery:
         pytest.skip("needs root: the wires of a served NIC lead to taps in network namespaces")
     for program in ("ip", "ethtool", "ping"):
         assert shutil.which(program), f"no {program}: install iproute2 ethtool iputils-ping"
+    # A guest reads the tree, and may not write to it: it would compile all that it imports, each time, in software.
+    for package in ("dataplane", "pmd", "apps"):
+        assert compileall.compile_dir(ROOT / package, quiet=2), f"{package} cannot be compiled"
     try:
         return machinery()
     except Unavailable as reason:

@@ -3,34 +3,28 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypervisor.guest import Guest
+from hypervisor.forwarder import CARDS, LEFT, RIGHT, Forwarder
 from hypervisor.lab import Lab, Nic, pings, tcp
 
 pytestmark = [pytest.mark.vm, pytest.mark.root]
 
-CARDS = ("0000:01:00.0", "0000:02:00.0")
-LEFT, RIGHT = "10.8.0.1", "10.8.0.2"
 ROGUE = str(Path(__file__).with_name("rogue.py"))
 
 
-class Bed:
-    """left -- tap -- pf0 [l2fwd in the guest] pf1 -- tap -- right."""
+class Bed(Forwarder):
+    """Both PFs are the guest's."""
 
     def __init__(self, lab: Lab, driver: str) -> None:
-        self.lab, self.driver = lab, driver
-        self.middle, self.left, self.right = (lab.net.namespace(f"{name}{driver[0]}") for name in "mlr")
+        super().__init__(lab, driver[0])
+        self.driver = driver
         self.nic: Nic = lab.nic(wires={"pf0": "tap:t0", "pf1": "tap:t1"}, strict=True, namespace=self.middle)
-        for tap, namespace, address in (("t0", self.left, LEFT), ("t1", self.right, RIGHT)):
-            lab.net.sh(self.middle, f"ip link set {tap} netns {namespace}")
-            lab.net.plain(namespace, tap, f"{address}/24")
+        self.plug()
         iommu = driver == "vfio-pci"
-        self.guest: Guest = lab.guest(
+        self.guest = lab.guest(
             sockets=[self.nic.socket("pf0"), self.nic.socket("pf1")],
             modules=["ixgbe", "vfio-pci", "vfio_iommu_type1"] if iommu else ["ixgbe", "uio_pci_generic"],
             memory=768,
@@ -38,31 +32,6 @@ class Bed:
             hugepages=96,
             host=True,
         )
-
-    def dataplane(self, *words: str) -> str:
-        status, said = self.guest.python("-m", "apps", *words)
-        assert status == 0, said
-        return said
-
-    def forward(self, *options: str) -> None:
-        """l2fwd in the guest, in the background, until `stop`."""
-        line = self.guest.python_line("-m", "apps", "l2fwd", *CARDS, "--json", "/tmp/report.json", *options)
-        self.guest.run(f"({line} >/tmp/l2fwd 2>&1; echo $? >/tmp/status) & echo")
-        try:
-            self.lab.net.sh(
-                self.left,
-                f"for n in $(seq 30); do ping -q -c 1 -W 1 {RIGHT} && exit 0; done; exit 1",
-            )
-        except AssertionError as error:
-            raise AssertionError(f"{error}\n{self.guest.run('cat /tmp/l2fwd')}") from None
-
-    def stop(self) -> dict[str, Any]:
-        """SIGINT, and the report."""
-        self.guest.signal("INT", "apps l2fwd")
-        self.guest.until("[ -s /tmp/status ]")
-        assert self.guest.run("cat /tmp/status; rm /tmp/status") == "0", self.guest.run("cat /tmp/l2fwd")
-        report: dict[str, Any] = json.loads(self.guest.run("cat /host/tmp/report.json"))
-        return report
 
 
 @pytest.fixture(scope="module", params=["vfio-pci", "uio_pci_generic"])
@@ -107,8 +76,7 @@ def test_it_forwards_again(bed: Bed) -> None:
 def test_a_process_that_is_killed_leaves_nothing_behind(bed: Bed) -> None:
     bed.forward()
     bed.guest.signal("KILL", "apps l2fwd")
-    bed.guest.until("[ -s /tmp/status ]")
-    bed.guest.run("rm /tmp/status")
+    bed.ended("137")
     bed.forward()
     bed.lab.net.sh(bed.left, pings(RIGHT))
     bed.stop()

@@ -278,16 +278,10 @@ def _machine(memory: int, cpus: int, iommu: bool) -> list[str]:
 
 
 def _kernel_line(iommu: bool, hugepages: int) -> str:
-    # nowatchdog: on a busy machine it is the hypervisor that a CPU waits for.
-    words = [
-        "console=ttyS0",
-        "panic=-1",
-        "nokaslr",
-        "random.trust_cpu=on",
-        "loglevel=6",
-        "iomem=relaxed",
-        "nowatchdog",
-    ]
+    words = ["console=ttyS0", "panic=-1", "nokaslr", "random.trust_cpu=on", "loglevel=6", "iomem=relaxed"]
+    # A guest that its host lets wait must not take that for a broken timer or a locked-up CPU.
+    words += ["no_timer_check", "nowatchdog"]
+    words += ["mitigations=off", "rcupdate.rcu_expedited=1"]  # for speed
     if iommu:
         words += ["intel_iommu=on"]
     if hugepages:

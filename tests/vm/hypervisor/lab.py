@@ -128,7 +128,7 @@ class Lab:
                 shutil.copy(file, where / f"{file.parent.name}-{file.name}")
 
     def close(self) -> None:
-        """Who rules first, for the others to survive; guests, then what they stand on. The first complaint is raised once all has ended."""
+        """Who rules first, for the others to survive; guests; what they stand on. Then the first complaint is raised."""
         complaints: list[BaseException] = []
         for thing in (*reversed(self.rulers), *reversed(self.guests), *reversed(self.nics), self.net):
             try:

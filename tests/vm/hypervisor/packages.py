@@ -194,21 +194,25 @@ def _fetch(
         "APT::Architectures": "amd64",
         "APT::Sandbox::User": "root",
         "Acquire::Languages": "none",
-        "Acquire::Retries": 3,
+        "APT::Update::Error-Mode": "any",  # or it would only warn of an archive that does not answer
+        "Acquire::Retries": 5,
+        "Acquire::http::Timeout": 30,
     }
     apt = ["apt-get", "-qq", *(f"-o{key}={value}" for key, value in options.items())]
-    _run([*apt, "update"], work)
+    _run([*apt, "update"], work, "list of packages")
     if closure:
-        _run([*apt, "--yes", "--download-only", "-t", sources[-1][1], "install", *packages], work)
+        _run(
+            [*apt, "--yes", "--download-only", "-t", sources[-1][1], "install", *packages], work, packages[0]
+        )
     else:
-        _run([*apt, "download", *packages], archives)
+        _run([*apt, "download", *packages], archives, packages[0])
     found = sorted(archives.glob("*.deb"))
     if not found:
         raise Unavailable(f"apt fetched nothing for {' '.join(packages)}")
     return found
 
 
-def _run(command: list[str], folder: Path) -> None:
+def _run(command: list[str], folder: Path, what: str) -> None:
     try:
         done = subprocess.run(
             command, cwd=folder, capture_output=True, text=True, timeout=600, stdin=subprocess.DEVNULL
@@ -216,7 +220,8 @@ def _run(command: list[str], folder: Path) -> None:
     except subprocess.TimeoutExpired:
         raise Unavailable("Debian's archive does not answer: 'apt-get' was not done after 600 s") from None
     if done.returncode:
-        raise Unavailable(f"Debian's archive gives no {command[-1]}: {done.stderr.strip()[-300:]}")
+        complaint = next((line for line in done.stderr.splitlines() if line.startswith("E: ")), done.stderr)
+        raise Unavailable(f"Debian's archive gives no {what}: {complaint.strip()[:300]}")
 
 
 def _unpack(debs: list[Path], root: Path) -> None:
