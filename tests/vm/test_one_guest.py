@@ -247,7 +247,7 @@ def test_a_vlan_of_its_own(bed: Bed) -> None:
         "ip -n ours addr add 10.7.5.2/24 dev v5; ip -n ours link set v5 up"
     )
     bed.ping("10.7.5.1")
-    assert peer.output().count("answered 0x0800 in VLAN 5") == 3
+    peer.until(lambda: peer.output().count("answered 0x0800 in VLAN 5") == 3, "three answers")
     bed.guest.run("ip -n ours link del v5")
     peer.stop()
 
