@@ -48,7 +48,7 @@ test-hostile: build $(VENV)/.test  ## what a hostile VF can do: ACTIONS=1000000 
 test-fuzz: build $(VENV)/.test  ## clients of a served NIC that mean harm: EXAMPLES=2000 of them, made of SEED=any
 	@FUZZ_EXAMPLES=$(EXAMPLES) FUZZ_SEED=$(strip $(SEED)) $(BIN)/python -m pytest -q tests/pmd/model/server/test_fuzz.py $(ARGS)
 
-test-sanitize: $(VENV)/.test  ## model, buses and server on a build with ASan and UBSan, in build/sanitized
+test-sanitize: build-bench $(VENV)/.test  ## model, server and driver kernels on a build with ASan and UBSan, in build/sanitized
 	@.ci/sanitize $(ARGS)
 
 test-root: build-bench $(VENV)/.test  ## the tests on network namespaces, taps and interfaces (as root)
