@@ -455,10 +455,10 @@ struct mdl_port {
     struct mdl_domain *domain_of_pool[MDL_POOLS]; /* of that function; NULL: it is not a bus master, its queues stand still */
     struct mdl_filter filter;
     struct mdl_steer steer;
-    struct mdl_director *director;
     struct mdl_pools vt;
     uint8_t wired, pumped, pad2[6];
     const int *peer_lit; /* the other end of the wire, if it is a port */
+    struct mdl_director *director;
     uint64_t violations;
     struct mdl_violation violation[MDL_VIOLATIONS];
     volatile uint32_t *rx_tail[MDL_QUEUES], *tx_tail[MDL_QUEUES]; /* where each queue's tail is: see Engine.attach */

@@ -56,7 +56,7 @@ from pmd.model.model cimport (
 )
 from pmd.model.packet cimport *
 from pmd.model.pools cimport pools_of_arrival
-from pmd.model.steer cimport Choice, choose
+from pmd.model.steer cimport Choice, choose, redirect
 from pmd.model.word cimport *
 
 cdef enum:
@@ -476,7 +476,7 @@ cdef void _count_copy(mdl_port *p, mdl_frame *frame, uint32_t pool, bint first) 
 # ---- a frame ----------------------------------------------------------------------------------------------------
 
 
-cdef void _choose(mdl_port *p, mdl_frame *frame, Parsed *parsed, Choice *choice) noexcept nogil:
+cdef inline void _choose(mdl_port *p, mdl_frame *frame, Parsed *parsed, Choice *choice) noexcept nogil:
     """Who gets it, in whatever mode."""
     cdef uint64_t pools = 0
     if p.pooled:
@@ -485,7 +485,7 @@ cdef void _choose(mdl_port *p, mdl_frame *frame, Parsed *parsed, Choice *choice)
             pools = frame.pools & p.vt.receive
         else:
             pools = pools_of_arrival(p, frame.data, frame.len, parsed.etype)
-    choose(p, frame.data, frame.len, parsed, pools, choice)
+    choose(p, frame.data, parsed, pools, choice)
     if not p.steer.hash_in_descriptor:
         choice.hash = fragment_words(frame.data, p.steer.ip_payload_sum, parsed)
 
@@ -496,8 +496,8 @@ cdef bint _put_directed(mdl_port *p, Visit *v, mdl_frame *frame, Parsed *parsed)
     cdef Parsed told
     cdef uint32_t info, hash
     cdef uint64_t left
-    p.director.looked = 0
     _choose(p, frame, parsed, &choice)
+    redirect(p, frame.data, frame.len, parsed, &choice)
     _mark(p, frame, parsed)
     left = 0 if frame.flags & DIRECTED_ONCE else p.director.looked
     while left:

@@ -21,8 +21,8 @@ cdef struct Choice:
     uint8_t[MAX_TARGETS] queue
 
 
-# n: bytes of the frame. `pools`: who gets a copy, where there are pools; else there is one. With a flow director that works,
-# what it says of each copy is then in port.director.
-cdef void choose(
-    mdl_port *port, const uint8_t *data, uint32_t n, const Parsed *p, uint64_t pools, Choice *choice
-) noexcept nogil
+# `pools`: who gets a copy, where there are pools; else there is one.
+cdef void choose(mdl_port *port, const uint8_t *data, const Parsed *p, uint64_t pools, Choice *choice) noexcept nogil
+
+# Where the flow director works: its word on each copy of that choice, for a frame of n bytes. More of it is in port.director.
+cdef void redirect(mdl_port *port, const uint8_t *data, uint32_t n, const Parsed *p, Choice *choice) noexcept nogil

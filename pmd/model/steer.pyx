@@ -276,9 +276,20 @@ cdef int _filters(mdl_port *port, const uint8_t *data, const Parsed *p, int pool
     return _filter_queue(port, data, p, pool) if s.syn or s.tuples else -1
 
 
-cdef void choose(
-    mdl_port *port, const uint8_t *data, uint32_t n, const Parsed *p, uint64_t pools, Choice *choice
-) noexcept nogil:
+cdef void redirect(mdl_port *port, const uint8_t *data, uint32_t n, const Parsed *p, Choice *choice) noexcept nogil:
+    """7.1.2: what no filter has taken is the flow director's before it is RSS's. Apart from `choose`, which is fast."""
+    cdef uint32_t copy, info = 0
+    cdef int queue, pool
+    port.director.looked = 0
+    for copy in range(choice.n):
+        pool = choice.queue[copy] >> port.vt.shift if port.pooled else -1
+        if _filters(port, data, p, pool, &info) < 0:
+            queue = direct(port, data, n, p, pool, copy)
+            if queue >= 0:
+                choice.queue[copy] = queue
+
+
+cdef void choose(mdl_port *port, const uint8_t *data, const Parsed *p, uint64_t pools, Choice *choice) noexcept nogil:
     cdef const mdl_steer *s = &port.steer
     cdef uint32_t kind = 0, value = 0, within, pool
     cdef int queue
@@ -290,8 +301,6 @@ cdef void choose(
             choice.hash = value
     if not port.pooled:
         queue = _filters(port, data, p, -1, &choice.info)
-        if s.directs and queue < 0:
-            queue = direct(port, data, n, p, -1, 0)
         choice.queue[0] = queue if queue >= 0 else _hashed_queue(port, p, kind, value) if s.mrqe else 0
         choice.n = 1
         return
@@ -304,7 +313,5 @@ cdef void choose(
         pool = mdl_ctz64(pools)
         pools &= pools - 1
         queue = _filters(port, data, p, pool, &choice.info)
-        if s.directs and queue < 0:
-            queue = direct(port, data, n, p, pool, choice.n)
         choice.queue[choice.n] = queue if queue >= 0 else pool << port.vt.shift | within & port.vt.spread[pool]
         choice.n += 1
