@@ -89,12 +89,12 @@ COMPILED = pytest.mark.parametrize(
 
 @COMPILED
 def test_null(measure, lcore, between_nulls, make, what):
-    measure(f"{what} between null ports, burst 32", "cycles/packet", lambda: between_nulls(make))
+    measure(f"{what} between null ports, burst 32", "cycles/packet", lambda: between_nulls(make), slices=5)
 
 
 @COMPILED
 def test_ring(measure, lcore, round_a_ring, make, what):
-    measure(f"{what} round a ring, burst 32", "cycles/packet", lambda: round_a_ring(make))
+    measure(f"{what} round a ring, burst 32", "cycles/packet", lambda: round_a_ring(make), slices=5)
 
 
 @pytest.mark.parametrize(

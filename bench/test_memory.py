@@ -8,7 +8,7 @@ from dataplane.mempool import Mempool
 from dataplane.ring import Ring
 
 ROUNDS = 1000
-SLICES = 40
+SLICES = 200
 
 
 @pytest.mark.parametrize("burst", [32, 64])

@@ -10,7 +10,7 @@ import pmd
 from bench import solo
 
 DESCRIPTORS = 512
-SLICES, ROUNDS = 20, 500
+SLICES, ROUNDS = 100, 250
 
 
 @pytest.fixture
