@@ -66,11 +66,20 @@ def stack():
         yield stack
 
 
+def reserve(stack, megabytes):
+    """Hugepages for a program of DPDK, and some for EAL: others may have taken those that were free when the run began."""
+    try:
+        stack.enter_context(peer.hugepages(megabytes // 2 + 8))
+    except peer.Unavailable as reason:
+        pytest.skip(str(reason))
+
+
 @pytest.fixture
 def testpmd(stack, debian_dpdk):
     """testpmd(*devices, words=..., ...): running, and killed at the end."""
 
     def start(*devices, words=(), **options):
+        reserve(stack, options.get("megabytes", 64))
         program = Testpmd(
             ["--no-pci", *(f"--vdev={each}" for each in devices)],
             "--burst=32",
@@ -179,6 +188,7 @@ def test_ring(compare, lcore, opened, testpmd, mode, app, what, goal):
 
 
 def test_l2fwd(compare, lcore, stack, opened, debian_dpdk):
+    reserve(stack, 64)
     try:
         theirs = L2fwd(machine.usable_cpus()[-1])
     except peer.Unavailable as reason:
