@@ -476,7 +476,7 @@ cdef void _count_copy(mdl_port *p, mdl_frame *frame, uint32_t pool, bint first) 
 # ---- a frame ----------------------------------------------------------------------------------------------------
 
 
-cdef inline void _choose(mdl_port *p, mdl_frame *frame, Parsed *parsed, Choice *choice) noexcept nogil:
+cdef void _choose(mdl_port *p, mdl_frame *frame, Parsed *parsed, Choice *choice) noexcept nogil:
     """Who gets it, in whatever mode."""
     cdef uint64_t pools = 0
     if p.pooled:
@@ -490,14 +490,12 @@ cdef inline void _choose(mdl_port *p, mdl_frame *frame, Parsed *parsed, Choice *
         choice.hash = fragment_words(frame.data, p.steer.ip_payload_sum, parsed)
 
 
-cdef bint _put_directed(mdl_port *p, Visit *v, mdl_frame *frame, Parsed *parsed) noexcept nogil:
+cdef bint _put_directed(mdl_port *p, Visit *v, mdl_frame *frame, Parsed *parsed, Choice *choice) noexcept nogil:
     """A copy for each queue; descriptors say what the flow director found (7.1.2.7), which counts it once (8.2.3.21)."""
-    cdef Choice choice
     cdef Parsed told
     cdef uint32_t info, hash
     cdef uint64_t left
-    _choose(p, frame, parsed, &choice)
-    redirect(p, frame.data, frame.len, parsed, &choice)
+    redirect(p, frame.data, frame.len, parsed, choice)
     _mark(p, frame, parsed)
     left = 0 if frame.flags & DIRECTED_ONCE else p.director.looked
     while left:
@@ -541,10 +539,10 @@ cdef bint _deliver(mdl_port *p, Visit *v, mdl_frame *frame) noexcept nogil:
     classify(&p.filter, frame.data, frame.len, &parsed)
     if likely(p.steer.simple):
         info, choice.queue[0] = parsed.info, 0
-    elif unlikely(p.steer.directs):
-        return _put_directed(p, v, frame, &parsed)
     else:
         _choose(p, frame, &parsed, &choice)
+        if unlikely(p.steer.directs):
+            return _put_directed(p, v, frame, &parsed, &choice)
         n, info, hash = choice.n, choice.info, choice.hash
     _mark(p, frame, &parsed)
     if unlikely(n != 1 or not _put_usual(p, v, choice.queue[0], frame, &parsed, info, hash)):
