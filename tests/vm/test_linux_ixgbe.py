@@ -46,6 +46,17 @@ class Bed:
         found = dict(re.findall(r"^\s*(\S+): (\d+)$", shown, re.MULTILINE))
         return tuple(int(found[name]) for name in names)
 
+    def settled(self, *names: str) -> list[int]:
+        """Counters once they stand still, over longer than the 2 s after which the driver reads the chip's."""
+        deadline, before = time.monotonic() + 60, self.statistics(*names)
+        while True:
+            self.guest.run("sleep 2.5")
+            now = self.statistics(*names)
+            if now == before:
+                return list(now)
+            assert time.monotonic() < deadline, f"somebody sends all the time: {names} {now}"
+            before = now
+
     def settle(self) -> None:
         """The link is up, for the host too: its kernel looks at a carrier that comes and goes once in a second."""
         self.guest.until(UP)
@@ -93,23 +104,13 @@ def test_ethtool_counts_what_the_wire_counts(bed: Bed) -> None:
 
     def both() -> tuple[list[int], list[int]]:
         """What the card has counted, and what the tap: packets and bytes to the guest, packets and bytes from it."""
+        nic = bed.settled(*names)
         told = bed.host("cd /sys/class/net/t0/statistics; cat tx_packets tx_bytes rx_packets rx_bytes")
-        return list(bed.statistics(*names)), [int(number) for number in told.split()]
+        return nic, [int(number) for number in told.split()]
 
-    def quiet() -> tuple[list[int], list[int]]:
-        """The same, once nobody counts any more: the driver reads the chip's counters every 2 s."""
-        deadline, before = time.monotonic() + 60, both()
-        while True:
-            bed.guest.run("sleep 2.5")
-            now = both()
-            if now == before:
-                return now
-            assert time.monotonic() < deadline, "somebody sends all the time"
-            before = now
-
-    then = quiet()
+    then = both()
     bed.ping("-s", "200", count=50)
-    now = quiet()
+    now = both()
     nic, tap = (
         [late - early for late, early in zip(*pair, strict=True)] for pair in zip(now, then, strict=True)
     )
@@ -194,11 +195,9 @@ def test_ntuple_rules_are_the_flow_directors(bed: Bed) -> None:
 
     def grown() -> list[int]:
         """By 64 flows of 5 datagrams each."""
-        bed.guest.run("sleep 2.5")  # the driver reads the chip's counters every 2 s
-        before = bed.statistics(*queues)
+        before = bed.settled(*queues)
         bed.host(f"{sys.executable} {DATAGRAMS} {THERE} 64 5")
-        bed.guest.run("sleep 2.5")
-        return [now - then for now, then in zip(bed.statistics(*queues), before, strict=True)]
+        return [now - then for now, then in zip(bed.settled(*queues), before, strict=True)]
 
     bed.guest.run("ethtool -K eth0 ntuple on")
     bed.settle()

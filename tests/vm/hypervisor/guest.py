@@ -255,14 +255,17 @@ _HOST_FILES = (
     *("-fsdev", "local,id=h,path=/,security_model=none,readonly=on,multidevs=remap"),
     *("-device", "virtio-9p-pci,fsdev=h,mount_tag=host"),
 )
-_MOUNT_HOST = """
+# The tree may lie in /tmp itself, as CI's does: it is kept from what is mounted there.
+_MOUNT_HOST = f"""
 mount -t 9p -o trans=virtio,version=9p2000.L,ro,cache=loose,msize=262144 host /host
+mkdir /tree; mount --bind /host{shlex.quote(str(ROOT))} /tree
 for kind in proc sysfs devtmpfs; do
   case $kind in proc) at=proc;; sysfs) at=sys;; devtmpfs) at=dev;; esac
   mount -t $kind $kind /host/$at
 done
 mount -t tmpfs tmpfs /host/tmp
 mount -t tmpfs tmpfs /host/run
+mkdir -p /host{shlex.quote(str(ROOT))}; mount --bind /tree /host{shlex.quote(str(ROOT))}
 """
 
 
