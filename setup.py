@@ -7,7 +7,9 @@ benchmarks and tests need. Where they have been built once they are kept up to d
 """
 
 import os
+import sys
 from pathlib import Path
+from sysconfig import get_platform
 
 import numpy
 from Cython.Build import cythonize
@@ -74,9 +76,16 @@ JOBS = int(os.environ.get("DATAPLANE_JOBS", "0"))
 
 
 class BuildExt(build_ext):
-    """The benchmarks' loops belong to a checkout: they are built in place and left out of wheels. `JOBS` compile at once."""
+    """The benchmarks' loops belong to a checkout: they are built in place and left out of wheels. `JOBS` compile at once.
+
+    An editable install takes what `build_ext --inplace` has built; setuptools would compile all of it anew in a folder that
+    it throws away.
+    """
 
     def finalize_options(self) -> None:
+        if self.editable_mode:
+            kind = f"{get_platform()}-{sys.implementation.cache_tag}"
+            self.build_lib, self.build_temp = f"build/lib.{kind}", f"build/temp.{kind}"
         super().finalize_options()
         self.parallel = self.parallel or JOBS or None
         if not self.inplace:
