@@ -121,9 +121,9 @@ def test_two_of_one_name(server: ControlServer, folder: Path, monkeypatch: pytes
 
 
 def test_a_directory_that_is_not_ours_alone_is_not_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    trap = tmp_path / "dataplane"
+    trap = folder.parent / "trap"
     trap.mkdir()
     trap.chmod(0o777)
     monkeypatch.setattr("pmd.ixgbe.control.directories", lambda: [trap])
