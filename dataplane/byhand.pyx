@@ -4,7 +4,7 @@
 import time
 from collections import namedtuple
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from dataplane.mbuf cimport (
