@@ -11,7 +11,8 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,9 +93,7 @@ def _children(place: Path) -> list[Path]:
 def _look(host: Host, folder: Path) -> ServedNic:
     try:
         status = folder.stat()
-        # Not by glob, which finds nothing where it may not look.
-        names = [path for path in folder.iterdir() if re.fullmatch(FUNCTION + r"\.sock", path.name)]
-        sockets = [path for path in names if path.is_socket()]
+        sockets = dict(_sockets(folder))
     except OSError as error:
         return ServedNic(folder, why=error.strerror or "it cannot be read")
     told = _told(folder)
@@ -103,14 +102,23 @@ def _look(host: Host, folder: Path) -> ServedNic:
         told, process = {}, 0
     clients = told.get("clients", {})
     functions = []
-    for path in sorted(sockets, key=lambda path: order(path.stem)):
+    for path, mode in sorted(sockets.items(), key=lambda item: order(item[0].stem)):
         client = clients.get(path.stem, 0)
         program = host.read(f"/proc/{client}/comm") if client else ""
-        mode = stat.S_IMODE(path.stat().st_mode)
         usable = os.access(path, os.R_OK | os.W_OK)
         functions.append(Function(path.stem, path, mode, usable, client, program))
     mode = stat.S_IMODE(status.st_mode)
     return ServedNic(folder, process, mode, status.st_uid, "", told.get("macs", {}), tuple(functions))
+
+
+def _sockets(folder: Path) -> Iterator[tuple[Path, int]]:
+    """Functions' sockets, each with its mode. A server may end, and take them away, while they are looked at."""
+    for path in folder.iterdir():  # not by glob, which finds nothing where it may not look
+        if re.fullmatch(FUNCTION + r"\.sock", path.name):
+            with suppress(FileNotFoundError):
+                status = path.stat()
+                if stat.S_ISSOCK(status.st_mode):
+                    yield path, stat.S_IMODE(status.st_mode)
 
 
 def _told(folder: Path) -> dict[str, Any]:

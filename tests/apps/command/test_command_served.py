@@ -104,6 +104,14 @@ def test_permissions_that_let_others_in(nic: Served) -> None:
     assert finding(nic.folder).state == OK
 
 
+def test_a_server_that_ends_while_one_looks(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bind(folder / "pf0.sock")
+    seen = [folder / "pf0.sock", folder / "pf0.vf0.sock"]  # the second was there when the folder was read
+    monkeypatch.setattr(Path, "iterdir", lambda path: iter(seen if path == folder else ()))
+    (nic,) = (nic for nic in served_nics(Host(), [folder]) if nic.folder == folder)
+    assert [function.name for function in nic.functions] == ["pf0"]
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="needs an ordinary user: root may open everything")
 def test_a_folder_that_this_user_may_not_read(folder: Path) -> None:
     bind(folder / "pf0.sock")
