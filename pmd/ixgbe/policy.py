@@ -14,7 +14,7 @@ from pmd.datasheet import limits, mailbox
 __all__ = ["SETTINGS", "VfPolicy", "VfState", "stable_mac"]
 
 STATES = ("auto", "enable", "disable")
-RATE_MIN = 11  # Mb/s: the rate factor has 10 bits before the point (8.2.3.10.16)
+RATE_MIN = 11  # Mb/s, as Linux has it for VFs; a queue of the PF may have 10 (8.2.3.10.16)
 _ON, _OFF = ("on", "1", "true"), ("off", "0", "false")
 
 

@@ -9,7 +9,7 @@ from dataplane.errors import ConfigError
 from pmd.datasheet import RTTBCNRC, RTTBCNRM, RTTDQSEL, limits
 from pmd.function import Bar
 
-__all__ = ["RATE_MAX", "RATE_MIN", "OwnRates", "TxRates", "check_rate"]
+__all__ = ["OwnRates", "TxRates"]
 
 RATE_MIN, RATE_MAX = 10, 10_000  # Mb/s: the factor has 10 bits before the point
 
