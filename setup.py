@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Build: one extension for each .pyx of the tree. The compiler directives of the whole project stand here.
 
+The repository has `apps/` and `pmd/` at its top; they are built and imported as `dataplane.apps` and `dataplane.pmd`, by the
+links dataplane/apps and dataplane/pmd.
+
 ``DATAPLANE_CFLAGS`` is appended to the compiler's flags (``-march=native``, ``-fsanitize=address``, ...); ``DATAPLANE_JOBS``
 says how many processes and compilers work at once; ``DATAPLANE_BENCH=1`` builds the loops of ``bench/`` too, which only
 benchmarks and tests need. Where they have been built once they are kept up to date.
@@ -15,8 +18,10 @@ import numpy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.sdist import sdist
 
-PACKAGES = ("dataplane", "pmd", "apps")
+PACKAGES = ("dataplane", "dataplane/pmd", "dataplane/apps")
+LINKS = {"dataplane/pmd": "../pmd", "dataplane/apps": "../apps"}
 if os.environ.get("DATAPLANE_BENCH") == "1" or any(Path("bench").glob("*.so")):
     PACKAGES += ("bench",)
 
@@ -92,8 +97,19 @@ class BuildExt(build_ext):
             self.extensions = [e for e in self.extensions if not e.name.startswith("bench.")]
 
 
+class SourceArchive(sdist):
+    """Each file is in the archive once, under its own folder, and the links are links."""
+
+    def make_release_tree(self, base_dir: str, files: list[str]) -> None:
+        here = Path.cwd()
+        once = {str(Path(name).resolve().relative_to(here)) for name in files}
+        super().make_release_tree(base_dir, sorted(once))
+        for link, target in LINKS.items():
+            Path(base_dir, link).symlink_to(target)
+
+
 setup(
-    cmdclass={"build_ext": BuildExt},
+    cmdclass={"build_ext": BuildExt, "sdist": SourceArchive},
     ext_modules=cythonize(
         extensions(),
         compiler_directives=DIRECTIVES,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The apps: one a file, each imported when it is first named, so that ``from apps import L2Fwd`` loads no scapy."""
+"""The apps, one a file. Each is imported when it is first named: ``from dataplane.apps import L2Fwd`` loads no scapy."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from apps.counter import Counter as Counter
-    from apps.counter import Sink as Sink
-    from apps.flows import Flows as Flows
-    from apps.l2fwd import L2Fwd as L2Fwd
-    from apps.latency import Latency as Latency
-    from apps.macswap import MacSwap as MacSwap
-    from apps.pcapdump import PcapDump as PcapDump
-    from apps.pktgen import PktGen as PktGen
-    from apps.reflect import Reflect as Reflect
-    from apps.tee import Tee as Tee
-    from apps.trial import Trial as Trial
+    from dataplane.apps.counter import Counter as Counter
+    from dataplane.apps.counter import Sink as Sink
+    from dataplane.apps.flows import Flows as Flows
+    from dataplane.apps.l2fwd import L2Fwd as L2Fwd
+    from dataplane.apps.latency import Latency as Latency
+    from dataplane.apps.macswap import MacSwap as MacSwap
+    from dataplane.apps.pcapdump import PcapDump as PcapDump
+    from dataplane.apps.pktgen import PktGen as PktGen
+    from dataplane.apps.reflect import Reflect as Reflect
+    from dataplane.apps.tee import Tee as Tee
+    from dataplane.apps.trial import Trial as Trial
 
 _HOMES = {
     "Counter": "counter",
@@ -32,6 +32,11 @@ _HOMES = {
     "Tee": "tee",
     "Trial": "trial",
 }
+
+if __name__ == "apps":
+    from dataplane.checkout import alias
+
+    alias(__name__)
 
 __all__ = [
     "Counter",
@@ -50,8 +55,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
-        raise AttributeError(f"module 'apps' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"apps.{_HOMES[name]}"), name)
+        raise AttributeError(f"module 'dataplane.apps' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"dataplane.apps.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -9,7 +9,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from apps.stamper cimport TRAILER, TRAILER_MAGIC
+from dataplane.apps.stamper cimport TRAILER, TRAILER_MAGIC
 from dataplane.app cimport App, pass_on
 from dataplane.clock cimport tsc_hz
 from dataplane.machine cimport likely, tsc, unlikely

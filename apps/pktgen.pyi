@@ -3,9 +3,9 @@
 
 from typing import Any, Literal
 
-from apps.flows import Flows
-from apps.stamper import Stamper
 from dataplane.app import Source
+from dataplane.apps.flows import Flows
+from dataplane.apps.stamper import Stamper
 from dataplane.mempool import Mempool
 
 class PktGen(Source):

@@ -4,7 +4,7 @@
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 
-from apps.stamper cimport Stamper
+from dataplane.apps.stamper cimport Stamper
 from dataplane.app cimport MAX_BURST, Source, emit
 from dataplane.clock cimport tsc_hz
 from dataplane.machine cimport tsc, unlikely
@@ -13,8 +13,8 @@ from dataplane.mempool cimport Mempool, alloc_bulk
 
 import numpy as np
 
-from apps.flows import FCS, Flows
-from apps.rate import LINE_RATE, packets_per_second
+from dataplane.apps.flows import FCS, Flows
+from dataplane.apps.rate import LINE_RATE, packets_per_second
 from dataplane.errors import ConfigError
 
 cdef enum:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Types of apps.stamper."""
 
-from apps.flows import Flows
+from dataplane.apps.flows import Flows
 
 class Stamper:
     flows: Flows

@@ -18,7 +18,7 @@ from dataplane.mbuf cimport MBUF_HEADROOM, rearm, set_single
 
 import numpy as np
 
-from apps.flows import program as records
+from dataplane.apps.flows import program as records
 from dataplane.errors import ConfigError
 
 
@@ -416,4 +416,4 @@ for _name, _size in (
     ("PART", sizeof(part_t)),
 ):
     if getattr(records, _name).itemsize != _size:
-        raise ImportError(f"apps.stamper was built against another apps.flows.program ({_name} has changed): build again")
+        raise ImportError(f"dataplane.apps.stamper was built against another apps.flows.program ({_name} has changed): build again")

@@ -12,7 +12,7 @@ import numpy as np
 from dataplane.machine cimport tsc, wmb
 
 from dataplane.hugepage import Arena
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     DMATXCTL,
     FCTRL,
     HLREG0,
@@ -34,10 +34,10 @@ from pmd.datasheet import (
     VLNCTRL,
 )
 
-from pmd.model.engine cimport Engine
-from pmd.model.interrupt cimport Interrupts
-from pmd.model.shared cimport Clock, RegisterFile
-from pmd.model.wire import PortWire
+from dataplane.pmd.model.engine cimport Engine
+from dataplane.pmd.model.interrupt cimport Interrupts
+from dataplane.pmd.model.shared cimport Clock, RegisterFile
+from dataplane.pmd.model.wire import PortWire
 
 cdef enum:
     RING = 512

@@ -7,11 +7,11 @@ how apps that are not compiled compare with those that are; `test_peer_programs.
 
 import pytest
 
-from apps import L2Fwd, MacSwap, Reflect
 from dataplane import Native, Pipeline, eth, mac_number
 from dataplane.access import exchange, store
+from dataplane.apps import L2Fwd, MacSwap, Reflect
 from dataplane.clock import cycles, hz
-from pmd import probe
+from dataplane.pmd import probe
 
 SLICES = 40
 PACKETS = 16_384  # of a slice

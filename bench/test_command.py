@@ -18,7 +18,7 @@ LIMIT = 60  # seconds for a command
 
 
 def command(*words: str) -> list[str]:
-    return [sys.executable, "-m", "apps", *words]
+    return [sys.executable, "-m", "dataplane", *words]
 
 
 def test_demo(measure, tmp_path):

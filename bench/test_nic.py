@@ -6,9 +6,9 @@ What its ways cost beside each other, with no peer and without DPDK; `test_peer_
 
 import pytest
 
-import pmd
 from bench import solo
-from pmd.ixgbe.kernels import widths
+from dataplane import pmd
+from dataplane.pmd.ixgbe.kernels import widths
 
 PLAIN = solo.broadcast(60)  # without FCS
 SLICES, ROUNDS = 20, 500

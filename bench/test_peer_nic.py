@@ -6,8 +6,8 @@ Same frames, same descriptor rings, same bursts; each side's device is the same 
 
 import pytest
 
-import pmd
 from bench import solo
+from dataplane import pmd
 
 DESCRIPTORS = 512
 SLICES, ROUNDS = 100, 250

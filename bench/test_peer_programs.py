@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from apps import L2Fwd, PktGen, Reflect, Sink
 from bench import peer
 from bench.peer.l2fwd import L2fwd
 from bench.peer.testpmd import Testpmd
 from dataplane import Pipeline, machine
+from dataplane.apps import L2Fwd, PktGen, Reflect, Sink
 from dataplane.clock import hz
 from dataplane.pcapfile import PcapWriter
-from pmd import probe
+from dataplane.pmd import probe
 
 WINDOW = 0.15  # seconds
 LAPS = 512

@@ -11,11 +11,11 @@ from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Ether
 from scapy.volatile import RandIP, RandShort
 
-from apps import PktGen
 from bench.sums import inspect
 from dataplane import Pipeline
+from dataplane.apps import PktGen
 from dataplane.clock import cycles, hz
-from pmd import probe
+from dataplane.pmd import probe
 
 SLICES, LAPS = 20, 1024
 SAMPLE, EVERY = 400_000, 199  # a prime: it meets every axis

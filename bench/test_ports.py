@@ -12,7 +12,7 @@ import pytest
 
 from bench import ports
 from dataplane.pcapfile import PcapReader, PcapWriter
-from pmd import probe
+from dataplane.pmd import probe
 
 SLICES, PACKETS = 20, 200_000
 

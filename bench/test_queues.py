@@ -11,10 +11,9 @@ import pytest
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
-import pmd
-from apps import L2Fwd
 from bench import queues, solo
-from dataplane import Pipeline, machine
+from dataplane import Pipeline, machine, pmd
+from dataplane.apps import L2Fwd
 from dataplane.running import start
 
 SLICES, LAPS = 60, 100

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-import pmd
 from bench import solo
+from dataplane import pmd
 from dataplane.mempool import Mempool
-from pmd.datasheet import PFDTXGSWC, VMTXSW, mailbox
-from pmd.datasheet.vf import VFMAILBOX, VFMBMEM
-from pmd.ixgbe.control import call
+from dataplane.pmd.datasheet import PFDTXGSWC, VMTXSW, mailbox
+from dataplane.pmd.datasheet.vf import VFMAILBOX, VFMBMEM
+from dataplane.pmd.ixgbe.control import call
 
 BURST, SLICES, ROUNDS = 32, 20, 500
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A packet-processing dataplane for Python.
 
-The names that programs need can be imported from here; each is loaded when it is first used.
+The names that programs need can be imported from here; each is loaded when it is first used. Beside them are the packages
+`dataplane.apps` (L2Fwd, PktGen, PcapDump, ...) and `dataplane.pmd` (ports and their drivers).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dataplane import apps, pmd
     from dataplane.app import App, Source
     from dataplane.blocks import Collect, Frames, through
     from dataplane.burst import Burst, Packet
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from dataplane.mempool import Mempool
     from dataplane.native import Native
     from dataplane.pipeline import Pipeline
+    from dataplane.pmd import probe
     from dataplane.ring import Ring
     from dataplane.running import Run, Stepper, run, start
     from dataplane.stats import Accumulator, Report, Sampler
@@ -35,11 +38,13 @@ _HOMES = {
     "mempool": ("Mempool",),
     "native": ("Native",),
     "pipeline": ("Pipeline",),
+    "pmd": ("probe",),
     "ring": ("Ring",),
     "running": ("Run", "Stepper", "run", "start"),
     "stats": ("Accumulator", "Report", "Sampler"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_PACKAGES = ("apps", "pmd")
 
 __all__ = [
     "Accumulator",
@@ -61,6 +66,7 @@ __all__ = [
     "Sampler",
     "Source",
     "Stepper",
+    "apps",
     "arp",
     "eth",
     "icmp",
@@ -68,6 +74,8 @@ __all__ = [
     "ip6",
     "ip_number",
     "mac_number",
+    "pmd",
+    "probe",
     "run",
     "start",
     "tcp",
@@ -82,4 +90,10 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(f"dataplane.{_HOME_OF[name]}"), name)
         globals()[name] = value
         return value
+    if name in _PACKAGES:
+        return import_module(f"dataplane.{name}")
     raise AttributeError(f"module 'dataplane' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(set(__all__) | {name for name in globals() if name.startswith("__")})

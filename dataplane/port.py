@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Port: the slow verbs of whatever packets come from and go to.
 
-A port is opened by `pmd.probe("...")`. Naming a queue (``port.rx(0)``) asks for it; `start()` sets up as many queues as were
-named. A pipeline starts the ports it uses and stops those it started. The fast path is in `dataplane.queue`.
+A port is opened by `dataplane.probe("...")`. Naming a queue (``port.rx(0)``) asks for it; `start()` sets up as many queues
+as were named. A pipeline starts the ports it uses and stops those it started. The fast path is in `dataplane.queue`.
 """
 
 from __future__ import annotations

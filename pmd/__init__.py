@@ -2,8 +2,8 @@
 """`probe("model0")`, `probe("null:")`, `probe("pcap:in.pcap,loop=1")`: from a port string to a port.
 
 A port string is ``scheme:target`` or a NIC's name, with ``,key=value`` behind it. A *port opener* makes a port of it
-at once; a *bus opener* makes a `pmd.function.Function`, and `probe` joins it to the driver of that device: bus and driver
-never meet. Both are named in tables as ``"module:function"``, so that nothing is imported before it is asked for;
+at once; a *bus opener* makes a `dataplane.pmd.function.Function`, and `probe` joins it to the driver of that device: bus
+and driver never meet. Both are named in tables as ``"module:function"``, so that nothing is imported before it is asked for;
 `register_port`, `register_bus` and `register_driver` add to them from out of the tree.
 """
 
@@ -15,33 +15,38 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from dataplane.errors import ConfigError, DeviceError
-from pmd.portstring import PortString
+from dataplane.pmd.portstring import PortString
 
 if TYPE_CHECKING:
+    from dataplane.pmd.function import Function
     from dataplane.port import Port
-    from pmd.function import Function
 
 __all__ = ["PortString", "forms", "probe", "register_bus", "register_driver", "register_port"]
+
+if __name__ == "pmd":
+    from dataplane.checkout import alias
+
+    alias(__name__)
 
 Opener = str | Callable[..., Any]
 
 # scheme -> opener(PortString) -> Port, and what a target looks like
 _ports: dict[str, tuple[Opener, str]] = {
-    "null": ("pmd.virtual.null:open_port", "null:"),
-    "ring": ("pmd.virtual.ring:open_port", "ring:NAME"),
-    "pcap": ("pmd.virtual.pcap:open_port", "pcap:FILE"),
-    "tap": ("pmd.virtual.tap:open_port", "tap:NAME"),
-    "af_packet": ("pmd.virtual.af_packet:open_port", "af_packet:INTERFACE"),
+    "null": ("dataplane.pmd.virtual.null:open_port", "null:"),
+    "ring": ("dataplane.pmd.virtual.ring:open_port", "ring:NAME"),
+    "pcap": ("dataplane.pmd.virtual.pcap:open_port", "pcap:FILE"),
+    "tap": ("dataplane.pmd.virtual.tap:open_port", "tap:NAME"),
+    "af_packet": ("dataplane.pmd.virtual.af_packet:open_port", "af_packet:INTERFACE"),
 }
 # bus -> opener(PortString) -> Function, the names it answers to, and what they look like
 _buses: dict[str, tuple[Opener, str, str]] = {
-    "model": ("pmd.bus.model:open_function", r"model\d+(\.vf\d+)?", "model0"),
+    "model": ("dataplane.pmd.bus.model:open_function", r"model\d+(\.vf\d+)?", "model0"),
     "pci": (
-        "pmd.bus.pci:open_function",
+        "dataplane.pmd.bus.pci:open_function",
         r"([0-9A-Fa-f]{4,8}:)?[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-7]",
         "0000:03:00.0",
     ),
-    "vfio-user": ("pmd.bus.vfio_user:open_function", r"vfio-user:.+", "vfio-user:SOCKET"),
+    "vfio-user": ("dataplane.pmd.bus.vfio_user:open_function", r"vfio-user:.+", "vfio-user:SOCKET"),
 }
 # (vendor, device) -> driver(Function, PortString) -> Port
 _drivers: dict[tuple[int, int], Opener] = {}
@@ -108,12 +113,12 @@ def _join(function: Function, spec: PortString) -> Port:
 
 
 def _register_own_drivers() -> None:
-    from pmd.datasheet import pci
+    from dataplane.pmd.datasheet import pci
 
     for device in pci.PF_IDS:
-        _drivers.setdefault((pci.INTEL, device), "pmd.ixgbe.pf:IxgbePort")
+        _drivers.setdefault((pci.INTEL, device), "dataplane.pmd.ixgbe.pf:IxgbePort")
     for device in (pci.VF_82599, pci.VF_82599_HV):
-        _drivers.setdefault((pci.INTEL, device), "pmd.ixgbe.vf:IxgbeVfPort")
+        _drivers.setdefault((pci.INTEL, device), "dataplane.pmd.ixgbe.vf:IxgbeVfPort")
 
 
 def _load(opener: Opener) -> Callable[..., Any]:

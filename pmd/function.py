@@ -22,9 +22,9 @@ from collections.abc import Callable, Iterator
 
 from dataplane.errors import ConfigError, DeviceError, DeviceGone, DeviceTimeout
 from dataplane.hugepage import Arena
-from pmd.datasheet import pci
-from pmd.datasheet.general import STATUS
-from pmd.datasheet.register import W1C, FieldRef, RegisterRef
+from dataplane.pmd.datasheet import pci
+from dataplane.pmd.datasheet.general import STATUS
+from dataplane.pmd.datasheet.register import W1C, FieldRef, RegisterRef
 
 __all__ = ["Bar", "ConfigSpace", "Function"]
 
@@ -156,7 +156,7 @@ def _together(fields: tuple[FieldRef, ...]) -> tuple[RegisterRef, int]:
 
 
 class ConfigSpace(ABC):
-    """PCI configuration space, little-endian; offsets and identifiers are in ``pmd.datasheet.pci``."""
+    """PCI configuration space, little-endian; offsets and identifiers are in ``dataplane.pmd.datasheet.pci``."""
 
     @abstractmethod
     def read(self, offset: int, length: int) -> bytes:

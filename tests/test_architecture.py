@@ -11,11 +11,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("dataplane", "pmd", "apps", "bench")
+FOLDERS = ("dataplane", "pmd", "apps", "bench")
+PACKAGES = (
+    "dataplane",
+    "bench",
+)  # the top-level names: pmd and apps are imported as dataplane.pmd and dataplane.apps
+FRONT = "dataplane"  # its __init__ names what is public, on every floor, and loads each name when it is first used
 SUFFIXES = (".py", ".pyx", ".pxd", ".pyi")
 
 # The first prefix that fits says on which floor a module lives.
 FLOORS = (
+    ("dataplane.__main__", 5),
+    ("dataplane.checkout", 0),
     ("dataplane.machine", 0),
     ("dataplane.hugepage", 0),
     ("dataplane.clock", 0),
@@ -30,30 +37,31 @@ FLOORS = (
     ("dataplane.stage", 2),
     ("dataplane.pcapfile", 2),
     ("dataplane.byhand", 2),
-    ("pmd.function", 2),
-    ("pmd.datasheet", 2),
+    ("dataplane.pmd.function", 2),
+    ("dataplane.pmd.datasheet", 2),
+    ("dataplane.pmd", 3),
+    ("dataplane.apps.command", 5),
+    ("dataplane.apps", 4),
     ("dataplane", 3),
-    ("pmd", 3),
-    ("apps.__main__", 5),
-    ("apps.command", 5),
-    ("apps", 4),
     ("bench", 5),
 )
 
 # Walls between modules whose floors would let them meet: whoever is under the first may not import the second.
+# "engine" is what is under dataplane and neither in pmd nor in apps.
 WALLS = (
-    ("dataplane", "pmd", "the engine knows no NIC"),
-    ("dataplane", "apps", "the engine knows no app"),
-    ("pmd", "apps", "a driver knows no app"),
-    ("pmd.ixgbe", "pmd.model", "driver and model meet at a BAR and in memory"),
-    ("pmd.model", "pmd.ixgbe", "driver and model meet at a BAR and in memory"),
-    ("pmd.ixgbe", "pmd.bus", "the driver never imports a bus: probe() joins them"),
-    ("pmd.bus", "pmd.ixgbe", "a bus carries any driver"),
-    ("pmd.model", "pmd.bus", "silicon does not know its slot"),
-    ("pmd.ixgbe", "pmd.virtual", "a driver of a card needs no virtual port"),
-    ("pmd.virtual", "pmd.ixgbe", "a virtual port is no card"),
-    ("pmd.virtual", "pmd.model", "a virtual port is no card"),
-    ("pmd.virtual", "pmd.bus", "a virtual port is no card"),
+    ("engine", "dataplane.pmd", "the engine knows no NIC"),
+    ("engine", "dataplane.apps", "the engine knows no app"),
+    ("dataplane.pmd", "dataplane.apps", "a driver knows no app"),
+    ("dataplane.apps.command", "bench", "bench/ is not installed"),
+    ("dataplane.pmd.ixgbe", "dataplane.pmd.model", "driver and model meet at a BAR and in memory"),
+    ("dataplane.pmd.model", "dataplane.pmd.ixgbe", "driver and model meet at a BAR and in memory"),
+    ("dataplane.pmd.ixgbe", "dataplane.pmd.bus", "the driver never imports a bus: probe() joins them"),
+    ("dataplane.pmd.bus", "dataplane.pmd.ixgbe", "a bus carries any driver"),
+    ("dataplane.pmd.model", "dataplane.pmd.bus", "silicon does not know its slot"),
+    ("dataplane.pmd.ixgbe", "dataplane.pmd.virtual", "a driver of a card needs no virtual port"),
+    ("dataplane.pmd.virtual", "dataplane.pmd.ixgbe", "a virtual port is no card"),
+    ("dataplane.pmd.virtual", "dataplane.pmd.model", "a virtual port is no card"),
+    ("dataplane.pmd.virtual", "dataplane.pmd.bus", "a virtual port is no card"),
 )
 
 _CIMPORT = re.compile(
@@ -64,6 +72,10 @@ _CIMPORT = re.compile(
 
 
 def under(module: str, prefix: str) -> bool:
+    if prefix == "engine":
+        return under(module, "dataplane") and not any(
+            under(module, other) for other in ("dataplane.pmd", "dataplane.apps", "dataplane.__main__")
+        )
     return module == prefix or module.startswith(prefix + ".")
 
 
@@ -82,11 +94,13 @@ def sources(*packages: str, suffixes: tuple[str, ...] = SUFFIXES) -> list[Path]:
 
 def module_of(path: Path) -> str:
     parts = path.relative_to(ROOT).with_suffix("").parts
+    if parts[0] in ("pmd", "apps"):
+        parts = ("dataplane", *parts)
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def modules() -> frozenset[str]:
-    return frozenset(module_of(path) for path in sources(*PACKAGES))
+    return frozenset(module_of(path) for path in sources(*FOLDERS))
 
 
 def imported(text: str, suffix: str, known: frozenset[str]) -> Iterator[str]:
@@ -96,7 +110,7 @@ def imported(text: str, suffix: str, known: frozenset[str]) -> Iterator[str]:
             # `from dataplane import ring` names a module, `from dataplane.ring import Ring` something inside one.
             full = f"{package}.{name}" if package else name
             module = full if full in known else package or full
-            if module.split(".")[0] in PACKAGES:
+            if module.split(".")[0] in FOLDERS:
                 yield module
 
 
@@ -115,14 +129,25 @@ def _statements(text: str, suffix: str) -> Iterator[tuple[str, list[str]]]:
 
 def faults(module: str, targets: Iterator[str]) -> list[str]:
     """What is wrong with that module's imports."""
-    wrong = []
+    wrong: list[str] = []
+    if module == FRONT:
+        return wrong
     for target in targets:
+        if target.split(".")[0] in ("pmd", "apps"):
+            wrong.append(
+                f"{module} imports {target}: a working directory can shadow that, write dataplane.{target}"
+            )
+            continue
+        if target == FRONT and floor(module) < 4:
+            wrong.append(f"{module} imports from the front door: name the module that has it")
         if floor(target) > floor(module):
             wrong.append(f"{module} (floor {floor(module)}) imports {target} (floor {floor(target)})")
-        if floor(module) == 4 and under(target, "pmd"):
-            wrong.append(f"{module} imports {target}: apps never import pmd, ports arrive as objects")
+        if floor(module) == 4 and under(target, "dataplane.pmd"):
+            wrong.append(
+                f"{module} imports {target}: apps never import dataplane.pmd, ports arrive as objects"
+            )
         # Engine and drivers are neighbours on floor 3: they share the contract below, not each other.
-        if floor(module) == floor(target) == 3 and under(module, "pmd") and under(target, "dataplane"):
+        if floor(module) == floor(target) == 3 and under(module, "dataplane.pmd") and under(target, "engine"):
             wrong.append(f"{module} imports {target}: engine and drivers never meet")
         wrong += [
             f"{module} imports {target}: {why}"
@@ -132,7 +157,7 @@ def faults(module: str, targets: Iterator[str]) -> list[str]:
     return wrong
 
 
-@pytest.mark.parametrize("package", PACKAGES)
+@pytest.mark.parametrize("package", FOLDERS)
 def test_imports_point_down(package: str) -> None:
     known = modules()
     wrong = [
@@ -148,21 +173,24 @@ def test_imports_point_down(package: str) -> None:
     [
         ("dataplane.ring", ".pyx", "from dataplane.app cimport App\n"),
         ("dataplane.mempool", ".pyx", "from dataplane cimport port, queue\n"),
-        ("dataplane.pipeline", ".py", "def f():\n    from pmd import probe\n"),
-        ("apps.l2fwd", ".pyx", "import os, pmd.virtual\n"),
+        ("dataplane.pipeline", ".py", "def f():\n    from dataplane.pmd import probe\n"),
+        ("dataplane.apps.l2fwd", ".pyx", "import os, dataplane.pmd.virtual\n"),
         (
-            "apps.l2fwd",
+            "dataplane.apps.l2fwd",
             ".pyx",
             "from dataplane.app cimport (\n    App,\n)\nfrom apps.command.cli import main\n",
         ),
-        ("pmd.ixgbe.queue", ".pyx", "    from pmd.model.nic cimport Nic\n"),
-        ("pmd.model.nic", ".py", "import pmd.ixgbe.pf as driver\n"),
-        ("pmd.ixgbe.pf", ".py", "from pmd.bus import model\n"),
-        ("pmd.virtual.tap", ".py", "from dataplane.pipeline import Pipeline\n"),
+        ("dataplane.pmd.ixgbe.queue", ".pyx", "    from dataplane.pmd.model.nic cimport Nic\n"),
+        ("dataplane.pmd.model.nic", ".py", "import dataplane.pmd.ixgbe.pf as driver\n"),
+        ("dataplane.pmd.ixgbe.pf", ".py", "from dataplane.pmd.bus import model\n"),
+        ("dataplane.pmd.virtual.tap", ".py", "from dataplane.pipeline import Pipeline\n"),
+        ("dataplane.pmd.virtual.tap", ".py", "from dataplane import Pipeline\n"),
+        ("dataplane.apps.l2fwd", ".pyx", "from apps.rate cimport Pace\n"),
+        ("bench.test_apps", ".py", "def f():\n    from apps import L2Fwd\n"),
     ],
 )
 def test_a_forbidden_import_is_seen(module: str, suffix: str, text: str) -> None:
-    known = modules() | {"dataplane.port", "dataplane.queue", "dataplane.pipeline", "pmd.virtual"}
+    known = modules() | {"dataplane.port", "dataplane.queue", "dataplane.pipeline", "dataplane.pmd.virtual"}
     assert faults(module, imported(text, suffix, known))
 
 
@@ -173,10 +201,20 @@ def test_allowed_imports_pass() -> None:
         "dataplane.mempool",
         "dataplane.mempool",
     ]
-    assert not faults("pmd.virtual.null", imported(text, ".pyx", modules()))
+    assert not faults("dataplane.pmd.virtual.null", imported(text, ".pyx", modules()))
 
 
-ALL = sources(*PACKAGES, "tests", suffixes=(*SUFFIXES, ".h", ".c"))
+def test_tests_import_by_the_long_names() -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {target}"
+        for path in sources("tests")
+        for target in imported(path.read_text(), path.suffix, modules())
+        if target.split(".")[0] in ("pmd", "apps") and path.name != "test_names.py"
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+ALL = sources(*FOLDERS, "tests", suffixes=(*SUFFIXES, ".h", ".c"))
 
 
 @pytest.mark.parametrize("path", ALL, ids=lambda path: str(path.relative_to(ROOT)))
@@ -197,7 +235,7 @@ def test_one_extension_for_each_contract() -> None:
     """Every .pxd but a package's own belongs to a .pyx, or only declares C."""
     orphans = [
         path.relative_to(ROOT)
-        for path in sources(*PACKAGES, suffixes=(".pxd",))
+        for path in sources(*FOLDERS, suffixes=(".pxd",))
         if path.stem != "__init__"
         and not path.with_suffix(".pyx").exists()
         and "cdef class" in path.read_text()
@@ -208,7 +246,7 @@ def test_one_extension_for_each_contract() -> None:
 def test_compiler_directives_stand_in_setup_only() -> None:
     found = [
         str(path.relative_to(ROOT))
-        for path in sources(*PACKAGES, suffixes=(".pyx", ".pxd"))
+        for path in sources(*FOLDERS, suffixes=(".pyx", ".pxd"))
         if re.search(r"^#\s*(cython|distutils)\s*:", path.read_text(), re.MULTILINE)
     ]
     assert not found

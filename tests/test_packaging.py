@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("dataplane", "pmd", "apps")
+FOLDERS = ("dataplane", "pmd", "apps")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -97,10 +98,15 @@ def installed(archives: tuple[Path, Path], tmp_path_factory: pytest.TempPathFact
 def tracked(*suffixes: str) -> set[str]:
     return {
         str(path.relative_to(ROOT))
-        for package in PACKAGES
-        for path in (ROOT / package).rglob("*")
+        for folder in FOLDERS
+        for path in (ROOT / folder).rglob("*")
         if path.suffix in suffixes
     }
+
+
+def packed(names: set[str]) -> set[str]:
+    """Where a wheel has those files of the tree."""
+    return {name if name.startswith("dataplane/") else f"dataplane/{name}" for name in names}
 
 
 def generated(names: set[str]) -> set[str]:
@@ -117,14 +123,29 @@ def test_source_archive_holds_the_sources(archives: tuple[Path, Path]) -> None:
     assert not generated(names)
 
 
+def test_source_archive_holds_each_file_once(archives: tuple[Path, Path]) -> None:
+    with tarfile.open(archives[0]) as archive:
+        entries = {entry.name.partition("/")[2]: entry for entry in archive.getmembers()}
+    links = {name: entry.linkname for name, entry in entries.items() if entry.issym()}
+    assert links == {"dataplane/apps": "../apps", "dataplane/pmd": "../pmd"}
+    assert not [name for name in entries if name.startswith(("dataplane/apps/", "dataplane/pmd/"))]
+
+
 def test_wheel_holds_what_apps_are_built_on(archives: tuple[Path, Path]) -> None:
     names = set(zipfile.ZipFile(archives[1]).namelist())
-    assert tracked(".py", ".pxd", ".pyi", ".h", ".c") <= names
+    assert packed(tracked(".py", ".pxd", ".pyi", ".h", ".c")) <= names
     suffix = sysconfig.get_config_var("EXT_SUFFIX")
-    assert {str(Path(name).with_suffix(suffix)) for name in tracked(".pyx")} <= names
-    assert {f"{package}/py.typed" for package in PACKAGES} <= names
-    assert not [name for name in names if name.endswith(".pyx") or name.startswith(("tests/", "bench/"))]
+    assert {str(Path(name).with_suffix(suffix)) for name in packed(tracked(".pyx"))} <= names
+    assert packed({f"{folder}/py.typed" for folder in FOLDERS}) <= names
+    assert not [name for name in names if name.endswith(".pyx")]
     assert not generated(names)
+
+
+def test_wheel_claims_one_top_level_name(archives: tuple[Path, Path]) -> None:
+    tops = {name.partition("/")[0] for name in zipfile.ZipFile(archives[1]).namelist()}
+    assert tops - {"dataplane"} == {
+        top for top in tops if top.startswith("dataplane_pmd-") and top.endswith(".dist-info")
+    }
 
 
 def test_the_command_runs_outside_the_tree(installed: Path, tmp_path: Path) -> None:
@@ -132,6 +153,44 @@ def test_the_command_runs_outside_the_tree(installed: Path, tmp_path: Path) -> N
     assert Path(where.strip()).is_relative_to(installed.parent)
     assert run(installed / "dataplane", "--version", cwd=tmp_path).startswith("dataplane 0.")
     assert "model0" in run(installed / "dataplane", "ports", cwd=tmp_path)
+
+
+@pytest.fixture
+def crowded(tmp_path: Path) -> Path:
+    """A folder that has packages of its own by the names of this repository's folders."""
+    for name in ("apps", "pmd", "bench", "tests"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("OWNER = 'the user'\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("kind", ["wheel", "editable"])
+def test_names_of_the_users_shadow_nothing(kind: str, crowded: Path, request: pytest.FixtureRequest) -> None:
+    """The command and README's programs run in a folder with its own apps/, pmd/, bench/ and tests/, also on the path."""
+    tools = request.getfixturevalue("installed") if kind == "wheel" else Path(sys.executable).parent
+    assert (tools / "dataplane").exists(), "no editable install beside this Python: run 'make test-slow'"
+    python = tools / "python"
+    for env in ({}, {"PYTHONPATH": "."}):
+        for command in ([tools / "dataplane"], [python, "-m", "dataplane"]):
+            assert "model0" in run(*command, "ports", cwd=crowded, **env)
+            run(*command, "pktgen", "null:", "--count", "1000", cwd=crowded, **env)
+        shown = run(
+            python,
+            "-c",
+            "import apps, dataplane.apps; print(apps.OWNER, dataplane.apps.L2Fwd)",
+            cwd=crowded,
+            **env,
+        )
+        assert shown == "the user <class 'dataplane.apps.l2fwd.L2Fwd'>\n"
+    for number, program in enumerate(programs()):
+        (crowded / f"program{number}.py").write_text(program)
+        run(python, f"program{number}.py", cwd=crowded)
+
+
+def programs() -> list[str]:
+    shown = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert len(shown) == 3
+    return shown
 
 
 def test_an_app_is_built_outside_the_tree(installed: Path, tmp_path: Path) -> None:

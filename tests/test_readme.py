@@ -46,7 +46,7 @@ def environment(folder: Path) -> dict[str, str]:
     """`dataplane` and `python` are those of this tree."""
     tools = folder / ".bin"
     tools.mkdir()
-    for name, words in (("dataplane", "-m apps"), ("python", "")):
+    for name, words in (("dataplane", "-m dataplane"), ("python", "")):
         script = tools / name
         script.write_text(f'#!/bin/sh\nexec {sys.executable} {words} "$@"\n')
         script.chmod(script.stat().st_mode | stat.S_IXUSR)
@@ -112,13 +112,13 @@ def test_files_that_pages_name_exist() -> None:
 
 
 def test_the_command_line_page_names_every_command_and_option() -> None:
-    from apps.command.cli import SUBCOMMANDS
+    from dataplane.apps.command.cli import COMMANDS
 
     page = (ROOT / "docs" / "command-line.md").read_text()
-    for name in SUBCOMMANDS:
+    for name in COMMANDS:
         assert f"`{name}" in page
     shown = subprocess.run(
-        [sys.executable, "-m", "apps", "l2fwd", "--help"],
+        [sys.executable, "-m", "dataplane", "l2fwd", "--help"],
         cwd=ROOT,
         capture_output=True,
         text=True,

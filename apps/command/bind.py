@@ -5,10 +5,8 @@ from __future__ import annotations
 
 import argparse
 
-from apps.command.binding import DRIVERS, Binder, addresses, neighbours
-from apps.command.host import Host
-
-HELP = "give cards to vfio-pci (or a UIO driver), so that programs can drive them"
+from dataplane.apps.command.binding import DRIVERS, Binder, addresses, neighbours
+from dataplane.apps.command.host import Host
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -14,26 +14,28 @@ from collections.abc import Sequence
 
 from dataplane.errors import DataplaneError
 
-__all__ = ["main"]
+__all__ = ["COMMANDS", "main"]
 
-SUBCOMMANDS = (
-    "demo",
-    "l2fwd",
-    "pktgen",
-    "pcapdump",
-    "macswap",
-    "vf",
-    "nic",
-    "bind",
-    "unbind",
-    "ports",
-    "doctor",
-)
+# What the list of commands says of each: its module is imported only when it is named.
+COMMANDS = {
+    "demo": "packets across two 82599s in software into a capture file, and between two VFs; needs no card and no root",
+    "l2fwd": "forward between ports, pair by pair",
+    "pktgen": "send generated traffic, described by a scapy expression",
+    "pcapdump": "write what a port receives to a pcap file",
+    "macswap": "send back what a port receives, source and destination swapped",
+    "vf": "the virtual functions of a running PF: show them, set what they may, explain why one is silent",
+    "nic": "serve an 82599 in software to other processes and virtual machines, one vfio-user socket for each function",
+    "bind": "give cards to vfio-pci (or a UIO driver), so that programs can drive them",
+    "unbind": "give cards back to the kernel's own driver",
+    "ports": "what can be opened here: model ports, served NICs, network interfaces, PCI 82599s and their kernel driver",
+    "doctor": "what this machine has, what is missing, and the command that mends it",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with these arguments (default: the process's) and return its exit status."""
-    args = _parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    args = _parser(words).parse_args(words)
     try:
         status: int = args.run(args)
         sys.stdout.flush()
@@ -58,7 +60,9 @@ def _complain(args: argparse.Namespace, message: str) -> int:
     return 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser of these words. Only the command that they name has its arguments."""
+    named = next((word for word in words if not word.startswith("-")), None)
     parser = argparse.ArgumentParser(
         prog="dataplane",
         description="Packet processing with poll-mode drivers, on an 82599 or on the model of one.",
@@ -67,9 +71,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, help="show the version and exit")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
-    for name in SUBCOMMANDS:
-        module = importlib.import_module(f"apps.command.{name}")
-        sub = commands.add_parser(name, help=module.HELP, description=module.HELP)
+    for name, what in COMMANDS.items():
+        sub = commands.add_parser(name, help=what, description=what)
+        if name != named:
+            continue
+        module = importlib.import_module(f"dataplane.apps.command.{name}")
         # SUPPRESS: the subparser must not undo a --debug that stood before the subcommand.
         sub.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
         module.add_arguments(sub)

@@ -8,12 +8,10 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from apps.command.options import add_run_arguments, count
+from dataplane.apps.command.options import add_run_arguments, count
 
 if TYPE_CHECKING:
-    from apps.latency import Latency
-
-HELP = "packets across two 82599s in software into a capture file, and between two VFs; needs no card and no root"
+    from dataplane.apps.latency import Latency
 
 PICTURE = """\
   PktGen >> model0 ==wire== model2 >> L2Fwd >> model3 ==wire== model1 >> Latency >> PcapDump
@@ -42,13 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from apps.command.demo_vfs import talk
-    from apps.command.session import Outcome, Session
-    from apps.counter import Sink
-    from apps.l2fwd import L2Fwd
-    from apps.latency import Latency
-    from apps.pcapdump import PcapDump
-    from apps.pktgen import PktGen
+    from dataplane.apps.command.demo_vfs import talk
+    from dataplane.apps.command.session import Outcome, Session
+    from dataplane.apps.counter import Sink
+    from dataplane.apps.l2fwd import L2Fwd
+    from dataplane.apps.latency import Latency
+    from dataplane.apps.pcapdump import PcapDump
+    from dataplane.apps.pktgen import PktGen
     from dataplane.pipeline import Pipeline
     from dataplane.stats import Report, mpps
 

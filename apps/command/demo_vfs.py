@@ -23,7 +23,7 @@ _DROPPED = re.compile(r"dropped by the spoof check, (\d+) frames")
 
 def talk(args: argparse.Namespace) -> tuple[dict[str, Any], str, list[str]]:
     """Figures for the JSON, the line to print, and what was not as it should be."""
-    from pmd import probe
+    from dataplane.pmd import probe
 
     with ExitStack() as stack:
         pf = stack.enter_context(probe("model4,vfs=2,wire=loop"))
@@ -56,10 +56,10 @@ def talk(args: argparse.Namespace) -> tuple[dict[str, Any], str, list[str]]:
 
 
 def _there_and_back(one: Any, two: Any, args: argparse.Namespace) -> dict[str, Any]:
-    from apps.counter import Sink
-    from apps.l2fwd import L2Fwd
-    from apps.latency import Latency
-    from apps.pktgen import PktGen
+    from dataplane.apps.counter import Sink
+    from dataplane.apps.l2fwd import L2Fwd
+    from dataplane.apps.latency import Latency
+    from dataplane.apps.pktgen import PktGen
     from dataplane.pipeline import Pipeline
     from dataplane.running import start
 
@@ -82,8 +82,8 @@ def _there_and_back(one: Any, two: Any, args: argparse.Namespace) -> dict[str, A
 
 def _lie(pf: Any, one: Any, two: Any) -> dict[str, Any]:
     """VF 0 sends with an address that is not its own, and the PF is asked why nothing comes of it."""
-    from apps.counter import Sink
-    from apps.pktgen import PktGen
+    from dataplane.apps.counter import Sink
+    from dataplane.apps.pktgen import PktGen
     from dataplane.pipeline import Pipeline
     from dataplane.running import start
 

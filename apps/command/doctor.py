@@ -16,13 +16,11 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
-from apps.command.binding import UIO_DRIVERS
-from apps.command.host import CAP_NET_ADMIN, CAP_NET_RAW, Card, Host
-from apps.command.served import ServedNic, served_nics
+from dataplane.apps.command.binding import UIO_DRIVERS
+from dataplane.apps.command.host import CAP_NET_ADMIN, CAP_NET_RAW, Card, Host
+from dataplane.apps.command.served import ServedNic, served_nics
 
 __all__ = ["ADVICE", "MISSING", "OK", "UNNEEDED", "Finding", "examine"]
-
-HELP = "what this machine has, what is missing, and the command that mends it"
 
 OK, MISSING, ADVICE, UNNEEDED = "ok", "missing", "advice", "not needed"
 

@@ -8,15 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from pmd.datasheet import pci
-
 __all__ = ["Card", "Host", "Interface"]
-
-VIRTUAL_FUNCTIONS = {
-    pci.VF_82599: "82599 virtual function",
-    pci.VF_82599_HV: "82599 virtual function (Hyper-V)",
-}
-CARDS = pci.PF_IDS | VIRTUAL_FUNCTIONS
 
 CAP_NET_ADMIN, CAP_NET_RAW = 12, 13
 
@@ -119,18 +111,25 @@ class Host:
 
     def cards(self) -> list[Card]:
         """Every PCI function of an 82599, physical and virtual, by address."""
+        from dataplane.pmd.datasheet import pci  # brings the register maps with it, and only this needs them
+
+        virtual = {
+            pci.VF_82599: "82599 virtual function",
+            pci.VF_82599_HV: "82599 virtual function (Hyper-V)",
+        }
+        kinds = pci.PF_IDS | virtual
         folder = self.path("/sys/bus/pci/devices")
         found = []
         for device in sorted(folder.iterdir()) if folder.is_dir() else ():
             identifier = _hex(device / "device")
-            if _hex(device / "vendor") != pci.INTEL or identifier not in CARDS:
+            if _hex(device / "vendor") != pci.INTEL or identifier not in kinds:
                 continue
             names = device / "net"
             found.append(
                 Card(
                     address=device.name,
-                    kind=CARDS[identifier],
-                    virtual=identifier in VIRTUAL_FUNCTIONS,
+                    kind=kinds[identifier],
+                    virtual=identifier in virtual,
                     driver=_link_name(device / "driver"),
                     group=_link_name(device / "iommu_group"),
                     numa=int(_text(device / "numa_node", "-1")),

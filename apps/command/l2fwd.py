@@ -7,10 +7,8 @@ import argparse
 import logging
 import re
 
-from apps.command.options import add_run_arguments, count
+from dataplane.apps.command.options import add_run_arguments, count
 from dataplane.errors import ConfigError
-
-HELP = "forward between ports, pair by pair"
 
 log = logging.getLogger("dataplane")
 
@@ -42,8 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from apps.command.session import Session, mac_of
-    from apps.l2fwd import L2Fwd
+    from dataplane.apps.command.session import Session, mac_of
+    from dataplane.apps.l2fwd import L2Fwd
     from dataplane.pipeline import Pipeline
     from dataplane.stage import Chain
 

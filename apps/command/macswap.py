@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import argparse
 
-from apps.command.options import add_run_arguments
-
-HELP = "send back what a port receives, source and destination swapped"
+from dataplane.apps.command.options import add_run_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,8 +14,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from apps.command.session import Session
-    from apps.reflect import Reflect
+    from dataplane.apps.command.session import Session
+    from dataplane.apps.reflect import Reflect
     from dataplane.pipeline import Pipeline
 
     with Session(args, "macswap") as session:

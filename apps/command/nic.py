@@ -14,19 +14,17 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from apps.command.served import default_folder
+from dataplane.apps.command.served import default_folder
 from dataplane.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pmd.model.card import Card
-    from pmd.model.findings import Findings
-
-HELP = "serve an 82599 in software to other processes and virtual machines, one vfio-user socket for each function"
+    from dataplane.pmd.model.card import Card
+    from dataplane.pmd.model.findings import Findings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(title="verbs", dest="verb", required=True, metavar="VERB")
-    serve = verbs.add_parser("serve", help="serve a card until Ctrl-C", description=HELP)
+    serve = verbs.add_parser("serve", help="serve a card until Ctrl-C", description=parser.description)
     _add_card(serve)
     serve.add_argument(
         "--vfs", type=int, default=0, metavar="N", help="sockets for N VFs of each port (default 0)"
@@ -106,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _qemu_args(args: argparse.Namespace) -> int:
-    from apps.command.qemu_args import functions_of, qemu_args, shown
+    from dataplane.apps.command.qemu_args import functions_of, qemu_args, shown
 
     functions = args.functions or [name for name in functions_of(args.dir) if "vf" not in name]
     print(shown(qemu_args(args.dir, functions, args.memory), sys.stdout.isatty()))
@@ -114,8 +112,8 @@ def _qemu_args(args: argparse.Namespace) -> int:
 
 
 def _serve(args: argparse.Namespace) -> int:
+    from dataplane.pmd.model.server.server import NicServer
     from dataplane.port import format_mac
-    from pmd.model.server.server import NicServer
 
     args.dir = args.dir or default_folder(args.index)
     if args.verbose:
@@ -141,8 +139,8 @@ def _serve(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from pmd.bus.model import ModelFunction
-    from pmd.foreign.slot import Slots
+    from dataplane.pmd.bus.model import ModelFunction
+    from dataplane.pmd.foreign.slot import Slots
 
     command = args.program[1:] if args.program[:1] == ["--"] else args.program
     if not command:
@@ -171,8 +169,8 @@ def _run(args: argparse.Namespace) -> int:
 
 def _card(args: argparse.Namespace, stack: ExitStack) -> tuple[Card, Findings | None, TextIO]:
     """The card of the command line, what it has found, and where that is said."""
-    from pmd.model.card import Card
-    from pmd.model.findings import Findings
+    from dataplane.pmd.model.card import Card
+    from dataplane.pmd.model.findings import Findings
 
     if args.findings and args.manner != "strict":
         raise ConfigError("--findings FILE: findings are those of --manner strict: say that, too")
@@ -202,8 +200,8 @@ def _trace(card: Card, args: argparse.Namespace, stack: ExitStack) -> None:
 
 def plug_wires(card: Card, wires: list[str]) -> list[Callable[[], None]]:
     """Plug the wires of the command line in; returns what pulls them out. Raises ConfigError, PortError."""
-    from pmd.bus.wiring import plug
-    from pmd.portstring import PortString
+    from dataplane.pmd.bus.wiring import plug
+    from dataplane.pmd.portstring import PortString
 
     first = 2 * card.index
     pulls = []

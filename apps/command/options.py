@@ -7,7 +7,7 @@ import argparse
 import re
 from pathlib import Path
 
-from apps.command.host import parse_cpu_list
+from dataplane.apps.command.host import parse_cpu_list
 
 __all__ = ["add_run_arguments", "count", "duration", "size_or_time"]
 

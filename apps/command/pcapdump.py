@@ -6,9 +6,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from apps.command.options import add_run_arguments, count, size_or_time
-
-HELP = "write what a port receives to a pcap file"
+from dataplane.apps.command.options import add_run_arguments, count, size_or_time
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,9 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from apps.command.session import Outcome, Session
-    from apps.counter import Sink
-    from apps.pcapdump import PcapDump
+    from dataplane.apps.command.session import Outcome, Session
+    from dataplane.apps.counter import Sink
+    from dataplane.apps.pcapdump import PcapDump
     from dataplane.pipeline import Pipeline
     from dataplane.stats import Report
 

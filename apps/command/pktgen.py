@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import argparse
 
-from apps.command.options import add_run_arguments, count
-
-HELP = "send generated traffic, described by a scapy expression"
+from dataplane.apps.command.options import add_run_arguments, count
 
 FLOWS = 'Ether(src="{mac}", dst="02:00:00:00:00:01")/IP(src="10.0.0.1", dst="10.0.1.0/28")/UDP(sport=(1024, 1039))'
 DEFAULT_MAC = "02:00:00:00:00:02"  # of a port that has none
@@ -33,9 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from apps.command.session import Outcome, Session, mac_of
-    from apps.pktgen import PktGen
-    from apps.rate import LINE_RATE
+    from dataplane.apps.command.session import Outcome, Session, mac_of
+    from dataplane.apps.pktgen import PktGen
+    from dataplane.apps.rate import LINE_RATE
     from dataplane.pipeline import Pipeline
     from dataplane.stats import Report
 

@@ -9,12 +9,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from apps.command.host import CAP_NET_RAW, Card, Host, Interface
-from apps.command.served import ServedNic, served_nics
+from dataplane.apps.command.host import CAP_NET_RAW, Card, Host, Interface
+from dataplane.apps.command.served import ServedNic, served_nics
 
 __all__ = ["Entry", "entries"]
-
-HELP = "what can be opened here: model ports, served NICs, network interfaces, PCI 82599s and their kernel driver"
 
 
 @dataclass(frozen=True)

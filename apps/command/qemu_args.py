@@ -13,9 +13,9 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
-from apps.command.served import FUNCTION, order
+from dataplane.apps.command.served import FUNCTION, order
 from dataplane.errors import ConfigError, PortError
-from pmd.datasheet import pci
+from dataplane.pmd.datasheet import pci
 
 __all__ = ["device_args", "functions_of", "qemu_args", "shown"]
 

@@ -14,13 +14,13 @@ from contextlib import ExitStack, contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
-from apps.command.display import Display, totals
+from dataplane.apps.command.display import Display, totals
 from dataplane.errors import DataplaneError, PortError
 from dataplane.pipeline import Pipeline
+from dataplane.pmd import probe
 from dataplane.port import Port
 from dataplane.running import Run, start
 from dataplane.stats import Report
-from pmd import probe
 
 __all__ = ["Outcome", "Session", "mac_of"]
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 
 import argparse
 
-from apps.command.binding import Binder, addresses
-from apps.command.host import Host
-
-HELP = "give cards back to the kernel's own driver"
+from dataplane.apps.command.binding import Binder, addresses
+from dataplane.apps.command.host import Host
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

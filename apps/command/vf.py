@@ -10,8 +10,6 @@ from typing import Any
 
 from dataplane.errors import ConfigError
 
-HELP = "the virtual functions of a running PF: show them, set what they may, explain why one is silent"
-
 _SETTINGS = "mac, vlan, qos, spoofchk, trust, state, max_tx_rate, query_rss"
 
 
@@ -42,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace) -> int:
-    from pmd.ixgbe.control import call
+    from dataplane.pmd.ixgbe.control import call
 
     rows: list[dict[str, Any]] = call(args.nic, "show")
     for row in rows:
@@ -72,7 +70,7 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def _set(args: argparse.Namespace) -> int:
-    from pmd.ixgbe.control import call
+    from dataplane.pmd.ixgbe.control import call
 
     names, values = args.settings[::2], args.settings[1::2]
     if len(names) != len(values):
@@ -85,7 +83,7 @@ def _set(args: argparse.Namespace) -> int:
 
 def _explain(args: argparse.Namespace) -> int:
     """Exit status 0 whatever the finding: the question was answered."""
-    from pmd.ixgbe.control import call
+    from dataplane.pmd.ixgbe.control import call
 
     answer = call(args.nic, "explain", vf=args.vf)
     print(f"{args.nic}.vf{args.vf}: {answer['summary']}")

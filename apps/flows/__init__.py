@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.flows.compile import FCS, LARGEST_FRAME, PacketCompiler
-from apps.flows.expression import EXAMPLE, parse
-from apps.flows.program import Builder, Program
-from apps.flows.render import render
+from dataplane.apps.flows.compile import FCS, LARGEST_FRAME, PacketCompiler
+from dataplane.apps.flows.expression import EXAMPLE, parse
+from dataplane.apps.flows.program import Builder, Program
+from dataplane.apps.flows.render import render
 from dataplane.errors import ConfigError
 
 __all__ = ["FCS", "Flows", "Table"]

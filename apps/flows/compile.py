@@ -17,10 +17,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.flows import layout
-from apps.flows.axes import FREE_DRAWS, Axis, find_axes, layers_of
-from apps.flows.program import AXIS_CLOCK, AXIS_SEQUENCE, TRAILER, TRAILER_MAGIC, Builder, Program, Stamp, Sum
-from apps.flows.render import render_digits
+from dataplane.apps.flows import layout
+from dataplane.apps.flows.axes import FREE_DRAWS, Axis, find_axes, layers_of
+from dataplane.apps.flows.program import (
+    AXIS_CLOCK,
+    AXIS_SEQUENCE,
+    TRAILER,
+    TRAILER_MAGIC,
+    Builder,
+    Program,
+    Stamp,
+    Sum,
+)
+from dataplane.apps.flows.render import render_digits
 from dataplane.errors import ConfigError
 
 FCS = 4

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from apps.flows.axes import layers_of
+from dataplane.apps.flows.axes import layers_of
 
 Choice = dict[tuple[int, str], Any]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.flows.program import AXIS_CLOCK, AXIS_SEQUENCE, TRAILER_MAGIC, Program
+from dataplane.apps.flows.program import AXIS_CLOCK, AXIS_SEQUENCE, TRAILER_MAGIC, Program
 
 _MASK = np.uint64(0xFFFF)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dataplane.hugepage import free_hugepages
-from pmd.foreign.slot import compile_trap
+from dataplane.pmd.foreign.slot import compile_trap
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("dpdk-dev", "libdpdk-dev", "pkg-config")

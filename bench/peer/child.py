@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from bench import solo
-from pmd.bus.model import ModelFunction, open_function
-from pmd.foreign.slot import Slots
-from pmd.portstring import PortString
+from dataplane.pmd.bus.model import ModelFunction, open_function
+from dataplane.pmd.foreign.slot import Slots
+from dataplane.pmd.portstring import PortString
 
 QUEUE_PAGES = (
     0x1000,

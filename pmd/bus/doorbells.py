@@ -15,12 +15,12 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from dataplane.errors import DataplaneError, DeviceError
-from pmd.datasheet import RDT, TDT, pci
-from pmd.datasheet.vf import VFRDT, VFTDT
-from pmd.function import Bar
-from pmd.vfio_user.client import Connection
-from pmd.vfio_user.framing import Incoming
-from pmd.vfio_user.messages import (
+from dataplane.pmd.datasheet import RDT, TDT, pci
+from dataplane.pmd.datasheet.vf import VFRDT, VFTDT
+from dataplane.pmd.function import Bar
+from dataplane.pmd.vfio_user.client import Connection
+from dataplane.pmd.vfio_user.framing import Incoming
+from dataplane.pmd.vfio_user.messages import (
     DOORBELLS,
     Command,
     Malformed,

@@ -2,7 +2,7 @@
 """The model in this process as a bus: ``model0`` and ``model1`` are the ports of card 0, ``model2`` those of card 1 on.
 
 Options of a port string: ``manner`` (lenient, strict) and ``thread`` (on, off: stepped by whoever waits on it), and those
-of its wire (`pmd.bus.wiring`).
+of its wire (`dataplane.pmd.bus.wiring`).
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import Any
 
 from dataplane.errors import ConfigError, DeviceError
 from dataplane.hugepage import Arena
-from pmd.bus.model_parts import ArenaMap
-from pmd.bus.model_vf import ModelVfFunction
-from pmd.bus.wiring import plug
-from pmd.datasheet import pci
-from pmd.function import Bar, Function
-from pmd.model.card import MANNERS, Card, drop_card, find_card, get_card, hold_card
-from pmd.model.controller import Controller
-from pmd.model.msix import MsixBar
-from pmd.portstring import PortString
+from dataplane.pmd.bus.model_parts import ArenaMap
+from dataplane.pmd.bus.model_vf import ModelVfFunction
+from dataplane.pmd.bus.wiring import plug
+from dataplane.pmd.datasheet import pci
+from dataplane.pmd.function import Bar, Function
+from dataplane.pmd.model.card import MANNERS, Card, drop_card, find_card, get_card, hold_card
+from dataplane.pmd.model.controller import Controller
+from dataplane.pmd.model.msix import MsixBar
+from dataplane.pmd.portstring import PortString
 
 __all__ = ["ModelBar", "ModelFunction", "ModelIoBar", "open_function"]
 
@@ -177,7 +177,7 @@ class ModelFunction(Function):
 
 
 def open_function(spec: PortString) -> ModelFunction | ModelVfFunction:
-    """`pmd.probe`'s way in. Raises ConfigError for options that make no sense."""
+    """`dataplane.pmd.probe`'s way in. Raises ConfigError for options that make no sense."""
     number, dot, virtual = spec.target.removeprefix("model").partition(".vf")
     if dot:
         return _open_vf(int(number), int(virtual), spec)

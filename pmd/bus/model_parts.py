@@ -6,8 +6,8 @@ from __future__ import annotations
 from mmap import PAGESIZE
 
 from dataplane.hugepage import Arena
-from pmd.model.iommu import Domain
-from pmd.model.shared import CardLock
+from dataplane.pmd.model.iommu import Domain
+from dataplane.pmd.model.shared import CardLock
 
 __all__ = ["ArenaMap"]
 

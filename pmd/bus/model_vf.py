@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from dataplane.errors import DeviceError, DeviceGone
 from dataplane.hugepage import Arena
-from pmd.bus.model_parts import ArenaMap
-from pmd.datasheet import pci
-from pmd.function import Bar, Function
-from pmd.model.card import Card, drop_card, hold_card
-from pmd.model.msix import MsixBar
-from pmd.model.vf import VirtualFunction
+from dataplane.pmd.bus.model_parts import ArenaMap
+from dataplane.pmd.datasheet import pci
+from dataplane.pmd.function import Bar, Function
+from dataplane.pmd.model.card import Card, drop_card, hold_card
+from dataplane.pmd.model.msix import MsixBar
+from dataplane.pmd.model.vf import VirtualFunction
 
 __all__ = ["ModelVfBar", "ModelVfFunction"]
 

@@ -6,11 +6,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dataplane.errors import PortError
-from pmd.bus.sysfs import SYSFS, PciDevice
-from pmd.portstring import PortString
+from dataplane.pmd.bus.sysfs import SYSFS, PciDevice
+from dataplane.pmd.portstring import PortString
 
 if TYPE_CHECKING:
-    from pmd.bus.sysfs import CardFunction
+    from dataplane.pmd.bus.sysfs import CardFunction
 
 __all__ = ["device_of", "open_function"]
 
@@ -22,8 +22,8 @@ def device_of(address: str) -> PciDevice:
 
 
 def open_function(spec: PortString) -> CardFunction:
-    """`pmd.probe`'s way in. Raises PortError for what is not there, or in the hands of another driver."""
-    from pmd.bus import uio, vfio
+    """`dataplane.pmd.probe`'s way in. Raises PortError for what is not there, or in the hands of another driver."""
+    from dataplane.pmd.bus import uio, vfio
 
     device = device_of(spec.target)
     if not device.exists:

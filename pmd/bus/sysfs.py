@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dataplane.errors import DeviceError, DeviceGone, PortError
-from pmd.bus.mmio import Window
-from pmd.datasheet import pci
-from pmd.function import Bar, ConfigSpace, Function
+from dataplane.pmd.bus.mmio import Window
+from dataplane.pmd.datasheet import pci
+from dataplane.pmd.function import Bar, ConfigSpace, Function
 
 __all__ = ["SYSFS", "CardFunction", "FileConfig", "PciDevice", "WindowBar", "holders", "no_access"]
 

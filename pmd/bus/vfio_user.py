@@ -2,7 +2,7 @@
 """A NIC in another process as a bus: ``vfio-user:/run/nic/pf0.sock``, one of its VFs: ``vfio-user:/run/nic/pf0.vf3.sock``.
 
 Registers are messages. What the data path touches is memory that both processes have: descriptors, packets, and the tails of
-queues if the server offers its doorbells; else a thread looks at the tails and passes them on (`pmd.bus.doorbells`).
+queues if the server offers its doorbells; else a thread looks at the tails and passes them on (`pmd/bus/doorbells.py`).
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from mmap import PAGESIZE
 
 from dataplane.errors import DeviceError, DeviceGone
 from dataplane.hugepage import Arena
-from pmd.bus.doorbells import Tails, tails_of
-from pmd.datasheet import STATUS, pci
-from pmd.function import ALL_ONES, Bar, ConfigSpace, Function
-from pmd.portstring import PortString
-from pmd.vfio_user.client import Connection
-from pmd.vfio_user.messages import (
+from dataplane.pmd.bus.doorbells import Tails, tails_of
+from dataplane.pmd.datasheet import STATUS, pci
+from dataplane.pmd.function import ALL_ONES, Bar, ConfigSpace, Function
+from dataplane.pmd.portstring import PortString
+from dataplane.pmd.vfio_user.client import Connection
+from dataplane.pmd.vfio_user.messages import (
     Command,
     DeviceInfo,
     DmaFlags,
@@ -233,7 +233,7 @@ class VfioUserFunction(Function):
 
 
 def open_function(spec: PortString) -> VfioUserFunction:
-    """`pmd.probe`'s way in. Option of a VF, pf_wait: how many seconds to wait for a PF that has not made it yet."""
+    """`probe`'s way in. Option of a VF, pf_wait: how many seconds to wait for a PF that has not made it yet."""
     function = VfioUserFunction(spec.target.removeprefix("vfio-user:"), spec.target)
     try:
         if function.virtual:

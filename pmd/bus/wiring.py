@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataplane.errors import ConfigError
-from pmd.model.card import Card, drop_card, get_card, hold_card
-from pmd.model.wire import LoopPlug, PortWire
-from pmd.portstring import PortString
+from dataplane.pmd.model.card import Card, drop_card, get_card, hold_card
+from dataplane.pmd.model.wire import LoopPlug, PortWire
+from dataplane.pmd.portstring import PortString
 
 if TYPE_CHECKING:
-    from pmd.model.wire_pcap import PcapWire
-    from pmd.model.wire_tap import TapWire
+    from dataplane.pmd.model.wire_pcap import PcapWire
+    from dataplane.pmd.model.wire_tap import TapWire
 
 __all__ = ["plug"]
 
@@ -104,7 +104,7 @@ def _loop(card: Card, port: int) -> Callable[[], None]:
 
 
 def _to_tap(card: Card, port: int, name: str) -> Callable[[], None]:
-    from pmd.model.wire_tap import TapWire
+    from dataplane.pmd.model.wire_tap import TapWire
 
     with card.lock:
         wire = TapWire(card.ports[port].engine, name)
@@ -112,7 +112,7 @@ def _to_tap(card: Card, port: int, name: str) -> Callable[[], None]:
 
 
 def _to_pcap(card: Card, port: int, name: str, spec: PortString) -> Callable[[], None]:
-    from pmd.model.wire_pcap import PcapWire
+    from dataplane.pmd.model.wire_pcap import PcapWire
 
     play, arrow, record = name.partition(">")
     if not (play or record) or (arrow and not record):
@@ -129,7 +129,7 @@ def _to_pcap(card: Card, port: int, name: str, spec: PortString) -> Callable[[],
 
 
 def _to_process(card: Card, port: int, name: str, spec: PortString, *, listens: bool) -> Callable[[], None]:
-    from pmd.model.wire_ends import WireEnd
+    from dataplane.pmd.model.wire_ends import WireEnd
 
     if not name:
         raise ConfigError(

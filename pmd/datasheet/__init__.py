@@ -1,30 +1,30 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The 82599 as data: what its datasheet says, one register a line, for the driver and for the model.
 
-Every register of the PF's BAR0 is a name of this package (``from pmd.datasheet import CTRL, RXDCTL``),
+Every register of the PF's BAR0 is a name of this package (``from dataplane.pmd.datasheet import CTRL, RXDCTL``),
 ``ALL`` lists them by offset and ``decode`` finds the one at an address. A VF has a register map of its own,
-``pmd.datasheet.vf``. Beside the registers: ``descriptors``, ``mailbox``, ``eeprom``, ``pci`` (configuration
+``dataplane.pmd.datasheet.vf``. Beside the registers: ``descriptors``, ``mailbox``, ``eeprom``, ``pci`` (configuration
 space) and ``limits``.
 """
 
-from pmd.datasheet.fcoe import *  # noqa: F403
-from pmd.datasheet.fdir import *  # noqa: F403
-from pmd.datasheet.filters import *  # noqa: F403
-from pmd.datasheet.general import *  # noqa: F403
-from pmd.datasheet.interrupts import *  # noqa: F403
-from pmd.datasheet.ipsec import *  # noqa: F403
-from pmd.datasheet.link import *  # noqa: F403
-from pmd.datasheet.linksec import *  # noqa: F403
-from pmd.datasheet.management import *  # noqa: F403
-from pmd.datasheet.nvm import *  # noqa: F403
-from pmd.datasheet.pcie import *  # noqa: F403
-from pmd.datasheet.register import *  # noqa: F403
-from pmd.datasheet.register import AddressMap, Register
-from pmd.datasheet.rx import *  # noqa: F403
-from pmd.datasheet.stats import *  # noqa: F403
-from pmd.datasheet.timesync import *  # noqa: F403
-from pmd.datasheet.tx import *  # noqa: F403
-from pmd.datasheet.virtualization import *  # noqa: F403
+from dataplane.pmd.datasheet.fcoe import *  # noqa: F403
+from dataplane.pmd.datasheet.fdir import *  # noqa: F403
+from dataplane.pmd.datasheet.filters import *  # noqa: F403
+from dataplane.pmd.datasheet.general import *  # noqa: F403
+from dataplane.pmd.datasheet.interrupts import *  # noqa: F403
+from dataplane.pmd.datasheet.ipsec import *  # noqa: F403
+from dataplane.pmd.datasheet.link import *  # noqa: F403
+from dataplane.pmd.datasheet.linksec import *  # noqa: F403
+from dataplane.pmd.datasheet.management import *  # noqa: F403
+from dataplane.pmd.datasheet.nvm import *  # noqa: F403
+from dataplane.pmd.datasheet.pcie import *  # noqa: F403
+from dataplane.pmd.datasheet.register import *  # noqa: F403
+from dataplane.pmd.datasheet.register import AddressMap, Register
+from dataplane.pmd.datasheet.rx import *  # noqa: F403
+from dataplane.pmd.datasheet.stats import *  # noqa: F403
+from dataplane.pmd.datasheet.timesync import *  # noqa: F403
+from dataplane.pmd.datasheet.tx import *  # noqa: F403
+from dataplane.pmd.datasheet.virtualization import *  # noqa: F403
 
 _MAP = AddressMap(
     {id(line): line for line in list(globals().values()) if isinstance(line, Register)}.values()  # each once

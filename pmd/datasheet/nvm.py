@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """EEPROM and flash, and the semaphores that share them with firmware and the other port (8.2.3.2, 8.2.3.4).
 
-The words inside the EEPROM are in ``pmd.datasheet.eeprom``.
+The words inside the EEPROM are in ``dataplane.pmd.datasheet.eeprom``.
 """
 
-from pmd.datasheet.register import RO, RS, SC, Register, bit, bits
+from dataplane.pmd.datasheet.register import RO, RS, SC, Register, bit, bits
 
 # fmt: off
 # words = 1 << (SIZE + 6); ARD: auto-read done

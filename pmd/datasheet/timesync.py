@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Time stamping, IEEE 1588 (datasheet 8.2.3.26, 7.9). Drivers clear these at bring-up even if nobody asks the time."""
 
-from pmd.datasheet.register import RO, Register, bit, bits
+from dataplane.pmd.datasheet.register import RO, Register, bit, bits
 
 # fmt: off
 TSYNCRXCTL = Register("TSYNCRXCTL", 0x05188, "8.2.3.26", VALID=RO[0], TYPE=bits[3:1], ENABLE=bit[4])

@@ -2,10 +2,10 @@
 """Pools, switching, anti-spoofing, mirroring, mailbox, the PF's view of VFs (datasheet 8.2.3.27, 7.10).
 
 Names are Linux' and DPDK's; the datasheet's name, where it differs, is the second one on the line. A VF sees
-its own registers at other offsets: ``pmd.datasheet.vf``.
+its own registers at other offsets: ``dataplane.pmd.datasheet.vf``.
 """
 
-from pmd.datasheet.register import RC, RO, SC, W1C, W1S, WO, Register, bit, bits
+from dataplane.pmd.datasheet.register import RC, RO, SC, W1C, W1S, WO, Register, bit, bits
 
 # GCR_EXT.VT_MODE and GPIE.VT_MODE; VMVIR.VLANA
 VT_MODE_NONE, VT_MODE_16, VT_MODE_32, VT_MODE_64 = range(4)

@@ -21,9 +21,9 @@ from typing import cast
 
 from dataplane.errors import DeviceError, DeviceGone
 from dataplane.hugepage import Arena
-from pmd.bus.model import ModelFunction
-from pmd.bus.model_vf import ModelVfFunction
-from pmd.datasheet import RDT, TDT, decode, pci
+from dataplane.pmd.bus.model import ModelFunction
+from dataplane.pmd.bus.model_vf import ModelVfFunction
+from dataplane.pmd.datasheet import RDT, TDT, decode, pci
 
 __all__ = ["Memory", "Service"]
 

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from dataplane.errors import ConfigError
-from pmd.bus.model import ModelFunction, open_function
-from pmd.bus.model_vf import ModelVfFunction
-from pmd.datasheet import pci
-from pmd.foreign.service import Service
-from pmd.model.findings import Findings
-from pmd.portstring import PortString
+from dataplane.pmd.bus.model import ModelFunction, open_function
+from dataplane.pmd.bus.model_vf import ModelVfFunction
+from dataplane.pmd.datasheet import pci
+from dataplane.pmd.foreign.service import Service
+from dataplane.pmd.model.findings import Findings
+from dataplane.pmd.portstring import PortString
 
 __all__ = ["Slot", "Slots", "compile_trap"]
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The driver of the Intel 82599. It knows `pmd.function` and `pmd.datasheet`, and no bus: `pmd.probe` joins them.
+"""The driver of the Intel 82599. It knows `dataplane.pmd.function` and `dataplane.pmd.datasheet`, and no bus:
+`dataplane.probe` joins them.
 
 queue    the hot loops, one copy for PF and VF
 common   what PF and VF share: memory, queues, start and stop, counters of queues

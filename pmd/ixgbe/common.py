@@ -12,14 +12,14 @@ from typing import cast
 
 from dataplane.errors import ConfigError, DataplaneError, DeviceError, DeviceGone
 from dataplane.hugepage import Arena, Block, unwatch_arenas, watch_arenas
+from dataplane.pmd.datasheet import STATUS, RegisterRef, limits, pci
+from dataplane.pmd.function import Bar, Function
+from dataplane.pmd.ixgbe.counters import Watch
+from dataplane.pmd.ixgbe.datapath import RxRegisters, RxUnit, TxRegisters, TxUnit
+from dataplane.pmd.ixgbe.kernels import widths
+from dataplane.pmd.ixgbe.queue import IxgbeRxQueue, IxgbeTxQueue
+from dataplane.pmd.portstring import PortString
 from dataplane.port import Port
-from pmd.datasheet import STATUS, RegisterRef, limits, pci
-from pmd.function import Bar, Function
-from pmd.ixgbe.counters import Watch
-from pmd.ixgbe.datapath import RxRegisters, RxUnit, TxRegisters, TxUnit
-from pmd.ixgbe.kernels import widths
-from pmd.ixgbe.queue import IxgbeRxQueue, IxgbeTxQueue
-from pmd.portstring import PortString
 
 __all__ = ["RING_LENGTHS", "IxgbeBase"]
 

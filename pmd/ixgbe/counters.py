@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterable
 
 from dataplane.errors import DataplaneError, DeviceGone
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     BPRC,
     BPTC,
     CRCERRS,
@@ -74,7 +74,7 @@ from pmd.datasheet import (
     RegisterRef,
     limits,
 )
-from pmd.function import Bar
+from dataplane.pmd.function import Bar
 
 __all__ = ["INTERVAL", "Counters", "Watch"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from dataplane.hugepage import Block
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     CTRL_EXT,
     DCA_RXCTRL,
     DCA_TXCTRL,
@@ -31,7 +31,7 @@ from pmd.datasheet import (
     RegisterRef,
     limits,
 )
-from pmd.function import Bar
+from dataplane.pmd.function import Bar
 
 __all__ = ["RxRegisters", "RxUnit", "TxRegisters", "TxUnit"]
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     BUCKET_HASH_KEY,
     CMD_ADD,
     CMD_REMOVE,
@@ -31,8 +31,8 @@ from pmd.datasheet import (
     L4TYPE_UDP,
     SIGNATURE_HASH_KEY,
 )
-from pmd.function import Bar
-from pmd.ixgbe.flow import Match
+from dataplane.pmd.function import Bar
+from dataplane.pmd.ixgbe.flow import Match
 
 __all__ = ["Director", "Mask", "bucket", "capacity"]
 

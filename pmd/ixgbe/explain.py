@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 
-from dataplane.port import format_mac
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     HLREG0,
     MAXFRS,
     PVFGPRC,
@@ -33,11 +32,12 @@ from pmd.datasheet import (
     limits,
     mailbox,
 )
-from pmd.ixgbe.counters import VF_SET
-from pmd.ixgbe.messages import api_name, xcast_name
-from pmd.ixgbe.policy import VfState
-from pmd.ixgbe.sriov import Sriov
-from pmd.ixgbe.vf_service import Line
+from dataplane.pmd.ixgbe.counters import VF_SET
+from dataplane.pmd.ixgbe.messages import api_name, xcast_name
+from dataplane.pmd.ixgbe.policy import VfState
+from dataplane.pmd.ixgbe.sriov import Sriov
+from dataplane.pmd.ixgbe.vf_service import Line
+from dataplane.port import format_mac
 
 __all__ = ["PROBLEM", "Finding", "Sample", "explain", "sample"]
 

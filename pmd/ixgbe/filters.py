@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from dataplane.errors import ConfigError
-from dataplane.port import parse_mac
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     ETQF,
     FCTRL,
     FTQF,
@@ -32,8 +31,9 @@ from pmd.datasheet import (
     VLVFB,
     limits,
 )
-from pmd.function import Bar
-from pmd.ixgbe.rss import Rss
+from dataplane.pmd.function import Bar
+from dataplane.pmd.ixgbe.rss import Rss
+from dataplane.port import parse_mac
 
 __all__ = ["Filters", "multicast_hash"]
 

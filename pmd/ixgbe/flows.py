@@ -12,12 +12,12 @@ import threading
 from collections.abc import Callable
 
 from dataplane.errors import ConfigError
-from pmd.datasheet import limits
-from pmd.function import Bar
-from pmd.ixgbe.director import LARGEST, Director, Mask, capacity
-from pmd.ixgbe.flow import Flow, Match
-from pmd.ixgbe.pools import PoolLayout
-from pmd.ixgbe.tuples import clear_tuple, clear_type, write_tuple, write_type
+from dataplane.pmd.datasheet import limits
+from dataplane.pmd.function import Bar
+from dataplane.pmd.ixgbe.director import LARGEST, Director, Mask, capacity
+from dataplane.pmd.ixgbe.flow import Flow, Match
+from dataplane.pmd.ixgbe.pools import PoolLayout
+from dataplane.pmd.ixgbe.tuples import clear_tuple, clear_type, write_tuple, write_type
 
 __all__ = ["FlowTable"]
 

@@ -4,7 +4,7 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from dataplane.mbuf cimport mbuf, mempool_t
-from pmd.datasheet.hw82599 cimport hw_rx_desc, hw_tx_desc
+from dataplane.pmd.datasheet.hw82599 cimport hw_rx_desc, hw_tx_desc
 
 cdef extern from "scalar.h" nogil:
     enum:

@@ -2,7 +2,7 @@
 """Which kernels run, and what they are told of received packets. The kernels themselves: kernel.h and the files it names."""
 
 from dataplane.mbuf cimport RX_IP_BAD, RX_IP_GOOD, RX_L4_BAD, RX_L4_GOOD, RX_RSS, RX_VLAN, RX_VLAN_STRIPPED
-from pmd.datasheet.hw82599 cimport HW_RXD_STAT_IPCS, HW_RXD_STAT_L4CS, HW_RXD_STAT_VP
+from dataplane.pmd.datasheet.hw82599 cimport HW_RXD_STAT_IPCS, HW_RXD_STAT_L4CS, HW_RXD_STAT_VP
 
 from dataplane.errors import ConfigError
 

@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 from dataplane.errors import DeviceTimeout
-from dataplane.port import Link
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     AUTOC,
     AUTOC2,
     ESDP,
@@ -23,9 +22,10 @@ from pmd.datasheet import (
     eeprom,
     limits,
 )
-from pmd.datasheet.pci import PF_IDS
-from pmd.function import Bar
-from pmd.ixgbe.nvm import semaphore
+from dataplane.pmd.datasheet.pci import PF_IDS
+from dataplane.pmd.function import Bar
+from dataplane.pmd.ixgbe.nvm import semaphore
+from dataplane.port import Link
 
 __all__ = ["LinkUnit"]
 

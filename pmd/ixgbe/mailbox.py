@@ -14,11 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from dataplane.errors import DeviceTimeout
-from pmd.datasheet import PFMAILBOX, PFMBICR, PFMBMEM, PFVFLRE, PFVFLREC, mailbox
-from pmd.datasheet.vf import VFMAILBOX, VFMBMEM
-from pmd.function import Bar
-from pmd.ixgbe.errors import MailboxSilent, PfWasReset
-from pmd.ixgbe.messages import Message, Reply
+from dataplane.pmd.datasheet import PFMAILBOX, PFMBICR, PFMBMEM, PFVFLRE, PFVFLREC, mailbox
+from dataplane.pmd.datasheet.vf import VFMAILBOX, VFMBMEM
+from dataplane.pmd.function import Bar
+from dataplane.pmd.ixgbe.errors import MailboxSilent, PfWasReset
+from dataplane.pmd.ixgbe.messages import Message, Reply
 
 __all__ = ["PfMailboxes", "VfMailbox"]
 

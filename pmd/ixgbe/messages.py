@@ -3,7 +3,7 @@
 
 ``SetVlan(7, add=True).encode()`` are the words for the mailbox, ``decode(words)`` makes the message of them again. No words
 are too odd to decode: a VF may write what it likes, and whoever serves it decides. Types and flags are in
-`pmd.datasheet.mailbox`.
+`dataplane.pmd.datasheet.mailbox`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from dataplane.pmd.datasheet import limits, mailbox
 from dataplane.port import format_mac
-from pmd.datasheet import limits, mailbox
 
 __all__ = [
     "ApiNegotiate",

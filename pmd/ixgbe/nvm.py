@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from dataplane.errors import DeviceError, DeviceTimeout
-from pmd.datasheet import EEC, EERD, FWSM, SW_FW_SYNC, SWSM, FieldRef, eeprom
-from pmd.function import Bar
+from dataplane.pmd.datasheet import EEC, EERD, FWSM, SW_FW_SYNC, SWSM, FieldRef, eeprom
+from dataplane.pmd.function import Bar
 
 __all__ = ["Nvm", "semaphore"]
 

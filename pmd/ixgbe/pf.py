@@ -10,8 +10,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from dataplane.errors import ConfigError, DeviceGone, PortError
-from dataplane.port import Link, PortInfo, format_mac, parse_mac
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     DCA_RXCTRL,
     DCA_TXCTRL,
     MTQC_64Q,
@@ -33,23 +32,24 @@ from pmd.datasheet import (
     limits,
     pci,
 )
-from pmd.function import Function
-from pmd.ixgbe.common import RING_LENGTHS, IxgbeBase
-from pmd.ixgbe.counters import Counters
-from pmd.ixgbe.datapath import RxRegisters, TxRegisters
-from pmd.ixgbe.errors import VfsInUse
-from pmd.ixgbe.filters import Filters
-from pmd.ixgbe.flow import Flow, parse_match
-from pmd.ixgbe.flows import FlowTable
-from pmd.ixgbe.link import LinkUnit
-from pmd.ixgbe.nvm import Nvm
-from pmd.ixgbe.pool_filters import PoolFilters
-from pmd.ixgbe.pools import PoolLayout
-from pmd.ixgbe.rates import OwnRates, TxRates
-from pmd.ixgbe.reset import Reset
-from pmd.ixgbe.rss import parse_key
-from pmd.ixgbe.vf_rule import VfRule
-from pmd.portstring import PortString
+from dataplane.pmd.function import Function
+from dataplane.pmd.ixgbe.common import RING_LENGTHS, IxgbeBase
+from dataplane.pmd.ixgbe.counters import Counters
+from dataplane.pmd.ixgbe.datapath import RxRegisters, TxRegisters
+from dataplane.pmd.ixgbe.errors import VfsInUse
+from dataplane.pmd.ixgbe.filters import Filters
+from dataplane.pmd.ixgbe.flow import Flow, parse_match
+from dataplane.pmd.ixgbe.flows import FlowTable
+from dataplane.pmd.ixgbe.link import LinkUnit
+from dataplane.pmd.ixgbe.nvm import Nvm
+from dataplane.pmd.ixgbe.pool_filters import PoolFilters
+from dataplane.pmd.ixgbe.pools import PoolLayout
+from dataplane.pmd.ixgbe.rates import OwnRates, TxRates
+from dataplane.pmd.ixgbe.reset import Reset
+from dataplane.pmd.ixgbe.rss import parse_key
+from dataplane.pmd.ixgbe.vf_rule import VfRule
+from dataplane.pmd.portstring import PortString
+from dataplane.port import Link, PortInfo, format_mac, parse_mac
 
 __all__ = ["IxgbePort"]
 
@@ -58,7 +58,7 @@ _TX = (TDBAL, TDBAH, TDLEN, DCA_TXCTRL, TDWBAL, TDH, TDT, TXDCTL)
 
 
 class IxgbePort(IxgbeBase):
-    """A port of an 82599. `pmd.probe` makes it.
+    """A port of an 82599. `dataplane.pmd.probe` makes it.
 
     Up to 128 Rx queues, of which RSS fills the first 16, and 64 Tx queues, with 8 to 8192 descriptors each. Options beside
     those of `IxgbeBase`: promiscuous, allmulticast (on, off: as the verbs), rss_key (default, symmetric or 80 hex digits),
@@ -317,7 +317,7 @@ class IxgbePort(IxgbeBase):
 
     @property
     def rss_hash_types(self) -> tuple[str, ...]:
-        """What is hashed: any of `pmd.ixgbe.rss.HASH_TYPES`; with one Rx queue only if it has been set before the start."""
+        """What is hashed: any of `rss.HASH_TYPES`; with one Rx queue only if it has been set before the start."""
         return self.filters.rss.types
 
     @rss_hash_types.setter

@@ -8,8 +8,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from dataplane.errors import ConfigError
+from dataplane.pmd.datasheet import limits, mailbox
 from dataplane.port import format_mac, parse_mac
-from pmd.datasheet import limits, mailbox
 
 __all__ = ["SETTINGS", "VfPolicy", "VfState", "stable_mac"]
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Concatenate, ParamSpec
 
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     FCTRL,
     MCSTCTRL,
     MTA,
@@ -24,9 +24,9 @@ from pmd.datasheet import (
     VMOLR,
     limits,
 )
-from pmd.function import Bar
-from pmd.ixgbe.filters import Filters, multicast_hash
-from pmd.ixgbe.pools import AddressTable, PoolLayout, VlanSlots
+from dataplane.pmd.function import Bar
+from dataplane.pmd.ixgbe.filters import Filters, multicast_hash
+from dataplane.pmd.ixgbe.pools import AddressTable, PoolLayout, VlanSlots
 
 __all__ = ["PoolFilters"]
 

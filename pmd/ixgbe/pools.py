@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dataplane.errors import ConfigError
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     MPSAR_HI,
     MPSAR_LO,
     MRQE_32POOLS_RSS,
@@ -26,7 +26,7 @@ from pmd.datasheet import (
     Register,
     limits,
 )
-from pmd.function import Bar
+from dataplane.pmd.function import Bar
 
 __all__ = ["MOST_VFS", "AddressTable", "PoolLayout", "VlanSlots", "set_pool"]
 

@@ -19,14 +19,14 @@ from dataplane.mbuf cimport (
     MBUF_HEADROOM, MBUF_REARM, TX_IP_CSUM, TX_IPV4, TX_TCP_CSUM, TX_TSO, TX_UDP_CSUM, TX_VLAN, data_iova,
 )
 from dataplane.mempool cimport Mempool, alloc_bulk, free_bulk, free_packets
-from pmd.datasheet.hw82599 cimport *
-from pmd.ixgbe.gate cimport enter, leave, pause_gate, resume_gate
-from pmd.ixgbe.kernels cimport AHEAD, CHECKSUMS, KIND, OFFLOADS, kernels_of, put_chain, set_rules
-from pmd.ixgbe.sendable cimport FRAME_MIN, fits, headers_of, pad
+from dataplane.pmd.datasheet.hw82599 cimport *
+from dataplane.pmd.ixgbe.gate cimport enter, leave, pause_gate, resume_gate
+from dataplane.pmd.ixgbe.kernels cimport AHEAD, CHECKSUMS, KIND, OFFLOADS, kernels_of, put_chain, set_rules
+from dataplane.pmd.ixgbe.sendable cimport FRAME_MIN, fits, headers_of, pad
 
 from dataplane.errors import MempoolError
-from pmd.datasheet import limits
-from pmd.ixgbe.errors import queue_gone
+from dataplane.pmd.datasheet import limits
+from dataplane.pmd.ixgbe.errors import queue_gone
 
 cdef enum:
     BATCH = 32              # mbufs moved between queue and pool at once

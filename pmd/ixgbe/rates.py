@@ -6,8 +6,8 @@ from __future__ import annotations
 import threading
 
 from dataplane.errors import ConfigError
-from pmd.datasheet import RTTBCNRC, RTTBCNRM, RTTDQSEL, limits
-from pmd.function import Bar
+from dataplane.pmd.datasheet import RTTBCNRC, RTTBCNRM, RTTDQSEL, limits
+from dataplane.pmd.function import Bar
 
 __all__ = ["OwnRates", "TxRates"]
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataplane.errors import DeviceTimeout
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     CTRL,
     CTRL_EXT,
     EICR,
@@ -21,7 +21,7 @@ from pmd.datasheet import (
     TXDCTL,
     limits,
 )
-from pmd.function import Bar
+from dataplane.pmd.function import Bar
 
 __all__ = ["Reset"]
 

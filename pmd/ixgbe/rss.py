@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
 from dataplane.errors import ConfigError
-from pmd.datasheet import MRQC, MRQE_OFF, RETA, RSSRK, limits
-from pmd.function import Bar
+from dataplane.pmd.datasheet import MRQC, MRQE_OFF, RETA, RSSRK, limits
+from dataplane.pmd.function import Bar
 
 __all__ = ["DEFAULT_KEY", "DEFAULT_TYPES", "HASH_TYPES", "SYMMETRIC_KEY", "Rss", "parse_key"]
 

@@ -8,8 +8,7 @@ Nothing here waits and nothing speaks to a VF: `vf_service` does, `notify` says 
 from __future__ import annotations
 
 from dataplane.errors import ConfigError
-from dataplane.port import format_mac
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     GCR_EXT,
     GPIE,
     HLREG0,
@@ -34,11 +33,12 @@ from pmd.datasheet import (
     limits,
     mailbox,
 )
-from pmd.function import Bar
-from pmd.ixgbe.policy import VfState, stable_mac
-from pmd.ixgbe.pool_filters import PoolFilters
-from pmd.ixgbe.pools import pools_in, set_pool
-from pmd.ixgbe.rates import TxRates
+from dataplane.pmd.function import Bar
+from dataplane.pmd.ixgbe.policy import VfState, stable_mac
+from dataplane.pmd.ixgbe.pool_filters import PoolFilters
+from dataplane.pmd.ixgbe.pools import pools_in, set_pool
+from dataplane.pmd.ixgbe.rates import TxRates
+from dataplane.port import format_mac
 
 __all__ = ["Refused", "Sriov"]
 

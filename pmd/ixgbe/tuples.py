@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network
 
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     DAQF,
     ETQF,
     ETQS,
@@ -18,8 +18,8 @@ from pmd.datasheet import (
     SAQF,
     SDPQF,
 )
-from pmd.function import Bar
-from pmd.ixgbe.flow import Match
+from dataplane.pmd.function import Bar
+from dataplane.pmd.ixgbe.flow import Match
 
 __all__ = ["clear_tuple", "clear_type", "write_tuple", "write_type"]
 

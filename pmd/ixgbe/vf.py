@@ -16,9 +16,8 @@ from typing import Any
 
 from dataplane.errors import ConfigError, DataplaneError, DeviceError, DeviceGone, DeviceTimeout, PortError
 from dataplane.hugepage import Block
-from dataplane.port import Link, PortInfo, format_mac, parse_mac
-from pmd.datasheet import MBPS, limits, mailbox, pci
-from pmd.datasheet.vf import (
+from dataplane.pmd.datasheet import MBPS, limits, mailbox, pci
+from dataplane.pmd.datasheet.vf import (
     VFDCA_RXCTRL,
     VFDCA_TXCTRL,
     VFLINKS,
@@ -38,11 +37,11 @@ from pmd.datasheet.vf import (
     VFTDWBAL,
     VFTXDCTL,
 )
-from pmd.function import Function
-from pmd.ixgbe.common import RING_LENGTHS, IxgbeBase
-from pmd.ixgbe.datapath import RxRegisters, TxRegisters
-from pmd.ixgbe.errors import MailboxRefused, PfWasReset
-from pmd.ixgbe.messages import (
+from dataplane.pmd.function import Function
+from dataplane.pmd.ixgbe.common import RING_LENGTHS, IxgbeBase
+from dataplane.pmd.ixgbe.datapath import RxRegisters, TxRegisters
+from dataplane.pmd.ixgbe.errors import MailboxRefused, PfWasReset
+from dataplane.pmd.ixgbe.messages import (
     GetReta,
     GetRssKey,
     Message,
@@ -52,9 +51,10 @@ from pmd.ixgbe.messages import (
     SetVlan,
     unpack_reta,
 )
-from pmd.ixgbe.vf_counters import VfCounters
-from pmd.ixgbe.vf_session import VfSession
-from pmd.portstring import PortString
+from dataplane.pmd.ixgbe.vf_counters import VfCounters
+from dataplane.pmd.ixgbe.vf_session import VfSession
+from dataplane.pmd.portstring import PortString
+from dataplane.port import Link, PortInfo, format_mac, parse_mac
 
 __all__ = ["IxgbeVfPort"]
 
@@ -70,7 +70,7 @@ _TX = (VFTDBAL, VFTDBAH, VFTDLEN, VFDCA_TXCTRL, VFTDWBAL, VFTDH, VFTDT, VFTXDCTL
 
 
 class IxgbeVfPort(IxgbeBase):
-    """A VF of an 82599. `pmd.probe` makes it.
+    """A VF of an 82599. `dataplane.pmd.probe` makes it.
 
     Options beside those of `IxgbeBase`: pf_wait (seconds that opening waits for a PF that is not up), promiscuous,
     allmulticast (on, off: as the verbs; the PF decides). How many queues there are is the PF's to say, 2 or 4 mostly.

@@ -6,8 +6,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from pmd.datasheet import RegisterRef
-from pmd.datasheet.vf import (
+from dataplane.pmd.datasheet import RegisterRef
+from dataplane.pmd.datasheet.vf import (
     VFGORC_LSB,
     VFGORC_MSB,
     VFGOTC_LSB,
@@ -16,7 +16,7 @@ from pmd.datasheet.vf import (
     VFGPTC,
     VFMPRC,
 )
-from pmd.function import Bar
+from dataplane.pmd.function import Bar
 
 __all__ = ["VfCounters"]
 

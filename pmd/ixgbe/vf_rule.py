@@ -8,8 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from dataplane.errors import ConfigError, DeviceGone
-from dataplane.port import Link, format_mac
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     PVFGORC_LSB,
     PVFGORC_MSB,
     PVFGOTC_LSB,
@@ -17,14 +16,15 @@ from pmd.datasheet import (
     PVFGPRC,
     PVFGPTC,
 )
-from pmd.function import Bar
-from pmd.ixgbe.control import ControlServer
-from pmd.ixgbe.explain import as_lines, explain, sample, summary
-from pmd.ixgbe.messages import api_name
-from pmd.ixgbe.policy import VfState
-from pmd.ixgbe.pool_filters import PoolFilters
-from pmd.ixgbe.sriov import Sriov
-from pmd.ixgbe.vf_service import VfService
+from dataplane.pmd.function import Bar
+from dataplane.pmd.ixgbe.control import ControlServer
+from dataplane.pmd.ixgbe.explain import as_lines, explain, sample, summary
+from dataplane.pmd.ixgbe.messages import api_name
+from dataplane.pmd.ixgbe.policy import VfState
+from dataplane.pmd.ixgbe.pool_filters import PoolFilters
+from dataplane.pmd.ixgbe.sriov import Sriov
+from dataplane.pmd.ixgbe.vf_service import VfService
+from dataplane.port import Link, format_mac
 
 __all__ = ["VfRule"]
 

@@ -15,10 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dataplane.errors import DataplaneError, DeviceGone
-from dataplane.port import Link
-from pmd.datasheet import RETA, SSVPC, limits, mailbox
-from pmd.ixgbe.mailbox import PfMailboxes
-from pmd.ixgbe.messages import (
+from dataplane.pmd.datasheet import RETA, SSVPC, limits, mailbox
+from dataplane.pmd.ixgbe.mailbox import PfMailboxes
+from dataplane.pmd.ixgbe.messages import (
     ApiNegotiate,
     FeaturesNegotiate,
     GetLinkState,
@@ -38,8 +37,9 @@ from pmd.ixgbe.messages import (
     decode,
     pack_reta,
 )
-from pmd.ixgbe.policy import VfState
-from pmd.ixgbe.sriov import Refused, Sriov
+from dataplane.pmd.ixgbe.policy import VfState
+from dataplane.pmd.ixgbe.sriov import Refused, Sriov
+from dataplane.port import Link
 
 __all__ = ["SPOKEN", "VfService"]
 

@@ -11,9 +11,8 @@ import logging
 import random
 from dataclasses import dataclass, field
 
-from dataplane.port import format_mac
-from pmd.datasheet import limits, mailbox
-from pmd.datasheet.vf import (
+from dataplane.pmd.datasheet import limits, mailbox
+from dataplane.pmd.datasheet.vf import (
     VFCTRL,
     VFDCA_RXCTRL,
     VFDCA_TXCTRL,
@@ -27,10 +26,10 @@ from pmd.datasheet.vf import (
     VTEICR,
     VTEIMC,
 )
-from pmd.function import Bar
-from pmd.ixgbe.errors import MailboxRefused, MailboxSilent, PfNotUp, PfWasReset
-from pmd.ixgbe.mailbox import VfMailbox
-from pmd.ixgbe.messages import (
+from dataplane.pmd.function import Bar
+from dataplane.pmd.ixgbe.errors import MailboxRefused, MailboxSilent, PfNotUp, PfWasReset
+from dataplane.pmd.ixgbe.mailbox import VfMailbox
+from dataplane.pmd.ixgbe.messages import (
     ApiNegotiate,
     GetLinkState,
     GetQueues,
@@ -45,6 +44,7 @@ from pmd.ixgbe.messages import (
     UpdateXcast,
     xcast_name,
 )
+from dataplane.port import format_mac
 
 __all__ = ["VfSession", "Wanted"]
 

@@ -3,8 +3,8 @@
 
 from libc.stdint cimport uint32_t
 
-from pmd.model.mac_stats cimport Tally
-from pmd.model.model cimport mdl_fifo, mdl_port
+from dataplane.pmd.model.mac_stats cimport Tally
+from dataplane.pmd.model.model cimport mdl_fifo, mdl_port
 
 cdef enum:
     NOT_YET = 0  # the packet's last descriptor is not there, or cannot be read

@@ -9,10 +9,10 @@ from libc.stdint cimport uint8_t, uint16_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from dataplane.machine cimport likely
-from pmd.model.checksum cimport fcs
-from pmd.model.iommu cimport dma_read, translate
-from pmd.model.mac_stats cimport note_good
-from pmd.model.model cimport (
+from dataplane.pmd.model.checksum cimport fcs
+from dataplane.pmd.model.iommu cimport dma_read, translate
+from dataplane.pmd.model.mac_stats cimport note_good
+from dataplane.pmd.model.model cimport (
     BAD_CRC,
     IP_MADE,
     L4_MADE,
@@ -44,8 +44,8 @@ from pmd.model.model cimport (
     mdl_txq,
     mdl_violate,
 )
-from pmd.model.offload cimport insert_ip_checksum, insert_l4_checksum, insert_sum, tag_frame
-from pmd.model.tso cimport TSO_PACKET_MAX, headers_of, segment, segmentable
+from dataplane.pmd.model.offload cimport insert_ip_checksum, insert_l4_checksum, insert_sum, tag_frame
+from dataplane.pmd.model.tso cimport TSO_PACKET_MAX, headers_of, segment, segmentable
 
 cdef extern from "hw82599.h" nogil:
     const uint32_t HW_TXD_LEN_MASK

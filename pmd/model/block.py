@@ -17,10 +17,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pmd.datasheet import FieldRef, Register, RegisterRef
+from dataplane.pmd.datasheet import FieldRef, Register, RegisterRef
 
 if TYPE_CHECKING:
-    from pmd.model.controller import Controller
+    from dataplane.pmd.model.controller import Controller
 
 __all__ = ["Block", "Timing", "on_read", "on_write"]
 

@@ -16,27 +16,27 @@ from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from dataplane.errors import ConfigError, DatasheetViolation, DeviceError
+from dataplane.pmd.datasheet.vf import decode
+from dataplane.pmd.model.block import Timing
+from dataplane.pmd.model.config_space import PfConfig
+from dataplane.pmd.model.controller import Controller, step_all
+from dataplane.pmd.model.eeprom import image, mac_of, stable_mac
+from dataplane.pmd.model.engine import Engine, Wire
+from dataplane.pmd.model.general import General
+from dataplane.pmd.model.i2c import sfp_memory
+from dataplane.pmd.model.interrupt import Interrupts
+from dataplane.pmd.model.link import Link
+from dataplane.pmd.model.mailbox import Mailboxes
+from dataplane.pmd.model.nvm import Nvm
+from dataplane.pmd.model.picture import picture
+from dataplane.pmd.model.queues import Queues
+from dataplane.pmd.model.runner import Runner
+from dataplane.pmd.model.shared import CardLock, Clock, RegisterFile
+from dataplane.pmd.model.sriov import Sriov
+from dataplane.pmd.model.strict import Strict
+from dataplane.pmd.model.trace import Access, Trace
+from dataplane.pmd.model.vf import VirtualFunction
 from dataplane.port import parse_mac
-from pmd.datasheet.vf import decode
-from pmd.model.block import Timing
-from pmd.model.config_space import PfConfig
-from pmd.model.controller import Controller, step_all
-from pmd.model.eeprom import image, mac_of, stable_mac
-from pmd.model.engine import Engine, Wire
-from pmd.model.general import General
-from pmd.model.i2c import sfp_memory
-from pmd.model.interrupt import Interrupts
-from pmd.model.link import Link
-from pmd.model.mailbox import Mailboxes
-from pmd.model.nvm import Nvm
-from pmd.model.picture import picture
-from pmd.model.queues import Queues
-from pmd.model.runner import Runner
-from pmd.model.shared import CardLock, Clock, RegisterFile
-from pmd.model.sriov import Sriov
-from pmd.model.strict import Strict
-from pmd.model.trace import Access, Trace
-from pmd.model.vf import VirtualFunction
 
 __all__ = ["Card", "get_card"]
 

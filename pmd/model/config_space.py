@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pmd.datasheet import pci
-from pmd.model.config_words import ConfigWords, extended_header
-from pmd.model.sriov_capability import SriovCapability
+from dataplane.pmd.datasheet import pci
+from dataplane.pmd.model.config_words import ConfigWords, extended_header
+from dataplane.pmd.model.sriov_capability import SriovCapability
 
 __all__ = ["BAR_SIZES", "SUBSYSTEM_ID", "PfConfig"]
 

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from pmd.datasheet import pci
-from pmd.function import ConfigSpace
+from dataplane.pmd.datasheet import pci
+from dataplane.pmd.function import ConfigSpace
 
 __all__ = ["ConfigWords", "extended_header"]
 

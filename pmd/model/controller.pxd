@@ -2,8 +2,8 @@
 """One port's register file with its side effects."""
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from pmd.model.interrupt cimport Interrupts
-from pmd.model.shared cimport CardLock, Clock, DataPath, RegisterFile
+from dataplane.pmd.model.interrupt cimport Interrupts
+from dataplane.pmd.model.shared cimport CardLock, Clock, DataPath, RegisterFile
 
 cdef enum:
     TIMERS = 512

@@ -4,11 +4,11 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from pmd.datasheet import Register
-from pmd.model.block import Timing
-from pmd.model.config_space import PfConfig
-from pmd.model.interrupt import Interrupts
-from pmd.model.shared import CardLock, Clock, DataPath, RegisterFile
+from dataplane.pmd.datasheet import Register
+from dataplane.pmd.model.block import Timing
+from dataplane.pmd.model.config_space import PfConfig
+from dataplane.pmd.model.interrupt import Interrupts
+from dataplane.pmd.model.shared import CardLock, Clock, DataPath, RegisterFile
 
 class Controller:
     """The registers of one port. `read` and `write` are what the bus does; the rest is for the chip's own blocks.

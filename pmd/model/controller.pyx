@@ -11,8 +11,8 @@ from libc.stdlib cimport calloc
 from libc.string cimport memset
 
 from dataplane.errors import ConfigError
-from pmd.model import registers as rules
-from pmd.model.shared cimport REGISTER_BYTES, REGISTER_WORDS
+from dataplane.pmd.model import registers as rules
+from dataplane.pmd.model.shared cimport REGISTER_BYTES, REGISTER_WORDS
 
 cdef enum:
     NO_TIMER = 0

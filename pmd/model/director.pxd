@@ -3,8 +3,8 @@
 
 from libc.stdint cimport uint8_t, uint32_t
 
-from pmd.model.model cimport mdl_port
-from pmd.model.packet cimport Parsed
+from dataplane.pmd.model.model cimport mdl_port
+from dataplane.pmd.model.packet cimport Parsed
 
 # A register of its (0x0EE00 to 0x0EE7F) now holds another value. FDIRCMD: the command is carried out. True: an interrupt.
 cdef bint director_written(mdl_port *p, uint32_t word) noexcept nogil

@@ -13,7 +13,7 @@ with FDIRM.L4P both buckets are looked at.
 from libc.stdint cimport uint16_t, uint64_t
 from libc.string cimport memset
 
-from pmd.model.model cimport (
+from dataplane.pmd.model.model cimport (
     DIRECTED,
     NO_FILTER,
     mdl_be16,
@@ -26,8 +26,8 @@ from pmd.model.model cimport (
     mdl_swap16,
     mdl_swap32,
 )
-from pmd.model.packet cimport HW_RXD_STAT_VP, PROTO_SCTP, PROTO_TCP, PROTO_UDP
-from pmd.model.word cimport *
+from dataplane.pmd.model.packet cimport HW_RXD_STAT_VP, PROTO_SCTP, PROTO_TCP, PROTO_UDP
+from dataplane.pmd.model.word cimport *
 
 
 cdef extern from "hw82599.h" nogil:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pmd.datasheet import eeprom as words
+from dataplane.pmd.datasheet import eeprom as words
 
 __all__ = ["MAC_WORDS", "WORDS", "image", "mac_of", "spoil", "stable_mac"]
 

@@ -6,11 +6,11 @@ Everything here is called under the card's lock. Offsets are canonical: the call
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from pmd.model.doorbell cimport Doorbells
-from pmd.model.interrupt cimport Interrupts
-from pmd.model.iommu cimport Domain
-from pmd.model.model cimport mdl_domain, mdl_fifo, mdl_port
-from pmd.model.shared cimport Clock, DataPath, RegisterFile
+from dataplane.pmd.model.doorbell cimport Doorbells
+from dataplane.pmd.model.interrupt cimport Interrupts
+from dataplane.pmd.model.iommu cimport Domain
+from dataplane.pmd.model.model cimport mdl_domain, mdl_fifo, mdl_port
+from dataplane.pmd.model.shared cimport Clock, DataPath, RegisterFile
 
 
 cdef class Engine

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Types of pmd.model.engine."""
 
-from pmd.model.doorbell import Doorbells
-from pmd.model.interrupt import Interrupts
-from pmd.model.iommu import Domain
-from pmd.model.shared import Clock, DataPath, RegisterFile
+from dataplane.pmd.model.doorbell import Doorbells
+from dataplane.pmd.model.interrupt import Interrupts
+from dataplane.pmd.model.iommu import Domain
+from dataplane.pmd.model.shared import Clock, DataPath, RegisterFile
 
 class Wire: ...
 

@@ -7,10 +7,10 @@ from libc.string cimport memset
 cdef extern from "<stdlib.h>" nogil:
     void *aligned_alloc(size_t alignment, size_t size)
 
-from pmd.model.director cimport director_memory, director_reset, director_written
-from pmd.model.filter cimport decode_filter
-from pmd.model.iommu cimport current_epoch
-from pmd.model.model cimport (
+from dataplane.pmd.model.director cimport director_memory, director_reset, director_written
+from dataplane.pmd.model.filter cimport decode_filter
+from dataplane.pmd.model.iommu cimport current_epoch
+from dataplane.pmd.model.model cimport (
     DIRTY_FILTER,
     DIRTY_POOLS,
     DIRTY_STEER,
@@ -27,15 +27,15 @@ from pmd.model.model cimport (
     mdl_pop,
     mdl_swap16,
 )
-from pmd.model.pools cimport decode_pools
-from pmd.model.rx cimport decode_rxq, rx_step
-from pmd.model.steer cimport decode_steer
-from pmd.model.tso cimport TSO_PACKET_MAX
-from pmd.model.tx cimport decode_txq, tx_step
-from pmd.model.word cimport *
+from dataplane.pmd.model.pools cimport decode_pools
+from dataplane.pmd.model.rx cimport decode_rxq, rx_step
+from dataplane.pmd.model.steer cimport decode_steer
+from dataplane.pmd.model.tso cimport TSO_PACKET_MAX
+from dataplane.pmd.model.tx cimport decode_txq, tx_step
+from dataplane.pmd.model.word cimport *
 
 from dataplane.errors import ConfigError
-from pmd.model.violation import describe
+from dataplane.pmd.model.violation import describe
 
 cdef enum:
     PACKET_BUFFER = 512 << 10

@@ -6,7 +6,7 @@
         fault.heal(card, port=0)
 
 Any other stuck bit: ``stick(card, 0, RXDCTL[3].ENABLE, 0)``. While it runs: `unplug` and `plug` (a link that flaps),
-`lose_doorbells`, `Card.remove` (surprise removal). A wire that loses or corrupts frames: `pmd.model.wire.PortWire`.
+`lose_doorbells`, `Card.remove` (surprise removal). A wire that loses or corrupts frames: `wire.PortWire`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     EEC,
     EERD,
     FWSM,
@@ -29,10 +29,10 @@ from pmd.datasheet import (
     TXDCTL,
     FieldRef,
 )  # fmt: skip
-from pmd.model.eeprom import spoil
+from dataplane.pmd.model.eeprom import spoil
 
 if TYPE_CHECKING:
-    from pmd.model.card import Card
+    from dataplane.pmd.model.card import Card
 
 __all__ = ["FAULTS_AT_BRINGUP", "Fault", "fault", "heal", "lose_doorbells", "plug", "stick", "unplug"]
 

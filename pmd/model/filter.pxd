@@ -4,7 +4,7 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from dataplane.machine cimport likely
-from pmd.model.model cimport mdl_be16, mdl_filter, mdl_load16, mdl_load64
+from dataplane.pmd.model.model cimport mdl_be16, mdl_filter, mdl_load16, mdl_load64
 
 cdef enum:
     TAG_SIZE = 4

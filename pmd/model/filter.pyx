@@ -3,8 +3,8 @@
 
 from libc.stdint cimport uint16_t
 
-from pmd.model.model cimport ADDRESSES, BROADCAST, NOBODY, mdl_find, mdl_know, mdl_swap16
-from pmd.model.word cimport *
+from dataplane.pmd.model.model cimport ADDRESSES, BROADCAST, NOBODY, mdl_find, mdl_know, mdl_swap16
+from dataplane.pmd.model.word cimport *
 
 cdef enum:
     SBP = 1 << 1

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     CTRL,
     EICR,
     ESDP,
@@ -14,9 +14,9 @@ from pmd.datasheet import (
     STATUS,
     TCPTIMER,
 )
-from pmd.model.block import Block, on_read, on_write
-from pmd.model.i2c import Bus
-from pmd.model.registers import ram_offsets, reset_words
+from dataplane.pmd.model.block import Block, on_read, on_write
+from dataplane.pmd.model.i2c import Bus
+from dataplane.pmd.model.registers import ram_offsets, reset_words
 
 _POWER_UP_PATTERN = 0xA5C3_9669  # what a strict card's tables hold before somebody clears them
 _MDIO_READ = (2, 3)  # MSCA.OP

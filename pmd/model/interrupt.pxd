@@ -2,8 +2,8 @@
 """Interrupts of one port: causes, masks, moderation, vectors. The card's lock is held in every call."""
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from pmd.model.shared cimport Clock, RegisterFile
-from pmd.model.vf_interrupt cimport VfInterrupts
+from dataplane.pmd.model.shared cimport Clock, RegisterFile
+from dataplane.pmd.model.vf_interrupt cimport VfInterrupts
 
 ctypedef void (*tick_t)(void *self, uint64_t now) noexcept nogil
 

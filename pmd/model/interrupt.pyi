@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Interrupts of one port: causes, masks, moderation and MSI-X vectors (datasheet 7.3, 8.2.3.5)."""
 
-from pmd.model.shared import Clock, RegisterFile
-from pmd.model.vf_interrupt import VfInterrupts
+from dataplane.pmd.model.shared import Clock, RegisterFile
+from dataplane.pmd.model.vf_interrupt import VfInterrupts
 
 class Interrupts:
     """Causes in, eventfds out. One for a port; whoever calls it holds the card's lock."""

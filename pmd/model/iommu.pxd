@@ -7,7 +7,7 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from dataplane.machine cimport likely
-from pmd.model.model cimport mdl_domain
+from dataplane.pmd.model.model cimport mdl_domain
 
 
 # IOVA ranges -> host memory, with permissions. Change it only under the card's lock.

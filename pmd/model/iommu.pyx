@@ -11,7 +11,7 @@ from libc.string cimport memcpy, memmove
 from typing import NamedTuple
 
 from dataplane.errors import ConfigError
-from pmd.model.model cimport FAULTS, READ, WRITE, mdl_fault, mdl_range
+from dataplane.pmd.model.model cimport FAULTS, READ, WRITE, mdl_fault, mdl_range
 
 cdef extern from *:
     """

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     ANLP1,
     AUTOC,
     AUTOC2,
@@ -22,7 +22,7 @@ from pmd.datasheet import (
     SPEED_10G,
     STATUS,
 )
-from pmd.model.block import Block, on_read, on_write
+from dataplane.pmd.model.block import Block, on_read, on_write
 
 _UP, _LATCHED_UP = LINKS.UP.mask, LINKS.LATCHED_UP.mask
 _AN_IDLE = 4  # ANLP1.AN_STATE: any state but 0 says that the pipeline runs

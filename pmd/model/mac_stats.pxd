@@ -6,8 +6,8 @@ Counters stick at their maximum until a read clears them. Byte counters have 36 
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from pmd.model.model cimport mdl_load64
-from pmd.model.word cimport *
+from dataplane.pmd.model.model cimport mdl_load64
+from dataplane.pmd.model.word cimport *
 
 cdef enum:
     BINS = 6

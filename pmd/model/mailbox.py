@@ -8,8 +8,8 @@ flags of VF v live in PVFMAILBOX[v]; PFMAILBOX[v] shows the two locks of it.
 
 from __future__ import annotations
 
-from pmd.datasheet import CTRL_EXT, EICR, PFMAILBOX, PFMBICR, PFMBIMR, PVFMAILBOX
-from pmd.model.block import Block, on_write
+from dataplane.pmd.datasheet import CTRL_EXT, EICR, PFMAILBOX, PFMBICR, PFMBIMR, PVFMAILBOX
+from dataplane.pmd.model.block import Block, on_write
 
 __all__ = ["Mailboxes"]
 

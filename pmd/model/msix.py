@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pmd.datasheet import pci
-from pmd.function import Bar
+from dataplane.pmd.datasheet import pci
+from dataplane.pmd.function import Bar
 
 __all__ = ["MsixBar"]
 

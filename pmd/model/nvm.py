@@ -3,9 +3,21 @@
 
 from __future__ import annotations
 
-from pmd.datasheet import EEC, EEMNGCTL, EERD, FACTPS, FWSM, GRC, RAH, RAL, SW_FW_SYNC, SWSM, RegisterRef
-from pmd.datasheet import eeprom as words
-from pmd.model.block import Block, on_read, on_write
+from dataplane.pmd.datasheet import (
+    EEC,
+    EEMNGCTL,
+    EERD,
+    FACTPS,
+    FWSM,
+    GRC,
+    RAH,
+    RAL,
+    SW_FW_SYNC,
+    SWSM,
+    RegisterRef,
+)
+from dataplane.pmd.datasheet import eeprom as words
+from dataplane.pmd.model.block import Block, on_read, on_write
 
 _BAD_CHECKSUM = 1  # FWSM.EXT_ERR_IND
 

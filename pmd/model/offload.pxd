@@ -3,7 +3,7 @@
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
-from pmd.model.model cimport mdl_context, mdl_port, mdl_txq
+from dataplane.pmd.model.model cimport mdl_context, mdl_port, mdl_txq
 
 
 # IXSM: the IPv4 header checksum. False if the header that the context describes is not within the n bytes.

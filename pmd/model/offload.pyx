@@ -3,8 +3,8 @@
 
 from libc.string cimport memmove
 
-from pmd.model.checksum cimport crc32c
-from pmd.model.model cimport mdl_fold, mdl_load16, mdl_store16, mdl_store32, mdl_sum, mdl_swap16
+from dataplane.pmd.model.checksum cimport crc32c
+from dataplane.pmd.model.model cimport mdl_fold, mdl_load16, mdl_store16, mdl_store32, mdl_sum, mdl_swap16
 
 cdef enum:
     L4_UDP = 0  # context descriptor's L4T

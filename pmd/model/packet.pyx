@@ -9,8 +9,8 @@ the header's.
 from libc.stdint cimport uint64_t
 
 from dataplane.machine cimport likely, unlikely
-from pmd.model.checksum cimport crc32c
-from pmd.model.model cimport mdl_be16, mdl_fold, mdl_load16, mdl_load32, mdl_sum, mdl_swap16
+from dataplane.pmd.model.checksum cimport crc32c
+from dataplane.pmd.model.model cimport mdl_be16, mdl_fold, mdl_load16, mdl_load32, mdl_sum, mdl_swap16
 
 cdef enum:
     # As a little-endian host loads them.

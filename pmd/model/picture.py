@@ -5,8 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dataplane.port import format_mac
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     ALL,
     DMATXCTL,
     FCTRL,
@@ -36,10 +35,11 @@ from pmd.datasheet import (
     Register,
     limits,
 )
+from dataplane.port import format_mac
 
 if TYPE_CHECKING:
-    from pmd.model.card import Card
-    from pmd.model.controller import Controller
+    from dataplane.pmd.model.card import Card
+    from dataplane.pmd.model.controller import Controller
 
 __all__ = ["picture"]
 

@@ -6,8 +6,8 @@ SILENT about a rate of copies: replication to many pools takes no longer than to
 
 from libc.string cimport memset
 
-from pmd.model.filter cimport UNTAGGED, hashed, tag_of
-from pmd.model.model cimport (
+from dataplane.pmd.model.filter cimport UNTAGGED, hashed, tag_of
+from dataplane.pmd.model.model cimport (
     ADDRESS,
     BROADCAST,
     MIRRORS,
@@ -21,7 +21,7 @@ from pmd.model.model cimport (
     mdl_mirror,
     mdl_pools,
 )
-from pmd.model.word cimport *
+from dataplane.pmd.model.word cimport *
 
 cdef enum:
     VT_ENA = 1 << 0

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     CMD_IDLE,
     FDIRCMD,
     FDIRCTRL,
@@ -25,8 +25,8 @@ from pmd.datasheet import (
     Register,
     decode,
 )
-from pmd.datasheet.limits import RX_QUEUES, TX_QUEUES
-from pmd.model.block import Block, on_read, on_write
+from dataplane.pmd.datasheet.limits import RX_QUEUES, TX_QUEUES
+from dataplane.pmd.model.block import Block, on_read, on_write
 
 
 class Queues(Block):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from pmd.datasheet import ALL, RC, RS, RW, SC, W1C, W1S, WO, Register, RegisterRef, decode
+from dataplane.pmd.datasheet import ALL, RC, RS, RW, SC, W1C, W1S, WO, Register, RegisterRef, decode
 
 __all__ = [
     "NATIVE",

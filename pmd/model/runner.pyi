@@ -4,8 +4,8 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from pmd.model.engine import Engine
-from pmd.model.shared import CardLock
+from dataplane.pmd.model.engine import Engine
+from dataplane.pmd.model.shared import CardLock
 
 class _Card(Protocol):
     @property

@@ -9,8 +9,8 @@ from libc.stdint cimport uint32_t, uint64_t
 from dataplane.machine cimport load_acquire, pause, store_release
 
 from dataplane.errors import ConfigError
-from pmd.model.engine cimport Engine
-from pmd.model.shared cimport CardLock
+from dataplane.pmd.model.engine cimport Engine
+from dataplane.pmd.model.shared cimport CardLock
 
 cdef extern from *:
     """

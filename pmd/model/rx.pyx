@@ -11,11 +11,11 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memset
 
 from dataplane.machine cimport likely, prefetch_write, read32, rmb, store_release, unlikely
-from pmd.model.checksum cimport fcs
-from pmd.model.filter cimport PASS_EXACT, PASS_INEXACT, PASS_NOT, TAG_SIZE, accept, longest
-from pmd.model.iommu cimport dma_read, dma_write, lookup, translate
-from pmd.model.mac_stats cimport Tally, count, count36, flush_rx, note_good
-from pmd.model.model cimport (
+from dataplane.pmd.model.checksum cimport fcs
+from dataplane.pmd.model.filter cimport PASS_EXACT, PASS_INEXACT, PASS_NOT, TAG_SIZE, accept, longest
+from dataplane.pmd.model.iommu cimport dma_read, dma_write, lookup, translate
+from dataplane.pmd.model.mac_stats cimport Tally, count, count36, flush_rx, note_good
+from dataplane.pmd.model.model cimport (
     ADDRESS,
     BAD_CRC,
     BROADCAST,
@@ -54,10 +54,10 @@ from pmd.model.model cimport (
     mdl_take_lost,
     mdl_violate,
 )
-from pmd.model.packet cimport *
-from pmd.model.pools cimport pools_of_arrival
-from pmd.model.steer cimport Choice, choose, redirect
-from pmd.model.word cimport *
+from dataplane.pmd.model.packet cimport *
+from dataplane.pmd.model.pools cimport pools_of_arrival
+from dataplane.pmd.model.steer cimport Choice, choose, redirect
+from dataplane.pmd.model.word cimport *
 
 cdef enum:
     FRAME_MIN = 64

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     EICR,
     GCR_EXT,
     PFVFLRE,
@@ -29,8 +29,8 @@ from pmd.datasheet import (
     VFRE,
     VFTE,
 )
-from pmd.model.block import Block, on_read, on_write
-from pmd.model.vf import VirtualFunction
+from dataplane.pmd.model.block import Block, on_read, on_write
+from dataplane.pmd.model.vf import VirtualFunction
 
 __all__ = ["Sriov"]
 

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from pmd.datasheet import pci
-from pmd.model.config_words import ConfigWords, extended_header
+from dataplane.pmd.datasheet import pci
+from dataplane.pmd.model.config_words import ConfigWords, extended_header
 
 __all__ = ["SriovCapability"]
 

@@ -3,8 +3,8 @@
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from pmd.model.model cimport mdl_port, mdl_steer
-from pmd.model.packet cimport Parsed
+from dataplane.pmd.model.model cimport mdl_port, mdl_steer
+from dataplane.pmd.model.packet cimport Parsed
 
 cdef enum:
     MAX_TARGETS = 64  # a copy a pool

@@ -9,9 +9,9 @@ SILENT: of 5-tuple filters with equal priority the lowest index wins; a SYN filt
 
 from libc.string cimport memcmp, memcpy
 
-from pmd.model.director cimport direct
-from pmd.model.model cimport TUPLES, mdl_ctz64, mdl_load32, mdl_tuple
-from pmd.model.packet cimport (
+from dataplane.pmd.model.director cimport direct
+from dataplane.pmd.model.model cimport TUPLES, mdl_ctz64, mdl_load32, mdl_tuple
+from dataplane.pmd.model.packet cimport (
     HW_RXD_PTYPE_ETQF,
     HW_RXD_PTYPE_ETQF_SHIFT,
     HW_RXD_STAT_VP,
@@ -19,7 +19,7 @@ from pmd.model.packet cimport (
     PROTO_TCP,
     PROTO_UDP,
 )
-from pmd.model.word cimport *
+from dataplane.pmd.model.word cimport *
 
 cdef enum:
     # MRQC.MRQE

@@ -3,8 +3,8 @@
 
 A card that reports (`Card.report`) is told instead, and goes on as silicon would.
 
-The rules about single registers are data, in `pmd.model.violations`. Here is what concerns any access: addresses without a
-register, sizes, and the wait after a reset.
+The rules about single registers are data, in `dataplane.pmd.model.violations`. Here is what concerns any access: addresses
+without a register, sizes, and the wait after a reset.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from dataplane.errors import DatasheetViolation
-from pmd.datasheet import CTRL, RDBAL, RDLEN, STATUS, TDBAL, TDLEN, RegisterRef, decode
-from pmd.model.violations import VIOLATIONS, Violation, Write
+from dataplane.pmd.datasheet import CTRL, RDBAL, RDLEN, STATUS, TDBAL, TDLEN, RegisterRef, decode
+from dataplane.pmd.model.violations import VIOLATIONS, Violation, Write
 
 if TYPE_CHECKING:
-    from pmd.model.controller import Controller
+    from dataplane.pmd.model.controller import Controller
 
 __all__ = ["LED_BY", "RESET_WAIT_NS", "Strict", "broken_rule", "refuse"]
 

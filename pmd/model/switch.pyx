@@ -9,9 +9,9 @@ buffer of its own beside that for frames from the wire, so each can only hold up
 from libc.stdint cimport uint32_t, uint64_t
 
 from dataplane.machine cimport unlikely
-from pmd.model.filter cimport longest
-from pmd.model.mac_stats cimport count, note_good
-from pmd.model.model cimport (
+from dataplane.pmd.model.filter cimport longest
+from dataplane.pmd.model.mac_stats cimport count, note_good
+from dataplane.pmd.model.model cimport (
     BAD_CRC,
     IP_MADE,
     L4_MADE,
@@ -26,8 +26,8 @@ from pmd.model.model cimport (
     mdl_pop,
     mdl_reserve,
 )
-from pmd.model.pools cimport honest, pools_of_departure
-from pmd.model.word cimport *
+from dataplane.pmd.model.pools cimport honest, pools_of_departure
+from dataplane.pmd.model.word cimport *
 
 cdef enum:
     FCS_SIZE = 4

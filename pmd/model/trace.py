@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TextIO
 
-from pmd.datasheet import RegisterRef
-from pmd.model import registers
+from dataplane.pmd.datasheet import RegisterRef
+from dataplane.pmd.model import registers
 
 __all__ = ["Access", "Trace"]
 

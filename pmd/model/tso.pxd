@@ -3,8 +3,8 @@
 
 from libc.stdint cimport uint8_t, uint32_t
 
-from pmd.model.mac_stats cimport Tally
-from pmd.model.model cimport mdl_context, mdl_fifo, mdl_port, mdl_txq
+from dataplane.pmd.model.mac_stats cimport Tally
+from dataplane.pmd.model.model cimport mdl_context, mdl_fifo, mdl_port, mdl_txq
 
 cdef enum:
     TSO_PACKET_MAX = (256 << 10) + 1024  # payload and headers

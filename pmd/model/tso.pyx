@@ -9,8 +9,8 @@ SILENT: a packet that fits one segment has the flags of a last one.
 from libc.stdint cimport uint16_t
 from libc.string cimport memcpy, memset
 
-from pmd.model.mac_stats cimport note_good
-from pmd.model.model cimport (
+from dataplane.pmd.model.mac_stats cimport note_good
+from dataplane.pmd.model.model cimport (
     IP_MADE,
     L4_MADE,
     V_TX_OVER_MAXFRS,
@@ -30,8 +30,8 @@ from pmd.model.model cimport (
     mdl_swap32,
     mdl_violate,
 )
-from pmd.model.offload cimport insert_ip_checksum, tag_frame
-from pmd.model.word cimport *
+from dataplane.pmd.model.offload cimport insert_ip_checksum, tag_frame
+from dataplane.pmd.model.word cimport *
 
 cdef extern from "hw82599.h" nogil:
     const uint32_t HW_TXD_CMD_VLE

@@ -3,7 +3,7 @@
 
 from libc.stdint cimport uint32_t
 
-from pmd.model.model cimport mdl_port
+from dataplane.pmd.model.model cimport mdl_port
 
 
 # Send up to `budget` packets, round robin over the queues. Returns how many descriptors' worth of packets were taken.

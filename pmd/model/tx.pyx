@@ -10,10 +10,10 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memset
 
 from dataplane.machine cimport likely, read32, rmb, store_release, unlikely
-from pmd.model.assemble cimport AGAIN, NO_ROOM, assemble
-from pmd.model.iommu cimport dma_read, dma_write, lookup, translate
-from pmd.model.mac_stats cimport Tally, count, count36, flush_tx, note_good
-from pmd.model.model cimport (
+from dataplane.pmd.model.assemble cimport AGAIN, NO_ROOM, assemble
+from dataplane.pmd.model.iommu cimport dma_read, dma_write, lookup, translate
+from dataplane.pmd.model.mac_stats cimport Tally, count, count36, flush_tx, note_good
+from dataplane.pmd.model.model cimport (
     READ,
     TX_DESC_FETCH,
     TX_DESC_WRITE,
@@ -36,8 +36,8 @@ from pmd.model.model cimport (
     mdl_txq,
     mdl_violate,
 )
-from pmd.model.switch cimport switch_out
-from pmd.model.word cimport *
+from dataplane.pmd.model.switch cimport switch_out
+from dataplane.pmd.model.word cimport *
 
 cdef extern from *:
     """

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A VF: configuration space, and BAR0 as a window on registers that really are the PF's (datasheet 7.10.2, 9.4, 9.5).
 
-Each offset of the VF's 16 KiB stands for a register of the PF's with the VF's number put in (`pmd.datasheet.vf.twin`). What
+Each offset of the VF's 16 KiB stands for a register of the PF's with the VF's number put in (`datasheet.vf.twin`). What
 belongs to other functions has no offset there, so nothing that a VF writes can reach it; queues that its pool does not have
 read 0 and ignore writes.
 """
@@ -11,16 +11,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dataplane.errors import DeviceError
-from pmd.datasheet import FRTIMER, RegisterRef
-from pmd.datasheet import vf as window
-from pmd.model.config_space import SUBSYSTEM_ID
-from pmd.model.vf_config import VfConfig
-from pmd.model.vf_strict import VfStrict
+from dataplane.pmd.datasheet import FRTIMER, RegisterRef
+from dataplane.pmd.datasheet import vf as window
+from dataplane.pmd.model.config_space import SUBSYSTEM_ID
+from dataplane.pmd.model.vf_config import VfConfig
+from dataplane.pmd.model.vf_strict import VfStrict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pmd.model.controller import Controller
+    from dataplane.pmd.model.controller import Controller
 
 __all__ = ["VirtualFunction"]
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pmd.datasheet import pci
-from pmd.model.config_words import ConfigWords, extended_header
+from dataplane.pmd.datasheet import pci
+from dataplane.pmd.model.config_words import ConfigWords, extended_header
 
 __all__ = ["VfConfig"]
 

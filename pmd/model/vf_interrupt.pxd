@@ -2,7 +2,7 @@
 """Interrupts of a port's VFs: each has three vectors. The card's lock is held in every call."""
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from pmd.model.shared cimport Clock, RegisterFile
+from dataplane.pmd.model.shared cimport Clock, RegisterFile
 
 
 cdef class VfInterrupts:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Interrupts of a port's VFs: each has three vectors. The card's lock is held in every call."""
 
-from pmd.model.shared import Clock, RegisterFile
+from dataplane.pmd.model.shared import Clock, RegisterFile
 
 class VfInterrupts:
     """Causes in, eventfds out, for 64 VFs of a port."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pmd.datasheet import RegisterRef
-from pmd.datasheet import vf as window
-from pmd.model.strict import LED_BY, broken_rule, refuse
+from dataplane.pmd.datasheet import RegisterRef
+from dataplane.pmd.datasheet import vf as window
+from dataplane.pmd.model.strict import LED_BY, broken_rule, refuse
 
 if TYPE_CHECKING:
-    from pmd.model.vf import VirtualFunction
+    from dataplane.pmd.model.vf import VirtualFunction
 
 __all__ = ["VfStrict"]
 

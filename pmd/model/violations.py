@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     CMD_ADD,
     CTRL,
     DMATXCTL,
@@ -78,8 +78,8 @@ from pmd.datasheet import (
     Register,
     RegisterRef,
 )  # fmt: skip
-from pmd.datasheet import limits as limit
-from pmd.model.controller import Controller
+from dataplane.pmd.datasheet import limits as limit
+from dataplane.pmd.model.controller import Controller
 
 __all__ = ["VIOLATIONS", "Violation", "Write"]
 

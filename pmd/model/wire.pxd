@@ -3,8 +3,8 @@
 
 from libc.stdint cimport uint32_t, uint64_t
 
-from pmd.model.engine cimport Engine, Wire
-from pmd.model.model cimport mdl_fifo
+from dataplane.pmd.model.engine cimport Engine, Wire
+from dataplane.pmd.model.model cimport mdl_fifo
 
 
 # One direction of a wire that is not perfect.

@@ -9,7 +9,7 @@ two cards, each with a thread of its own. Plugging and unplugging need the locks
 from libc.string cimport memcpy
 
 from dataplane.errors import ConfigError
-from pmd.model.model cimport (
+from dataplane.pmd.model.model cimport (
     BAD_CRC,
     mdl_commit,
     mdl_fifo_free,

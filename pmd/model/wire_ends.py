@@ -15,10 +15,10 @@ import threading
 from pathlib import Path
 
 from dataplane.errors import ConfigError, PortError
-from pmd.model.engine import Engine
-from pmd.model.private_socket import PATH_MOST, is_ours, listen
-from pmd.model.shared import CardLock
-from pmd.model.wire_peer import PeerWire
+from dataplane.pmd.model.engine import Engine
+from dataplane.pmd.model.private_socket import PATH_MOST, is_ours, listen
+from dataplane.pmd.model.shared import CardLock
+from dataplane.pmd.model.wire_peer import PeerWire
 
 __all__ = ["WireEnd"]
 

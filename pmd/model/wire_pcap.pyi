@@ -4,7 +4,7 @@
 import os
 
 from dataplane.pcapfile import PcapReader, PcapWriter
-from pmd.model.engine import Engine, Wire
+from dataplane.pmd.model.engine import Engine, Wire
 
 class PcapWire(Wire):
     port: Engine

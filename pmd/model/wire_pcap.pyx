@@ -9,8 +9,8 @@ from dataplane.pcapfile cimport PcapReader, PcapWriter, record_t
 
 from dataplane.errors import ConfigError
 
-from pmd.model.engine cimport Engine, Wire
-from pmd.model.model cimport (
+from dataplane.pmd.model.engine cimport Engine, Wire
+from dataplane.pmd.model.model cimport (
     mdl_commit,
     mdl_fifo,
     mdl_fifo_free,

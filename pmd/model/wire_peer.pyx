@@ -17,8 +17,8 @@ from dataplane.machine cimport tsc
 
 from dataplane.errors import ConfigError
 
-from pmd.model.engine cimport Engine, Wire
-from pmd.model.model cimport (
+from dataplane.pmd.model.engine cimport Engine, Wire
+from dataplane.pmd.model.model cimport (
     BAD_CRC,
     mdl_commit,
     mdl_fifo,

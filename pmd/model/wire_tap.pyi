@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Types of pmd.model.wire_tap."""
 
-from pmd.model.engine import Engine, Wire
+from dataplane.pmd.model.engine import Engine, Wire
 
 class TapWire(Wire):
     port: Engine

@@ -18,8 +18,8 @@ from dataplane.machine cimport tsc
 
 from dataplane.errors import ConfigError, PortError
 
-from pmd.model.engine cimport Engine, Wire
-from pmd.model.model cimport (
+from dataplane.pmd.model.engine cimport Engine, Wire
+from dataplane.pmd.model.model cimport (
     mdl_commit,
     mdl_fifo,
     mdl_fifo_free,

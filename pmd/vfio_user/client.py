@@ -14,8 +14,8 @@ import threading
 from collections.abc import Callable, Sequence
 
 from dataplane.errors import DeviceError, DeviceGone, DeviceTimeout
-from pmd.vfio_user.framing import Hangup, Incoming, Receiver
-from pmd.vfio_user.messages import Command, Header, Malformed, Version
+from dataplane.pmd.vfio_user.framing import Hangup, Incoming, Receiver
+from dataplane.pmd.vfio_user.messages import Command, Header, Malformed, Version
 
 __all__ = ["Connection"]
 

@@ -12,7 +12,7 @@ import os
 import socket
 from collections.abc import Iterable
 
-from pmd.vfio_user.messages import Header, Malformed
+from dataplane.pmd.vfio_user.messages import Header, Malformed
 
 __all__ = ["DESCRIPTORS", "Hangup", "Incoming", "Receiver", "close_all", "descriptors_of"]
 

@@ -19,11 +19,11 @@ import struct
 from typing import cast
 
 from dataplane.errors import ConfigError, PortError
+from dataplane.pmd.portstring import PortString
+from dataplane.pmd.virtual.netdevice import NetDevice
+from dataplane.pmd.virtual.packet_socket import RING_BLOCK_SIZE, RING_BLOCKS, PacketRx, PacketTx
+from dataplane.pmd.virtual.port import VirtualPort
 from dataplane.port import Link, PortInfo
-from pmd.portstring import PortString
-from pmd.virtual.netdevice import NetDevice
-from pmd.virtual.packet_socket import RING_BLOCK_SIZE, RING_BLOCKS, PacketRx, PacketTx
-from pmd.virtual.port import VirtualPort
 
 __all__ = ["PacketPort", "open_port"]
 

@@ -10,13 +10,13 @@ from libc.string cimport memset
 from dataplane.machine cimport unlikely
 from dataplane.mbuf cimport data
 from dataplane.mempool cimport free_bulk, free_packets
-from pmd.virtual.queue cimport VirtualRx, VirtualTx, arrived, mbuf, mempool_t, take, uint16_t, uint32_t, uint64_t, weight
+from dataplane.pmd.virtual.queue cimport VirtualRx, VirtualTx, arrived, mbuf, mempool_t, take, uint16_t, uint32_t, uint64_t, weight
 
 from dataplane.errors import ConfigError
 from dataplane.mempool import Mempool
 from dataplane.port import PortInfo
-from pmd.portstring import PortString
-from pmd.virtual.port import VirtualPort
+from dataplane.pmd.portstring import PortString
+from dataplane.pmd.virtual.port import VirtualPort
 
 
 cdef class NullRx(VirtualRx):

@@ -4,8 +4,8 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from dataplane.mbuf cimport mbuf
-from pmd.virtual.offload cimport cutter_t
-from pmd.virtual.queue cimport VirtualRx, VirtualTx
+from dataplane.pmd.virtual.offload cimport cutter_t
+from dataplane.pmd.virtual.queue cimport VirtualRx, VirtualTx
 
 
 cdef extern from "<linux/if_packet.h>" nogil:

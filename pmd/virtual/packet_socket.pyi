@@ -4,7 +4,7 @@
 import mmap
 import socket as sockets
 
-from pmd.virtual.queue import VirtualRx, VirtualTx
+from dataplane.pmd.virtual.queue import VirtualRx, VirtualTx
 
 RING_BLOCKS: int
 RING_BLOCK_SIZE: int

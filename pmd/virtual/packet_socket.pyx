@@ -17,8 +17,8 @@ from dataplane.clock cimport tsc_hz
 from dataplane.machine cimport load_acquire, store_release, tsc, unlikely
 from dataplane.mbuf cimport copy_out, data
 from dataplane.mempool cimport free_bulk, free_packets
-from pmd.virtual.offload cimport cut_begin, cut_length, cut_next, finish_checksum
-from pmd.virtual.queue cimport arrived, take
+from dataplane.pmd.virtual.offload cimport cut_begin, cut_length, cut_next, finish_checksum
+from dataplane.pmd.virtual.queue cimport arrived, take
 
 from dataplane.errors import PortError, PortGone
 

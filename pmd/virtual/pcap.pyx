@@ -16,14 +16,14 @@ from dataplane.machine cimport likely, unlikely
 from dataplane.mbuf cimport data
 from dataplane.mempool cimport free_bulk, free_packets
 from dataplane.pcapfile cimport NS, PcapReader, PcapWriter, RECORD_HEADER, record_t, word
-from pmd.virtual.queue cimport VirtualRx, VirtualTx, arrived, bytes_of, mbuf, take, uint16_t, uint32_t, uint64_t, weight
+from dataplane.pmd.virtual.queue cimport VirtualRx, VirtualTx, arrived, bytes_of, mbuf, take, uint16_t, uint32_t, uint64_t, weight
 
 import os
 
 from dataplane.errors import ConfigError, PcapError
 from dataplane.pcapfile import LINK_ETHERNET
 from dataplane.port import PortInfo
-from pmd.virtual.port import VirtualPort
+from dataplane.pmd.virtual.port import VirtualPort
 
 
 cdef class PcapRx(VirtualRx):

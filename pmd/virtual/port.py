@@ -7,8 +7,8 @@ import time
 from typing import cast
 
 from dataplane.errors import PortError
+from dataplane.pmd.virtual.queue import VirtualRx, VirtualTx
 from dataplane.port import Link, Port
-from pmd.virtual.queue import VirtualRx, VirtualTx
 
 __all__ = ["VirtualPort"]
 

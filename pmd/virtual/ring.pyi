@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Types of pmd.virtual.ring."""
 
-from pmd.portstring import PortString
-from pmd.virtual.port import VirtualPort
+from dataplane.pmd.portstring import PortString
+from dataplane.pmd.virtual.port import VirtualPort
 
 class RingPort(VirtualPort):
     def __init__(

@@ -11,11 +11,11 @@ import threading
 
 from dataplane.machine cimport unlikely
 from dataplane.ring cimport Ring, dequeue_burst, enqueue_burst, ring_t
-from pmd.virtual.queue cimport VirtualRx, VirtualTx, bytes_of, mbuf, uint16_t, uint64_t, weight
+from dataplane.pmd.virtual.queue cimport VirtualRx, VirtualTx, bytes_of, mbuf, uint16_t, uint64_t, weight
 
 from dataplane.errors import ConfigError
 from dataplane.port import PortInfo
-from pmd.virtual.port import VirtualPort
+from dataplane.pmd.virtual.port import VirtualPort
 
 
 cdef class RingRx(VirtualRx):

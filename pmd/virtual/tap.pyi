@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Types of pmd.virtual.tap."""
 
-from pmd.portstring import PortString
-from pmd.virtual.port import VirtualPort
+from dataplane.pmd.portstring import PortString
+from dataplane.pmd.virtual.port import VirtualPort
 
 class TapPort(VirtualPort):
     interface: str

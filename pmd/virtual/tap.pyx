@@ -20,12 +20,12 @@ from dataplane.clock cimport wall_ns
 from dataplane.machine cimport unlikely
 from dataplane.mbuf cimport MBUF_HEADROOM, arrival_ns, copy_out, data
 from dataplane.mempool cimport free_bulk, free_packets
-from pmd.virtual.queue cimport VirtualRx, VirtualTx, arrived, mbuf, take, uint16_t, uint32_t, uint64_t
+from dataplane.pmd.virtual.queue cimport VirtualRx, VirtualTx, arrived, mbuf, take, uint16_t, uint32_t, uint64_t
 
 from dataplane.errors import ConfigError, PortError, PortGone
 from dataplane.port import PortInfo
-from pmd.virtual.netdevice import NetDevice, check_name
-from pmd.virtual.port import VirtualPort
+from dataplane.pmd.virtual.netdevice import NetDevice, check_name
+from dataplane.pmd.virtual.port import VirtualPort
 
 
 cdef extern from "<sys/uio.h>" nogil:

@@ -3,7 +3,7 @@
 
 import gc
 
-from apps.flows.expression import parse
+from dataplane.apps.flows.expression import parse
 
 parse("IP()")
 gc.freeze()

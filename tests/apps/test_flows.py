@@ -16,7 +16,7 @@ from scapy.layers.vxlan import VXLAN
 from scapy.packet import Raw
 from scapy.volatile import RandIP, RandShort
 
-from apps.flows import Flows
+from dataplane.apps.flows import Flows
 from dataplane.errors import ConfigError
 
 MACS = {"src": "02:00:00:00:00:09", "dst": "02:00:00:00:00:02"}

@@ -9,8 +9,8 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Dot1Q, Ether
 from scapy.packet import Raw
 
-from apps.flows import Flows
-from apps.flows.expression import EXAMPLE, parse
+from dataplane.apps.flows import Flows
+from dataplane.apps.flows.expression import EXAMPLE, parse
 from dataplane.errors import ConfigError
 
 

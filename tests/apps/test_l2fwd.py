@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.counter import Counter, Sink
-from apps.l2fwd import L2Fwd
-from apps.tee import Tee
-from apps.trial import Trial
+from dataplane.apps.counter import Counter, Sink
+from dataplane.apps.l2fwd import L2Fwd
+from dataplane.apps.tee import Tee
+from dataplane.apps.trial import Trial
 from dataplane.errors import ConfigError
 from dataplane.mempool import Mempool
 

@@ -8,9 +8,9 @@ import time
 import pytest
 from scapy.layers.inet import IP, UDP
 
-from apps.latency import Latency
-from apps.pktgen import PktGen
-from apps.trial import Trial
+from dataplane.apps.latency import Latency
+from dataplane.apps.pktgen import PktGen
+from dataplane.apps.trial import Trial
 from dataplane.clock import cycles, hz
 
 

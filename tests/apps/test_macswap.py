@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import apps.macswap
-from apps.macswap import MacSwap
-from apps.trial import Trial
+from dataplane.apps import macswap
+from dataplane.apps.macswap import MacSwap
+from dataplane.apps.trial import Trial
 
 
 @pytest.mark.parametrize("burst", [1, 7, 32, 256])
@@ -32,4 +32,4 @@ def test_twice_is_nothing(frames):
 
 
 def test_it_stays_short_enough_to_copy():
-    assert len(Path(apps.macswap.__file__).read_text().splitlines()) <= 20
+    assert len(Path(macswap.__file__).read_text().splitlines()) <= 20

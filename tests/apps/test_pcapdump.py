@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from scapy.utils import RawPcapReader
 
-from apps.pcapdump import PcapDump
-from apps.trial import Trial
+from dataplane.apps.pcapdump import PcapDump
+from dataplane.apps.trial import Trial
 from dataplane.errors import ConfigError, PcapError
 
 FRAMES = [bytes((number + at) % 256 for at in range(60 + number % 90)) for number in range(500)]

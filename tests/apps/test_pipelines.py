@@ -5,9 +5,8 @@ import pytest
 from scapy.layers.inet import IP, UDP
 from scapy.utils import RawPcapReader
 
-import apps
-from apps import Counter, Flows, L2Fwd, Latency, MacSwap, PcapDump, PktGen, Sink, Tee
-from dataplane import Pipeline
+from dataplane import Pipeline, apps
+from dataplane.apps import Counter, Flows, L2Fwd, Latency, MacSwap, PcapDump, PktGen, Sink, Tee
 from dataplane.errors import PcapError
 
 PACKET = IP(src="1.2.3.4", dst="10.0.0.0/28") / UDP(sport=(1024, 1039))

@@ -10,10 +10,10 @@ from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 
-from apps.flows import Flows
-from apps.pktgen import PktGen
-from apps.rate import packets_per_second
-from apps.trial import Trial
+from dataplane.apps.flows import Flows
+from dataplane.apps.pktgen import PktGen
+from dataplane.apps.rate import packets_per_second
+from dataplane.apps.trial import Trial
 from dataplane.clock import hz
 from dataplane.errors import ConfigError
 from dataplane.mempool import Mempool

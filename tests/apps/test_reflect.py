@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.macswap import MacSwap
-from apps.reflect import Reflect
-from apps.trial import Trial
+from dataplane.apps.macswap import MacSwap
+from dataplane.apps.reflect import Reflect
+from dataplane.apps.trial import Trial
 
 
 @pytest.mark.parametrize("simd", [True, False])

@@ -12,10 +12,10 @@ from scapy.layers.vxlan import VXLAN
 from scapy.packet import Raw
 from scapy.volatile import RandShort
 
-from apps.flows import Flows
-from apps.pktgen import PktGen
-from apps.stamper import Stamper
-from apps.trial import Trial
+from dataplane.apps.flows import Flows
+from dataplane.apps.pktgen import PktGen
+from dataplane.apps.stamper import Stamper
+from dataplane.apps.trial import Trial
 from dataplane.errors import ConfigError
 from dataplane.mempool import Mempool
 

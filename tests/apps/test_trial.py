@@ -3,8 +3,8 @@
 
 import pytest
 
-from apps import Counter, Sink, Tee, Trial
 from dataplane import App, eth
+from dataplane.apps import Counter, Sink, Tee, Trial
 from dataplane.byhand import Held
 from dataplane.errors import AppError, ConfigError, DataplaneError
 

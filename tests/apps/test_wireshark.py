@@ -11,8 +11,8 @@ from scapy.layers.l2 import Dot1Q, Ether
 from scapy.layers.vxlan import VXLAN
 from scapy.volatile import RandShort
 
-from apps import PcapDump, PktGen
 from dataplane import Pipeline
+from dataplane.apps import PcapDump, PktGen
 
 MACS = {"src": "02:00:00:00:00:09", "dst": "02:00:00:00:00:02"}
 PACKETS = [

@@ -9,10 +9,10 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 from scapy.volatile import RandIP, RandShort
 
-from apps import PktGen
 from bench.sums import checked, inspect
+from dataplane.apps import PktGen
 from dataplane.errors import DataplaneError
-from pmd import probe
+from dataplane.pmd import probe
 
 ADDRESSES, PORTS = (
     {"src": "10.0.0.0/29", "dst": "10.1.0.0/29"},

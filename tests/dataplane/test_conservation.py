@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dataplane import App, Collect, Field, Frames, Mempool, Pipeline, run
 from dataplane.errors import AppError
-from pmd import probe
+from dataplane.pmd import probe
 
 NUMBER = Field("number", 0, 4)
 POOL = Mempool(1024, hugepages="no", name="test-conservation")

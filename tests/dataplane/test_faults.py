@@ -9,7 +9,7 @@ import pytest
 
 from dataplane import Collect, Frames, Pipeline, run, start
 from dataplane.errors import PcapError
-from pmd import probe
+from dataplane.pmd import probe
 
 FRAMES = [number.to_bytes(4, "big") + bytes(60) for number in range(100)]
 

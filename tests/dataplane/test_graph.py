@@ -7,7 +7,7 @@ import pytest
 
 from dataplane import App, Collect, Frames, Pipeline, Source
 from dataplane.errors import GraphError
-from pmd import probe
+from dataplane.pmd import probe
 
 
 class Pass(App):

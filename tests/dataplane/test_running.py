@@ -13,7 +13,7 @@ import pytest
 
 from dataplane import App, Frames, Pipeline, Stepper, machine, run, start
 from dataplane.errors import AppError, ConfigError, GraphError, PortError
-from pmd import probe
+from dataplane.pmd import probe
 
 FRAME = bytes(range(64))
 
@@ -301,7 +301,7 @@ def test_a_program_that_just_ends_stops_what_it_started(ending):
     program = f"""
 import sys
 from dataplane import Frames, Pipeline
-from pmd import probe
+from dataplane.pmd import probe
 class Loud(type(probe("null:"))):
     def _stop(self):
         print("stopped", flush=True)

@@ -9,15 +9,15 @@ from contextlib import ExitStack
 
 from modelrig import frame
 
-import pmd
 from bench.peer.testpmd import Testpmd
+from dataplane import pmd
 from dataplane.byhand import receive, send
 from dataplane.mempool import Mempool
+from dataplane.pmd.bus.model import ModelFunction, open_function
+from dataplane.pmd.bus.model_vf import ModelVfFunction
+from dataplane.pmd.foreign.slot import Slots
+from dataplane.pmd.portstring import PortString
 from dataplane.port import Port
-from pmd.bus.model import ModelFunction, open_function
-from pmd.bus.model_vf import ModelVfFunction
-from pmd.foreign.slot import Slots
-from pmd.portstring import PortString
 
 
 class Rig:

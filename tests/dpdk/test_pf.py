@@ -13,7 +13,7 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
 from dataplane.byhand import send
-from pmd.model.fault import plug, unplug
+from dataplane.pmd.model.fault import plug, unplug
 
 MACS = bytes.fromhex("028259900000"), bytes.fromhex("028259900001")  # of model0 and model1
 

@@ -12,8 +12,8 @@ from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 
-from apps import Sink
 from dataplane import Pipeline
+from dataplane.apps import Sink
 from dataplane.byhand import send
 from dataplane.running import start
 

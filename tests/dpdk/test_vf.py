@@ -12,7 +12,7 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
 from dataplane.byhand import receive, send
-from pmd.datasheet import mailbox
+from dataplane.pmd.datasheet import mailbox
 
 PEER = "02:00:00:00:99:01"
 

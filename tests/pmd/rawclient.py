@@ -9,9 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-from pmd.datasheet import pci
-from pmd.vfio_user.framing import Incoming, Receiver
-from pmd.vfio_user.messages import Command, DmaMap, DmaUnmap, Header, Region, RegionAccess, SetIrqs, Version
+from dataplane.pmd.datasheet import pci
+from dataplane.pmd.vfio_user.framing import Incoming, Receiver
+from dataplane.pmd.vfio_user.messages import (
+    Command,
+    DmaMap,
+    DmaUnmap,
+    Header,
+    Region,
+    RegionAccess,
+    SetIrqs,
+    Version,
+)
 
 __all__ = ["RawClient", "memory"]
 

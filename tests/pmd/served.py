@@ -25,7 +25,7 @@ class Served:
         # pytest's own folders have names too long for sockets.
         self._folder = tempfile.TemporaryDirectory(prefix="dp-nic-")
         self.folder = Path(self._folder.name) / "nic"
-        command = [sys.executable, "-m", "apps", "nic", "serve", "--dir", str(self.folder), *arguments]
+        command = [sys.executable, "-m", "dataplane", "nic", "serve", "--dir", str(self.folder), *arguments]
         errors = subprocess.DEVNULL if quiet else subprocess.PIPE
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
         assert self.process.stdout is not None

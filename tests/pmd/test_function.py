@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from dataplane.errors import ConfigError, DeviceError, DeviceGone, DeviceTimeout
-from pmd.datasheet import CTRL, LINKS, MAXFRS, PICAUSE, RAL, RXDCTL, SRRCTL, STATUS, TXDCTL, pci
-from pmd.function import Bar, ConfigSpace, Function
+from dataplane.pmd.datasheet import CTRL, LINKS, MAXFRS, PICAUSE, RAL, RXDCTL, SRRCTL, STATUS, TXDCTL, pci
+from dataplane.pmd.function import Bar, ConfigSpace, Function
 
 
 class Memory(Bar):

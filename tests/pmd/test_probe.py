@@ -3,10 +3,10 @@
 
 import pytest
 
-import pmd
+from dataplane import pmd
 from dataplane.errors import ConfigError, DeviceError
+from dataplane.pmd.portstring import PortString
 from dataplane.port import Port, PortInfo
-from pmd.portstring import PortString
 
 
 class Recorder(Port):

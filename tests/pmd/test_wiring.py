@@ -12,9 +12,9 @@ import pytest
 from dataplane.byhand import receive, send
 from dataplane.errors import ConfigError, PcapError
 from dataplane.pcapfile import PcapReader
+from dataplane.pmd import probe
+from dataplane.pmd.model.card import get_card
 from dataplane.port import Port
-from pmd import probe
-from pmd.model.card import get_card
 
 FRAMES = [b"\xff" * 6 + bytes([2, 0, 0, 0, 0, 9, 8, 0, number]) + bytes(45) for number in range(100)]
 

@@ -102,7 +102,7 @@ class Net:
 
     def command(self, *words: str) -> list[str]:
         """How the command is called; its JSON report goes to report.json."""
-        return [sys.executable, "-m", "apps", *words, "--json", "report.json"]
+        return [sys.executable, "-m", "dataplane", *words, "--json", "report.json"]
 
     def report(self, process: Running) -> dict[str, Any]:
         found: dict[str, Any] = json.loads((process.out.parent / "report.json").read_text())

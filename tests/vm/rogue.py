@@ -9,13 +9,13 @@ from __future__ import annotations
 import sys
 
 from dataplane.hugepage import Arena
-from pmd import probe
-from pmd.bus.pci import device_of
-from pmd.bus.sysfs import PciDevice
-from pmd.bus.vfio import VfioFunction
-from pmd.datasheet import CTRL, DMATXCTL, TDBAH, TDBAL, TDH, TDLEN, TDT, TXDCTL, pci, vf
-from pmd.datasheet.register import Register
-from pmd.function import Bar
+from dataplane.pmd import probe
+from dataplane.pmd.bus.pci import device_of
+from dataplane.pmd.bus.sysfs import PciDevice
+from dataplane.pmd.bus.vfio import VfioFunction
+from dataplane.pmd.datasheet import CTRL, DMATXCTL, TDBAH, TDBAL, TDH, TDLEN, TDT, TXDCTL, pci, vf
+from dataplane.pmd.datasheet.register import Register
+from dataplane.pmd.function import Bar
 
 OUTSIDE = 0x30_0000_0000  # no arena is there
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack
 
-from pmd import probe
+from dataplane.pmd import probe
 
 
 def main(texts: list[str]) -> None:

@@ -10,9 +10,9 @@ import uuid
 
 from dataplane.errors import DeviceError, PortError
 from dataplane.hugepage import Arena
-from pmd.bus.pci import device_of
-from pmd.bus.vfio import VfioFunction
-from pmd.datasheet import pci
+from dataplane.pmd.bus.pci import device_of
+from dataplane.pmd.bus.vfio import VfioFunction
+from dataplane.pmd.datasheet import pci
 
 TOKEN = uuid.UUID("6c1f2f0e-5a3b-4c55-8d2e-1f1f2a3b4c5d")
 STATUS, RAL = 0x8, 0x5400

@@ -18,13 +18,13 @@ from typing import Any
 
 from raw_frames import send
 
-from apps.command.binding import Binder
-from apps.command.host import Host
 from dataplane import Pipeline
+from dataplane.apps.command.binding import Binder
+from dataplane.apps.command.host import Host
 from dataplane.errors import DataplaneError
+from dataplane.pmd import probe
 from dataplane.port import Port
 from dataplane.running import Run, start
-from pmd import probe
 
 
 class Tenant:

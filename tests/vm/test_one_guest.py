@@ -14,7 +14,7 @@ import pytest
 from hypervisor.guest import ROOT, Guest
 from hypervisor.lab import TRANSFER, Lab, Nic, digest, pings
 
-from apps.command.qemu_args import device_args
+from dataplane.apps.command.qemu_args import device_args
 
 pytestmark = [pytest.mark.vm, pytest.mark.root]
 

@@ -49,7 +49,7 @@ def test_cards_are_listed_and_bound(bed: Bed) -> None:
     listed = bed.dataplane("ports")
     for card in CARDS:
         assert f"{card} 82599 SFP+ {bed.driver} can be opened" in " ".join(listed.split()), listed
-    _, said = bed.guest.python("-m", "apps", "doctor")
+    _, said = bed.guest.python("-m", "dataplane", "doctor")
     assert said.count(f"82599 SFP+, on {bed.driver}") == 2, said
 
 
@@ -75,7 +75,7 @@ def test_it_forwards_again(bed: Bed) -> None:
 
 def test_a_process_that_is_killed_leaves_nothing_behind(bed: Bed) -> None:
     bed.forward()
-    bed.guest.signal("KILL", "apps l2fwd")
+    bed.guest.signal("KILL", "dataplane l2fwd")
     bed.ended("137")
     bed.forward()
     bed.lab.net.sh(bed.left, pings(RIGHT))
@@ -91,7 +91,7 @@ def test_plain_pages(bed: Bed) -> None:
             bed.lab.net.sh(bed.left, pings(RIGHT))
             bed.stop()
         else:
-            status, said = bed.guest.python("-m", "apps", "l2fwd", *CARDS, "--seconds", "1")
+            status, said = bed.guest.python("-m", "dataplane", "l2fwd", *CARDS, "--seconds", "1")
             assert status == 1
             assert "only those of hugepages stay" in said
     finally:

@@ -82,7 +82,7 @@ def test_pf_and_vf_go_and_come_back(bed: Bed) -> None:
     )
     vf_set(bed.pfs[0], 0, "state", "auto")
     bed.ping_soon()
-    bed.guest.signal("KILL", "apps l2fwd")
+    bed.guest.signal("KILL", "dataplane l2fwd")
     bed.ended("137")
     bed.forward()
     bed.lab.net.sh(bed.left, pings(RIGHT))

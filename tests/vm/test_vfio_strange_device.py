@@ -33,14 +33,14 @@ def guest(lab: Lab) -> Guest:
 
 
 def dataplane(guest: Guest, *words: str) -> str:
-    status, said = guest.python("-m", "apps", *words)
+    status, said = guest.python("-m", "dataplane", *words)
     assert status == 0, said
     return said
 
 
 def test_bind_refuses_the_interface_with_the_default_route(guest: Guest) -> None:
     guest.run("ip link set eth0 up; ip addr add 10.0.0.1/24 dev eth0; ip route add default via 10.0.0.2")
-    status, said = guest.python("-m", "apps", "bind", CARD)
+    status, said = guest.python("-m", "dataplane", "bind", CARD)
     assert status == 1
     assert "the default route goes through eth0" in said
     assert guest.run(f"basename $(readlink /sys/bus/pci/devices/{CARD}/driver)") == "igb"
@@ -59,7 +59,7 @@ def test_a_program_that_has_it_open_keeps_it(guest: Guest) -> None:
     dataplane(guest, "bind", CARD)
     guest.run(f"({guest.python_line(PROGRAM, 'hold', CARD)} >/tmp/held 2>&1 &)")
     guest.until("grep -q holding /tmp/held")
-    status, said = guest.python("-m", "apps", "unbind", CARD)
+    status, said = guest.python("-m", "dataplane", "unbind", CARD)
     assert status == 1
     assert "open" in said
     status, said = guest.python(PROGRAM, "open", CARD)
@@ -74,7 +74,7 @@ def test_unbind_gives_it_back(guest: Guest) -> None:
     assert "to igb" in dataplane(guest, "unbind", CARD)
     guest.until("ip link show eth0")
     assert "uio_pci_generic" in dataplane(guest, "bind", "--driver", "uio_pci_generic", CARD)
-    status, said = guest.python("-c", f"from pmd import probe; probe({CARD!r})")
+    status, said = guest.python("-c", f"from dataplane.pmd import probe; probe({CARD!r})")
     assert status == 1
     assert "the IOMMU translates its addresses" in said
     assert "to igb" in dataplane(guest, "unbind", CARD)

@@ -11,18 +11,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import NamedTuple
 
-from pmd.datasheet import EICR, EIMS, pci
-from pmd.function import ConfigSpace
-from pmd.model.card import Card
-from pmd.model.config_space import BAR_SIZES
-from pmd.model.doorbell import Doorbells
-from pmd.model.iommu import Domain
-from pmd.model.msix import MsixBar
-from pmd.model.server.host_view import HostView
-from pmd.model.server.refusal import Refused
-from pmd.model.vf import VirtualFunction
-from pmd.model.vf_config import VfConfig
-from pmd.vfio_user.messages import IrqKind, Region
+from dataplane.pmd.datasheet import EICR, EIMS, pci
+from dataplane.pmd.function import ConfigSpace
+from dataplane.pmd.model.card import Card
+from dataplane.pmd.model.config_space import BAR_SIZES
+from dataplane.pmd.model.doorbell import Doorbells
+from dataplane.pmd.model.iommu import Domain
+from dataplane.pmd.model.msix import MsixBar
+from dataplane.pmd.model.server.host_view import HostView
+from dataplane.pmd.model.server.refusal import Refused
+from dataplane.pmd.model.vf import VirtualFunction
+from dataplane.pmd.model.vf_config import VfConfig
+from dataplane.pmd.vfio_user.messages import IrqKind, Region
 
 __all__ = ["Device", "PfDevice", "RegionSpec", "VfDevice"]
 

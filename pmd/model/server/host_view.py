@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pmd.datasheet import pci
-from pmd.function import ConfigSpace
-from pmd.model.config_space import SUBSYSTEM_ID
-from pmd.model.config_words import ConfigWords
-from pmd.model.vf_config import VfConfig
+from dataplane.pmd.datasheet import pci
+from dataplane.pmd.function import ConfigSpace
+from dataplane.pmd.model.config_space import SUBSYSTEM_ID
+from dataplane.pmd.model.config_words import ConfigWords
+from dataplane.pmd.model.vf_config import VfConfig
 
 __all__ = ["HostView"]
 

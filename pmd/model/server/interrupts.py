@@ -9,9 +9,9 @@ import os
 import select
 from pathlib import Path
 
-from pmd.model.server.devices import Device
-from pmd.model.server.refusal import Refused
-from pmd.vfio_user.messages import IrqFlags, IrqInfo, IrqKind, IrqSet, SetIrqs
+from dataplane.pmd.model.server.devices import Device
+from dataplane.pmd.model.server.refusal import Refused
+from dataplane.pmd.vfio_user.messages import IrqFlags, IrqInfo, IrqKind, IrqSet, SetIrqs
 
 __all__ = ["IrqUnit"]
 

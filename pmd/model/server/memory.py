@@ -7,11 +7,11 @@ import errno
 from bisect import bisect_left, insort
 
 from dataplane.errors import ConfigError
-from pmd.model.client_memory import ClientMemory
-from pmd.model.iommu import Domain
-from pmd.model.server.refusal import Refused
-from pmd.model.shared import CardLock
-from pmd.vfio_user.messages import DmaFlags
+from dataplane.pmd.model.client_memory import ClientMemory
+from dataplane.pmd.model.iommu import Domain
+from dataplane.pmd.model.server.refusal import Refused
+from dataplane.pmd.model.shared import CardLock
+from dataplane.pmd.vfio_user.messages import DmaFlags
 
 __all__ = ["DmaMaps"]
 

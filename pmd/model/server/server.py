@@ -22,12 +22,12 @@ import threading
 from pathlib import Path
 
 from dataplane.errors import ConfigError, PortError
+from dataplane.pmd.datasheet import pci
+from dataplane.pmd.model.card import Card
+from dataplane.pmd.model.private_socket import is_ours, listen, process_of
+from dataplane.pmd.model.server.devices import Device, PfDevice, VfDevice
+from dataplane.pmd.model.server.session import Session
 from dataplane.port import format_mac
-from pmd.datasheet import pci
-from pmd.model.card import Card
-from pmd.model.private_socket import is_ours, listen, process_of
-from pmd.model.server.devices import Device, PfDevice, VfDevice
-from pmd.model.server.session import Session
 
 __all__ = ["NicServer", "socket_names"]
 

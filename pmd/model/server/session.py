@@ -9,14 +9,14 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from dataplane.errors import DataplaneError
-from pmd.datasheet import pci
-from pmd.model.doorbell import Doorbells
-from pmd.model.server.devices import Device, RegionSpec
-from pmd.model.server.interrupts import IrqUnit
-from pmd.model.server.memory import DmaMaps
-from pmd.model.server.refusal import Refused
-from pmd.vfio_user.framing import Hangup, Incoming, Receiver
-from pmd.vfio_user.messages import (
+from dataplane.pmd.datasheet import pci
+from dataplane.pmd.model.doorbell import Doorbells
+from dataplane.pmd.model.server.devices import Device, RegionSpec
+from dataplane.pmd.model.server.interrupts import IrqUnit
+from dataplane.pmd.model.server.memory import DmaMaps
+from dataplane.pmd.model.server.refusal import Refused
+from dataplane.pmd.vfio_user.framing import Hangup, Incoming, Receiver
+from dataplane.pmd.vfio_user.messages import (
     DOORBELLS,
     Command,
     DeviceInfo,

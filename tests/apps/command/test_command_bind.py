@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from apps.command import bind, unbind
-from apps.command.binding import Binder, addresses, neighbours
-from apps.command.cli import main
-from apps.command.host import Host
+from dataplane.apps.command import bind, unbind
+from dataplane.apps.command.binding import Binder, addresses, neighbours
+from dataplane.apps.command.cli import main
+from dataplane.apps.command.host import Host
 from dataplane.errors import PortError
 
 CARD = "0000:03:00.0"

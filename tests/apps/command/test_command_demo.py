@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from apps.command import demo_vfs
-from apps.command.cli import main
+from dataplane.apps.command import demo_vfs
+from dataplane.apps.command.cli import main
 
 ROOT = Path(__file__).resolve().parents[3]
 COUNT = 20_000
@@ -27,7 +27,7 @@ def demo(
 ) -> tuple[dict[str, Any], str]:
     """The demo's report, and what it printed."""
     before = os.sched_getaffinity(0)
-    command = [sys.executable, "-m", "apps", "demo", "--json", "report.json", *words]
+    command = [sys.executable, "-m", "dataplane", "demo", "--json", "report.json", *words]
     try:
         if cpus:
             os.sched_setaffinity(0, cpus)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from apps.command.cli import main
+from dataplane.apps.command.cli import main
 
 ROOT = Path(__file__).resolve().parents[3]
 HEADER = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)
@@ -171,7 +171,7 @@ def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_reader_that_goes_away_is_no_traceback() -> None:
     done = subprocess.run(
-        f"{sys.executable} -m apps ports | true",
+        f"{sys.executable} -m dataplane ports | true",
         shell=True,
         cwd=ROOT,
         capture_output=True,
@@ -185,7 +185,7 @@ def test_help_is_quick_and_light() -> None:
     """Neither scapy nor NumPy nor rich is loaded before something needs it."""
     probe = (
         "import sys\n"
-        "from apps.command.cli import main\n"
+        "from dataplane.apps.command.cli import main\n"
         "try:\n    main(['pktgen', '--help'])\nexcept SystemExit as ended:\n    assert ended.code == 0\n"
         "assert not {'scapy', 'numpy', 'rich'} & set(sys.modules)\n"
     )
@@ -197,7 +197,7 @@ def test_help_is_quick_and_light() -> None:
 def test_l2fwd_loads_no_scapy() -> None:
     probe = (
         "import sys\n"
-        "from apps.command.cli import main\n"
+        "from dataplane.apps.command.cli import main\n"
         "assert main(['l2fwd', 'null:', 'null:', '--seconds', '0.1']) == 0\n"
         "assert 'scapy' not in sys.modules\n"
     )

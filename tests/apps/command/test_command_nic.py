@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from served import Served
 
-from apps.command.cli import main
-from apps.command.qemu_args import device_args, functions_of, qemu_args, shown
+from dataplane.apps.command.cli import main
+from dataplane.apps.command.qemu_args import device_args, functions_of, qemu_args, shown
 from dataplane.errors import ConfigError, PortError
-from pmd.bus.vfio_user import VfioUserFunction
-from pmd.datasheet import GCR_EXT, RDT, RXDCTL, STATUS, pci
+from dataplane.pmd.bus.vfio_user import VfioUserFunction
+from dataplane.pmd.datasheet import GCR_EXT, RDT, RXDCTL, STATUS, pci
 
 
 @pytest.fixture

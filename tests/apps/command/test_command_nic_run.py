@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from apps.command.cli import main
+from dataplane.apps.command.cli import main
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "apps", "nic", "run", *words],
+        [sys.executable, "-m", "dataplane", "nic", "run", *words],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -16,9 +16,9 @@ import pytest
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
-from apps.command.cli import main
+from dataplane.apps.command.cli import main
 from dataplane.byhand import receive, send
-from pmd import probe
+from dataplane.pmd import probe
 from tests.pmd.model.reference import toeplitz
 
 FLOWS, EACH, WINDOW = 48, 100, 256

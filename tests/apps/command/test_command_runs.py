@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from apps.command.cli import main
+from dataplane.apps.command.cli import main
 
 ROOT = Path(__file__).resolve().parents[3]
 FRAMES = [bytes([2, 0, 0, 0, 0, number]) + bytes(6) + b"\x08\x00" + bytes(46) for number in range(100)]
@@ -52,7 +52,7 @@ def run(*words: str, folder: Path, status: int = 0) -> dict[str, Any]:
 
 
 def spawn(*words: str, folder: Path, **more: Any) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "apps", *words, "--json", str(folder / "report.json")]
+    command = [sys.executable, "-m", "dataplane", *words, "--json", str(folder / "report.json")]
     return subprocess.Popen(
         command, cwd=ROOT, text=True, stderr=subprocess.PIPE, **{"stdout": subprocess.PIPE, **more}
     )

@@ -16,11 +16,11 @@ import pytest
 from rawclient import RawClient
 from served import TIMEOUT, Served
 
-from apps.command import ports
-from apps.command.cli import main
-from apps.command.doctor import MISSING, OK, UNNEEDED, Finding, examine
-from apps.command.host import Host
-from apps.command.served import default_folder, served_nics
+from dataplane.apps.command import ports
+from dataplane.apps.command.cli import main
+from dataplane.apps.command.doctor import MISSING, OK, UNNEEDED, Finding, examine
+from dataplane.apps.command.host import Host
+from dataplane.apps.command.served import default_folder, served_nics
 from dataplane.errors import ConfigError
 
 

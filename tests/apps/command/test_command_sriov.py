@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-import pmd
-from apps.command.cli import main
+from dataplane import pmd
+from dataplane.apps.command.cli import main
 from dataplane.port import parse_mac
 
 STRANGER = bytes.fromhex("029900000001")

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from apps.command.cli import main
+from dataplane.apps.command.cli import main
 from dataplane.errors import ConfigError
-from pmd.ixgbe.control import ControlServer
+from dataplane.pmd.ixgbe.control import ControlServer
 
 ROW = {
     "vf": 0,

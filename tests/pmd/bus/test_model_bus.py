@@ -7,12 +7,12 @@ import pytest
 
 from dataplane.errors import ConfigError, DeviceError
 from dataplane.hugepage import Arena
-from pmd import probe
-from pmd.bus.model import ModelFunction, open_function
-from pmd.datasheet import CTRL, LINKS, RAL, RDT, STATUS, pci
-from pmd.model import Card
-from pmd.model.wire import LoopPlug, PortWire
-from pmd.portstring import PortString
+from dataplane.pmd import probe
+from dataplane.pmd.bus.model import ModelFunction, open_function
+from dataplane.pmd.datasheet import CTRL, LINKS, RAL, RDT, STATUS, pci
+from dataplane.pmd.model import Card
+from dataplane.pmd.model.wire import LoopPlug, PortWire
+from dataplane.pmd.portstring import PortString
 
 
 @pytest.fixture

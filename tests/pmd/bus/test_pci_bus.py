@@ -4,13 +4,13 @@
 import pytest
 from cardtree import BAR0, CardTree
 
-import pmd
+from dataplane import pmd
 from dataplane.errors import ConfigError, DeviceError, DeviceGone, PortError
-from pmd.bus import pci, uio, vfio
-from pmd.bus.mmio import Window
-from pmd.bus.sysfs import CardFunction, FileConfig, WindowBar
-from pmd.datasheet import CTRL
-from pmd.datasheet.pci import VF_82599
+from dataplane.pmd.bus import pci, uio, vfio
+from dataplane.pmd.bus.mmio import Window
+from dataplane.pmd.bus.sysfs import CardFunction, FileConfig, WindowBar
+from dataplane.pmd.datasheet import CTRL
+from dataplane.pmd.datasheet.pci import VF_82599
 
 
 class Kept(CardFunction):

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from served import TIMEOUT, Served
 
-from apps import Counter, PktGen, Sink
 from dataplane import Pipeline
+from dataplane.apps import Counter, PktGen, Sink
 from dataplane.byhand import receive, send
+from dataplane.pmd import probe
 from dataplane.port import Port
-from pmd import probe
 
 FRAMES = 20_000
 

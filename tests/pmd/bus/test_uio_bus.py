@@ -11,7 +11,7 @@ from cardtree import BAR0, CardTree
 
 from dataplane.errors import DeviceError, MemoryExhausted, PortError
 from dataplane.hugepage import Arena, free_hugepages
-from pmd.bus.uio import UioFunction
+from dataplane.pmd.bus.uio import UioFunction
 
 
 def open_files():

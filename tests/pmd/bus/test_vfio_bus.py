@@ -13,9 +13,9 @@ from cardtree import BAR0, CardTree
 
 from dataplane.errors import DeviceError, MemoryExhausted, PortError
 from dataplane.hugepage import Arena
-from pmd.bus import vfio, vfio_api
-from pmd.bus.vfio import VfioFunction
-from pmd.datasheet.pci import VF_82599
+from dataplane.pmd.bus import vfio, vfio_api
+from dataplane.pmd.bus.vfio import VfioFunction
+from dataplane.pmd.datasheet.pci import VF_82599
 
 TOKEN = uuid.UUID(int=7)
 

@@ -13,13 +13,13 @@ from collections.abc import Iterator
 import pytest
 from served import TIMEOUT, Served
 
-from apps import Sink
 from dataplane import Pipeline
+from dataplane.apps import Sink
 from dataplane.byhand import receive, send
 from dataplane.errors import DeviceError, DeviceGone
-from pmd import probe
-from pmd.bus.vfio_user import VfioUserFunction
-from pmd.datasheet import CTRL, EICS, EIMS, GPIE, RAL, RDT, STATUS, pci
+from dataplane.pmd import probe
+from dataplane.pmd.bus.vfio_user import VfioUserFunction
+from dataplane.pmd.datasheet import CTRL, EICS, EIMS, GPIE, RAL, RDT, STATUS, pci
 
 FRAME = bytes.fromhex("ffffffffffff02000000000188b5") + bytes(range(50))
 

@@ -16,14 +16,14 @@ from pathlib import Path
 import pytest
 from served import TIMEOUT, Served
 
-from apps import PktGen, Sink
 from dataplane import Pipeline
+from dataplane.apps import PktGen, Sink
 from dataplane.byhand import receive, send
 from dataplane.errors import DeviceGone
+from dataplane.pmd import probe
+from dataplane.pmd.bus.vfio_user import VfioUserFunction
+from dataplane.pmd.datasheet import DMATXCTL, EIMS, RXCTRL, TXDCTL
 from dataplane.port import Port
-from pmd import probe
-from pmd.bus.vfio_user import VfioUserFunction
-from pmd.datasheet import DMATXCTL, EIMS, RXCTRL, TXDCTL
 
 MARK = bytes.fromhex("88b5")
 
@@ -37,7 +37,7 @@ def nic() -> Iterator[Served]:
 @contextlib.contextmanager
 def program(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     """A `dataplane` command in a process of its own."""
-    command = [sys.executable, "-m", "apps", *arguments]
+    command = [sys.executable, "-m", "dataplane", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         yield process

@@ -12,11 +12,11 @@ from served import TIMEOUT, Served
 
 from dataplane.byhand import receive, send
 from dataplane.errors import DeviceError
+from dataplane.pmd import probe
+from dataplane.pmd.bus.vfio_user import VfioUserFunction
+from dataplane.pmd.datasheet import STATUS, pci
+from dataplane.pmd.datasheet.vf import VFRDT, VFSTATUS, VFTDT
 from dataplane.port import Port
-from pmd import probe
-from pmd.bus.vfio_user import VfioUserFunction
-from pmd.datasheet import STATUS, pci
-from pmd.datasheet.vf import VFRDT, VFSTATUS, VFTDT
 
 
 @pytest.fixture(scope="module")

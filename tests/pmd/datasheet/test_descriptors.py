@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import pmd.datasheet
-from pmd.datasheet import descriptors as d
+from dataplane.pmd import datasheet
+from dataplane.pmd.datasheet import descriptors as d
 
 unhurried = settings(deadline=None)  # the machine may be busy
 
-FOLDER = Path(pmd.datasheet.__file__).parent
+FOLDER = Path(datasheet.__file__).parent
 PREFIXES = ("RXD_", "TXD_", "TXC_")
 
 

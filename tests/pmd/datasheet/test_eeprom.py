@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pmd.datasheet import eeprom
+from dataplane.pmd.datasheet import eeprom
 
 unhurried = settings(deadline=None)  # the machine may be busy
 

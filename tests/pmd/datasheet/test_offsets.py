@@ -11,8 +11,8 @@ import re
 
 import pytest
 
-import pmd.datasheet
-from pmd.datasheet import ALL, Register, vf
+from dataplane.pmd import datasheet
+from dataplane.pmd.datasheet import ALL, Register, vf
 
 PF = """
 CTRL 0 = 4
@@ -381,14 +381,14 @@ def named(module: object, table: str) -> list[tuple[str, Register, str]]:
     return [(name, getattr(module, name), rest) for name, _, rest in lines]
 
 
-@pytest.mark.parametrize(("module", "table"), [(pmd.datasheet, PF), (vf, VF)], ids=["PF", "VF"])
+@pytest.mark.parametrize(("module", "table"), [(datasheet, PF), (vf, VF)], ids=["PF", "VF"])
 def test_offsets(module: object, table: str) -> None:
     for name, register, rest in named(module, table):
         assert sorted(register.addresses()) == sorted(places(rest)), name
 
 
 @pytest.mark.parametrize(
-    ("module", "table", "registers"), [(pmd.datasheet, PF, ALL), (vf, VF, vf.ALL)], ids=["PF", "VF"]
+    ("module", "table", "registers"), [(datasheet, PF, ALL), (vf, VF, vf.ALL)], ids=["PF", "VF"]
 )
 def test_the_two_copies_name_the_same_registers(
     module: object, table: str, registers: tuple[Register, ...]

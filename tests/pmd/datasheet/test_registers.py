@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     ALL,
     CTRL,
     EICR,
@@ -36,7 +36,7 @@ from pmd.datasheet import (
     decode,
     vf,
 )
-from pmd.datasheet.register import RC, RO, RS, RW, SC, W1C
+from dataplane.pmd.datasheet.register import RC, RO, RS, RW, SC, W1C
 
 unhurried = settings(deadline=None)  # the machine may be busy
 

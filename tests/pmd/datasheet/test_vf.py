@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pmd.datasheet import RXDCTL, STATUS, mailbox, vf
-from pmd.datasheet.register import RegisterRef
+from dataplane.pmd.datasheet import RXDCTL, STATUS, mailbox, vf
+from dataplane.pmd.datasheet.register import RegisterRef
 
 unhurried = settings(deadline=None)  # the machine may be busy
 

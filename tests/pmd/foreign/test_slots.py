@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from dataplane.errors import ConfigError
-from pmd.bus.model import ModelFunction
-from pmd.datasheet import CTRL, EICR, EICS, EIMS, GPRC, MAXFRS, RDBAL, RDT, STATUS, TDT, pci
-from pmd.foreign.slot import Slots, compile_trap
-from pmd.model.card import Card
+from dataplane.pmd.bus.model import ModelFunction
+from dataplane.pmd.datasheet import CTRL, EICR, EICS, EIMS, GPRC, MAXFRS, RDBAL, RDT, STATUS, TDT, pci
+from dataplane.pmd.foreign.slot import Slots, compile_trap
+from dataplane.pmd.model.card import Card
 
 SOURCE = Path(__file__).with_name("driver.c")
 LSC = EICR.LSC.mask

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from random import Random
 
 from dataplane.hugepage import Arena
-from pmd.datasheet import mailbox, pci
-from pmd.datasheet.vf import (
+from dataplane.pmd.datasheet import mailbox, pci
+from dataplane.pmd.datasheet.vf import (
     VFCTRL,
     VFMAILBOX,
     VFMBMEM,

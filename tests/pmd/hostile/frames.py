@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from random import Random
 
-from pmd.datasheet import mailbox
+from dataplane.pmd.datasheet import mailbox
 
 __all__ = ["frame", "message"]
 

@@ -7,9 +7,9 @@ from contextlib import suppress
 from random import Random
 
 from dataplane.errors import DatasheetViolation
-from pmd.datasheet import RegisterRef
-from pmd.datasheet import vf as window
-from pmd.function import Bar
+from dataplane.pmd.datasheet import RegisterRef
+from dataplane.pmd.datasheet import vf as window
+from dataplane.pmd.function import Bar
 
 __all__ = ["Shameless", "any_register", "any_word"]
 

@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from unittest.mock import patch
 
-import pmd
+from dataplane import pmd
 from dataplane.byhand import send
 from dataplane.errors import DatasheetViolation
-from pmd.bus.model_vf import ModelVfFunction
-from pmd.datasheet import PFMBMEM, PFVFSPOOF, QDE, VMOLR, VMVIR
-from pmd.ixgbe.common import IxgbeBase
-from pmd.ixgbe.pf import IxgbePort
-from pmd.ixgbe.vf import IxgbeVfPort
+from dataplane.pmd.bus.model_vf import ModelVfFunction
+from dataplane.pmd.datasheet import PFMBMEM, PFVFSPOOF, QDE, VMOLR, VMVIR
+from dataplane.pmd.ixgbe.common import IxgbeBase
+from dataplane.pmd.ixgbe.pf import IxgbePort
+from dataplane.pmd.ixgbe.vf import IxgbeVfPort
 from tests.pmd.hostile.members import ETYPE, Ledger, Member
 
 __all__ = ["HOSTILE", "Siege", "without_threads"]
@@ -46,7 +46,7 @@ class _NoWatch:
 def without_threads() -> Iterator[None]:
     """Ports leave counters and PF alone by themselves: whoever runs them calls `poll_stats` and `watch`."""
     with (
-        patch("pmd.ixgbe.common.Watch", _NoWatch),
+        patch("dataplane.pmd.ixgbe.common.Watch", _NoWatch),
         patch.object(IxgbeVfPort, "_watch_pf", lambda port: None),
     ):
         yield

@@ -13,12 +13,12 @@ from random import Random
 
 import pytest
 
-import pmd
-from pmd.datasheet import PFMBICR, PVFMAILBOX
-from pmd.ixgbe.errors import PfNotUp
-from pmd.ixgbe.pf import IxgbePort
-from pmd.ixgbe.vf import IxgbeVfPort
-from pmd.model.fault import plug, unplug
+from dataplane import pmd
+from dataplane.pmd.datasheet import PFMBICR, PVFMAILBOX
+from dataplane.pmd.ixgbe.errors import PfNotUp
+from dataplane.pmd.ixgbe.pf import IxgbePort
+from dataplane.pmd.ixgbe.vf import IxgbeVfPort
+from dataplane.pmd.model.fault import plug, unplug
 from tests.pmd.hostile.members import Ledger, Member
 from tests.pmd.hostile.siege import without_threads
 

@@ -13,8 +13,8 @@ from random import Random
 import pytest
 
 from dataplane.byhand import receive, send
-from pmd.datasheet import PVFGPTC, mailbox
-from pmd.datasheet.vf import VFMAILBOX, VFMBMEM, VFTDH, VFTDT
+from dataplane.pmd.datasheet import PVFGPTC, mailbox
+from dataplane.pmd.datasheet.vf import VFMAILBOX, VFMBMEM, VFTDH, VFTDT
 from tests.pmd.hostile.arsenal import CONTEXT, DATA, DEXT, EOP, IFCS, QUEUES, RING, RS, TSE, Arsenal
 from tests.pmd.hostile.members import ETYPE
 from tests.pmd.hostile.siege import HOSTILE, Siege

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from dataplane.errors import DeviceGone
 from dataplane.hugepage import Arena
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     CTRL,
     CTRL_EXT,
     LINKS,
@@ -37,9 +37,9 @@ from pmd.datasheet import (
     decode,
     pci,
 )
-from pmd.datasheet import vf as window
-from pmd.datasheet.register import SC, WO
-from pmd.function import Bar, ConfigSpace, Function
+from dataplane.pmd.datasheet import vf as window
+from dataplane.pmd.datasheet.register import SC, WO
+from dataplane.pmd.function import Bar, ConfigSpace, Function
 
 SIZE = 0x20000
 
@@ -96,7 +96,7 @@ class Board:
         self.memory[register.offset // 4] = value
 
     def _fill(self) -> None:
-        from pmd.datasheet import ALL
+        from dataplane.pmd.datasheet import ALL
 
         for line in ALL:
             for register in line:

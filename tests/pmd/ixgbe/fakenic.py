@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     ALL,
     CTRL,
     EEC,
@@ -35,8 +35,15 @@ from pmd.datasheet import (
     eeprom,
     pci,
 )
-from pmd.datasheet.descriptors import TXD_CMD_EOP, TXD_CMD_RS, RxRead, RxWriteback, TxContext, unpack_tx
-from pmd.function import Bar, ConfigSpace, Function
+from dataplane.pmd.datasheet.descriptors import (
+    TXD_CMD_EOP,
+    TXD_CMD_RS,
+    RxRead,
+    RxWriteback,
+    TxContext,
+    unpack_tx,
+)
+from dataplane.pmd.function import Bar, ConfigSpace, Function
 
 MAC = bytes.fromhex("020000000a01")
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
-import pmd
+from dataplane import pmd
 from dataplane.mempool import Mempool
-from pmd.ixgbe.pf import IxgbePort
-from pmd.ixgbe.vf import IxgbeVfPort
+from dataplane.pmd.ixgbe.pf import IxgbePort
+from dataplane.pmd.ixgbe.vf import IxgbeVfPort
 
 
 class Fleet:

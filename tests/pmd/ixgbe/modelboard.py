@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pmd.bus.model import ModelFunction
-from pmd.bus.model_vf import ModelVfFunction
-from pmd.datasheet import CTRL, QDE, STATUS, RegisterRef, pci
-from pmd.function import Bar
-from pmd.model.card import Card
+from dataplane.pmd.bus.model import ModelFunction
+from dataplane.pmd.bus.model_vf import ModelVfFunction
+from dataplane.pmd.datasheet import CTRL, QDE, STATUS, RegisterRef, pci
+from dataplane.pmd.function import Bar
+from dataplane.pmd.model.card import Card
 from tests.pmd.ixgbe.ruled import Ruled
 
 __all__ = ["ModelBoard", "OnModel"]

@@ -8,11 +8,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pmd
+from dataplane import pmd
 from dataplane.byhand import receive, send
 from dataplane.mempool import Mempool
-from pmd.ixgbe.pf import IxgbePort
-from pmd.model.wire import PortWire
+from dataplane.pmd.ixgbe.pf import IxgbePort
+from dataplane.pmd.model.wire import PortWire
 
 
 def frame(number: int, size: int = 60, to: str = "ff:ff:ff:ff:ff:ff", tag: int | None = None) -> bytes:

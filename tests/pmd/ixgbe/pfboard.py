@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from fakenic import FakeBar, FakeFunction
 
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     CTRL_EXT,
     LINKS,
     PFMAILBOX,
@@ -18,9 +18,9 @@ from pmd.datasheet import (
     decode,
     pci,
 )
-from pmd.ixgbe.pf import IxgbePort
-from pmd.ixgbe.pools import PoolLayout
-from pmd.portstring import PortString
+from dataplane.pmd.ixgbe.pf import IxgbePort
+from dataplane.pmd.ixgbe.pools import PoolLayout
+from dataplane.pmd.portstring import PortString
 from tests.pmd.ixgbe.fakeboard import Board, Mailbox
 
 _BOARDS = {CTRL_EXT, LINKS, PFMAILBOX, PFMBICR, PFVFLRE, PFVFLREC, QDE, RTTBCNRC, SSVPC}

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from dataplane.pmd.datasheet import CTRL_EXT, limits, mailbox
+from dataplane.pmd.datasheet.vf import VFCTRL, VFMAILBOX, VFMBMEM
+from dataplane.pmd.ixgbe.pool_filters import PoolFilters
+from dataplane.pmd.ixgbe.pools import PoolLayout
+from dataplane.pmd.ixgbe.sriov import Sriov
+from dataplane.pmd.ixgbe.vf_service import VfService
 from dataplane.port import Link
-from pmd.datasheet import CTRL_EXT, limits, mailbox
-from pmd.datasheet.vf import VFCTRL, VFMAILBOX, VFMBMEM
-from pmd.ixgbe.pool_filters import PoolFilters
-from pmd.ixgbe.pools import PoolLayout
-from pmd.ixgbe.sriov import Sriov
-from pmd.ixgbe.vf_service import VfService
 from tests.pmd.ixgbe.fakeboard import Board
 
 PF_MAC = bytes.fromhex("001b21aabbcc")

@@ -9,8 +9,7 @@ from fakenic import MAC, FakeFunction
 
 from dataplane.errors import ConfigError, DeviceError, DeviceGone, DeviceTimeout, MempoolError
 from dataplane.mempool import Mempool
-from dataplane.port import format_mac
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     CTRL,
     CTRL_EXT,
     DMATXCTL,
@@ -43,10 +42,11 @@ from pmd.datasheet import (
     eeprom,
     pci,
 )
-from pmd.ixgbe import common
-from pmd.ixgbe.counters import Watch
-from pmd.ixgbe.pf import IxgbePort
-from pmd.portstring import PortString
+from dataplane.pmd.ixgbe import common
+from dataplane.pmd.ixgbe.counters import Watch
+from dataplane.pmd.ixgbe.pf import IxgbePort
+from dataplane.pmd.portstring import PortString
+from dataplane.port import format_mac
 
 
 def port_of(function, options=""):

@@ -12,7 +12,7 @@ from scapy.layers.l2 import Dot1Q, Ether
 from scapy.layers.sctp import SCTP
 from scapy.packet import Raw
 
-import pmd
+from dataplane import pmd
 from dataplane.byhand import receive, send
 from dataplane.mempool import Mempool
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import kernels
-from pmd.datasheet import descriptors as d
-from pmd.ixgbe.kernels import widths
+from dataplane.pmd.datasheet import descriptors as d
+from dataplane.pmd.ixgbe.kernels import widths
 
 WIDE = widths()[1:]
 DD, EOP = d.RXD_STAT_DD, d.RXD_STAT_EOP

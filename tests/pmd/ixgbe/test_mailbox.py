@@ -6,11 +6,11 @@ from __future__ import annotations
 import pytest
 
 from dataplane.errors import DeviceGone, DeviceTimeout
-from pmd.datasheet import CTRL_EXT, PFMBICR, PFVFLRE, mailbox
-from pmd.datasheet.vf import VFCTRL, VFMAILBOX
-from pmd.ixgbe.errors import MailboxSilent, PfWasReset
-from pmd.ixgbe.mailbox import PfMailboxes, VfMailbox
-from pmd.ixgbe.messages import Reply, SetLpe, SetVlan
+from dataplane.pmd.datasheet import CTRL_EXT, PFMBICR, PFVFLRE, mailbox
+from dataplane.pmd.datasheet.vf import VFCTRL, VFMAILBOX
+from dataplane.pmd.ixgbe.errors import MailboxSilent, PfWasReset
+from dataplane.pmd.ixgbe.mailbox import PfMailboxes, VfMailbox
+from dataplane.pmd.ixgbe.messages import Reply, SetLpe, SetVlan
 from tests.pmd.ixgbe.fakeboard import Board
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pmd.datasheet import mailbox
-from pmd.ixgbe.messages import (
+from dataplane.pmd.datasheet import mailbox
+from dataplane.pmd.ixgbe.messages import (
     ApiNegotiate,
     FeaturesNegotiate,
     GetLinkState,

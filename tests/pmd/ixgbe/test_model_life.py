@@ -7,13 +7,13 @@ import time
 import pytest
 from modelrig import frame, pair
 
-import pmd
+from dataplane import pmd
 from dataplane.byhand import receive, send
 from dataplane.errors import ConfigError, DeviceError, DeviceGone
 from dataplane.mempool import Mempool
-from pmd.datasheet import CTRL_EXT
-from pmd.model.fault import FAULTS_AT_BRINGUP, unplug
-from pmd.model.wire import PortWire
+from dataplane.pmd.datasheet import CTRL_EXT
+from dataplane.pmd.model.fault import FAULTS_AT_BRINGUP, unplug
+from dataplane.pmd.model.wire import PortWire
 from tests.pmd.port_contract import PortLife, PortReceives, PortSends, Rig
 
 

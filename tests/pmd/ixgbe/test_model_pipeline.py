@@ -11,10 +11,10 @@ from modelrig import pair
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
-from apps.counter import Sink
-from apps.l2fwd import L2Fwd
-from apps.pktgen import PktGen
 from dataplane import Pipeline
+from dataplane.apps.counter import Sink
+from dataplane.apps.l2fwd import L2Fwd
+from dataplane.apps.pktgen import PktGen
 from dataplane.byhand import send
 from dataplane.errors import DeviceGone
 
@@ -95,7 +95,7 @@ def test_a_port_stopped_and_started_under_a_running_lcore():
 
 def test_a_program_that_never_stops_its_port_ends_well():
     script = (
-        "import pmd; from dataplane.byhand import send; p = pmd.probe('model0'); p.rx(0); p.tx(0); p.start();"
+        "from dataplane import pmd; from dataplane.byhand import send; p = pmd.probe('model0'); p.rx(0); p.tx(0); p.start();"
         "send(p.tx(0), [bytes(60)] * 40); print('end')"
     )
     done = subprocess.run(

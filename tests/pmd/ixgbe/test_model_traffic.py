@@ -235,7 +235,7 @@ def test_counters_only_grow_and_reset_means_zero():
 
 def test_counters_beyond_32_and_36_bits():
     """The chip's counters stand close to their ends; the totals go on."""
-    from pmd.datasheet import GORCH, GORCL, GPRC, QBRC_H, QBRC_L, QPRC, TPR
+    from dataplane.pmd.datasheet import GORCH, GORCL, GPRC, QBRC_H, QBRC_L, QPRC, TPR
 
     with pair() as p:
         p.start()

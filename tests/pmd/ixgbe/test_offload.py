@@ -15,9 +15,9 @@ from scapy.utils import checksum
 
 from dataplane.byhand import Offload, receive, send
 from dataplane.mempool import Mempool
-from pmd.datasheet import descriptors as d
-from pmd.ixgbe.pf import IxgbePort
-from pmd.portstring import PortString
+from dataplane.pmd.datasheet import descriptors as d
+from dataplane.pmd.ixgbe.pf import IxgbePort
+from dataplane.pmd.portstring import PortString
 
 ETHER = Ether(dst="ff:ff:ff:ff:ff:ff", src="02:00:00:00:00:77")
 

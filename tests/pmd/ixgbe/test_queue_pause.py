@@ -8,14 +8,14 @@ from collections.abc import Iterator
 import pytest
 from fakenic import FakeFunction
 
-from apps.counter import Sink
 from dataplane import Frames, Pipeline, start
+from dataplane.apps.counter import Sink
 from dataplane.byhand import receive, send
 from dataplane.mempool import Mempool
-from pmd.datasheet import RDH, RDT, TDH, TDT
-from pmd.datasheet.descriptors import TXD_CC, TXD_CMD_EOP, TXD_CMD_RS
-from pmd.ixgbe.pf import IxgbePort
-from pmd.portstring import PortString
+from dataplane.pmd.datasheet import RDH, RDT, TDH, TDT
+from dataplane.pmd.datasheet.descriptors import TXD_CC, TXD_CMD_EOP, TXD_CMD_RS
+from dataplane.pmd.ixgbe.pf import IxgbePort
+from dataplane.pmd.portstring import PortString
 
 
 class Rig:

@@ -11,10 +11,10 @@ from fakenic import FakeFunction
 from dataplane.byhand import Held, receive, receive_packets, send
 from dataplane.errors import DeviceGone
 from dataplane.mempool import Mempool
-from pmd.datasheet import RDH, RDT
-from pmd.datasheet import descriptors as d
-from pmd.ixgbe.pf import IxgbePort
-from pmd.portstring import PortString
+from dataplane.pmd.datasheet import RDH, RDT
+from dataplane.pmd.datasheet import descriptors as d
+from dataplane.pmd.ixgbe.pf import IxgbePort
+from dataplane.pmd.portstring import PortString
 
 LENGTHS = (8, 16, 24, 64, 72, 104, 128, 136, 512, 520)
 

@@ -12,12 +12,12 @@ from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 
-from apps import Sink
 from dataplane import App, Pipeline
+from dataplane.apps import Sink
 from dataplane.byhand import Packet, receive_packets, send
 from dataplane.errors import ConfigError, PortError
-from pmd.ixgbe.errors import MailboxRefused
-from pmd.ixgbe.rss import DEFAULT_KEY, DEFAULT_TYPES, HASH_TYPES, SYMMETRIC_KEY
+from dataplane.pmd.ixgbe.errors import MailboxRefused
+from dataplane.pmd.ixgbe.rss import DEFAULT_KEY, DEFAULT_TYPES, HASH_TYPES, SYMMETRIC_KEY
 from tests.pmd.ixgbe.fleet import fleet, until
 from tests.pmd.model.reference import parse, toeplitz
 from tests.pmd.model.reference import rss as expected_rss
@@ -230,7 +230,7 @@ def test_a_table_for_more_queues_than_there_are():
 
 
 def test_a_port_without_rss_says_so():
-    import pmd
+    from dataplane import pmd
 
     with pmd.probe("null:") as port:
         for verb in ("rss_key", "rss_table", "rss_hash_types"):

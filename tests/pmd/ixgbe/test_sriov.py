@@ -6,8 +6,7 @@ from __future__ import annotations
 import pytest
 
 from dataplane.errors import ConfigError
-from dataplane.port import parse_mac
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     FCTRL,
     GCR_EXT,
     GPIE,
@@ -33,8 +32,9 @@ from pmd.datasheet import (
     VT_CTL,
     mailbox,
 )
-from pmd.ixgbe.policy import VfPolicy, stable_mac
-from pmd.ixgbe.pools import PoolLayout
+from dataplane.pmd.ixgbe.policy import VfPolicy, stable_mac
+from dataplane.pmd.ixgbe.pools import PoolLayout
+from dataplane.port import parse_mac
 from tests.pmd.ixgbe.ruled import OK, PF_MAC, Ruled, set_multicast, set_vlan
 
 

@@ -8,11 +8,11 @@ import time
 
 import pytest
 
-import pmd
+from dataplane import pmd
 from dataplane.errors import DeviceError
+from dataplane.pmd.ixgbe.control import call
+from dataplane.pmd.ixgbe.errors import PfNotUp, VfsInUse
 from dataplane.port import Link
-from pmd.ixgbe.control import call
-from pmd.ixgbe.errors import PfNotUp, VfsInUse
 from tests.pmd.ixgbe.fleet import fleet, until
 
 

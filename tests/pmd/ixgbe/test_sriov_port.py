@@ -9,7 +9,7 @@ import pytest
 
 from dataplane.errors import ConfigError, DeviceError, PortError
 from dataplane.mempool import Mempool
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     DMATXCTL,
     MAXFRS,
     MTQC,
@@ -25,13 +25,13 @@ from pmd.datasheet import (
     VT_CTL,
     pci,
 )
-from pmd.ixgbe.control import call
-from pmd.ixgbe.counters import VF_SET
-from pmd.ixgbe.errors import PfNotUp, VfsInUse
-from pmd.ixgbe.explain import LENT_SET
-from pmd.ixgbe.pf import IxgbePort
-from pmd.ixgbe.vf import IxgbeVfPort
-from pmd.portstring import PortString
+from dataplane.pmd.ixgbe.control import call
+from dataplane.pmd.ixgbe.counters import VF_SET
+from dataplane.pmd.ixgbe.errors import PfNotUp, VfsInUse
+from dataplane.pmd.ixgbe.explain import LENT_SET
+from dataplane.pmd.ixgbe.pf import IxgbePort
+from dataplane.pmd.ixgbe.vf import IxgbeVfPort
+from dataplane.pmd.portstring import PortString
 from tests.pmd.ixgbe.fakeboard import Board, BoardFunction
 from tests.pmd.ixgbe.pfboard import PfFunction, PfPort
 

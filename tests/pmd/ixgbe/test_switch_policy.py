@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from dataplane.byhand import receive, send
-from pmd.ixgbe.control import call
+from dataplane.pmd.ixgbe.control import call
 from tests.pmd.ixgbe.fleet import until
 from tests.pmd.ixgbe.town import Member, Town, Wishes, mac, numbered, town
 from tests.pmd.model.pool_rules import tag_of

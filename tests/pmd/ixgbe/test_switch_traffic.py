@@ -10,9 +10,8 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 
-import pmd
-from apps import Latency, PktGen
-from dataplane import Pipeline
+from dataplane import Pipeline, pmd
+from dataplane.apps import Latency, PktGen
 from dataplane.byhand import Offload, receive, receive_packets, send
 from tests.pmd.ixgbe.fleet import fleet, until
 from tests.pmd.ixgbe.town import mac, numbered

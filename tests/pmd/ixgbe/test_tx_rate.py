@@ -7,12 +7,12 @@ import pytest
 from fakenic import FakeFunction
 from modelrig import Pair, frame, pair
 
-import pmd
+from dataplane import pmd
 from dataplane.byhand import receive, send
 from dataplane.errors import ConfigError, PortError
-from pmd.datasheet import LINKS, RTTBCNRC, RTTBCNRM, RTTDQSEL
-from pmd.ixgbe.pf import IxgbePort
-from pmd.portstring import PortString
+from dataplane.pmd.datasheet import LINKS, RTTBCNRC, RTTBCNRM, RTTDQSEL
+from dataplane.pmd.ixgbe.pf import IxgbePort
+from dataplane.pmd.portstring import PortString
 from tests.pmd.ixgbe.fleet import fleet
 
 

@@ -12,12 +12,12 @@ import pytest
 from dataplane.byhand import receive, send
 from dataplane.errors import ConfigError, DeviceGone, DeviceTimeout, PortError
 from dataplane.mempool import Mempool
+from dataplane.pmd.datasheet import MTA, PFMBICR, PSRTYPE, RXDCTL, SRRCTL, TDBAL, TXDCTL, VFRE, VMOLR, mailbox
+from dataplane.pmd.ixgbe.errors import MailboxRefused, PfNotUp
+from dataplane.pmd.ixgbe.policy import stable_mac
+from dataplane.pmd.ixgbe.vf import IxgbeVfPort
+from dataplane.pmd.portstring import PortString
 from dataplane.port import parse_mac
-from pmd.datasheet import MTA, PFMBICR, PSRTYPE, RXDCTL, SRRCTL, TDBAL, TXDCTL, VFRE, VMOLR, mailbox
-from pmd.ixgbe.errors import MailboxRefused, PfNotUp
-from pmd.ixgbe.policy import stable_mac
-from pmd.ixgbe.vf import IxgbeVfPort
-from pmd.portstring import PortString
 from tests.pmd.ixgbe.fakeboard import Board, BoardFunction
 from tests.pmd.ixgbe.ruled import PF_MAC, Ruled
 

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dataplane.errors import ConfigError, PortError
-from pmd.ixgbe.control import ControlServer, call, running, socket_paths
+from dataplane.pmd.ixgbe.control import ControlServer, call, running, socket_paths
 
 
 def fail() -> None:
@@ -34,7 +34,7 @@ def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.setenv("XDG_RUNTIME_DIR", short)
         mine = Path(short) / "dataplane"
         # PFs of other processes on this machine are none of this test's.
-        monkeypatch.setattr("pmd.ixgbe.control.directories", lambda: [mine])
+        monkeypatch.setattr("dataplane.pmd.ixgbe.control.directories", lambda: [mine])
         yield mine
 
 
@@ -111,7 +111,7 @@ def test_what_a_dead_process_left_is_replaced(folder: Path) -> None:
 
 def test_two_of_one_name(server: ControlServer, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two processes may each have a model0: the second goes to the next directory, or without."""
-    monkeypatch.setattr("pmd.ixgbe.control.directories", lambda: [folder, folder.parent / "next"])
+    monkeypatch.setattr("dataplane.pmd.ixgbe.control.directories", lambda: [folder, folder.parent / "next"])
     second = ControlServer("nic0", {"add": lambda a, b: 0})
     try:
         assert second.path != server.path
@@ -126,7 +126,7 @@ def test_a_directory_that_is_not_ours_alone_is_not_used(
     trap = folder.parent / "trap"
     trap.mkdir()
     trap.chmod(0o777)
-    monkeypatch.setattr("pmd.ixgbe.control.directories", lambda: [trap])
+    monkeypatch.setattr("dataplane.pmd.ixgbe.control.directories", lambda: [trap])
     with caplog.at_level(logging.WARNING, "dataplane"):
         server = ControlServer("nic0", {})
     assert server.path is None
@@ -150,7 +150,7 @@ def test_a_folder_of_another_user_is_passed_over(
         pytest.skip("needs an ordinary user: root may look everywhere")
     foreign = folder.parent / "foreign"
     foreign.mkdir(mode=0o000)
-    monkeypatch.setattr("pmd.ixgbe.control.directories", lambda: [foreign, folder])
+    monkeypatch.setattr("dataplane.pmd.ixgbe.control.directories", lambda: [foreign, folder])
     assert call("nic0", "add", a=1, b=2) == 3
     assert running() == ["nic0"]
 
@@ -162,7 +162,7 @@ def test_names_that_are_none(name: str) -> None:
 
 
 def test_a_pf_that_hangs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pmd.ixgbe.control.TIMEOUT", 0.1)
+    monkeypatch.setattr("dataplane.pmd.ixgbe.control.TIMEOUT", 0.1)
     folder.mkdir(mode=0o700)
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(os.fspath(folder / "nic0.sock"))

@@ -6,10 +6,10 @@ from __future__ import annotations
 import pytest
 
 from dataplane.errors import ConfigError
-from pmd.datasheet import RDT, RXDCTL, TDT, TXDCTL, VFRE, VMECM, mailbox
-from pmd.datasheet.vf import VFCTRL
-from pmd.ixgbe.explain import PROBLEM, Finding, Sample, explain, sample, summary
-from pmd.ixgbe.vf_service import Line
+from dataplane.pmd.datasheet import RDT, RXDCTL, TDT, TXDCTL, VFRE, VMECM, mailbox
+from dataplane.pmd.datasheet.vf import VFCTRL
+from dataplane.pmd.ixgbe.explain import PROBLEM, Finding, Sample, explain, sample, summary
+from dataplane.pmd.ixgbe.vf_service import Line
 from tests.pmd.ixgbe.ruled import Ruled, Script, set_multicast, set_vlan
 
 

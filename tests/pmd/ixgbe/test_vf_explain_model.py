@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-import pmd
-from apps.command.cli import main
+from dataplane import pmd
+from dataplane.apps.command.cli import main
 from dataplane.byhand import receive, send
 from dataplane.errors import PortError
-from pmd.ixgbe.control import call
-from pmd.model.fault import plug, unplug
+from dataplane.pmd.ixgbe.control import call
+from dataplane.pmd.model.fault import plug, unplug
 from tests.pmd.ixgbe.fleet import Fleet, fleet
 from tests.pmd.ixgbe.modelrig import frame
 

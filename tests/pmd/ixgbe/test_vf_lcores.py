@@ -11,11 +11,11 @@ import pytest
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
-from apps import Latency, PktGen, Sink
 from dataplane import Pipeline
+from dataplane.apps import Latency, PktGen, Sink
+from dataplane.pmd.datasheet.vf import VFMAILBOX, VFMBMEM
+from dataplane.pmd.model.fault import plug, unplug
 from dataplane.running import start
-from pmd.datasheet.vf import VFMAILBOX, VFMBMEM
-from pmd.model.fault import plug, unplug
 from tests.pmd.ixgbe.fleet import Fleet, fleet, until
 
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import pytest
 
 from dataplane.errors import ConfigError
-from pmd.datasheet import MAXFRS, VFRE, VLVF, VMOLR, mailbox
-from pmd.ixgbe.policy import stable_mac
+from dataplane.pmd.datasheet import MAXFRS, VFRE, VLVF, VMOLR, mailbox
+from dataplane.pmd.ixgbe.policy import stable_mac
 from tests.pmd.ixgbe.ruled import (
     NO,
     OK,

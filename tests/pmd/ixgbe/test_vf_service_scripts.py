@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     MAXFRS,
     MPSAR_LO,
     MTA,
@@ -20,8 +20,8 @@ from pmd.datasheet import (
     VMOLR,
     mailbox,
 )
-from pmd.datasheet.vf import VFCTRL, VFMAILBOX, VFMBMEM, VFTDWBAL
-from pmd.ixgbe.policy import stable_mac
+from dataplane.pmd.datasheet.vf import VFCTRL, VFMAILBOX, VFMBMEM, VFTDWBAL
+from dataplane.pmd.ixgbe.policy import stable_mac
 from tests.pmd.ixgbe.ruled import OK, PF_MAC, Rule, Ruled, Script, set_mac, set_multicast, set_vlan
 
 

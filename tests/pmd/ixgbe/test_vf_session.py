@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     CTRL_EXT,
     PVFGORC_LSB,
     PVFGORC_MSB,
@@ -19,10 +19,10 @@ from pmd.datasheet import (
     PVFGPTC,
     mailbox,
 )
-from pmd.ixgbe.errors import MailboxRefused, PfNotUp
-from pmd.ixgbe.mailbox import PfMailboxes
-from pmd.ixgbe.vf_counters import VfCounters
-from pmd.ixgbe.vf_session import VERSIONS, VfSession
+from dataplane.pmd.ixgbe.errors import MailboxRefused, PfNotUp
+from dataplane.pmd.ixgbe.mailbox import PfMailboxes
+from dataplane.pmd.ixgbe.vf_counters import VfCounters
+from dataplane.pmd.ixgbe.vf_session import VERSIONS, VfSession
 from tests.pmd.ixgbe.fakeboard import Board
 
 OK, NO = mailbox.ACK | mailbox.CTS, mailbox.NACK | mailbox.CTS

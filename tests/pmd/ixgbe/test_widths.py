@@ -9,10 +9,10 @@ from fakenic import FakeFunction
 from dataplane.byhand import Offload, receive_packets, send
 from dataplane.errors import ConfigError
 from dataplane.mempool import Mempool
-from pmd.datasheet import descriptors as d
-from pmd.ixgbe.kernels import widths
-from pmd.ixgbe.pf import IxgbePort
-from pmd.portstring import PortString
+from dataplane.pmd.datasheet import descriptors as d
+from dataplane.pmd.ixgbe.kernels import widths
+from dataplane.pmd.ixgbe.pf import IxgbePort
+from dataplane.pmd.portstring import PortString
 
 WIDTHS = widths()
 UDP4 = Offload("ip udp ipv4 vlan", vlan_tci=7)

@@ -14,7 +14,7 @@ from typing import Any
 
 from dataplane.byhand import receive, send
 from dataplane.mempool import Mempool
-from pmd.ixgbe.control import call
+from dataplane.pmd.ixgbe.control import call
 from tests.pmd.ixgbe.fleet import Fleet, fleet
 from tests.pmd.model.pool_rules import UNTAGGED, PoolRules, tag_of
 from tests.pmd.model.reference import multicast_hash

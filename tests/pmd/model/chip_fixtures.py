@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A card that is stepped, its BAR, and short names for what tests of the chip side do again and again."""
 
-from pmd.bus.model import ModelFunction
-from pmd.model import Card
+from dataplane.pmd.bus.model import ModelFunction
+from dataplane.pmd.model import Card
 
 
 class Chip:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     BUCKET_HASH_KEY,
     CMD_ADD,
     CMD_QUERY,

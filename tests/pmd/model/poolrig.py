@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     FCTRL,
     GCR_EXT,
     MCSTCTRL,
@@ -35,9 +35,9 @@ from pmd.datasheet import (
     VT_CTL,
     Register,
 )
-from pmd.datasheet import descriptors as d
-from pmd.model.shared import Clock
-from pmd.model.wire import PortWire
+from dataplane.pmd.datasheet import descriptors as d
+from dataplane.pmd.model.shared import Clock
+from dataplane.pmd.model.wire import PortWire
 from tests.pmd.model.pool_rules import PoolRules
 from tests.pmd.model.rig import Port, Received, RxQueue, TxQueue
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass, field
 
-from pmd.datasheet import descriptors as d
+from dataplane.pmd.datasheet import descriptors as d
 
 BROADCAST = b"\xff" * 6
 RSS_KEY = bytes.fromhex("6d5a56da255b0ec24167253d43a38fb0d0ca2bcbae7b30b477cb2da38030f20c6a42b73bbeac01fa")

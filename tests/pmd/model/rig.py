@@ -8,10 +8,10 @@ import struct
 from dataclasses import dataclass
 
 from dataplane.hugepage import Arena, Block
-from pmd.datasheet.filters import FCTRL, RAH, RAL, RXCSUM
-from pmd.datasheet.link import HLREG0, MAXFRS
-from pmd.datasheet.register import Register, RegisterRef
-from pmd.datasheet.rx import (
+from dataplane.pmd.datasheet.filters import FCTRL, RAH, RAL, RXCSUM
+from dataplane.pmd.datasheet.link import HLREG0, MAXFRS
+from dataplane.pmd.datasheet.register import Register, RegisterRef
+from dataplane.pmd.datasheet.rx import (
     DESCTYPE_ADVANCED,
     RDBAH,
     RDBAL,
@@ -23,12 +23,12 @@ from pmd.datasheet.rx import (
     RXPBSIZE,
     SRRCTL,
 )
-from pmd.datasheet.stats import PAIRS
-from pmd.datasheet.tx import DMATXCTL, TDBAH, TDBAL, TDH, TDLEN, TDT, TXDCTL
-from pmd.model.engine import Engine
-from pmd.model.interrupt import Interrupts
-from pmd.model.shared import Clock, RegisterFile
-from pmd.model.wire import PortWire
+from dataplane.pmd.datasheet.stats import PAIRS
+from dataplane.pmd.datasheet.tx import DMATXCTL, TDBAH, TDBAL, TDH, TDLEN, TDT, TXDCTL
+from dataplane.pmd.model.engine import Engine
+from dataplane.pmd.model.interrupt import Interrupts
+from dataplane.pmd.model.shared import Clock, RegisterFile
+from dataplane.pmd.model.wire import PortWire
 
 EOP, IFCS, RS, DEXT, VLE = 1 << 24, 1 << 25, 1 << 27, 1 << 29, 1 << 30
 DATA, CONTEXT = 3 << 20, 2 << 20

@@ -3,9 +3,9 @@
 
 import pytest
 
-from pmd.datasheet import ALL, RC, RO, RS, RW, SC, W1C, W1S, WO, decode
-from pmd.model import Card
-from pmd.model.registers import NATIVE
+from dataplane.pmd.datasheet import ALL, RC, RO, RS, RW, SC, W1C, W1S, WO, decode
+from dataplane.pmd.model import Card
+from dataplane.pmd.model.registers import NATIVE
 
 ONES = 0xFFFF_FFFF
 PATTERN = 0x5A5A_5A5A

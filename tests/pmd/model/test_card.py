@@ -7,10 +7,10 @@ import time
 import pytest
 
 from dataplane.errors import ConfigError
-from pmd.datasheet import FRTIMER, RAL, STATUS, SWSM
-from pmd.model import Card, Timing, get_card
-from pmd.model.card import drop_card, hold_card
-from pmd.model.shared import CardLock, RegisterFile
+from dataplane.pmd.datasheet import FRTIMER, RAL, STATUS, SWSM
+from dataplane.pmd.model import Card, Timing, get_card
+from dataplane.pmd.model.card import drop_card, hold_card
+from dataplane.pmd.model.shared import CardLock, RegisterFile
 
 
 @pytest.mark.parametrize(

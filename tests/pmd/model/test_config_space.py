@@ -4,7 +4,7 @@
 import pytest
 from chip_fixtures import Chip
 
-from pmd.datasheet import CTRL, LINKS, RAL, RXCTRL, STATUS, pci
+from dataplane.pmd.datasheet import CTRL, LINKS, RAL, RXCTRL, STATUS, pci
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scapy.all import IP, SCTP, TCP, UDP, Dot1Q, Ether, IPv6, Raw
 
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     BUCKET_HASH_KEY,
     ETQF,
     ETQS,
@@ -27,7 +27,7 @@ from pmd.datasheet import (
     RXPBSIZE,
     SIGNATURE_HASH_KEY,
 )
-from pmd.datasheet import descriptors as d
+from dataplane.pmd.datasheet import descriptors as d
 from tests.pmd.model.rig import MAC, PEER, frame, pair
 from tests.pmd.model.test_packet import set_key
 from tests.pmd.model.test_steer import five_tuple
@@ -229,7 +229,7 @@ def test_memory_comes_from_the_packet_buffer(ports):
         return fit
 
     a.engine.unplug()
-    from pmd.model.wire import PortWire
+    from dataplane.pmd.model.wire import PortWire
 
     PortWire(a.engine, b.engine, elastic=False)
     b.write(RXPBSIZE[0], 384 << 10)

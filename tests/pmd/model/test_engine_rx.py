@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     CRCERRS,
     FCTRL,
     GPRC,
@@ -28,7 +28,7 @@ from pmd.datasheet import (
     SRRCTL,
     TPR,
 )
-from pmd.datasheet import descriptors as d
+from dataplane.pmd.datasheet import descriptors as d
 from tests.pmd.model.rig import carry, frame, pair, poke
 
 JUMBO = 9728

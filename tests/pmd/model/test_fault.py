@@ -9,7 +9,7 @@ from chip_fixtures import Chip
 
 from dataplane.errors import ConfigError, DeviceGone, DeviceTimeout
 from dataplane.hugepage import Arena
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     CTRL,
     DMATXCTL,
     EEC,
@@ -32,9 +32,9 @@ from pmd.datasheet import (
     TDT,
     TXDCTL,
 )
-from pmd.datasheet import eeprom as words
-from pmd.model.fault import FAULTS_AT_BRINGUP, fault, heal, lose_doorbells, plug, stick, unplug
-from pmd.model.wire import PortWire
+from dataplane.pmd.datasheet import eeprom as words
+from dataplane.pmd.model.fault import FAULTS_AT_BRINGUP, fault, heal, lose_doorbells, plug, stick, unplug
+from dataplane.pmd.model.wire import PortWire
 
 
 @pytest.fixture

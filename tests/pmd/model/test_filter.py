@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pmd.datasheet import FCTRL, GPRC, MCSTCTRL, MTA, RAH, RAL, RXNFGPC, TPR, VFTA, VLNCTRL
-from pmd.datasheet import descriptors as d
+from dataplane.pmd.datasheet import FCTRL, GPRC, MCSTCTRL, MTA, RAH, RAL, RXNFGPC, TPR, VFTA, VLNCTRL
+from dataplane.pmd.datasheet import descriptors as d
 from tests.pmd.model.reference import BROADCAST, Filter, multicast_hash
 from tests.pmd.model.rig import MAC, PEER, carry, frame, pair
 

@@ -4,7 +4,7 @@
 import pytest
 from chip_fixtures import Chip
 
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     ALL,
     CTRL,
     CTRL_EXT,
@@ -31,7 +31,7 @@ from pmd.datasheet import (
     TXDCTL,
     VFTA,
 )
-from pmd.model import Timing
+from dataplane.pmd.model import Timing
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@
 import pytest
 from chip_fixtures import Chip
 
-from pmd.datasheet import I2CCTL
-from pmd.model.i2c import sfp_memory
+from dataplane.pmd.datasheet import I2CCTL
+from dataplane.pmd.model.i2c import sfp_memory
 
 
 class Master:

@@ -7,7 +7,7 @@ import pytest
 from chip_fixtures import Chip
 
 from dataplane.errors import DeviceError
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     CTRL,
     EIAC,
     EIAM,

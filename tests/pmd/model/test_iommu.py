@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataplane.errors import ConfigError
-from pmd.model.iommu import Domain
+from dataplane.pmd.model.iommu import Domain
 from tests.pmd.model.rig import frame, pair, peek
 
 PAGE = 4096

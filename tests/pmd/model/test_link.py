@@ -4,7 +4,7 @@
 import pytest
 from chip_fixtures import Chip
 
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     ANLP1,
     AUTOC,
     AUTOC2,
@@ -23,8 +23,8 @@ from pmd.datasheet import (
     SPEED_10G,
     STATUS,
 )
-from pmd.model import Timing
-from pmd.model.wire import PortWire
+from dataplane.pmd.model import Timing
+from dataplane.pmd.model.wire import PortWire
 
 
 @pytest.fixture

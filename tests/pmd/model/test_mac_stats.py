@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pmd import datasheet
-from pmd.datasheet import (
+from dataplane.pmd import datasheet
+from dataplane.pmd.datasheet import (
     BPRC,
     BPTC,
     FCTRL,

@@ -4,7 +4,7 @@
 import pytest
 from vf_fixtures import VfChip, take
 
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     CTRL,
     CTRL_EXT,
     EICR,
@@ -15,7 +15,7 @@ from pmd.datasheet import (
     PFMBMEM,
     PVFMAILBOX,
 )
-from pmd.datasheet.vf import VFMAILBOX, VFMBMEM
+from dataplane.pmd.datasheet.vf import VFMAILBOX, VFMBMEM
 
 LAST = 33  # VFs there are, so that both words of PFMBIMR and three of PFMBICR count
 

@@ -4,9 +4,9 @@
 import pytest
 from chip_fixtures import Chip
 
-from pmd.datasheet import EEC, EEMNGCTL, EERD, FWSM, SW_FW_SYNC, SWSM
-from pmd.datasheet import eeprom as words
-from pmd.model.eeprom import WORDS, image, mac_of, spoil, stable_mac
+from dataplane.pmd.datasheet import EEC, EEMNGCTL, EERD, FWSM, SW_FW_SYNC, SWSM
+from dataplane.pmd.datasheet import eeprom as words
+from dataplane.pmd.model.eeprom import WORDS, image, mac_of, spoil, stable_mac
 
 MACS = [bytes.fromhex("021122334455"), bytes.fromhex("02aabbccddee")]
 

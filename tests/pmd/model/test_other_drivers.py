@@ -7,7 +7,7 @@ Each test is one thing that such a driver depends on; the limits are theirs.
 import pytest
 from chip_fixtures import Chip
 
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     ANLP1,
     AUTOC,
     CTRL,
@@ -40,7 +40,7 @@ from pmd.datasheet import (
     SWSM,
     TXDCTL,
 )
-from pmd.model.wire import PortWire
+from dataplane.pmd.model.wire import PortWire
 
 
 @pytest.fixture(params=["lenient", "strict"])

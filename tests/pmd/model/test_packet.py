@@ -5,8 +5,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pmd.datasheet import MRQC, RETA, RSSRK, RXCSUM, XEC
-from pmd.datasheet import descriptors as d
+from dataplane.pmd.datasheet import MRQC, RETA, RSSRK, RXCSUM, XEC
+from dataplane.pmd.datasheet import descriptors as d
 from tests.pmd.model import reference
 from tests.pmd.model.rig import MAC, PEER, carry, frame, pair
 from tests.pmd.model.strategies import packets

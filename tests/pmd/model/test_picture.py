@@ -4,7 +4,7 @@
 from chip_fixtures import Chip
 from vf_fixtures import VfChip
 
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     ALL,
     DMATXCTL,
     FCTRL,
@@ -20,7 +20,7 @@ from pmd.datasheet import (
     VFTE,
     VT_CTL,
 )
-from pmd.model.wire import PortWire
+from dataplane.pmd.model.wire import PortWire
 
 
 def test_a_fresh_card_says_little():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     ETQF,
     ETQS,
     FTQF,

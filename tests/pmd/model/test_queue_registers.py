@@ -4,7 +4,7 @@
 import pytest
 from chip_fixtures import Chip
 
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     FDIRCMD,
     FDIRCTRL,
     QDE,
@@ -23,7 +23,7 @@ from pmd.datasheet import (
     TDT,
     TXDCTL,
 )
-from pmd.model import Timing
+from dataplane.pmd.model import Timing
 
 SIDES = [pytest.param(RXDCTL, RDH, RDT, id="rx"), pytest.param(TXDCTL, TDH, TDT, id="tx")]
 

@@ -3,7 +3,7 @@
 
 import pytest
 
-from pmd.datasheet import QPTC, RTTBCNRC, RTTBCNRM, RTTDQSEL, TQSM
+from dataplane.pmd.datasheet import QPTC, RTTBCNRC, RTTBCNRM, RTTDQSEL, TQSM
 from tests.pmd.model.rig import Port, frame, pair
 
 LINE = 10_000  # Mb/s

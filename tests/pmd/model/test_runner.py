@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 from dataplane.errors import ConfigError
-from pmd.model.runner import Runner
-from pmd.model.shared import CardLock, Clock
-from pmd.model.wire import PortWire
+from dataplane.pmd.model.runner import Runner
+from dataplane.pmd.model.shared import CardLock, Clock
+from dataplane.pmd.model.wire import PortWire
 from tests.pmd.model.rig import Port, frame
 
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scapy.all import IP, TCP, UDP, Dot1Q, Ether, Raw
 
-from pmd.datasheet import DAQF, ETQF, ETQS, FTQF, L34TIMIR, MRQC, RETA, RTRUP2TC, SAQF, SDPQF, SYNQF
-from pmd.datasheet import descriptors as d
+from dataplane.pmd.datasheet import DAQF, ETQF, ETQS, FTQF, L34TIMIR, MRQC, RETA, RTRUP2TC, SAQF, SDPQF, SYNQF
+from dataplane.pmd.datasheet import descriptors as d
 from tests.pmd.model.reference import parse, rss
 from tests.pmd.model.rig import MAC, PEER, frame, pair
 from tests.pmd.model.test_packet import set_key

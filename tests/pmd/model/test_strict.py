@@ -10,7 +10,7 @@ from chip_fixtures import Chip
 
 from dataplane.errors import DatasheetViolation
 from dataplane.hugepage import Arena
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     CTRL,
     DCA_RXCTRL,
     DMATXCTL,
@@ -56,8 +56,8 @@ from pmd.datasheet import (
     VMOLR,
     VT_CTL,
 )
-from pmd.model.violations import VIOLATIONS
-from pmd.model.wire import PortWire
+from dataplane.pmd.model.violations import VIOLATIONS
+from dataplane.pmd.model.wire import PortWire
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@
 import re
 from pathlib import Path
 
-from pmd.model.fault import FAULTS_AT_BRINGUP
-from pmd.model.violations import VIOLATIONS
+from dataplane.pmd.model.fault import FAULTS_AT_BRINGUP
+from dataplane.pmd.model.violations import VIOLATIONS
 
 PAGE = (Path(__file__).parents[3] / "docs" / "strict.md").read_text()
 

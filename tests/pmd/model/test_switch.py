@@ -3,7 +3,7 @@
 
 import pytest
 
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     GPRC,
     GPTC,
     HLREG0,
@@ -21,7 +21,7 @@ from pmd.datasheet import (
     VMECM,
     VMVIR,
 )
-from pmd.datasheet import descriptors as d
+from dataplane.pmd.datasheet import descriptors as d
 from tests.pmd.model.pool_rules import PoolRules
 from tests.pmd.model.poolrig import Street, street
 from tests.pmd.model.reference import ones_sum

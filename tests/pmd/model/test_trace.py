@@ -6,7 +6,7 @@ import io
 import pytest
 from chip_fixtures import Chip
 
-from pmd.datasheet import RXCTRL, RXDCTL, STATUS
+from dataplane.pmd.datasheet import RXCTRL, RXDCTL, STATUS
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scapy.all import IP, TCP, UDP, Ether, IPv6, Raw
 from scapy.layers.sctp import SCTP, SCTPChunkData
 
-from pmd.datasheet import DTXTCPFLGH, DTXTCPFLGL, GPTC, QPTC, RXPBSIZE
+from dataplane.pmd.datasheet import DTXTCPFLGH, DTXTCPFLGL, GPTC, QPTC, RXPBSIZE
 from tests.pmd.model.reference import crc32c, ones_sum
 from tests.pmd.model.rig import MAC, PEER, pair
 

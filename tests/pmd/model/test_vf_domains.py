@@ -5,8 +5,8 @@ import pytest
 from rig import Port, frame
 
 from dataplane.hugepage import Arena
-from pmd.datasheet import GCR_EXT, MTQC, TXDCTL
-from pmd.model.wire import LoopPlug
+from dataplane.pmd.datasheet import GCR_EXT, MTQC, TXDCTL
+from dataplane.pmd.model.wire import LoopPlug
 
 MODES = [(1, 8, 0xF), (2, 4, 0xA), (3, 2, 0x6)]  # GCR_EXT.VT_MODE, queues of a pool, MTQC
 

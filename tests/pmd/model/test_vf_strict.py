@@ -8,8 +8,8 @@ from vf_fixtures import VfChip
 
 from dataplane.errors import DatasheetViolation
 from dataplane.hugepage import Arena
-from pmd.datasheet import CTRL_EXT, DMATXCTL, HLREG0, STATUS, TDLEN, VFTE
-from pmd.datasheet import vf as window
+from dataplane.pmd.datasheet import CTRL_EXT, DMATXCTL, HLREG0, STATUS, TDLEN, VFTE
+from dataplane.pmd.datasheet import vf as window
 
 
 @pytest.fixture

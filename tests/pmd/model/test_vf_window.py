@@ -7,7 +7,7 @@ import pytest
 from vf_fixtures import LAYOUTS, POOLS, VfChip, changed
 
 from dataplane.errors import DeviceError
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     LINKS,
     PFMBMEM,
     PSRTYPE,
@@ -22,7 +22,7 @@ from pmd.datasheet import (
     TXDCTL,
     pci,
 )
-from pmd.datasheet import vf as window
+from dataplane.pmd.datasheet import vf as window
 
 PATTERN = 0x5A5A_0000
 READ_ONLY = {"VFSTATUS", "VFLINKS", "VFFRTIMER", "VFRXMEMWRAP"}

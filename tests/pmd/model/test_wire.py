@@ -4,8 +4,8 @@
 import pytest
 
 from dataplane.errors import ConfigError
-from pmd.datasheet import CRCERRS, GPRC, GPTC
-from pmd.model.wire import LoopPlug, PortWire
+from dataplane.pmd.datasheet import CRCERRS, GPRC, GPTC
+from dataplane.pmd.model.wire import LoopPlug, PortWire
 from tests.pmd.model.rig import Port, carry, frame, pair
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from dataplane.errors import ConfigError, PortError
-from pmd.model.card import Card
-from pmd.model.wire_ends import WireEnd
+from dataplane.pmd.model.card import Card
+from dataplane.pmd.model.wire_ends import WireEnd
 
 TIMEOUT = 10.0
 

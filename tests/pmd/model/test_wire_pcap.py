@@ -5,7 +5,7 @@ import pytest
 
 from dataplane.errors import ConfigError, PcapError
 from dataplane.pcapfile import PcapReader, PcapWriter
-from pmd.model.wire_pcap import PcapWire
+from dataplane.pmd.model.wire_pcap import PcapWire
 from tests.pmd.model.rig import Port, frame
 
 

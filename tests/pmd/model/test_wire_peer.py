@@ -7,8 +7,8 @@ import time
 import pytest
 
 from dataplane.errors import ConfigError
-from pmd.model.shared import Clock
-from pmd.model.wire_peer import PeerWire
+from dataplane.pmd.model.shared import Clock
+from dataplane.pmd.model.wire_peer import PeerWire
 from tests.pmd.model.rig import Port, frame
 
 ON, OFF = b"\0\1\1\0", b"\0\0\1\0"

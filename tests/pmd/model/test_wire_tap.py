@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from dataplane.errors import ConfigError, PortError
-from pmd.model.shared import Clock
-from pmd.model.wire_tap import TapWire
+from dataplane.pmd.model.shared import Clock
+from dataplane.pmd.model.wire_tap import TapWire
 from tests.pmd.model.rig import MAC, Port, frame
 
 NAME = f"dpt{os.getpid() % 100000}"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pmd import datasheet
+from dataplane.pmd import datasheet
 
 WORDS = re.findall(
     r"W_(\w+) = (0x[0-9A-F]+) >> 2", (Path(__file__).parents[3] / "pmd/model/word.pxd").read_text()

@@ -6,9 +6,9 @@ import ctypes
 import numpy as np
 from chip_fixtures import Chip
 
-from pmd.bus.model_vf import ModelVfFunction
-from pmd.datasheet import CTRL_EXT, GCR_EXT, GPIE, MRQC, MTQC, RTTDCS, VT_CTL
-from pmd.datasheet.vf import VFMAILBOX
+from dataplane.pmd.bus.model_vf import ModelVfFunction
+from dataplane.pmd.datasheet import CTRL_EXT, GCR_EXT, GPIE, MRQC, MTQC, RTTDCS, VT_CTL
+from dataplane.pmd.datasheet.vf import VFMAILBOX
 
 # queues of a pool -> GCR_EXT.VT_MODE, MTQC, MRQC.MRQE
 LAYOUTS = {8: (1, 0xF, 0xC), 4: (2, 0xA, 0xA), 2: (3, 0x6, 0xB)}

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pmd.vfio_user.framing import Hangup, Incoming, Receiver
-from pmd.vfio_user.messages import Header, Malformed
+from dataplane.pmd.vfio_user.framing import Hangup, Incoming, Receiver
+from dataplane.pmd.vfio_user.messages import Header, Malformed
 
 MOST = 4096
 BODIES = st.lists(st.binary(max_size=40), min_size=1, max_size=6)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pmd.vfio_user import messages
-from pmd.vfio_user.messages import (
+from dataplane.pmd.vfio_user import messages
+from dataplane.pmd.vfio_user.messages import (
     BODIES,
     Command,
     DeviceInfo,

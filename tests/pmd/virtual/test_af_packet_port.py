@@ -15,7 +15,7 @@ from scapy.layers.l2 import Ether
 from dataplane.byhand import Held, receive, receive_packets, send
 from dataplane.errors import ConfigError, PortError, PortGone
 from dataplane.mempool import Mempool
-from pmd import probe
+from dataplane.pmd import probe
 from tests.pmd.port_contract import PortLife, PortReceives, PortSends, Rig, frames, opened
 from tests.pmd.virtual.conftest import Tapped, ip
 

@@ -93,7 +93,7 @@ def l2fwd(tmp_path, *words):
     """`dataplane l2fwd` between A and B while the block runs; yields a dict that has its report afterwards."""
     report = {}
     target = tmp_path / "l2fwd.json"
-    words = ("-m", "apps", "l2fwd", "af_packet:A", "af_packet:B", "--json", str(target), *words)
+    words = ("-m", "dataplane", "l2fwd", "af_packet:A", "af_packet:B", "--json", str(target), *words)
     process = subprocess.Popen(
         [sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

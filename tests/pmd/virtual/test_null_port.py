@@ -6,7 +6,7 @@ import pytest
 from dataplane.byhand import Held, receive, receive_packets, send
 from dataplane.errors import ConfigError
 from dataplane.mempool import Mempool
-from pmd import probe
+from dataplane.pmd import probe
 from tests.pmd.port_contract import PortLife, Rig, frames, opened
 
 

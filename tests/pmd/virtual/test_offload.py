@@ -11,7 +11,7 @@ from scapy.layers.sctp import SCTP, SCTPChunkData
 from scapy.layers.vxlan import VXLAN
 
 from dataplane.errors import ConfigError
-from pmd.virtual.offload import finished, segments
+from dataplane.pmd.virtual.offload import finished, segments
 
 ETHER = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
 IPS = {

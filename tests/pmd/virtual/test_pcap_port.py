@@ -12,7 +12,7 @@ from dataplane.byhand import Held, receive, receive_packets, send
 from dataplane.errors import ConfigError, PcapError, PortError
 from dataplane.mempool import Mempool
 from dataplane.pcapfile import PcapReader, PcapWriter
-from pmd import probe
+from dataplane.pmd import probe
 from tests.pmd.port_contract import PortLife, PortSends, Rig, frames, opened
 
 HEADER = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)

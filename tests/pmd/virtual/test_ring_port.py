@@ -8,7 +8,7 @@ import pytest
 from dataplane.byhand import receive, receive_packets, send
 from dataplane.errors import ConfigError
 from dataplane.mempool import Mempool
-from pmd import probe
+from dataplane.pmd import probe
 from tests.pmd.port_contract import PortLife, PortReceives, PortSends, Rig, frames, opened
 
 _names = (f"t{n}" for n in itertools.count())

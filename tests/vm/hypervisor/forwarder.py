@@ -30,13 +30,15 @@ class Forwarder:
 
     def dataplane(self, *words: str) -> str:
         """The command in the guest; its output."""
-        status, said = self.guest.python("-m", "apps", *words)
+        status, said = self.guest.python("-m", "dataplane", *words)
         assert status == 0, said
         return said
 
     def forward(self, *options: str) -> None:
         """l2fwd, in the background, until `stop`."""
-        line = self.guest.python_line("-m", "apps", "l2fwd", *CARDS, "--json", "/tmp/report.json", *options)
+        line = self.guest.python_line(
+            "-m", "dataplane", "l2fwd", *CARDS, "--json", "/tmp/report.json", *options
+        )
         self.guest.run(f"({line} >/tmp/l2fwd 2>&1; echo $? >/tmp/status) & echo")
         try:
             self.ping_soon()
@@ -56,7 +58,7 @@ class Forwarder:
 
     def stop(self) -> dict[str, Any]:
         """SIGINT, and the report."""
-        self.guest.signal("INT", "apps l2fwd")
+        self.guest.signal("INT", "dataplane l2fwd")
         self.ended()
         report: dict[str, Any] = json.loads(self.guest.run("cat /host/tmp/report.json"))
         return report

@@ -31,7 +31,7 @@ class Nic:
     ) -> None:
         folder.mkdir(parents=True)
         self.folder, self._out = folder, folder / "output"
-        command = [sys.executable, "-m", "apps", "nic", "serve", "--dir", str(folder), "--vfs", str(vfs)]
+        command = [sys.executable, "-m", "dataplane", "nic", "serve", "--dir", str(folder), "--vfs", str(vfs)]
         for port, end in wires.items():
             command += ["--wire", f"{port}-{end}" if end in ("pf0", "pf1") else f"{port}={end}"]
         if strict:

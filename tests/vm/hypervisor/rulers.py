@@ -50,7 +50,7 @@ class Ruler:
 
 def vf_set(port: str, number: int, *words: str) -> None:
     """`dataplane vf set`."""
-    command = [sys.executable, "-m", "apps", "vf", "set", port, str(number), *words]
+    command = [sys.executable, "-m", "dataplane", "vf", "set", port, str(number), *words]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
@@ -58,7 +58,7 @@ def vf_set(port: str, number: int, *words: str) -> None:
 def vf_show(port: str, number: int, folder: Path) -> dict[str, Any]:
     """`dataplane vf show`, by way of a file in `folder`."""
     file = folder / "shown.json"
-    command = [sys.executable, "-m", "apps", "vf", "show", port, "--json", str(file)]
+    command = [sys.executable, "-m", "dataplane", "vf", "show", port, "--json", str(file)]
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     found: dict[str, Any] = json.loads(file.read_text())[number]
     return found

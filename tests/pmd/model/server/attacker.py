@@ -15,7 +15,7 @@ from typing import Any
 from hypothesis import strategies as st
 from rawclient import TIMEOUT, RawClient, memory
 
-from pmd.datasheet import (
+from dataplane.pmd.datasheet import (
     DMATXCTL,
     HLREG0,
     RDBAL,
@@ -29,8 +29,8 @@ from pmd.datasheet import (
     TDT,
     TXDCTL,
 )
-from pmd.vfio_user.framing import Hangup
-from pmd.vfio_user.messages import BODIES, Command, Header, Malformed, RegionInfo
+from dataplane.pmd.vfio_user.framing import Hangup
+from dataplane.pmd.vfio_user.messages import BODIES, Command, Header, Malformed, RegionInfo
 
 __all__ = ["ARENA", "IOVA", "STEPS", "Attacker"]
 

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from rawclient import TIMEOUT, RawClient, memory
 from served import Served
 
-from pmd.datasheet import STATUS
+from dataplane.pmd.datasheet import STATUS
 from tests.pmd.model.server.attacker import ARENA, IOVA, STEPS, Attacker
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES") or 120)

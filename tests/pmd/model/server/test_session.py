@@ -14,10 +14,10 @@ import pytest
 from rawclient import TIMEOUT, RawClient, memory
 from served import Served
 
-from pmd.datasheet import EICS, EIMS, GPIE, RAL, STATUS, TDBAL, TDLEN, TDT, TXDCTL, pci
-from pmd.datasheet.tx import DMATXCTL
-from pmd.vfio_user.framing import Hangup
-from pmd.vfio_user.messages import Command, IrqSet, Region, RegionAccess, RegionInfo, Version
+from dataplane.pmd.datasheet import EICS, EIMS, GPIE, RAL, STATUS, TDBAL, TDLEN, TDT, TXDCTL, pci
+from dataplane.pmd.datasheet.tx import DMATXCTL
+from dataplane.pmd.vfio_user.framing import Hangup
+from dataplane.pmd.vfio_user.messages import Command, IrqSet, Region, RegionAccess, RegionInfo, Version
 
 IOVA = 0x10_0000
 FIRE, MASK, UNMASK = IrqSet.NONE | IrqSet.TRIGGER, IrqSet.NONE | IrqSet.MASK, IrqSet.NONE | IrqSet.UNMASK
