@@ -22,6 +22,11 @@ from setuptools.command.sdist import sdist
 
 PACKAGES = ("dataplane", "dataplane/pmd", "dataplane/apps")
 LINKS = {"dataplane/pmd": "../pmd", "dataplane/apps": "../apps"}
+for link, target in LINKS.items():
+    if not Path(link).is_dir():
+        sys.exit(
+            f"{link} is no link to {target}: git needs core.symlinks=true here; then 'git checkout -- {link}'"
+        )
 if os.environ.get("DATAPLANE_BENCH") == "1" or any(Path("bench").glob("*.so")):
     PACKAGES += ("bench",)
 

@@ -29,12 +29,16 @@ if shutil.which("ccache") and "CC" not in QUICK:
 APP = """
 from libc.stdint cimport uint16_t
 from dataplane.app cimport App, drop, emit
+from dataplane.apps.stamper cimport template_t
 from dataplane.mbuf cimport mbuf
+from dataplane.pmd.virtual.queue cimport VirtualRx
 
 
 cdef class Half(App):
     drops = ("odd",)
     cdef bint odd
+    cdef template_t template
+    cdef VirtualRx queue
 
     cdef void push(self, mbuf **pkts, uint16_t n) noexcept nogil:
         self.odd = not self.odd
@@ -65,7 +69,7 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     built = shutil.ignore_patterns(
         "*.so", "build", "dist", "*.egg-info", ".*_cache", ".venv", "__pycache__", ".git"
     )
-    shutil.copytree(ROOT, tree, ignore=built)
+    shutil.copytree(ROOT, tree, symlinks=True, ignore=built)
     run(sys.executable, "-m", "build", "--no-isolation", "--outdir", out, tree, cwd=out)
     return next(out.glob("*.tar.gz")), next(out.glob("*.whl"))
 
@@ -194,7 +198,7 @@ def programs() -> list[str]:
 
 
 def test_an_app_is_built_outside_the_tree(installed: Path, tmp_path: Path) -> None:
-    """A compiled app needs the wheel's .pxd and header, and nothing else of the project."""
+    """A compiled app needs the wheel's header and .pxd, those of the apps and drivers too, and nothing else."""
     (tmp_path / "half.pyx").write_text(APP)
     (tmp_path / "setup.py").write_text(
         "from pathlib import Path\n"
