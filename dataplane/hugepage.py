@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from dataplane.errors import ConfigError, MemoryExhausted
+from dataplane.errors import ConfigError, MemoryExhausted, PortGone
 
 __all__ = [
     "Arena",
@@ -56,11 +56,15 @@ _warned = False
 _watch_lock = threading.RLock()
 _arenas: weakref.WeakSet[Arena] = weakref.WeakSet()
 _watchers: list[ArenaWatcher] = []
+_kept: list[Arena] = []  # closed, but a device may still write to them: their memory stays until the process ends
 _physical_users = 0
 
 
 class ArenaWatcher(Protocol):
-    """Who must know every arena: a device sends packets of any mempool, so it must be able to reach them all."""
+    """Who must know every arena: a device sends packets of any mempool, so it must be able to reach them all.
+
+    A watcher that raises `PortGone` harms nobody else: a device that is gone reaches no memory, and its own verbs say so.
+    """
 
     def arena_opened(self, arena: Arena) -> None:
         """There is an arena."""
@@ -70,11 +74,18 @@ class ArenaWatcher(Protocol):
 
 
 def watch_arenas(watcher: ArenaWatcher) -> None:
-    """Tell `watcher` of every arena that there is, now, and of each that comes or goes from here on."""
+    """Tell `watcher` of every arena that there is, now, and of each that comes or goes from here on.
+
+    Raises what the watcher raises; then it is told of nothing more.
+    """
     with _watch_lock:
         _watchers.append(watcher)
-        for arena in list(_arenas):
-            watcher.arena_opened(arena)
+        try:
+            for arena in list(_arenas):
+                watcher.arena_opened(arena)
+        except BaseException:
+            unwatch_arenas(watcher)
+            raise
 
 
 def unwatch_arenas(watcher: ArenaWatcher) -> None:
@@ -167,10 +178,26 @@ class Arena:
         self._free: list[tuple[int, int]] = [(0, self.size)]  # (offset, size), ascending, never touching
         self._returned: deque[Block] = deque()
         self._lock = threading.Lock()
+        try:
+            self._announce()
+        except BaseException:
+            self.close()
+            raise
+
+    def _announce(self) -> None:
+        """Tell every watcher. Raises the first error of a device that is there and cannot reach this memory."""
+        failure: Exception | None = None
         with _watch_lock:
             _arenas.add(self)
             for watcher in list(_watchers):
-                watcher.arena_opened(self)
+                try:
+                    watcher.arena_opened(self)
+                except PortGone:
+                    continue  # it reaches nothing any more: that is no concern of whoever needs memory
+                except Exception as error:
+                    failure = failure or error
+        if failure is not None:
+            raise failure
 
     @property
     def is_huge(self) -> bool:
@@ -238,20 +265,37 @@ class Arena:
         self._free = _coalesced(self._free)
 
     def close(self) -> None:
-        """Unmap. Whoever still holds an address of it, a device included, must be done with it."""
+        """Unmap. Whoever still holds an address of it, a device included, must be done with it.
+
+        A device that is there and does not let go keeps the memory: it stays mapped, and the log says so.
+        """
         if self._closed:
             return
         self._closed = True
-        with _watch_lock:
-            known = self in _arenas
-            _arenas.discard(self)
-            for watcher in list(_watchers) if known else ():
-                watcher.arena_closing(self)
+        if not self._withdraw():
+            _kept.append(self)
+            return
         if self._owns_iova:
             _iova_returned.append(self.iova)
         self._anchor = None
         self._map.close()
         os.close(self.fd)
+
+    def _withdraw(self) -> bool:
+        """Tell every watcher that the memory goes. False: a device that is there may still write to it."""
+        free = True
+        with _watch_lock:
+            known = self in _arenas
+            _arenas.discard(self)
+            for watcher in list(_watchers) if known else ():
+                try:
+                    watcher.arena_closing(self)
+                except PortGone:
+                    continue  # a device that is gone writes nothing
+                except Exception as error:
+                    free = False
+                    log.error("%r stays mapped, a device does not let go of it: %s", self, error)
+        return free
 
     def __del__(self) -> None:
         if hasattr(self, "_map"):

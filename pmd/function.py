@@ -19,6 +19,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 
 from dataplane.errors import ConfigError, DeviceError, DeviceGone, DeviceTimeout
 from dataplane.hugepage import Arena
@@ -58,6 +59,10 @@ class Bar(ABC):
     def sleep(self, seconds: float) -> None:
         """Wait, as the datasheet demands here and there."""
         time.sleep(seconds)
+
+    def exclusively(self) -> AbstractContextManager[None]:
+        """Keep other threads' accesses out of a reset; a bar that one thread has needs nothing for that."""
+        return nullcontext()
 
     def accompany(self, work: Callable[[], object]) -> Callable[[], None] | None:
         """Have `work` called while somebody sleeps on a device whose time passes only then; returns what ends that.
@@ -130,10 +135,14 @@ class Bar(ABC):
         PF and VF have STATUS at the same offset, and its reserved bits are 0 on a card that is there.
         """
         if self.read32(STATUS.offset) == ALL_ONES:
-            raise DeviceGone(
-                f"{self.name} is gone: its registers read all ones. It was pulled out or reset, or its "
-                f"server process ended; open it again"
-            )
+            raise self.gone()
+
+    def gone(self) -> DeviceGone:
+        """The error of a device that no longer answers."""
+        return DeviceGone(
+            f"{self.name} is gone: its registers read all ones. It was pulled out or reset, or its "
+            f"server process ended; open it again"
+        )
 
     def _to_modify(self, register: RegisterRef) -> int:
         """The word for a read-modify-write, without the bits that writing a 1 back would clear."""

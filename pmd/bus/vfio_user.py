@@ -154,12 +154,18 @@ class VfioUserFunction(Function):
             pieces = [(iova, page) for iova in arena.iova_table]
         done = self._mapped[arena.iova] = []
         offset = 0
-        for iova, size in pieces:
-            flags = DmaFlags.READ | DmaFlags.WRITE
-            ask = DmaMap(DmaMap.struct_size(), flags, offset, iova, size)
-            self._connection.request(Command.DMA_MAP, ask.pack(), [arena.fd]).close()
-            done.append((iova, size))
-            offset += size
+        try:
+            for iova, size in pieces:
+                flags = DmaFlags.READ | DmaFlags.WRITE
+                ask = DmaMap(DmaMap.struct_size(), flags, offset, iova, size)
+                done.append((iova, size))  # before the answer: a server that is late may have it all the same
+                self._connection.request(Command.DMA_MAP, ask.pack(), [arena.fd]).close()
+                offset += size
+        except BaseException:
+            with suppress(DeviceError):
+                self.dma_unmap(arena)
+            self._mapped.pop(arena.iova, None)
+            raise
 
     def dma_unmap(self, arena: Arena) -> None:
         """Take the arena away. When this returns the device reaches it no more; a server that is gone never will."""

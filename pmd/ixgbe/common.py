@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import atexit
 import itertools
+import logging
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import cast
 
-from dataplane.errors import ConfigError, DataplaneError, DeviceError, DeviceGone
+from dataplane.errors import ConfigError, DeviceError, DeviceGone, PortGone
 from dataplane.hugepage import Arena, Block, unwatch_arenas, watch_arenas
 from dataplane.pmd.datasheet import STATUS, RegisterRef, limits, pci
 from dataplane.pmd.function import Bar, Function
@@ -23,6 +24,8 @@ from dataplane.port import Port
 
 __all__ = ["RING_LENGTHS", "IxgbeBase"]
 
+log = logging.getLogger("dataplane")
+
 RING_LENGTHS = (limits.RING_MIN, limits.RING_MAX, limits.RING_MULTIPLE)
 
 _numbers = itertools.count()
@@ -33,8 +36,11 @@ _running: set[IxgbeBase] = set()
 def _stop_all() -> None:
     """A program that ends without a stop: no device writes to memory that nobody owns any more."""
     for port in list(_running):
-        with suppress(DataplaneError):
+        try:
             port.stop()
+        except Exception as error:  # the next port is to be stopped all the same
+            if not isinstance(error, PortGone):
+                log.error("%s: %s", port.name, error)
 
 
 class IxgbeBase(Port):
@@ -244,7 +250,8 @@ class IxgbeBase(Port):
                 self._quiet()
         except DeviceError:
             # It may still write to its buffers. A function level reset is what is left.
-            self.function.reset()
+            with suppress(DeviceGone), self.bar.exclusively():
+                self.function.reset()
         self._let_go()
 
     def _let_go(self) -> None:
@@ -254,9 +261,9 @@ class IxgbeBase(Port):
         for sender in self._own_tx.values():
             sender.detach()
         unwatch_arenas(self)
-        for arena in self._mapped:
-            self.function.dma_unmap(arena)
-        self._mapped.clear()
+        while self._mapped:
+            with suppress(DeviceGone):  # then it reaches nothing
+                self.function.dma_unmap(self._mapped.pop())
         if self._rings is not None:
             self._blocks = [], []
             self._rings.close()

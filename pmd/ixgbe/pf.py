@@ -36,6 +36,7 @@ from dataplane.pmd.function import Function
 from dataplane.pmd.ixgbe.common import RING_LENGTHS, IxgbeBase
 from dataplane.pmd.ixgbe.counters import Counters
 from dataplane.pmd.ixgbe.datapath import RxRegisters, TxRegisters
+from dataplane.pmd.ixgbe.device_bar import DeviceBar, touches_device
 from dataplane.pmd.ixgbe.errors import VfsInUse
 from dataplane.pmd.ixgbe.filters import Filters
 from dataplane.pmd.ixgbe.flow import Flow, parse_match
@@ -78,7 +79,7 @@ class IxgbePort(IxgbeBase):
     )
 
     def __init__(self, function: Function, spec: PortString) -> None:
-        bar = function.bar(pci.PF_BAR_REGISTERS)
+        bar = DeviceBar(function.bar(pci.PF_BAR_REGISTERS))
         vfs = spec.integer("vfs", 0)
         self.layout = PoolLayout.of(vfs) if vfs else None
         self.filters = PoolFilters(bar, self.layout) if self.layout else Filters(bar)
@@ -242,6 +243,7 @@ class IxgbePort(IxgbeBase):
         return format_mac(self.filters.mac)
 
     @mac.setter
+    @touches_device
     def mac(self, value: str) -> None:
         address = parse_mac(value)
         if address[0] & 1 or not any(address):
@@ -256,6 +258,7 @@ class IxgbePort(IxgbeBase):
         return self.filters.promiscuous
 
     @promiscuous.setter
+    @touches_device
     def promiscuous(self, on: bool) -> None:
         self.filters.promiscuous = bool(on)
         if self.started:
@@ -267,17 +270,20 @@ class IxgbePort(IxgbeBase):
         return self.filters.allmulticast
 
     @allmulticast.setter
+    @touches_device
     def allmulticast(self, on: bool) -> None:
         self.filters.allmulticast = bool(on)
         if self.started:
             self.filters.write_modes()
 
+    @touches_device
     def set_multicast(self, addresses: Iterable[str]) -> None:
         """Receive these groups. The chip compares 12 bits of 48: a group that is not listed may come along."""
         self.filters.set_multicast(addresses)
         if self.started:
             self.filters.write_multicast()
 
+    @touches_device
     def vlan_filter(self, vid: int, on: bool = True) -> None:
         """Receive (or no longer receive) tagged frames of that VLAN; the first call switches the filter on."""
         first = self.filters.vlans is None
@@ -293,6 +299,7 @@ class IxgbePort(IxgbeBase):
         return self.filters.rss.key
 
     @rss_key.setter
+    @touches_device
     def rss_key(self, value: str | bytes) -> None:
         self.filters.rss.key = parse_key(value)
         self._write_rss()
@@ -306,10 +313,12 @@ class IxgbePort(IxgbeBase):
         return self.filters.rss.entries(self._rss_queues)
 
     @rss_table.setter
+    @touches_device
     def rss_table(self, value: Iterable[int]) -> None:
         self.filters.rss.set_table(value, self._rss_possible)
         self._write_rss()
 
+    @touches_device
     def rss_spread(self, shares: int | Sequence[int] | None = None) -> None:
         """Fill the table evenly or by weights: see `Port.rss_spread`."""
         self.filters.rss.spread(shares, self._rss_possible)
@@ -321,6 +330,7 @@ class IxgbePort(IxgbeBase):
         return self.filters.rss.types
 
     @rss_hash_types.setter
+    @touches_device
     def rss_hash_types(self, value: Iterable[str]) -> None:
         if self.started and not self.filters.hashes:
             # 8.2.3.7.12: MRQE is not for changing while packets come in.
@@ -346,6 +356,7 @@ class IxgbePort(IxgbeBase):
 
     # ---- flow rules ---------------------------------------------------------------------------------------------
 
+    @touches_device
     def flow(
         self,
         *,
@@ -403,6 +414,7 @@ class IxgbePort(IxgbeBase):
 
     # ---- rates and link -----------------------------------------------------------------------------------------
 
+    @touches_device
     def tx_queue_rate(self, queue: int, mbps: int) -> None:
         """Let a Tx queue send no more than `mbps` Mbit/s, 0: as much as it can. From 10 to 10,000 are possible.
 
@@ -434,10 +446,12 @@ class IxgbePort(IxgbeBase):
 
     # ---- virtual functions --------------------------------------------------------------------------------------
 
+    @touches_device
     def vf_show(self) -> list[dict[str, Any]]:
         """Every VF: what it may, and what it does; as ``dataplane vf show``."""
         return self._ruling.show()
 
+    @touches_device
     def vf_set(self, vf: int, **settings: str | int | bool) -> None:
         """Decide about a VF: mac, vlan, qos, spoofchk, trust, state, max_tx_rate, query_rss; as ``ip link set PF vf N``.
 
@@ -452,6 +466,7 @@ class IxgbePort(IxgbeBase):
             },
         )
 
+    @touches_device
     def vf_explain(self, vf: int) -> dict[str, Any]:
         """Why a VF sends or receives nothing: "summary", and "findings" with "kind", "way", "text" and "mend"."""
         return self._ruling.explain(vf)

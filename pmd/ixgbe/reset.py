@@ -98,15 +98,19 @@ class Reset:
         bar.wait(STATUS.GIO, 0, timeout=0.08)
 
     def reset(self) -> None:
-        """8.2.3.1.1: software reset; the link too when it is down, or it would be lost at every start."""
+        """8.2.3.1.1: software reset; the link too when it is down, or it would be lost at every start.
+
+        Other threads' accesses wait until it is over (4.6.3.2).
+        """
         bar = self.bar
         link = () if bar.get(LINKS.UP) else (CTRL.LRST,)
-        bar.set(CTRL.RST, *link)
-        bar.sleep(1e-3)  # 8.2.3.1.1: registers must not be touched in the first millisecond
-        bar.wait(CTRL.RST, 0, timeout=0.1)
-        if link:
-            bar.wait(CTRL.LRST, 0, timeout=0.1)
-        bar.sleep(1e-2)  # 4.6.3.2: 10 ms until the EEPROM has been read
+        with bar.exclusively():
+            bar.set(CTRL.RST, *link)
+            bar.sleep(1e-3)  # 8.2.3.1.1: registers must not be touched in the first millisecond
+            bar.wait(CTRL.RST, 0, timeout=0.1)
+            if link:
+                bar.wait(CTRL.LRST, 0, timeout=0.1)
+            bar.sleep(1e-2)  # 4.6.3.2: 10 ms until the EEPROM has been read
         # SILENT: whether a reset lifts the master disable. We do, it costs one access.
         bar.clear(CTRL.GIO_DIS)
 

@@ -40,6 +40,7 @@ from dataplane.pmd.datasheet.vf import (
 from dataplane.pmd.function import Function
 from dataplane.pmd.ixgbe.common import RING_LENGTHS, IxgbeBase
 from dataplane.pmd.ixgbe.datapath import RxRegisters, TxRegisters
+from dataplane.pmd.ixgbe.device_bar import DeviceBar, touches_device
 from dataplane.pmd.ixgbe.errors import MailboxRefused, PfWasReset
 from dataplane.pmd.ixgbe.messages import (
     GetReta,
@@ -79,7 +80,7 @@ class IxgbeVfPort(IxgbeBase):
     shared = True
 
     def __init__(self, function: Function, spec: PortString) -> None:
-        bar = function.bar(pci.VF_BAR_REGISTERS)
+        bar = DeviceBar(function.bar(pci.VF_BAR_REGISTERS))
         self.session = VfSession(bar)
         self.info = self._info(1)
         super().__init__(function, spec, bar)
@@ -283,6 +284,7 @@ class IxgbeVfPort(IxgbeBase):
         return format_mac(self.session.mac)
 
     @mac.setter
+    @touches_device
     def mac(self, value: str) -> None:
         address = parse_mac(value)
         if address[0] & 1 or not any(address):
@@ -310,6 +312,7 @@ class IxgbeVfPort(IxgbeBase):
         return self._promiscuous and self.session.granted == mailbox.XCAST_PROMISC
 
     @promiscuous.setter
+    @touches_device
     def promiscuous(self, on: bool) -> None:
         self._promiscuous = bool(on)
         self._set_mode()
@@ -320,10 +323,12 @@ class IxgbeVfPort(IxgbeBase):
         return self.session.granted >= mailbox.XCAST_ALLMULTI
 
     @allmulticast.setter
+    @touches_device
     def allmulticast(self, on: bool) -> None:
         self._allmulticast = bool(on)
         self._set_mode()
 
+    @touches_device
     def set_multicast(self, addresses: Iterable[str]) -> None:
         """Receive these groups, 30 at most. The chip compares 12 bits of 48, in one table for all VFs: others come along."""
         parsed = [(text, parse_mac(text)) for text in addresses]
@@ -334,6 +339,7 @@ class IxgbeVfPort(IxgbeBase):
         self.session.wanted.groups = tuple(address for _, address in parsed)
         self._tell(SetMulticast(self.session.hashes(self.session.wanted.groups)), undo=("groups", before))
 
+    @touches_device
     def vlan_filter(self, vid: int, on: bool = True) -> None:
         """Receive (or no longer receive) frames of that VLAN. A VF's filter is always on: it starts with untagged frames."""
         if not 0 <= vid < limits.VLANS:
@@ -395,14 +401,20 @@ class IxgbeVfPort(IxgbeBase):
 
     @property
     def link(self) -> Link:
-        """State of the link, read now; down without an agreement with the PF, and when its administrator says so."""
+        """State of the link, read now; down without an agreement with the PF, and when its administrator says so.
+
+        Raises DeviceGone for a VF that is there no longer.
+        """
         session = self.session
-        if self.closed or not session.up or session.stale or not session.enabled:
+        if self.closed:
+            return Link(False, 0)
+        if not session.up or session.stale or not session.enabled:
+            self.bar.check()
             return Link(False, 0)
         if self.started and not self._running:
             return Link(False, 0)  # agreed again, but its queues are not back yet
         word = self.bar.read(VFLINKS)
-        if word == 0xFFFF_FFFF or not VFLINKS.UP.extract(word):
+        if not VFLINKS.UP.extract(word):
             return Link(False, 0)
         return Link(True, MBPS.get(VFLINKS.SPEED.extract(word), 0))
 

@@ -79,6 +79,7 @@ class VfRule:
 
     def set(self, vf: int, settings: dict[str, str]) -> None:
         """Settings of a VF, in the words of ``ip link set PF vf N``; all or none of them."""
+        self.sriov.bar.check()  # settings of VFs that are gone with their card mean nothing
         policy = self.sriov.vf(vf).policy
         for setting, text in settings.items():
             policy.parse(setting, text)
@@ -94,7 +95,8 @@ class VfRule:
             raise
 
     def show(self) -> list[dict[str, Any]]:
-        """Every VF: settings, state and counters."""
+        """Every VF: settings, state and counters. Raises DeviceGone."""
+        self.sriov.bar.check()
         with self.sriov.lock:
             return [self._show(state) for state in self.sriov.vfs]
 
@@ -121,7 +123,8 @@ class VfRule:
         }
 
     def explain(self, vf: int) -> dict[str, Any]:
-        """Why a VF sends or receives nothing."""
+        """Why a VF sends or receives nothing. Raises DeviceGone."""
+        self.sriov.bar.check()
         state = self.sriov.vf(vf)
         seen = sample(self.sriov, state, port=self.xstats) if self.sriov.up else None
         findings = explain(self.sriov, vf, self.service.counts.lines[vf], seen)

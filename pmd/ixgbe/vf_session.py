@@ -130,9 +130,10 @@ class VfSession:
     def reset(self) -> None:
         """4.6.10.2: a reset, waited for until the PF's is over too. Raises PfNotUp."""
         bar = self.bar
-        self.quiet()
-        bar.check()
-        bar.sleep(mailbox.RESET_SETTLE)
+        with bar.exclusively():
+            self.quiet()
+            bar.check()
+            bar.sleep(mailbox.RESET_SETTLE)
         self._wait_for_pf()
 
     def _set_defaults(self) -> None:

@@ -96,7 +96,7 @@ def test_the_pf_has_the_pool_behind_its_vfs(made: Pair) -> None:
     assert bar.get(RXDCTL[4].ENABLE)
     assert bar.read(RQSMR[4]) & 0x0F0F0F0F == 0x03020100, "the PF's queues count in the first sets"
     assert bar.read(RQSMR[0]) & 0x0F0F0F0F == 0x0F0F0F0F, "and all VFs' in the last"
-    pf.bar[QPRDC[VF_SET].offset] = 7
+    pf.function.bar(0)[QPRDC[VF_SET].offset] = 7
     pf.poll_stats()
     stats = pf.xstats()
     assert stats["vf_rx_errors"] == 7

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The registers of one function as the threads of its driver share them: closed during a reset, and checked for removal.
+
+Every register access of the slow path goes through here. The fast path does not: a queue writes its tail to memory.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from dataplane.pmd.datasheet.general import STATUS
+from dataplane.pmd.function import ALL_ONES, Bar
+
+__all__ = ["DeviceBar", "touches_device"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class DeviceBar(Bar):
+    """`bar`, with two promises to whoever reads it, in any thread.
+
+    An access never falls into a reset (4.6.3.2): whoever resets the function holds `exclusively`, and everybody else waits,
+    10 ms for a PF and 50 ms for a VF. A word of all ones is returned only if it is the register's value: when STATUS
+    reads all ones too, the device is gone and the read raises DeviceGone.
+    """
+
+    def __init__(self, bar: Bar) -> None:
+        self.name = bar.name
+        self._bar = bar
+        self._lock = threading.RLock()  # held for one access, or for the time of a reset
+        self._read, self._write = bar.read32, bar.write32
+
+    def read32(self, offset: int) -> int:
+        """The register at a byte offset. Raises DeviceGone instead of returning what a device that is gone reads."""
+        with self._lock:
+            word = self._read(offset)
+            if word == ALL_ONES and self._read(STATUS.offset) == ALL_ONES:
+                raise self.gone()
+            return word
+
+    def write32(self, offset: int, value: int) -> None:
+        """Write the register at a byte offset. A device that is gone takes any write: `check` afterwards tells."""
+        with self._lock:
+            self._write(offset, value)
+
+    @contextmanager
+    def exclusively(self) -> Iterator[None]:
+        """Keep every other thread out until the `with` block ends: for a reset and the wait after it."""
+        with self._lock:
+            yield
+
+    def address(self, offset: int) -> int:
+        """Where the register is in memory, for a queue's tail."""
+        return self._bar.address(offset)
+
+    def now(self) -> float:
+        """Seconds on the device's clock."""
+        return self._bar.now()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, on the device's clock."""
+        self._bar.sleep(seconds)
+
+    def accompany(self, work: Callable[[], object]) -> Callable[[], None] | None:
+        """Have `work` called while somebody waits, on a device that moves only then."""
+        return self._bar.accompany(work)
+
+
+def touches_device(verb: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
+    """A verb of a port that changes or asks the device: it raises DeviceGone when the device is gone.
+
+    Checked before, so that nothing is changed, and after, because a write to a device that is gone does not fail. A port
+    that is closed has no device to look at.
+    """
+
+    @wraps(verb)
+    def checked(port: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        if port.closed:
+            return verb(port, *args, **kwargs)
+        port.bar.check()
+        result = verb(port, *args, **kwargs)
+        port.bar.check()
+        return result
+
+    return checked
