@@ -56,7 +56,9 @@ _warned = False
 _watch_lock = threading.RLock()
 _arenas: weakref.WeakSet[Arena] = weakref.WeakSet()
 _watchers: list[ArenaWatcher] = []
-_kept: list[Arena] = []  # closed, but a device may still write to them: their memory stays until the process ends
+_kept: list[
+    Arena
+] = []  # closed, but a device may still write to them: their memory stays until the process ends
 _physical_users = 0
 
 

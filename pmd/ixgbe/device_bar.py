@@ -10,15 +10,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, TypeVar, cast
 
 from dataplane.pmd.datasheet.general import STATUS
 from dataplane.pmd.function import ALL_ONES, Bar
 
 __all__ = ["DeviceBar", "touches_device"]
 
-P = ParamSpec("P")
-R = TypeVar("R")
+Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 
 class DeviceBar(Bar):
@@ -71,7 +70,7 @@ class DeviceBar(Bar):
         return self._bar.accompany(work)
 
 
-def touches_device(verb: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
+def touches_device(verb: Verb) -> Verb:
     """A verb of a port that changes or asks the device: it raises DeviceGone when the device is gone.
 
     Checked before, so that nothing is changed, and after, because a write to a device that is gone does not fail. A port
@@ -79,7 +78,7 @@ def touches_device(verb: Callable[Concatenate[Any, P], R]) -> Callable[Concatena
     """
 
     @wraps(verb)
-    def checked(port: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def checked(port: Any, /, *args: Any, **kwargs: Any) -> Any:
         if port.closed:
             return verb(port, *args, **kwargs)
         port.bar.check()
@@ -87,4 +86,4 @@ def touches_device(verb: Callable[Concatenate[Any, P], R]) -> Callable[Concatena
         port.bar.check()
         return result
 
-    return checked
+    return cast(Verb, checked)

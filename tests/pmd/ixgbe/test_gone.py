@@ -10,7 +10,7 @@ from contextlib import ExitStack
 
 import pytest
 
-import dataplane.pmd as pmd
+from dataplane import hugepage, pmd
 from dataplane.apps.command.cli import main
 from dataplane.byhand import receive, send
 from dataplane.errors import DataplaneError, DeviceGone
@@ -18,7 +18,6 @@ from dataplane.hugepage import Arena, unwatch_arenas, watch_arenas
 from dataplane.mempool import Mempool
 from dataplane.pmd.ixgbe.pf import IxgbePort
 from dataplane.pmd.ixgbe.vf import IxgbeVfPort
-from tests.pmd.ixgbe.fleet import until
 from tests.pmd.served import Served
 
 GROUP = "01:00:5e:00:00:05"
@@ -43,7 +42,16 @@ PF_VERBS: dict[str, Callable[[IxgbePort], object]] = {
 }
 VF_VERBS: dict[str, Callable[[IxgbeVfPort], object]] = {
     name: PF_VERBS[name]  # type: ignore[misc]
-    for name in ("mac", "promiscuous", "allmulticast", "set_multicast", "vlan_filter", "link", "wait_link", "poll_stats")
+    for name in (
+        "mac",
+        "promiscuous",
+        "allmulticast",
+        "set_multicast",
+        "vlan_filter",
+        "link",
+        "wait_link",
+        "poll_stats",
+    )
 } | {"rss_key": lambda port: port.rss_key, "rss_table": lambda port: port.rss_table}
 
 
@@ -188,19 +196,18 @@ class Even:
 
 def test_a_device_that_is_there_and_cannot_reach_memory_refuses_it(caplog: pytest.LogCaptureFixture) -> None:
     """Unlike one that is gone: packets of that memory could be sent through it. Everybody else knows the same as before."""
-    first, second = Even(), Even()
-    odd = Odd(DataplaneError("no room in the map"))
-    for watcher in (first, second):
-        watch_arenas(watcher)
-    known = set(first.open)
-    with pytest.raises(DataplaneError, match="no room"):
-        watch_arenas(odd) if known else odd.arena_opened(None)  # type: ignore[arg-type]
-    unwatch_arenas(second)
-    from dataplane import hugepage
-
+    first, odd, second = Even(), Odd(DataplaneError("no room in the map")), Even()
+    with Arena(4096, hugepages="no"):
+        with pytest.raises(DataplaneError, match="no room"):
+            watch_arenas(odd)
+        told = odd.told
+        Arena(4096, hugepages="no").close()
+        assert odd.told == told, "who could not begin to watch is told of nothing"
+    watch_arenas(first)
     hugepage._watchers.append(odd)
     watch_arenas(second)
     try:
+        known = set(first.open)
         with pytest.raises(DataplaneError, match="no room"):
             Arena(4096, hugepages="no")
         assert first.open == second.open == known

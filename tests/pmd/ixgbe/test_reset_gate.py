@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A reset keeps every other thread of the driver out (datasheet 4.6.3.2): who reads meanwhile waits, on a strict card."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from dataplane.errors import DataplaneError
+from dataplane.pmd.datasheet import CTRL
+from dataplane.pmd.function import Bar
+from dataplane.pmd.ixgbe.device_bar import DeviceBar
+from tests.pmd.ixgbe.fleet import Fleet, fleet
+
+ROUNDS = 200
+
+
+@pytest.fixture
+def made() -> Iterator[Fleet]:
+    with fleet(2) as found:
+        found.open(0, 1)
+        yield found
+
+
+@contextmanager
+def asking(*questions: Callable[[], object]) -> Iterator[list[int]]:
+    """A thread for each question, which asks it all the time. Yields how often; raises what one of them raised."""
+    end = threading.Event()
+    asked = [0] * len(questions)
+    wrong: list[BaseException] = []
+
+    def ask(n: int) -> None:
+        try:
+            while not end.is_set():
+                questions[n]()
+                asked[n] += 1
+                end.wait(1e-4)
+        except BaseException as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=ask, args=(n,)) for n in range(len(questions))]
+    for thread in threads:
+        thread.start()
+    try:
+        yield asked
+    finally:
+        end.set()
+        for thread in threads:
+            thread.join()
+    if wrong:
+        raise wrong[0]
+
+
+def test_readers_during_resets_of_the_pf(made: Fleet) -> None:
+    pf = made.pf
+    with asking(
+        pf.xstats, lambda: pf.link, pf.vf_show, lambda: pf.vf_explain(0), lambda: pf.vf_set(1, query_rss=True)
+    ) as asked:
+        for n in range(ROUNDS):
+            pf.stop()
+            pf.start()
+            pf.vf_set(1, query_rss=bool(n % 2))
+    assert all(asked), "each of them was answered"
+    assert min(asked[:3]) > ROUNDS / 2, "and they need not wait for long"
+
+
+def test_readers_during_resets_of_a_vf(made: Fleet) -> None:
+    """And the PF looks at it meanwhile. What another thread reads takes nothing from the one that talks with the PF."""
+    vf, pf = made.vfs[0], made.pf
+    counts: list[int] = [0]
+
+    def grows() -> None:
+        counts.append(vf.xstats()["rx_good_packets"])
+        assert counts[-1] >= counts[-2]
+
+    before = vf.recoveries
+    with asking(grows, lambda: vf.link, pf.vf_show, lambda: vf.mac) as asked:
+        for _ in range(ROUNDS // 4):
+            with suppress(DataplaneError):  # the PF may be busy with a question: the VF tries again
+                vf.recover()
+    assert vf.recoveries > before + ROUNDS // 8
+    assert all(asked)
+
+
+class Slow(Bar):
+    """A register file that tells who came while a reset was under way."""
+
+    name = "slow0"
+
+    def __init__(self) -> None:
+        self.resetting = 0
+        self.intruders: list[int] = []
+
+    def read32(self, offset: int) -> int:
+        if self.resetting and self.resetting != threading.get_ident():
+            self.intruders.append(offset)
+        return 0
+
+    def write32(self, offset: int, value: int) -> None:
+        self.read32(offset)
+
+
+def test_an_access_waits_for_the_end_of_a_reset() -> None:
+    """Whichever register, read or written; the thread that resets goes on."""
+    raw = Slow()
+    bar = DeviceBar(raw)
+    with asking(lambda: bar.read(CTRL), lambda: bar.set(CTRL.RST), lambda: bar.write32(0, 1)) as asked:
+        for _ in range(ROUNDS):
+            with bar.exclusively():
+                raw.resetting = threading.get_ident()
+                bar.set(CTRL.RST)
+                bar.sleep(1e-4)
+                raw.resetting = 0
+            bar.sleep(1e-4)
+    assert raw.intruders == []
+    assert all(asked)
