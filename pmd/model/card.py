@@ -186,6 +186,11 @@ class Card:
             self._runner = Runner(self)
             self._runner.start()
 
+    def nudge(self) -> None:
+        """Something may have to be done: a card that rests after a long time of nothing looks at once."""
+        if self._runner is not None:
+            self._runner.nudge()
+
     def stop(self) -> None:
         """End the thread."""
         if self._runner is not None:

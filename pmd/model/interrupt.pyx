@@ -10,7 +10,7 @@ import os
 
 from posix.unistd cimport close
 
-from dataplane.pmd.model.eventfd cimport send_signal
+from dataplane.eventfd cimport send_signal
 
 from dataplane.errors import DeviceError
 

@@ -198,8 +198,14 @@ cdef class Domain:
 
     def clear(self):
         """Take all mappings away."""
-        for iova, _, _, _ in self.mappings:
-            self.unmap(iova)
+        self.c.count = 0
+        self._changed()
+        self._owners.clear()
+
+    def __contains__(self, uint64_t iova):
+        """Whether a mapping starts at `iova`."""
+        cdef uint32_t at = _first_above(self.c, iova)
+        return at > 0 and self.c.ranges[at - 1].iova == iova
 
     cdef void _changed(self) noexcept:
         self.c.hit_size = 0
