@@ -162,7 +162,10 @@ cdef extern from *:
     uint32_t lost_all "dp_lost_all" () nogil
 
 _F_GET_SEALS, _SEAL_GROW = 1034, 0x4
-QUICK = 1 << 30
+QUICK = 1 << 30  # bytes of a file whose pages are given back in little time
+
+cdef enum:
+    SMALLEST_PAGE = 4096
 
 
 def seals_of(int fd):
@@ -199,6 +202,8 @@ cdef class PeerMemory:
         cdef uint64_t have = os.fstat(fd).st_size, page = page_of(fd)
         if not size or offset + size < offset or offset + size > have:
             raise OSError(22, f"{size:#x} bytes at {offset:#x} of a file of {have:#x}")
+        if offset % SMALLEST_PAGE:
+            raise OSError(22, f"offset {offset:#x}: no page begins there")
         cdef uint64_t first = offset // page * page
         self.mapped = (offset + size - first + page - 1) // page * page
         cdef long long slot = map_file(fd, first, self.mapped, writable)

@@ -25,7 +25,8 @@ _MDIO_READ = (2, 3)  # MSCA.OP
 class General(Block):
     """CTRL and STATUS, the pins behind ESDP and I2CCTL, MDIO without a PHY."""
 
-    reset_at = 0  # ns: when the last reset by CTRL began; 0: none yet
+    reset_at = 0  # ns: when the last reset by CTRL began, or was asked for at the earliest; 0: none yet
+    asked_at = 0  # ns: when the access that is under way may have been asked for; 0: now
 
     def power_up(self) -> None:
         """All registers at their reset values; the tables in RAM hold what they like, which is not 0 on a strict card."""
@@ -59,7 +60,7 @@ class General(Block):
             if begun & CTRL.LRST.mask:
                 self.chip.blocks["link"].drop()
             self.restart()
-            self.reset_at = self.chip.clock.now_ns
+            self.reset_at = self.asked_at or self.chip.clock.now_ns
             self.chip.after(self.timing.reset, CTRL.offset, begun)
             return begun
         if new & CTRL.GIO_DIS.mask:

@@ -196,6 +196,18 @@ cdef class Domain:
         self._changed()
         del self._owners[iova]
 
+    def unmap_between(self, uint64_t first, uint64_t last):
+        """Take away the mappings that start at `first` or above, and at `last` or below."""
+        cdef mdl_domain *d = self.c
+        cdef uint32_t start = _first_above(d, first - 1) if first else 0, end = _first_above(d, last), at
+        if start >= end:
+            return
+        for at in range(start, end):
+            del self._owners[d.ranges[at].iova]
+        memmove(&d.ranges[start], &d.ranges[end], (d.count - end) * sizeof(mdl_range))
+        d.count -= end - start
+        self._changed()
+
     def clear(self):
         """Take all mappings away."""
         self.c.count = 0

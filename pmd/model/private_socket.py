@@ -15,10 +15,10 @@ __all__ = ["PATH_MOST", "is_ours", "listen", "process_of"]
 PATH_MOST = 107  # bytes of a Unix socket's name
 
 
-def listen(path: Path, kind: socket.SocketKind) -> socket.socket:
+def listen(path: Path, kind: socket.SocketKind, bind_at: str = "") -> socket.socket:
     """A socket that does not block and listens at `path`, where there must be nothing.
 
-    Raises ConfigError for a name that is too long, PortError for what the kernel refuses.
+    bind_at: another name of that place, through a descriptor of its folder (/proc/self/fd/N/NAME). Raises ConfigError for a name that is too long, PortError for what the kernel refuses.
     """
     if len(os.fsencode(path)) > PATH_MOST:
         raise ConfigError(
@@ -27,7 +27,7 @@ def listen(path: Path, kind: socket.SocketKind) -> socket.socket:
     listening = socket.socket(socket.AF_UNIX, kind)
     before = os.umask(0o177)
     try:
-        listening.bind(os.fspath(path))
+        listening.bind(bind_at or os.fspath(path))
         listening.setblocking(False)
         listening.listen(8)
     except OSError as error:

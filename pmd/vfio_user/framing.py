@@ -10,14 +10,13 @@ import array
 import contextlib
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from dataplane.pmd.vfio_user.messages import Header, Malformed
 
 __all__ = ["DESCRIPTORS", "Hangup", "Incoming", "Receiver", "close_all", "descriptors_of"]
 
 DESCRIPTORS = 253  # the most that the kernel lets one sendmsg carry
-_ROOM = socket.CMSG_SPACE(DESCRIPTORS * array.array("i").itemsize)
 
 
 class Hangup(ConnectionError):
@@ -49,10 +48,22 @@ class Incoming:
 
 
 class Receiver:
-    """Puts messages together from a socket. most: bytes that a message may have, header included."""
+    """Puts messages together from a socket.
 
-    def __init__(self, connection: socket.socket, most: int) -> None:
-        self._socket, self.most = connection, most
+    most: bytes that a message may have, header included. descriptors: how many may come along with one. took: called with
+    the number of each batch of descriptors that has arrived; what it raises is raised by `receive`.
+    """
+
+    def __init__(
+        self,
+        connection: socket.socket,
+        most: int,
+        descriptors: int = DESCRIPTORS,
+        took: Callable[[int], None] = lambda count: None,
+    ) -> None:
+        self._socket, self.most, self._descriptors_most, self._took = connection, most, descriptors, took
+        # The kernel hands over no more than fit here, and says so.
+        self._room = socket.CMSG_SPACE(descriptors * array.array("i").itemsize)
         self._header: Header | None = None
         self._data = bytearray()
         self._descriptors: list[int] = []
@@ -75,8 +86,13 @@ class Receiver:
                 return message
 
     def close(self) -> None:
-        """Descriptors of a message that never became whole."""
+        """Close the descriptors of a message that never became whole."""
         close_all(self._descriptors)
+
+    def take(self) -> list[int]:
+        """The descriptors of a message that never became whole; the caller closes them."""
+        taken, self._descriptors = self._descriptors, []
+        return taken
 
     def _check(self, header: Header) -> Header:
         if not Header.struct_size() <= header.size <= self.most:
@@ -87,14 +103,19 @@ class Receiver:
 
     def _more(self, wanted: int) -> bool:
         try:
-            data, ancillary, flags, _ = self._socket.recvmsg(wanted, _ROOM, socket.MSG_CMSG_CLOEXEC)
+            data, ancillary, flags, _ = self._socket.recvmsg(wanted, self._room, socket.MSG_CMSG_CLOEXEC)
         except (BlockingIOError, InterruptedError):
             return False
         except ConnectionError as error:
             raise Hangup(str(error)) from None
-        self._descriptors += descriptors_of(ancillary)
-        if flags & socket.MSG_CTRUNC:
-            raise Malformed("descriptors came along that could not be received")
+        if ancillary:
+            came = descriptors_of(ancillary)
+            self._descriptors += came
+            self._took(len(came))
+        if flags & socket.MSG_CTRUNC or len(self._descriptors) > self._descriptors_most:
+            raise Malformed(
+                f"more descriptors came along than could be received: {self._descriptors_most} are the most"
+            )
         if not data:
             raise Hangup("the other end has closed the connection")
         self._data += data

@@ -74,6 +74,10 @@ class Device(ABC):
         with self.card.lock:
             self.chip.engine.attach(self.number, bells)
 
+    def asks(self, since: int) -> None:
+        """A message is about to be done, which was sent at `since` (ns of the card's clock) or later; 0: just now."""
+        self.chip.blocks["general"].asked_at = since
+
     def on_return(self, call: Callable[[], None] | None) -> None:
         """`call` is made when the card has emptied the function's domain and it has memory again. Lock held."""
         self._on_return = call
@@ -108,7 +112,7 @@ class Device(ABC):
             for skip in range(-offset % 4, len(data) - 3, 4):
                 table.write32(offset + skip, int.from_bytes(data[skip : skip + 4], "little"))
 
-        return RegionSpec(pci.MSIX_SIZE, _checked(read), write)
+        return RegionSpec(pci.MSIX_SIZE, _checked(read), _short(write))
 
 
 _VENDOR_SPECIFIC = 0x000B
@@ -119,6 +123,17 @@ def _checked(read: Callable[[int, int], bytes]) -> Callable[[int, int], bytes]:
         if count > BAR_ACCESS_MOST:
             raise Refused(errno.EINVAL, f"a read of {count} bytes of a BAR: {BAR_ACCESS_MOST} are the most")
         return read(offset, count)
+
+    return limited
+
+
+def _short(write: Callable[[int, bytes], None]) -> Callable[[int, bytes], None]:
+    """A long write would hold up every other client: 16 KiB are 4096 registers, each with its side effects."""
+
+    def limited(offset: int, data: bytes) -> None:
+        if len(data) > BAR_ACCESS_MOST:
+            raise Refused(errno.EINVAL, f"a write of {len(data)} bytes to a BAR: {BAR_ACCESS_MOST} are the most")
+        write(offset, data)
 
     return limited
 
@@ -134,7 +149,7 @@ class PfDevice(Device):
         self._io_address = 0
         self.regions = {
             pci.PF_BAR_REGISTERS: RegionSpec(
-                BAR_SIZES[pci.PF_BAR_REGISTERS], _checked(chip.read_bytes), chip.write_bytes
+                BAR_SIZES[pci.PF_BAR_REGISTERS], _checked(chip.read_bytes), _short(chip.write_bytes)
             ),
             pci.PF_BAR_IO: RegionSpec(pci.IO_SIZE, self._read_io, self._write_io),
             pci.PF_BAR_MSIX: self._msix_region(self._msix),
@@ -187,7 +202,7 @@ class VfDevice(Device):
         interrupts = self.chip.interrupts.vfs
         self._msix = MsixBar(self.name, pci.VF_VECTORS, self.mask, lambda: interrupts.pending_bits(number))
         self.regions = {
-            pci.VF_BAR_REGISTERS: RegionSpec(pci.VF_REGISTERS_SIZE, _checked(self._read), self._write),
+            pci.VF_BAR_REGISTERS: RegionSpec(pci.VF_REGISTERS_SIZE, _checked(self._read), _short(self._write)),
             pci.VF_BAR_MSIX: self._msix_region(self._msix),
             Region.CONFIG: self._config_region(),
         }

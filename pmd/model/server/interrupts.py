@@ -3,19 +3,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import select
-from pathlib import Path
 
+from dataplane.eventfd import is_eventfd, signal_eventfd
 from dataplane.pmd.model.server.devices import Device
 from dataplane.pmd.model.server.refusal import Refused
 from dataplane.pmd.vfio_user.messages import IrqFlags, IrqInfo, IrqKind, IrqSet, SetIrqs
 
 __all__ = ["IrqUnit"]
-
-_ONE = (1).to_bytes(8, "little")
 
 
 class IrqUnit:
@@ -70,7 +66,7 @@ class IrqUnit:
             if descriptors and len(descriptors) != request.count:
                 raise Refused(errno.EINVAL, f"{len(descriptors)} descriptors for {request.count} interrupts")
             for descriptor in descriptors:
-                if not _is_eventfd(descriptor):
+                if not is_eventfd(descriptor):
                     raise Refused(errno.EINVAL, "an interrupt is signalled by an eventfd, and this is none")
             for n in range(request.count):
                 self._connect(request.index, request.start + n, descriptors[n] if descriptors else None)
@@ -88,16 +84,26 @@ class IrqUnit:
         return [vector for n, vector in enumerate(vectors) if kind == IrqSet.NONE or data[n]]
 
     def _connect(self, index: int, vector: int, descriptor: int | None) -> None:
-        known = self._own.pop((index, vector), None)
-        if descriptor is not None:
-            self._own[index, vector] = os.dup(descriptor)
-        if known is not None:
-            os.close(known)
-        if vector == 0:  # of three kinds at most one is in use
-            own = (self._own.get((each, 0)) for each in (IrqKind.MSIX, IrqKind.MSI, IrqKind.INTX))
-            self._device.connect(0, next((fd for fd in own if fd is not None), -1))
-        else:
-            self._device.connect(vector, self._own.get((index, vector), -1))
+        """Raises OSError, and nothing changes, when no descriptor is left."""
+        before = self._own.pop((index, vector), None)
+        new = None
+        try:
+            if descriptor is not None:
+                new = self._own[index, vector] = os.dup(descriptor)
+            own = self._own.get((index, vector), -1)
+            if vector == 0:  # of three kinds at most one is in use
+                kinds = (self._own.get((each, 0)) for each in (IrqKind.MSIX, IrqKind.MSI, IrqKind.INTX))
+                own = next((fd for fd in kinds if fd is not None), -1)
+            self._device.connect(vector, own)
+        except OSError:
+            self._own.pop((index, vector), None)
+            if new is not None:
+                os.close(new)
+            if before is not None:
+                self._own[index, vector] = before
+            raise
+        if before is not None:
+            os.close(before)
 
     def _mask(self, index: int, vector: int, on: bool) -> None:
         if index != IrqKind.INTX:
@@ -106,21 +112,4 @@ class IrqUnit:
             self._fire(index, vector)  # a line that is still asserted interrupts again
 
     def _fire(self, index: int, vector: int) -> None:
-        own = self._own.get((index, vector))
-        if own is not None and _has_room(own):
-            with contextlib.suppress(OSError):
-                os.write(own, _ONE)
-
-
-def _is_eventfd(descriptor: int) -> bool:
-    try:
-        return str(Path(f"/proc/self/fd/{descriptor}").readlink()) == "anon_inode:[eventfd]"
-    except OSError:
-        return False
-
-
-def _has_room(descriptor: int) -> bool:
-    """A full eventfd is as good as signalled, and a write would wait."""
-    poll = select.poll()
-    poll.register(descriptor, select.POLLOUT)
-    return bool(poll.poll(0))
+        signal_eventfd(self._own.get((index, vector), -1))

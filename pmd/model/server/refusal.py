@@ -9,8 +9,8 @@ __all__ = ["Refused"]
 
 
 class Refused(Exception):
-    """The request is answered with this errno; the connection stays."""
+    """The request is answered with this errno; the connection stays. over: it is about a quota, and the log hears of it."""
 
-    def __init__(self, errno: int, why: str = "") -> None:
+    def __init__(self, errno: int, why: str = "", *, over: bool = False) -> None:
         super().__init__(why or os.strerror(errno))
-        self.errno = errno
+        self.errno, self.over = errno, over

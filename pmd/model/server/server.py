@@ -10,23 +10,27 @@ Whoever may open a socket may have its function: they are the user's alone (mode
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import logging
 import os
 import select
-import selectors
 import socket
-import stat
 import threading
+import time
 from pathlib import Path
 
 from dataplane.errors import ConfigError, PortError
+from dataplane.eventfd import never_waits
+from dataplane.guard import losses
 from dataplane.pmd.datasheet import pci
 from dataplane.pmd.model.card import Card
-from dataplane.pmd.model.private_socket import is_ours, listen, process_of
+from dataplane.pmd.model.private_socket import is_ours, process_of
+from dataplane.pmd.model.server.account import Account, Limits, Pools
 from dataplane.pmd.model.server.devices import Device, PfDevice, VfDevice
-from dataplane.pmd.model.server.session import Session
+from dataplane.pmd.model.server.folder import Folder
+from dataplane.pmd.model.server.session import FDS_MOST, Session
+from dataplane.pmd.vfio_user.framing import Hangup
+from dataplane.pmd.vfio_user.messages import Malformed
 from dataplane.port import format_mac
 
 __all__ = ["NicServer", "socket_names"]
@@ -35,6 +39,11 @@ log = logging.getLogger("dataplane")
 
 HOUSEKEEPING = 0.1  # seconds
 TOLD = "nic.json"  # in the folder: who serves, and who has which function
+_SLICE_NS = 100_000  # CPU time of a client's turn: one message, or as many as fit
+_CREDIT_NS = 1_000_000  # CPU time that a client which was quiet may take before it waits for its turn like others
+_STRICT_LOOK = 0.005  # seconds: how exactly a strict card knows when a client asked for something
+_DEAF = 1.0  # seconds for which a socket is not listened to when no descriptor is left
+_READ, _WRITE, _ENDED = select.EPOLLIN, select.EPOLLOUT, select.EPOLLHUP | select.EPOLLERR
 
 
 def socket_names(ports: int, vfs: int) -> list[str]:
@@ -48,59 +57,84 @@ def socket_names(ports: int, vfs: int) -> list[str]:
 
 class NicServer:
     """Serves a threaded card, which it starts and stops. vfs: how many VFs of each port get a socket. doorbells: whether
-    clients may map the tails of their queues; what they do with them is in no trace then.
+    clients may map the tails of their queues; what they do with them is in no trace then. limits: what a client may hold.
+
+    Clients take turns by what they cost: the one that has taken least CPU time of the server is next. What one client
+    brings about, an unexpected exception included, ends that client alone.
 
     Raises ConfigError, and PortError for a folder that cannot be used.
     """
 
-    def __init__(self, card: Card, folder: Path, vfs: int = 0, *, doorbells: bool = True) -> None:
+    def __init__(
+        self,
+        card: Card,
+        folder: Path,
+        vfs: int = 0,
+        *,
+        doorbells: bool = True,
+        limits: Limits | None = None,
+    ) -> None:
         if not card.threaded:
             raise ConfigError("a card that is served runs by itself: make it with threaded=True")
         if not 0 <= vfs < pci.SRIOV_VFS:
             raise ConfigError(f"{vfs} VFs: 0 to {pci.SRIOV_VFS - 1} are possible")
         self.card, self.folder, self._doorbells = card, folder, doorbells
-        self._selector = selectors.DefaultSelector()
-        self._sessions: dict[Device, Session] = {}
-        self._listening: dict[Path, socket.socket] = {}
-        self._devices: dict[Path, Device] = {}
-        self._processes: dict[Device, int] = {}  # of the clients
+        self._epoll = select.epoll()
+        self._accounts: list[Account] = []
+        self._sessions: dict[Account, Session] = {}
+        self._listening: dict[Account, socket.socket] = {}
+        self._targets: dict[int, tuple[Account, bool]] = {}  # descriptor -> whose; whether it listens
         self._wake, self._woken = socket.socketpair()
+        self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)  # to turn a client away when no other is left
+        self._deaf: dict[Account, float] = {}  # until when
         self._stop = threading.Event()
-        self._lock_fd = -1
+        self._place: Folder | None = None
         self._closed = False
+        self._waiting: dict[Account, int] = {}  # who has something for us: what epoll said, and _CALLS
+        self._pace = 0  # the cost that the account had which was served last
+        self._looked, self._before = card.clock.now_ns, card.clock.now_ns  # the last look at sockets, the one before it
+        self._rest = HOUSEKEEPING if card.manner == "lenient" else _STRICT_LOOK
+        self._next_care = 0.0
+        self._told, self._is_old = 0.0, False
+        self._losses = losses()
         try:
-            self._lock_fd = _claim_folder(folder)
+            self._place = Folder(folder)
+            devices: list[Device] = []
             for port in range(len(card.ports)):
-                self._open(PfDevice(card, port), folder / f"pf{port}.sock")
-                for vf in range(vfs):
-                    self._open(VfDevice(card, port, vf), folder / f"pf{port}.vf{vf}.sock")
-            self._selector.register(self._woken, selectors.EVENT_READ, None)
+                devices.append(PfDevice(card, port))
+                devices += [VfDevice(card, port, vf) for vf in range(vfs)]
+            pools = Pools(limits or Limits(), len(devices))
+            pools.provide(devices)
+            for device, name in zip(devices, socket_names(len(card.ports), vfs), strict=True):
+                self._open(Account(device, pools), name)
+            self._epoll.register(self._woken, _READ)
             card.start()
             self._tell()
         except BaseException:
             self.close()
             raise
+        if not never_waits():
+            log.warning("no asynchronous reads here (fs.aio-max-nr): a client that fills its eventfds can hang the card")
 
     @property
     def paths(self) -> list[Path]:
         """The sockets, in the order of `socket_names`."""
-        return list(self._listening)
+        return [self.folder / f"{account.name}.sock" for account in self._accounts]
 
     @property
     def clients(self) -> list[str]:
         """The functions that somebody has."""
-        return sorted(device.name for device in self._sessions)
+        return sorted(account.name for account in self._sessions)
 
     def run(self) -> None:
         """Serve until `stop`."""
         while not self._stop.is_set():
-            for key, events in self._selector.select(HOUSEKEEPING):
-                target = key.data
-                if isinstance(target, Session):
-                    self._attend(target, events)
-                elif isinstance(target, Device):
-                    self._accept(key.fileobj, target)  # type: ignore[arg-type]
-            self._look_after()
+            if not self._look(0) and not self._waiting:
+                self._look(self._rest)
+            if self._waiting:
+                self._serve(min(self._waiting, key=_cost))
+            if time.monotonic() >= self._next_care:
+                self._take_care()
 
     def stop(self) -> None:
         """End `run`; from any thread, or a signal's handler."""
@@ -113,19 +147,20 @@ class NicServer:
         if self._closed:
             return
         self._closed = True
-        for session in tuple(self._sessions.values()):
-            self._end(session)
-        for path, listening in self._listening.items():
+        for account in tuple(self._sessions):
+            self._end(account)
+        for listening in self._listening.values():
             listening.close()
-            path.unlink(missing_ok=True)
-        if self._lock_fd >= 0:
-            (self.folder / TOLD).unlink(missing_ok=True)
-        self._selector.close()
+        if self._place is not None:
+            self._place.close()
+        self._epoll.close()
         self._wake.close()
         self._woken.close()
-        if self._lock_fd >= 0:
-            os.close(self._lock_fd)
+        if self._spare >= 0:
+            os.close(self._spare)
         self.card.close()
+        for account in self._accounts:
+            account.closer.wait(0.1)
 
     def __enter__(self) -> NicServer:
         return self
@@ -133,116 +168,177 @@ class NicServer:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    # ---- clients ----------------------------------------------------------------------------------------------
+    # ---- turns ------------------------------------------------------------------------------------------------
 
-    def _open(self, device: Device, path: Path) -> None:
-        path.unlink(
-            missing_ok=True
-        )  # of a server that was killed: the folder is locked, so there is no other
-        listening = self._listening[path] = listen(path, socket.SOCK_STREAM)
-        self._devices[path] = device
-        self._selector.register(listening, selectors.EVENT_READ, device)
+    def _look(self, patience: float) -> bool:
+        """Who has something for us now. Whether anybody has."""
+        self._before, self._looked = self._looked, self.card.clock.now_ns
+        found: dict[Account, int] = {}
+        for descriptor, events in self._epoll.poll(patience):
+            target = self._targets.get(descriptor)
+            if target is not None:
+                account, listens = target
+                found[account] = found.get(account, 0) | (_CALLS if listens else events)
+        for account in found.keys() - self._waiting.keys():
+            # Whoever was quiet may not save up what it did not use, but for a little.
+            account.cost = max(account.cost, self._pace - _CREDIT_NS)
+            session = self._sessions.get(account)
+            if session is not None:
+                session.empty_at = max(session.empty_at, self._before)
+        self._waiting = found
+        return bool(found)
 
-    def _accept(self, listening: socket.socket, device: Device) -> None:
+    def _serve(self, account: Account) -> None:
+        """One turn of a function, charged to it."""
+        self._pace = max(self._pace, account.cost)
+        began = time.thread_time_ns()
+        what = self._waiting.pop(account)
         try:
-            connection, _ = listening.accept()
-        except OSError as error:  # who wanted something has gone, or there is no descriptor left
-            if not isinstance(error, (BlockingIOError, InterruptedError, ConnectionError)):
-                log.warning("%s: a client cannot be taken in: %s", device.name, error.strerror)
+            if what & _CALLS:
+                self._accept(account)
+            session = self._sessions.get(account)
+            if session is not None and what & ~_CALLS:
+                self._attend(account, session, what, began + _SLICE_NS)
+        except Exception as error:  # whatever it is, it is this client's
+            self._end(account, f"it has brought about {_described(error)}")
+        account.cost += max(time.thread_time_ns() - began, 1)
+
+    def _attend(self, account: Account, session: Session, events: int, until: int) -> None:
+        was_blocked = session.blocked
+        try:
+            if events & _WRITE:
+                session.flush()
+            if events & (_READ | _ENDED):
+                while session.step() and time.thread_time_ns() < until:
+                    pass
+        except Hangup:
+            self._end(account)
             return
-        current = self._sessions.get(device)
+        except Malformed as error:
+            self._end(account, str(error))
+            return
+        if session.blocked != was_blocked:
+            self._epoll.modify(session.connection, _WRITE if session.blocked else _READ)
+
+    # ---- who comes and goes -----------------------------------------------------------------------------------
+
+    def _open(self, account: Account, name: str) -> None:
+        assert self._place is not None
+        listening = self._listening[account] = self._place.listen(name)
+        self._accounts.append(account)
+        self._listen(account)
+        self._targets[listening.fileno()] = account, True
+
+    def _listen(self, account: Account) -> None:
+        self._epoll.register(self._listening[account], _READ)
+
+    def _accept(self, account: Account) -> None:
+        try:
+            connection, _ = self._listening[account].accept()
+        except (BlockingIOError, InterruptedError, ConnectionError):
+            return  # whoever wanted something has gone
+        except OSError as error:
+            account.say(logging.WARNING, f"a client cannot be taken in: {error.strerror}")
+            self._turn_away(account)
+            return
+        current = self._sessions.get(account)
         if current is not None and _is_gone(current.connection):
-            self._end(current)
+            self._end(account)
             current = None
-        if current is not None or not is_ours(connection):
-            why = "another client has it" if current is not None else "it belongs to another user"
-            log.warning("%s: a client is turned away: %s", device.name, why)
+        why = ""
+        if current is not None:
+            why = "another client has it"
+        elif not is_ours(connection):
+            why = "it belongs to another user"
+        elif account.descriptors.used > account.descriptors.most - FDS_MOST:
+            why = "descriptors that the last one sent do not close"
+        if why:
+            account.say(logging.WARNING, f"a client is turned away: {why}")
             connection.close()
             return
-        session = self._sessions[device] = Session(connection, device, self._doorbells)
-        self._processes[device] = process_of(connection)
-        self._selector.register(connection, selectors.EVENT_READ, session)
+        session = self._sessions[account] = Session(connection, account, self._doorbells)
+        account.process = process_of(connection)
+        self._targets[connection.fileno()] = account, False
+        self._epoll.register(connection, _READ)
         self._tell()
-        log.info("%s: a client has it (process %d)", device.name, process_of(connection))
+        account.say(logging.INFO, f"a client has it (process {account.process})")
+        session.empty_at = self._looked
 
-    def _attend(self, session: Session, events: int) -> None:
-        if self._sessions.get(session.device) is not session:
-            return  # ended while this event was on its way
-        was_blocked = session.blocked
-        alive = True
-        if events & selectors.EVENT_WRITE:
-            alive = session.flush()
-        if alive and events & selectors.EVENT_READ:
-            alive = session.receive()
-        if not alive:
-            self._end(session)
-        elif session.blocked != was_blocked:
-            wanted = selectors.EVENT_WRITE if session.blocked else selectors.EVENT_READ
-            self._selector.modify(session.connection, wanted, session)
+    def _turn_away(self, account: Account) -> None:
+        """No descriptor is left: the spare one serves to hang up, else the client would wait and epoll tell of it for ever."""
+        if self._spare >= 0:
+            os.close(self._spare)
+            self._spare = -1
+            with contextlib.suppress(OSError):
+                connection, _ = self._listening[account].accept()
+                connection.close()
+        with contextlib.suppress(OSError):
+            self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        if self._spare < 0:
+            self._epoll.unregister(self._listening[account])
+            self._deaf[account] = time.monotonic() + _DEAF
 
-    def _end(self, session: Session) -> None:
-        with contextlib.suppress(KeyError, ValueError):
-            self._selector.unregister(session.connection)
-        del self._sessions[session.device]
-        session.end()
+    def _end(self, account: Account, why: str = "") -> None:
+        session = self._sessions.pop(account, None)
+        if session is None:
+            return
+        self._targets.pop(session.connection.fileno(), None)
+        with contextlib.suppress(OSError, ValueError):
+            self._epoll.unregister(session.connection)
+        try:
+            session.end()
+        except Exception as error:
+            why += f"{'; and ' if why else ''}when it was let go there was {_described(error)}"
         if not self._closed:
             self._tell()
-        if session.why:
-            log.warning("%s: its client is cut off: %s", session.device.name, session.why)
+        if why:
+            account.say(logging.WARNING, f"its client is cut off: {why}")
         else:
-            log.info("%s: its client is gone", session.device.name)
+            account.say(logging.INFO, "its client is gone")
+
+    # ---- the rest ---------------------------------------------------------------------------------------------
 
     def _tell(self) -> None:
-        """Whoever looks into the folder sees who serves, and who has what. Whole at any time."""
+        """Whoever looks into the folder sees who serves, and who has what: at once, or at the next look when much happens."""
+        now = time.monotonic()
+        self._is_old = now < self._told + HOUSEKEEPING / 2
+        if self._is_old or self._place is None:
+            return
+        self._told = now
         told = {
             "process": os.getpid(),
             "macs": {f"pf{port}": format_mac(self.card.mac(port)) for port in range(len(self.card.ports))},
             "clients": {
-                path.stem: self._processes[device]
-                for path, device in self._devices.items()
-                if device in self._sessions
+                account.name: account.process for account in self._accounts if account in self._sessions
             },
         }
-        new = self.folder / f".{TOLD}"
         try:
-            new.write_text(json.dumps(told))
-            new.replace(self.folder / TOLD)
-        except OSError as error:
-            log.warning("%s: what 'dataplane ports' shows is old: %s", self.folder / TOLD, error.strerror)
+            self._place.write(TOLD, json.dumps(told))
+        except (OSError, PortError) as error:
+            log.warning("%s: what 'dataplane ports' shows is old: %s", self.folder / TOLD, error)
 
-    def _look_after(self) -> None:
-        for session in tuple(self._sessions.values()):
-            if session.maps.lost:
-                session.why = "it has cut short a file whose memory the device used"
-                self._end(session)
+    def _take_care(self) -> None:
+        now = time.monotonic()
+        self._next_care = now + HOUSEKEEPING
+        if self._is_old:
+            self._tell()
+        for account in [account for account, until in self._deaf.items() if until <= now]:
+            del self._deaf[account]
+            self._listen(account)
+        if losses() != self._losses:
+            self._losses = losses()
+            for account, session in tuple(self._sessions.items()):
+                if session.maps.lost:
+                    self._end(account, "it has cut short a file whose memory the device used")
         if self.card.report is not None:
             self.card.check()
 
 
-def _claim_folder(folder: Path) -> int:
-    """A descriptor that holds the folder's lock as long as it is open."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise PortError(f"{folder}: {error.strerror}: choose a folder that you may write to") from None
-    try:
-        status = os.fstat(fd)
-        if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o022:
-            raise PortError(
-                f"{folder}: others may write there, and could put their sockets in place of ours: choose a folder that is "
-                f"yours alone (chmod go-w)"
-            )
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(fd)
-        raise PortError(
-            f"{folder}: a NIC is served there already: stop it, or choose another folder"
-        ) from None
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
+_CALLS = 1 << 30  # beside epoll's events: somebody wants to connect
+
+
+def _cost(account: Account) -> int:
+    return account.cost
 
 
 def _is_gone(connection: socket.socket) -> bool:
@@ -250,3 +346,12 @@ def _is_gone(connection: socket.socket) -> bool:
     poll = select.poll()
     poll.register(connection, select.POLLRDHUP)
     return bool(poll.poll(0))
+
+
+def _described(error: Exception) -> str:
+    """An exception that was not expected, and where it came from."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    where = f" ({Path(last.tb_frame.f_code.co_filename).name}:{last.tb_lineno})" if last is not None else ""
+    return f"{type(error).__name__}: {error}{where}"

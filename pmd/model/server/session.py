@@ -4,18 +4,21 @@
 from __future__ import annotations
 
 import errno
+import logging
+import os
 import socket
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from dataplane.errors import DataplaneError
 from dataplane.pmd.datasheet import pci
 from dataplane.pmd.model.doorbell import Doorbells
+from dataplane.pmd.model.server.account import Account
 from dataplane.pmd.model.server.devices import Device, RegionSpec
 from dataplane.pmd.model.server.interrupts import IrqUnit
 from dataplane.pmd.model.server.memory import DmaMaps
 from dataplane.pmd.model.server.refusal import Refused
-from dataplane.pmd.vfio_user.framing import Hangup, Incoming, Receiver
+from dataplane.pmd.vfio_user.framing import Hangup, Incoming, Receiver, close_all
 from dataplane.pmd.vfio_user.messages import (
     DOORBELLS,
     Command,
@@ -26,6 +29,7 @@ from dataplane.pmd.vfio_user.messages import (
     Header,
     InfoFlags,
     IrqInfo,
+    IrqSet,
     Kind,
     Malformed,
     Region,
@@ -41,30 +45,34 @@ from dataplane.pmd.vfio_user.messages import (
 
 __all__ = ["Session"]
 
-DATA_MOST = 1 << 20
-"""Bytes of data in a message."""
-MESSAGE_MOST = DATA_MOST + 4096
-_FDS_MOST = 16  # that we tell clients to send at once; QEMU refuses a server that says more
-_TURN = 64  # messages of a client before the others get theirs
+FDS_MOST = 16  # that a message may have, as we tell clients; QEMU refuses a server that says more
+_HEADERS = 4096  # bytes of a message beside its data
 _MAJOR = 0
 
 Reply = tuple[bytes, list[int]]
 
 
 class Session:
-    """A connection to `device`. The server calls `receive` when there is something to read, `flush` when there is room.
+    """A connection to `account.device`. The server calls `step` when there is something to read, `flush` when there is room.
 
     doorbells: whether the client may map the tails of its queues. They are its own: whoever comes after it gets others.
+    empty_at: when the connection was last seen empty, in ns of the card's clock: what is read later was sent later.
     """
 
-    def __init__(self, connection: socket.socket, device: Device, doorbells: bool = True) -> None:
+    def __init__(self, connection: socket.socket, account: Account, doorbells: bool = True) -> None:
         connection.setblocking(False)
-        self.connection, self.device = connection, device
-        self.irqs, self.maps = IrqUnit(device), DmaMaps(device.card.lock, device.domain)
+        self.connection, self.account, self.device = connection, account, account.device
+        device = self.device
+        self.irqs = IrqUnit(device)
+        self.maps = DmaMaps(device.card.lock, device.domain, account.memory, account.maps, account.closer)
         self.why = ""  # it ended early
+        self.empty_at = device.card.clock.now_ns
+        self._strict = device.chip.strict is not None
         self._offers_doorbells = doorbells
         self._doorbells: Doorbells | None = None
-        self._receiver = Receiver(connection, MESSAGE_MOST)
+        self._data_most = account.limits.message
+        self._receiver = Receiver(connection, self._data_most + _HEADERS, FDS_MOST, self._took)
+        self._uncounted = 0  # descriptors beyond the quota
         self._out = bytearray()  # of replies, what the socket has not taken
         self._out_descriptors: list[int] = []
         self._agreed = False
@@ -87,52 +95,83 @@ class Session:
         """Whether the client does not take its replies: nothing more is read from it until it does."""
         return bool(self._out)
 
-    def receive(self) -> bool:
-        """Do what has been asked for. False when the client is gone, or has to be; `why` says so if that is its fault."""
+    def step(self) -> bool:
+        """Do the next thing that has been asked for. False: there is none now.
+
+        Raises Hangup when the client is gone, Malformed when it has to be cut off.
+        """
+        if self.blocked:
+            return False
+        now = self.device.card.clock.now_ns
+        message = self._receiver.receive()
+        if message is None:
+            self.empty_at = now
+            return False
         try:
-            for _ in range(_TURN):
-                if self.blocked:
-                    break
-                message = self._receiver.receive()
-                if message is None:
-                    break
-                try:
-                    self._answer(message)
-                finally:
-                    message.close()
-        except Hangup:
-            return False
-        except Malformed as error:
-            self.why = str(error)
-            return False
+            if self._strict:
+                # Whoever wants a reply waits from when it came. A message without one may have been here for a while.
+                self.device.asks(self.empty_at if message.header.no_reply else 0)
+            self._answer(message)
+        finally:
+            if self._strict:
+                self.device.asks(0)
+            if message.descriptors:
+                self.account.closer.close_all(message.take(), self.account.descriptors)
         return True
 
-    def flush(self) -> bool:
-        """Send what is left of replies. False when the client is gone."""
+    def flush(self) -> None:
+        """Send what is left of replies. Raises Hangup when the client is gone."""
         try:
             while self._out:
                 sent = self._send(memoryview(self._out))
                 del self._out[:sent]
         except (BlockingIOError, InterruptedError):
-            return True
-        except OSError:
-            return False
-        return True
+            return
+        except OSError as error:
+            raise Hangup(str(error)) from None
 
     def end(self) -> None:
-        """The client is gone: the function is reset, then its memory, eventfds and descriptors are let go."""
+        """The client is gone: the function is reset, then its memory, eventfds and descriptors are let go.
+
+        Each of these is done even if one before it fails, which is raised in the end.
+        """
         self.device.on_return(None)
-        try:
-            with suppress(DataplaneError):
-                self.device.reset()
-        finally:
-            self.device.attach(None)
-            self._doorbells = None
-            self._commands.clear()  # bound to this object, which would wait for the collector
-            self.irqs.clear()
-            self.maps.clear()
-            self._receiver.close()
-            self.connection.close()
+        self._commands.clear()  # bound to this object, which would wait for the collector
+        with ExitStack() as last_first:
+            last_first.callback(self.connection.close)
+            last_first.callback(self._give_back)
+            last_first.callback(self.maps.clear)
+            last_first.callback(self.irqs.clear)
+            last_first.callback(self._take_doorbells)
+            last_first.callback(self._reset_quietly)
+
+    def _reset_quietly(self) -> None:
+        with suppress(DataplaneError):
+            self.device.reset()
+
+    def _take_doorbells(self) -> None:
+        self.device.attach(None)
+        self._doorbells = None
+
+    def _give_back(self) -> None:
+        """Descriptors of a message that never became whole."""
+        left = self._receiver.take()
+        counted = len(left) - self._uncounted
+        self.account.closer.close_all(left[:counted], self.account.descriptors)
+        self.account.closer.close_all(left[counted:])
+
+    def _took(self, count: int) -> None:
+        if not self.account.descriptors.take(count):
+            self._uncounted = count
+            held = self.account.descriptors
+            raise Malformed(f"{count} more descriptors than its {held.used}: {held.most} are the most at a time")
+
+    def _close(self, descriptors: list[int]) -> None:
+        """Close descriptors of which somebody else has another: that takes no time."""
+        count = len(descriptors)
+        close_all(descriptors)
+        if count:
+            self.account.descriptors.give(count)
 
     # ---- messages ---------------------------------------------------------------------------------------------
 
@@ -150,14 +189,19 @@ class Session:
             body, descriptors = handler(message.body, message.descriptors)
             reply = Header.of_reply(header, len(body)).pack() + body
         except Refused as error:
+            if error.over:
+                self.account.say(logging.WARNING, str(error))
             reply, descriptors = Header.of_reply(header, 0, error.errno).pack(), []
         except Malformed:
             reply, descriptors = Header.of_reply(header, 0, errno.EINVAL).pack(), []
+        except (OSError, MemoryError) as error:  # the kernel refuses: so do we, and the client may go on without it
+            number = getattr(error, "errno", None) or errno.ENOMEM
+            self.account.say(logging.WARNING, f"{_name(header.command)} is refused: {os.strerror(number)}")
+            reply, descriptors = Header.of_reply(header, 0, number).pack(), []
         if not header.no_reply:
             self._out += reply
             self._out_descriptors += descriptors
-            if not self.flush():
-                raise Hangup("the other end is gone")
+            self.flush()
         if not self._agreed:
             raise Malformed("no version was agreed on")
 
@@ -176,7 +220,7 @@ class Session:
         if self._agreed or asked.major != _MAJOR:
             raise Refused(errno.EINVAL, f"version {asked.major}.{asked.minor}")
         self._agreed = True
-        can = {"max_msg_fds": _FDS_MOST, "max_data_xfer_size": DATA_MOST}
+        can = {"max_msg_fds": FDS_MOST, "max_data_xfer_size": self._data_most}
         return Version(_MAJOR, 0, can).pack(), []
 
     def _dma_map(self, body: bytes, descriptors: list[int]) -> Reply:
@@ -184,6 +228,7 @@ class Session:
         if len(descriptors) > 1:
             raise Refused(errno.EINVAL, f"{len(descriptors)} descriptors for one DMA map")
         self.maps.map(ask.address, ask.length, ask.flags, ask.offset, descriptors[0] if descriptors else None)
+        self._close(descriptors)  # the mapping has the file
         return b"", []
 
     def _dma_unmap(self, body: bytes, descriptors: list[int]) -> Reply:
@@ -231,7 +276,10 @@ class Session:
         return self.irqs.info(IrqInfo.unpack(body).index).pack(), []
 
     def _set_irqs(self, body: bytes, descriptors: list[int]) -> Reply:
-        self.irqs.set(SetIrqs.unpack(body), body[SetIrqs.struct_size() :], descriptors)
+        ask = SetIrqs.unpack(body)
+        self.irqs.set(ask, body[SetIrqs.struct_size() :], descriptors)
+        if ask.flags == IrqSet.EVENTFD | IrqSet.TRIGGER:
+            self._close(descriptors)  # eventfds, all of them: others were refused
         return b"", []
 
     def _region_read(self, body: bytes, descriptors: list[int]) -> Reply:
@@ -245,6 +293,8 @@ class Session:
         if len(data) != ask.count:
             raise Refused(errno.EINVAL, f"{len(data)} bytes of data for a write of {ask.count}")
         self._region(ask).write(ask.offset, data)
+        if ask.region != Region.CONFIG:
+            self.device.card.nudge()
         return ask.pack(), []
 
     def _own_region(self, index: int) -> RegionSpec | None:
@@ -255,10 +305,14 @@ class Session:
 
     def _region(self, ask: RegionAccess) -> RegionSpec:
         region = self._own_region(ask.region)
-        if region is None or not 0 < ask.count <= DATA_MOST or ask.offset + ask.count > region.size:
+        if region is None or not 0 < ask.count <= self._data_most or ask.offset + ask.count > region.size:
             raise Refused(errno.EINVAL, f"{ask.count} bytes at {ask.offset:#x} of region {ask.region}")
         return region
 
     def _reset(self, body: bytes, descriptors: list[int]) -> Reply:
         self.device.reset()
         return b"", []
+
+
+def _name(command: int) -> str:
+    return Command(command).name if command in set(Command) else f"command {command}"
