@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Limits on what another process can make us hold: memory, mappings, descriptors.
 
-    pool = Pool("maps", total=60000, members=8, most=16384)
-    quota = pool.join()
-    quota.take(3)       # False, and nothing taken, when that is too much
-    quota.give(3)
+pool = Pool("maps", total=60000, members=8, most=16384)
+quota = pool.join()
+quota.take(3)       # False, and nothing taken, when that is too much
+quota.give(3)
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ class Pool:
 
     def __init__(self, name: str, total: int, members: int, most: int) -> None:
         if most < 1 or members < 1 or total < members:
-            raise ConfigError(f"{name}: {most} for each of {members} clients, {total} in all: each needs 1 or more")
+            raise ConfigError(
+                f"{name}: {most} for each of {members} clients, {total} in all: each needs 1 or more"
+            )
         self.name, self.total, self.members = name, total, members
         self.most = min(most, total)
         self.sure = self.most if self.most * members <= total else max(1, total // _SURE // members)

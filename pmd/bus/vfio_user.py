@@ -10,13 +10,14 @@ from __future__ import annotations
 import ctypes
 import time
 from contextlib import suppress
+from functools import cache
 from itertools import pairwise
 from mmap import PAGESIZE
 
 from dataplane.errors import DeviceError, DeviceGone
 from dataplane.hugepage import Arena
 from dataplane.pmd.bus.doorbells import Tails, tails_of
-from dataplane.pmd.datasheet import STATUS, pci
+from dataplane.pmd.datasheet import RC, STATUS, decode, pci, vf
 from dataplane.pmd.function import ALL_ONES, Bar, ConfigSpace, Function
 from dataplane.pmd.portstring import PortString
 from dataplane.pmd.vfio_user.client import Connection
@@ -44,16 +45,22 @@ _VF_BARS = (pci.VF_BAR_REGISTERS, pci.VF_BAR_MSIX)
 
 
 class VfioUserBar(Bar):
-    """A BAR behind messages. A write has had its effect when `write32` returns: no doorbell can overtake it."""
+    """A BAR behind messages. A write has had its effect when `write32` returns: no doorbell can overtake it.
 
-    def __init__(self, connection: Connection, index: int, size: int) -> None:
+    virtual: a VF's. A read that clears what it reads is never asked twice: when its answer comes too late (DeviceTimeout),
+    the next read of that register takes that answer, so nothing that was counted is lost with it.
+    """
+
+    def __init__(self, connection: Connection, index: int, size: int, virtual: bool) -> None:
         self.name, self._connection, self._index, self._size = connection.name, connection, index, size
+        self._once = _cleared_by_reads(virtual) if index == pci.PF_BAR_REGISTERS else frozenset()
         self.presence = ctypes.c_uint32(0)  # all ones when the server is gone, for who polls memory
         self.tails: Tails | None = None
 
     def read32(self, offset: int) -> int:
-        """The register at a byte offset. Raises DeviceGone when the server is gone."""
-        with self._connection.request(Command.REGION_READ, self._access(offset).pack()) as reply:
+        """The register at a byte offset. Raises DeviceGone when the server is gone, DeviceTimeout when it does not answer."""
+        body, once = self._access(offset).pack(), (self._index, offset) if offset in self._once else None
+        with self._connection.request(Command.REGION_READ, body, once=once) as reply:
             return int.from_bytes(reply.body[RegionAccess.struct_size() :][:4], "little")
 
     def write32(self, offset: int, value: int) -> None:
@@ -75,6 +82,18 @@ class VfioUserBar(Bar):
         if not 0 <= offset <= self._size - 4:
             raise DeviceError(f"{self.name}: BAR{self._index} has {self._size:#x} bytes, none at {offset:#x}")
         return RegionAccess(offset, self._index, 4)
+
+
+@cache
+def _cleared_by_reads(virtual: bool) -> frozenset[int]:
+    """Offsets of BAR0 at which a read changes what is there."""
+    find, size = (vf.decode, pci.VF_REGISTERS_SIZE) if virtual else (decode, pci.REGISTERS_SIZE)
+    found = ((offset, find(offset)) for offset in range(0, size, 4))
+    return frozenset(
+        offset
+        for offset, line in found
+        if line and (line.register.bits(RC) or line.register.name in ("EICR", "VTEICR"))
+    )
 
 
 class VfioUserConfig(ConfigSpace):
@@ -138,7 +157,7 @@ class VfioUserFunction(Function):
                 raise DeviceError(
                     f"{self.name} has no BAR{index}: it has {', '.join(f'BAR{n}' for n in have)}"
                 )
-            bar = self._bars[index] = VfioUserBar(self._connection, index, size)
+            bar = self._bars[index] = VfioUserBar(self._connection, index, size, self.virtual)
             if index == pci.PF_BAR_REGISTERS:
                 bar.tails = tails_of(bar, self._connection, self._regions, self.virtual)
         return self._bars[index]

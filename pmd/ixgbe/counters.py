@@ -12,7 +12,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 
-from dataplane.errors import DataplaneError, DeviceGone
+from dataplane.errors import DataplaneError, DeviceGone, DeviceTimeout
 from dataplane.pmd.datasheet import (
     BPRC,
     BPTC,
@@ -154,6 +154,9 @@ class Counters:
         self.bar = bar
         self._lock = threading.Lock()
         self._totals: dict[str, int] = {}
+        self._so_far: dict[
+            str, int
+        ] = {}  # of a read that a DeviceTimeout has broken off: the chip has forgotten it
         self._own: range | None = None
         self.drop_queue: int | None = None  # where rules send what they drop
         self.directs = False  # whether the flow director has been in use
@@ -177,13 +180,23 @@ class Counters:
     def forget(self) -> None:
         """4.6.5: read once and thrown away: what was counted before the port was ours."""
         with self._lock:
+            self._so_far = {}
             self._read()
+            self._so_far = {}
 
     def collect(self) -> None:
-        """Add what the chip has counted since the last time. Raises DeviceGone, and then adds nothing."""
+        """Add what the chip has counted since the last time.
+
+        Raises DeviceGone, and then adds nothing; DeviceTimeout, and then the next call adds what this one has read.
+        """
         with self._lock:
-            counted = self._read()
-            self.bar.check()  # a device that went away while it was read has counted nothing like all ones
+            try:
+                self._read()
+                self.bar.check()  # a device that went away while it was read has counted nothing like all ones
+            except DeviceGone:
+                self._so_far = {}
+                raise
+            counted, self._so_far = self._so_far, {}
             for name, count in counted.items():
                 self._totals[name] = self._totals.get(name, 0) + count
 
@@ -228,26 +241,30 @@ class Counters:
             stats["vf_rx_errors"] = of(f"rx_q{VF_SET}_errors", 0)
         return stats
 
-    def _read(self) -> dict[str, int]:
-        """Every counter once."""
-        read = self.bar.read
-        counted = {name: sum(read(register) for register in _all(line)) for name, line in _SINGLE.items()}
+    def _read(self) -> None:
+        """Every counter once, added to `_so_far`: a read clears, and if a later one times out no count may be lost."""
+        for name, line in _SINGLE.items():
+            for register in _all(line):
+                self._add(name, register)
         for name, (low, high) in _PAIRS.items():
-            counted[name] = self._pair(low, high)
+            self._add_pair(name, low, high)
         if self.directs:
-            counted |= {name: read(register) for name, register in _DIRECTOR.items()}
+            for name, register in _DIRECTOR.items():
+                self._add(name, register)
         for q in range(limits.QUEUE_STATS):
-            counted[f"rx_q{q}_packets"] = read(QPRC[q])
-            counted[f"rx_q{q}_bytes"] = self._pair(QBRC_L[q], QBRC_H[q])
-            counted[f"rx_q{q}_errors"] = read(QPRDC[q])
-            counted[f"tx_q{q}_packets"] = read(QPTC[q])
-            counted[f"tx_q{q}_bytes"] = self._pair(QBTC_L[q], QBTC_H[q])
-        return counted
+            self._add(f"rx_q{q}_packets", QPRC[q])
+            self._add_pair(f"rx_q{q}_bytes", QBRC_L[q], QBRC_H[q])
+            self._add(f"rx_q{q}_errors", QPRDC[q])
+            self._add(f"tx_q{q}_packets", QPTC[q])
+            self._add_pair(f"tx_q{q}_bytes", QBTC_L[q], QBTC_H[q])
 
-    def _pair(self, low: RegisterRef, high: RegisterRef) -> int:
+    def _add(self, name: str, register: RegisterRef, mask: int = 0xFFFF_FFFF, shift: int = 0) -> None:
+        self._so_far[name] = self._so_far.get(name, 0) + ((self.bar.read(register) & mask) << shift)
+
+    def _add_pair(self, name: str, low: RegisterRef, high: RegisterRef) -> None:
         """8.2.3.23: 36 bits: the low half first, which holds the high one still."""
-        word = self.bar.read(low)
-        return word | (self.bar.read(high) & 0xF) << 32
+        self._add(name, low)
+        self._add(name, high, 0xF, 32)
 
 
 def _all(line: RegisterRef | Iterable[RegisterRef]) -> Iterable[RegisterRef]:
@@ -276,6 +293,8 @@ class Watch:
                 self._collect()
             except DeviceGone:
                 return  # whoever polls the queues says so
+            except DeviceTimeout as error:
+                log.warning("%s: its counters cannot be read now: %s", self._name, error)
             except DataplaneError as error:
                 log.warning("%s: its counters cannot be read: %s", self._name, error)
                 return

@@ -11,7 +11,7 @@ import os
 import select
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 from dataplane.errors import DeviceError, DeviceGone, DeviceTimeout
 from dataplane.pmd.vfio_user.framing import Hangup, Incoming, Receiver
@@ -34,6 +34,10 @@ class Connection:
         self.path, self.name, self._on_gone = path, name, on_gone
         self._lock = threading.Lock()
         self._next = 0
+        self._owed: dict[
+            Hashable, int
+        ] = {}  # questions that were given up, and are asked again -> their numbers
+        self._late: dict[int, Incoming] = {}  # answers to these that have come, by number
         self._gone = ""  # why
         self._closed = False
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -51,14 +55,30 @@ class Connection:
         self._watch = threading.Thread(target=self._watch_server, name=f"{name}-server", daemon=True)
         self._watch.start()
 
-    def request(self, command: int, body: bytes = b"", descriptors: Sequence[int] = ()) -> Incoming:
+    def request(
+        self,
+        command: int,
+        body: bytes = b"",
+        descriptors: Sequence[int] = (),
+        *,
+        once: Hashable | None = None,
+    ) -> Incoming:
         """Send a command and return its reply, whose descriptors the caller closes.
+
+        once: names a question whose answer must not be lost, since asking changes what is asked for. If it was given up
+        before (DeviceTimeout), it is not asked again: this call waits for the answer to the first, or has it already.
 
         Raises DeviceGone when the server is gone, DeviceTimeout when it does not answer, DeviceError when it says no.
         """
         with self._lock:
-            number = self._send(command, body, descriptors, False)
-            reply = self._wait(number, command)
+            number = self._owed.get(once) if once is not None else None
+            if number is None:
+                number = self._send(command, body, descriptors, False)
+                if once is not None:
+                    self._owed[once] = number
+            reply = self._late.pop(number, None) or self._wait(number, command)
+            if once is not None:
+                del self._owed[once]
         if reply.header.failed:
             reply.close()
             why = os.strerror(reply.header.error) if reply.header.error else "no reason given"
@@ -123,7 +143,10 @@ class Connection:
 
     def _send(self, command: int, body: bytes, descriptors: Sequence[int], no_reply: bool) -> int:
         self.check()
-        self._next = number = (self._next + 1) & 0xFFFF
+        while True:
+            self._next = number = (self._next + 1) & 0xFFFF
+            if number not in self._owed.values():
+                break
         data = memoryview(Header.of_command(number, command, len(body), no_reply).pack() + body)
         try:
             while data:
@@ -152,8 +175,10 @@ class Connection:
                 self._ready(select.POLLIN, command)
             elif message.header.id == number:
                 return message
+            elif message.header.id in self._owed.values():
+                self._late[message.header.id] = message  # to a request that was given up and is made again
             else:
-                message.close()  # late, to a request that was given up
+                message.close()
 
     def _ready(self, events: int, command: int) -> None:
         poll = select.poll()

@@ -52,9 +52,7 @@ class Pools:
             maps = int(Path("/proc/sys/vm/max_map_count").read_text())
         self.memory = Pool("memory", _ADDRESSES, functions, limits.memory)
         self.maps = Pool("DMA maps", max(min(maps, 65536) - _OWN_MAPS, 0), functions, limits.maps)
-        self.descriptors = Pool(
-            "descriptors", functions * limits.descriptors, functions, limits.descriptors
-        )
+        self.descriptors = Pool("descriptors", functions * limits.descriptors, functions, limits.descriptors)
 
     def provide(self, devices: list[Device]) -> None:
         """Raise the process's own limit of descriptors, so that no client can use up another's. Raises ConfigError."""

@@ -132,7 +132,9 @@ def _short(write: Callable[[int, bytes], None]) -> Callable[[int, bytes], None]:
 
     def limited(offset: int, data: bytes) -> None:
         if len(data) > BAR_ACCESS_MOST:
-            raise Refused(errno.EINVAL, f"a write of {len(data)} bytes to a BAR: {BAR_ACCESS_MOST} are the most")
+            raise Refused(
+                errno.EINVAL, f"a write of {len(data)} bytes to a BAR: {BAR_ACCESS_MOST} are the most"
+            )
         write(offset, data)
 
     return limited
@@ -202,7 +204,9 @@ class VfDevice(Device):
         interrupts = self.chip.interrupts.vfs
         self._msix = MsixBar(self.name, pci.VF_VECTORS, self.mask, lambda: interrupts.pending_bits(number))
         self.regions = {
-            pci.VF_BAR_REGISTERS: RegionSpec(pci.VF_REGISTERS_SIZE, _checked(self._read), _short(self._write)),
+            pci.VF_BAR_REGISTERS: RegionSpec(
+                pci.VF_REGISTERS_SIZE, _checked(self._read), _short(self._write)
+            ),
             pci.VF_BAR_MSIX: self._msix_region(self._msix),
             Region.CONFIG: self._config_region(),
         }

@@ -66,10 +66,7 @@ class Folder:
         except FileNotFoundError:
             return
         if not ours(mode):
-            raise PortError(
-                f"{self.path / name}: there is {what}: move it away, or choose "
-                f"another folder"
-            )
+            raise PortError(f"{self.path / name}: there is {what}: move it away, or choose another folder")
         os.unlink(name, dir_fd=self._fd)
 
 

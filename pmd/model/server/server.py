@@ -40,7 +40,9 @@ log = logging.getLogger("dataplane")
 HOUSEKEEPING = 0.1  # seconds
 TOLD = "nic.json"  # in the folder: who serves, and who has which function
 _SLICE_NS = 100_000  # CPU time of a client's turn: one message, or as many as fit
-_CREDIT_NS = 1_000_000  # CPU time that a client which was quiet may take before it waits for its turn like others
+_CREDIT_NS = (
+    1_000_000  # CPU time that a client which was quiet may take before it waits for its turn like others
+)
 _STRICT_LOOK = 0.005  # seconds: how exactly a strict card knows when a client asked for something
 _DEAF = 1.0  # seconds for which a socket is not listened to when no descriptor is left
 _READ, _WRITE, _ENDED = select.EPOLLIN, select.EPOLLOUT, select.EPOLLHUP | select.EPOLLERR
@@ -85,14 +87,19 @@ class NicServer:
         self._listening: dict[Account, socket.socket] = {}
         self._targets: dict[int, tuple[Account, bool]] = {}  # descriptor -> whose; whether it listens
         self._wake, self._woken = socket.socketpair()
-        self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)  # to turn a client away when no other is left
+        self._spare = os.open(
+            os.devnull, os.O_RDONLY | os.O_CLOEXEC
+        )  # to turn a client away when no other is left
         self._deaf: dict[Account, float] = {}  # until when
         self._stop = threading.Event()
         self._place: Folder | None = None
         self._closed = False
         self._waiting: dict[Account, int] = {}  # who has something for us: what epoll said, and _CALLS
         self._pace = 0  # the cost that the account had which was served last
-        self._looked, self._before = card.clock.now_ns, card.clock.now_ns  # the last look at sockets, the one before it
+        self._looked, self._before = (
+            card.clock.now_ns,
+            card.clock.now_ns,
+        )  # the last look at sockets, the one before it
         self._rest = HOUSEKEEPING if card.manner == "lenient" else _STRICT_LOOK
         self._next_care = 0.0
         self._told, self._is_old = 0.0, False
@@ -114,7 +121,9 @@ class NicServer:
             self.close()
             raise
         if not never_waits():
-            log.warning("no asynchronous reads here (fs.aio-max-nr): a client that fills its eventfds can hang the card")
+            log.warning(
+                "no asynchronous reads here (fs.aio-max-nr): a client that fills its eventfds can hang the card"
+            )
 
     @property
     def paths(self) -> list[Path]:

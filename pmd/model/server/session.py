@@ -164,7 +164,9 @@ class Session:
         if not self.account.descriptors.take(count):
             self._uncounted = count
             held = self.account.descriptors
-            raise Malformed(f"{count} more descriptors than its {held.used}: {held.most} are the most at a time")
+            raise Malformed(
+                f"{count} more descriptors than its {held.used}: {held.most} are the most at a time"
+            )
 
     def _close(self, descriptors: list[int]) -> None:
         """Close descriptors of which somebody else has another: that takes no time."""
@@ -194,7 +196,10 @@ class Session:
             reply, descriptors = Header.of_reply(header, 0, error.errno).pack(), []
         except Malformed:
             reply, descriptors = Header.of_reply(header, 0, errno.EINVAL).pack(), []
-        except (OSError, MemoryError) as error:  # the kernel refuses: so do we, and the client may go on without it
+        except (
+            OSError,
+            MemoryError,
+        ) as error:  # the kernel refuses: so do we, and the client may go on without it
             number = getattr(error, "errno", None) or errno.ENOMEM
             self.account.say(logging.WARNING, f"{_name(header.command)} is refused: {os.strerror(number)}")
             reply, descriptors = Header.of_reply(header, 0, number).pack(), []
