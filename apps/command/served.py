@@ -78,7 +78,7 @@ def served_nics(host: Host, told: Iterable[Path] = ()) -> list[ServedNic]:
     if runtime := os.environ.get("XDG_RUNTIME_DIR"):
         places.insert(0, Path(runtime) / "dataplane")
     found = [child for place in places for child in _children(host.path(str(place)))]
-    found += [host.path(match[1]) for match in _LISTENS.finditer(host.read("/proc/net/unix"))]
+    found += [_named(host, match[1]) for match in _LISTENS.finditer(host.read("/proc/net/unix"))]
     nics = [_look(host, folder) for folder in dict.fromkeys(found) if folder not in asked]
     return [_look(host, folder) for folder in asked] + [nic for nic in nics if nic.functions]
 
@@ -88,6 +88,15 @@ def _children(place: Path) -> list[Path]:
         return sorted(child for child in place.iterdir() if child.is_dir())
     except OSError:
         return []
+
+
+def _named(host: Host, folder: str) -> Path:
+    """A folder by its name, where a server has bound its sockets by the descriptor with which it holds the folder."""
+    path = host.path(folder)
+    if re.fullmatch(r"/proc/\d+/fd/\d+", folder):
+        with suppress(OSError):  # another user's process, or it has ended
+            return path.readlink()
+    return path
 
 
 def _look(host: Host, folder: Path) -> ServedNic:

@@ -58,7 +58,7 @@ class VfioUserBar(Bar):
         self.tails: Tails | None = None
 
     def read32(self, offset: int) -> int:
-        """The register at a byte offset. Raises DeviceGone when the server is gone, DeviceTimeout when it does not answer."""
+        """The register at a byte offset. Raises DeviceGone when the server is gone, DeviceTimeout when it is silent."""
         body, once = self._access(offset).pack(), (self._index, offset) if offset in self._once else None
         with self._connection.request(Command.REGION_READ, body, once=once) as reply:
             return int.from_bytes(reply.body[RegionAccess.struct_size() :][:4], "little")

@@ -18,7 +18,8 @@ PATH_MOST = 107  # bytes of a Unix socket's name
 def listen(path: Path, kind: socket.SocketKind, bind_at: str = "") -> socket.socket:
     """A socket that does not block and listens at `path`, where there must be nothing.
 
-    bind_at: another name of that place, through a descriptor of its folder (/proc/self/fd/N/NAME). Raises ConfigError for a name that is too long, PortError for what the kernel refuses.
+    bind_at: another name of that place, through a descriptor of its folder (/proc/PID/fd/N/NAME). Raises ConfigError for a
+    name that is too long, PortError for what the kernel refuses.
     """
     if len(os.fsencode(path)) > PATH_MOST:
         raise ConfigError(

@@ -31,8 +31,8 @@ _LINES, _LINES_A_SECOND = 8, 1.0  # of the log, for each function
 class Limits:
     """What one client may hold.
 
-    memory: bytes of its DMA maps; enough for a guest of 64 GiB that maps all of it twice. maps: how many of these; QEMU makes
-    one for each page while the guest has an IOMMU. descriptors: of its own that the server has received and not closed yet.
+    memory: bytes of its DMA maps; enough for a guest of 64 GiB that maps all of it twice. maps: how many of these; QEMU
+    makes one for each page while the guest has an IOMMU. descriptors: that the server has from it and not closed yet.
     message: bytes of data in a message; the longest that anybody needs is 4 KiB.
     """
 
@@ -43,7 +43,7 @@ class Limits:
 
 
 class Pools:
-    """What all clients share. functions: how many clients there can be. Raises ConfigError for limits that cannot be kept."""
+    """What all clients share. functions: how many clients there can be. Raises ConfigError for impossible limits."""
 
     def __init__(self, limits: Limits, functions: int) -> None:
         self.limits = limits

@@ -34,7 +34,7 @@ class Folder:
     def listen(self, name: str) -> socket.socket:
         """A socket that listens under that name. One that a killed server left is replaced; PortError for anything else."""
         self._clear(name, stat.S_ISSOCK, "something else than a socket")
-        listening = listen(self.path / name, socket.SOCK_STREAM, f"/proc/self/fd/{self._fd}/{name}")
+        listening = listen(self.path / name, socket.SOCK_STREAM, f"/proc/{os.getpid()}/fd/{self._fd}/{name}")
         self._made.add(name)
         return listening
 

@@ -112,7 +112,7 @@ class DmaMaps:
             memory.close()
             raise Refused(
                 errno.ENOMEM,
-                f"a DMA map of {size:#x} bytes is refused: it has {self._memory.used:#x}, {self._memory.most:#x} are the most",
+                f"a DMA map of {size:#x} bytes is refused: it has {self._memory.used:#x} of {self._memory.most:#x}",
                 over=True,
             )
         return memory

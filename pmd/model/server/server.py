@@ -274,7 +274,7 @@ class NicServer:
         session.empty_at = self._looked
 
     def _turn_away(self, account: Account) -> None:
-        """No descriptor is left: the spare one serves to hang up, else the client would wait and epoll tell of it for ever."""
+        """No descriptor is left: the spare one serves to hang up, or epoll would tell of this client for ever."""
         if self._spare >= 0:
             os.close(self._spare)
             self._spare = -1
@@ -308,7 +308,7 @@ class NicServer:
     # ---- the rest ---------------------------------------------------------------------------------------------
 
     def _tell(self) -> None:
-        """Whoever looks into the folder sees who serves, and who has what: at once, or at the next look when much happens."""
+        """Whoever looks into the folder sees who serves, and who has what: at once, or a little later."""
         now = time.monotonic()
         self._is_old = now < self._told + HOUSEKEEPING / 2
         if self._is_old or self._place is None:

@@ -14,7 +14,7 @@ from dataplane.errors import DataplaneError
 from dataplane.pmd.datasheet import pci
 from dataplane.pmd.model.doorbell import Doorbells
 from dataplane.pmd.model.server.account import Account
-from dataplane.pmd.model.server.devices import Device, RegionSpec
+from dataplane.pmd.model.server.devices import RegionSpec
 from dataplane.pmd.model.server.interrupts import IrqUnit
 from dataplane.pmd.model.server.memory import DmaMaps
 from dataplane.pmd.model.server.refusal import Refused

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from served import TIMEOUT, Served
@@ -15,6 +17,7 @@ from dataplane.errors import DeviceTimeout
 from dataplane.pmd import probe
 from dataplane.pmd.datasheet import GPRC, STATUS
 from dataplane.pmd.vfio_user import client
+from dataplane.pmd.vfio_user.framing import Incoming
 
 FRAME = bytes.fromhex("ffffffffffff02000000000188b5") + bytes(range(50))
 
@@ -43,6 +46,7 @@ def test_no_count_is_lost_in_a_late_answer(nic: Served, monkeypatch: pytest.Monk
         far.start()
         near.wait_link()
         far.wait_link()
+        bar = far.function.bar(0)
         for n in range(6):
             assert send(sender, [FRAME] * 16) == 16
             assert receive(receiver, 16, timeout=TIMEOUT) == [FRAME] * 16
@@ -54,9 +58,20 @@ def test_no_count_is_lost_in_a_late_answer(nic: Served, monkeypatch: pytest.Monk
                     port.function.bar(0).read32(STATUS.offset)  # another question in between
             goes_on(nic, monkeypatch)
             time.sleep(0.05 * (n % 3))
-        assert near.xstats()["tx_good_packets"] == 96
+        far.xstats()
+        for n in range(6):
+            assert send(sender, [FRAME] * (n + 1)) == n + 1
+            assert receive(receiver, n + 1, timeout=TIMEOUT) == [FRAME] * (n + 1)
+            stalled(nic, monkeypatch)
+            for register in (GPRC, STATUS, GPRC):
+                with pytest.raises(DeviceTimeout, match="its server hangs or is overloaded"):
+                    bar.read32(register.offset)
+            goes_on(nic, monkeypatch)
+            assert bar.read32(GPRC.offset) == n + 1, "asked again, it is the answer that came late"
+            assert bar.read32(GPRC.offset) == 0
+        assert near.xstats()["tx_good_packets"] == 96 + 21
         seen = far.xstats()
-        assert (seen["rx_good_packets"], seen["rx_good_bytes"]) == (96, 96 * len(FRAME))
+        assert (seen["rx_good_packets"], seen["rx_good_bytes"]) == (117, 117 * len(FRAME))
         assert near.function.bar(0)[STATUS] & STATUS.GIO.mask
 
 
@@ -68,22 +83,30 @@ def test_a_read_that_was_broken_off_is_taken_up_again(nic: Served, monkeypatch: 
         far.start()
         near.wait_link()
         far.wait_link()
-        bar, real = far.function.bar(0), type(far.function.bar(0)).read32
+        bar, real, here = far.function.bar(0), client.Connection.request, threading.get_ident()
         for after in (1, 30, 48, 60, 100, 130):
             assert send(sender, [FRAME] * 16) == 16
             assert receive(receiver, 16, timeout=TIMEOUT) == [FRAME] * 16
             left = [after]
 
-            def read32(self: object, offset: int, left: list[int] = left) -> int:
-                left[0] -= 1
-                if not left[0]:
-                    raise DeviceTimeout("pf1: no answer")
-                return real(bar, offset)  # type: ignore[arg-type]
+            def request(
+                self: client.Connection,
+                command: int,
+                body: bytes = b"",
+                *rest: Any,
+                left: list[int] = left,
+                **more: Any,
+            ) -> Incoming:
+                if threading.get_ident() == here and self.name == far.function.name:
+                    left[0] -= 1
+                    if not left[0]:
+                        raise DeviceTimeout("pf1: no answer")
+                return real(self, command, body, *rest, **more)
 
-            monkeypatch.setattr(type(bar), "read32", read32)
+            monkeypatch.setattr(client.Connection, "request", request)
             with pytest.raises(DeviceTimeout):
                 far.xstats()
-            monkeypatch.setattr(type(bar), "read32", real)
+            monkeypatch.setattr(client.Connection, "request", real)
         seen = far.xstats()
         assert seen["rx_good_packets"] == seen["rx_size_65_to_127_packets"] == 96
         assert seen["rx_good_bytes"] == 96 * len(FRAME)
