@@ -16,14 +16,15 @@ USABLE := import sys, sysconfig, os, ensurepip, venv; \
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
             command -v $$p >/dev/null && $$p -c '$(USABLE)' 2>/dev/null && echo $$p && break; done)
 
+REV ?=
 ACTIONS ?= 1000000
 EXAMPLES ?= 2000
 SEED ?= $(shell od -An -N4 -tu4 /dev/urandom)
 
-.PHONY: help setup build build-bench demo test test-slow test-hostile test-fuzz test-sanitize lint test-root test-dpdk test-vm bench wheel clean
+.PHONY: help setup build build-bench demo test test-slow test-hostile test-fuzz test-sanitize lint test-root test-dpdk test-vm bench bench-against wheel clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(VENV)/.build  ## make .venv with what building and running need
 
@@ -73,6 +74,9 @@ lint: build-bench $(VENV)/.lint  ## ruff, mypy and cython-lint
 
 bench: build-bench $(VENV)/.bench  ## a table of cycles per packet beside DPDK's, and bench/latest.json (as root, for DPDK)
 	@$(BIN)/python -m pytest -q --benchmark-quiet bench $(ARGS)
+
+bench-against: build-bench  ## this tree beside another commit, by turns: REV=HEAD~5; fails when a row of the fast path is slower
+	@$(BIN)/python -m bench.against '$(REV)' $(ARGS)
 
 wheel: $(VENV)/.test  ## wheel and source archive in dist/
 	@$(BIN)/python -m build --no-isolation --outdir dist

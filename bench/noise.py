@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How noisy the machine is while something is measured: what others take of its CPUs, and how much slices differ."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+_USER, _NICE, _SYSTEM, _IDLE, _IOWAIT, _IRQ, _SOFTIRQ, _STEAL = range(
+    8
+)  # the columns of /proc/stat (proc(5))
+
+
+class Noise:
+    """From where it is made on. `say()` has what the machine did meanwhile, besides this process and its children."""
+
+    def __init__(self) -> None:
+        self._before, self._ours_before = _ticks(), _ours()
+        self._excess: list[float] = []
+
+    def slices(self, figures: Sequence[float]) -> None:
+        """Costs of slices that do the same work: on a quiet machine the middle one is as good as the best."""
+        self._excess.append(statistics.median(figures) / min(figures) - 1)
+
+    def say(self) -> str:
+        """One line. Children count as ours once they have ended and been waited for."""
+        spent = [now - before for now, before in zip(_ticks(), self._before, strict=True)]
+        second = os.sysconf("SC_CLK_TCK") * max(os.cpu_count() or 1, 1)
+        seconds = max(sum(spent) / second, 1e-3)
+        busy = (sum(spent) - spent[_IDLE] - spent[_IOWAIT] - spent[_STEAL]) / os.sysconf("SC_CLK_TCK")
+        others = max(busy - (_ours() - self._ours_before), 0.0) / seconds
+        said = f"other programs took {others:.2f} of {os.cpu_count()} CPUs"
+        said += f", the host {spent[_STEAL] / max(sum(spent), 1):.1%}"
+        if self._excess:
+            said += f"; a slice cost {statistics.median(self._excess):.0%} more than the best one"
+        return said
+
+
+def _ticks() -> list[int]:
+    """Of all CPUs together, since the machine started."""
+    words = Path("/proc/stat").read_text().split("\n", 1)[0].split()
+    return [int(each) for each in words[1:9]]
+
+
+def _ours() -> float:
+    """CPU seconds of this process and of its children that have ended."""
+    return sum(os.times()[:4])
