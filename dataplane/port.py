@@ -165,6 +165,19 @@ class Port:
         raise PortError(f"{self.name} has no MAC address to change")
 
     @property
+    def macs(self) -> tuple[str, ...]:
+        """Its MAC addresses: `mac`, then those of `add_mac`."""
+        return (self.mac,)
+
+    def add_mac(self, value: str) -> None:
+        """Receive frames to one more unicast address, as a bridge or a bond in a guest needs it. Holds over restarts."""
+        raise PortError(f"{self.name} has no filter for further MAC addresses: set promiscuous")
+
+    def remove_mac(self, value: str) -> None:
+        """No longer receive frames to an address of `add_mac`."""
+        raise PortError(f"{self.name} has no filter for further MAC addresses")
+
+    @property
     def mtu(self) -> int:
         """Bytes of payload of the largest frame (frame = mtu + 14, + 4 with FCS). May be set while stopped."""
         return self._mtu
@@ -341,6 +354,19 @@ def parse_mac(text: str) -> bytes:
     if not re.fullmatch(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}", text):
         raise ConfigError(f"{text!r} is no MAC address: write it as 02:00:00:00:00:01")
     return bytes.fromhex(text.replace(":", ""))
+
+
+def parse_own_mac(text: str) -> bytes:
+    """The address of a port itself: not multicast, not zero. Raises ConfigError."""
+    address = parse_mac(text)
+    if address[0] & 1 or not any(address):
+        raise ConfigError(f"{text} cannot be a port's own address: it is multicast or zero")
+    return address
+
+
+def parse_own_macs(text: str) -> tuple[bytes, ...]:
+    """Those of a port string's option, joined by +, each once. Raises ConfigError."""
+    return tuple(dict.fromkeys(parse_own_mac(each) for each in text.split("+"))) if text else ()
 
 
 def format_mac(address: bytes) -> str:

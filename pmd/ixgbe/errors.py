@@ -7,7 +7,7 @@ from typing import Any
 
 from dataplane.errors import DeviceError, DeviceGone, DeviceTimeout, PortError
 
-__all__ = ["MailboxRefused", "MailboxSilent", "PfNotUp", "PfWasReset", "VfsInUse", "queue_gone"]
+__all__ = ["MailboxRefused", "MailboxSilent", "PfNotUp", "PfWasReset", "Refused", "VfsInUse", "queue_gone"]
 
 
 class MailboxSilent(DeviceTimeout):
@@ -24,6 +24,10 @@ class PfWasReset(DeviceError):
 
 class PfNotUp(DeviceError):
     """A VF whose PF is not driven by anybody, or does not answer."""
+
+
+class Refused(Exception):
+    """A VF asked for what it does not get; the text says why."""
 
 
 class VfsInUse(PortError):

@@ -32,8 +32,9 @@ from dataplane.pmd.datasheet import (
     limits,
 )
 from dataplane.pmd.function import Bar
+from dataplane.pmd.ixgbe.pools import AddressTable
 from dataplane.pmd.ixgbe.rss import Rss
-from dataplane.port import parse_mac
+from dataplane.port import format_mac, parse_mac
 
 __all__ = ["Filters", "multicast_hash"]
 
@@ -49,6 +50,8 @@ class Filters:
     def __init__(self, bar: Bar) -> None:
         self.bar = bar
         self.mac = bytes(6)
+        self.macs: tuple[bytes, ...] = ()  # further addresses of the port itself
+        self.addresses = AddressTable(bar)
         self.promiscuous = False
         self.allmulticast = False
         self.multicast: tuple[bytes, ...] = ()
@@ -71,10 +74,18 @@ class Filters:
             for register in table:
                 bar.write(register, 0)
         bar.write(SYNQF, 0)
+        self.addresses.forget()
+
+    @property
+    def pool(self) -> int:
+        """The port's own pool; without VFs there is one."""
+        return 0
 
     def write_all(self, rx_queues: int) -> None:
         """4.6.7: everything that was asked for."""
         self.write_mac()
+        for mac in self.macs:
+            self.addresses.add(mac, self.pool)
         self.write_multicast()
         self.write_vlans()
         self.write_modes()
@@ -86,6 +97,38 @@ class Filters:
         bar.clear(RAH[0].AV)
         bar.write(RAL[0], int.from_bytes(self.mac[:4], "little"))
         bar.write(RAH[0], RAH[0].pack(ADDR=int.from_bytes(self.mac[4:], "little"), AV=1))
+
+    def set_mac(self, mac: bytes, running: bool) -> None:
+        """Another first address; one of the further ones moves. running: write it now."""
+        self.remove_mac(mac, running)
+        self.mac = mac
+        if running:
+            self.write_mac()
+
+    def add_mac(self, mac: bytes, running: bool) -> None:
+        """One more address; running: write it now. Raises ConfigError when the chip has no entry left."""
+        if mac in (self.mac, *self.macs):
+            return
+        if self.room < 1:
+            raise ConfigError(
+                f"no entry for {format_mac(mac)}: the chip's {limits.RX_ADDRESSES} are taken, remove_mac() frees one; "
+                f"promiscuous takes every frame"
+            )
+        self.macs += (mac,)
+        if running:
+            self.addresses.add(mac, self.pool)
+
+    def remove_mac(self, mac: bytes, running: bool) -> None:
+        """A further address is the port's no longer."""
+        if mac in self.macs:
+            self.macs = tuple(each for each in self.macs if each != mac)
+            if running:
+                self.addresses.remove(mac, self.pool)
+
+    @property
+    def room(self) -> int:
+        """How many further addresses the chip has an entry for."""
+        return limits.RX_ADDRESSES - 1 - len(self.macs)
 
     def write_modes(self) -> None:
         """8.2.3.7.1: broadcast always; unicast and multicast for others as asked."""

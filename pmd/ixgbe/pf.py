@@ -50,7 +50,7 @@ from dataplane.pmd.ixgbe.reset import Reset
 from dataplane.pmd.ixgbe.rss import parse_key
 from dataplane.pmd.ixgbe.vf_rule import VfRule
 from dataplane.pmd.portstring import PortString
-from dataplane.port import Link, PortInfo, format_mac, parse_mac
+from dataplane.port import Link, PortInfo, format_mac, parse_own_mac, parse_own_macs
 
 __all__ = ["IxgbePort"]
 
@@ -62,10 +62,11 @@ class IxgbePort(IxgbeBase):
     """A port of an 82599. `dataplane.pmd.probe` makes it.
 
     Up to 128 Rx queues, of which RSS fills the first 16, and 64 Tx queues, with 8 to 8192 descriptors each. Options beside
-    those of `IxgbeBase`: promiscuous, allmulticast (on, off: as the verbs), rss_key (default, symmetric or 80 hex digits),
-    rss_types (what is hashed, joined by +: ipv4+ipv4-udp; then with one queue, too), eeprom_check (on, off: the checksum
-    over the whole EEPROM when the port is opened), vfs (0 to 63: virtual functions,
-    which the port serves as long as it is started; the PF itself then has 4 queues, or 2 with more than 31).
+    those of `IxgbeBase`: promiscuous, allmulticast (on, off: as the verbs), macs (further addresses, joined by +: see
+    `add_mac`), rss_key (default, symmetric or 80 hex digits), rss_types (what is hashed, joined by +: ipv4+ipv4-udp; then
+    with one queue, too), eeprom_check (on, off: the checksum over the whole EEPROM when the port is opened), vfs (0 to 63:
+    virtual functions, which the port serves as long as it is started; the PF itself then has 4 queues, or 2 with more than
+    31).
     """
 
     info = PortInfo(
@@ -94,6 +95,7 @@ class IxgbePort(IxgbeBase):
         self._counters = Counters(bar)
         self.filters.promiscuous = spec.flag("promiscuous", False)
         self.filters.allmulticast = spec.flag("allmulticast", False)
+        self.filters.macs = parse_own_macs(spec.word("macs", ""))
         self.filters.rss.key = parse_key(spec.word("rss_key", "default"))
         if types := spec.word("rss_types", ""):
             self.filters.rss.set_types(types)
@@ -245,12 +247,31 @@ class IxgbePort(IxgbeBase):
     @mac.setter
     @touches_device
     def mac(self, value: str) -> None:
-        address = parse_mac(value)
-        if address[0] & 1 or not any(address):
-            raise ConfigError(f"{self.name}: {value} cannot be a port's own address: it is multicast or zero")
-        self.filters.mac = address
-        if self.started:
-            self.filters.write_mac()
+        self.filters.set_mac(parse_own_mac(value), self.started)
+
+    @property
+    def macs(self) -> tuple[str, ...]:
+        """Its addresses, the first one first: see `add_mac`."""
+        return tuple(map(format_mac, (self.filters.mac, *self.filters.macs)))
+
+    @touches_device
+    def add_mac(self, value: str) -> None:
+        """Receive frames to that address, too, at once and over restarts, until `remove_mac`; it has none twice.
+
+        The chip has 128 entries for PF and VFs together. Raises ConfigError when they are taken, or the address is a VF's.
+        """
+        address = parse_own_mac(value)
+        if self.rule and (vf := self.rule.sriov.addresses.owner(address)):
+            raise ConfigError(f"{self.name}: {value} is the address of {vf}: give that another one first")
+        self.filters.add_mac(address, self.started)
+
+    @touches_device
+    def remove_mac(self, value: str) -> None:
+        """Give a further address up; the first one cannot be, only changed by `mac`. No error if it has none such."""
+        address = parse_own_mac(value)
+        if address == self.filters.mac:
+            raise ConfigError(f"{self.name}: {value} is its first address: set mac to change it")
+        self.filters.remove_mac(address, self.started)
 
     @property
     def promiscuous(self) -> bool:

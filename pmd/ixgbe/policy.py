@@ -88,7 +88,12 @@ SETTINGS = ("mac", "vlan", "qos", "spoofchk", "trust", "state", "max_tx_rate", "
 
 @dataclass
 class VfState:
-    """What the PF knows of a VF. mac: the one it has now; active: its driver has begun and not gone since."""
+    """What the PF knows of a VF. mac: the one it has now; active: its driver has begun and not gone since.
+
+    The four words about its first address outlive resets, as its driver does: given: what RESET answered last; chosen: what
+    it asked for and got since; overruled: the administrator has spoken since; ignored: a choice that it may not know to be
+    over.
+    """
 
     number: int
     permanent: bytes
@@ -104,6 +109,10 @@ class VfState:
     too_large: int = 0  # bytes that it asked for last and did not get; 0: it got what it wanted
     resets: int = 0
     messages: int = 0
+    given: bytes = b""
+    chosen: bytes = b""
+    overruled: bool = False
+    ignored: bytes = b""
     refusals: Counter[str] = field(default_factory=Counter)  # "SET_VLAN add 7: reason" -> times
 
     def reset(self) -> None:

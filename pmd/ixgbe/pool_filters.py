@@ -26,7 +26,7 @@ from dataplane.pmd.datasheet import (
 )
 from dataplane.pmd.function import Bar
 from dataplane.pmd.ixgbe.filters import Filters, multicast_hash
-from dataplane.pmd.ixgbe.pools import AddressTable, PoolLayout, VlanSlots
+from dataplane.pmd.ixgbe.pools import PoolLayout, VlanSlots
 
 __all__ = ["PoolFilters"]
 
@@ -51,8 +51,8 @@ class PoolFilters(Filters):
         super().__init__(bar)
         self.layout = layout
         self.lock = threading.RLock()  # the PF's owner and its VFs' service write the same tables
-        self.addresses = AddressTable(bar)
         self.slots = VlanSlots(bar)
+        self.vf_macs: Callable[[], set[bytes]] = set  # the further addresses of VFs
         self._members: dict[int, int] = {}  # VLAN -> the VFs that have it
         self._hashes: dict[int, tuple[int, ...]] = {}
         self._allmulti = 0  # VFs that get every multicast frame
@@ -66,12 +66,21 @@ class PoolFilters(Filters):
         super().clear_tables()
         for register in VMOLR:
             self.bar.write(register, 0)
-        self.addresses.forget()
         self.slots.forget()
         self._members.clear()
         self._hashes.clear()
         self._allmulti, self._mta, self._pf_mac = 0, [0] * len(MTA), b""
         self._wanted, self._pf_hashes = [0] * limits.MULTICAST_HASHES, ()
+
+    @property
+    def pool(self) -> int:
+        """The PF's."""
+        return self.layout.pf_pool
+
+    @property
+    def room(self) -> int:
+        """How many further addresses there is an entry for: PF and VFs have one each for their first, in use or not."""
+        return limits.RX_ADDRESSES - 1 - self.layout.vfs - len({*self.macs, *self.vf_macs()})
 
     # ---- the PF's own -------------------------------------------------------------------------------------------
 
@@ -83,6 +92,18 @@ class PoolFilters(Filters):
             self.addresses.remove(self._pf_mac, pool)
         self.addresses.add(self.mac, pool, slot=0)
         self._pf_mac = self.mac
+
+    @_locked
+    def set_mac(self, mac: bytes, running: bool) -> None:
+        super().set_mac(mac, running)
+
+    @_locked
+    def add_mac(self, mac: bytes, running: bool) -> None:
+        super().add_mac(mac, running)
+
+    @_locked
+    def remove_mac(self, mac: bytes, running: bool) -> None:
+        super().remove_mac(mac, running)
 
     @_locked
     def write_modes(self) -> None:

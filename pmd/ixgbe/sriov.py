@@ -7,6 +7,10 @@ Nothing here waits and nothing speaks to a VF: `vf_service` does, `notify` says 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
 from dataplane.errors import ConfigError
 from dataplane.pmd.datasheet import (
     GCR_EXT,
@@ -34,17 +38,14 @@ from dataplane.pmd.datasheet import (
     mailbox,
 )
 from dataplane.pmd.function import Bar
-from dataplane.pmd.ixgbe.policy import VfState, stable_mac
+from dataplane.pmd.ixgbe.errors import Refused
+from dataplane.pmd.ixgbe.policy import VfPolicy, VfState, stable_mac
 from dataplane.pmd.ixgbe.pool_filters import PoolFilters
-from dataplane.pmd.ixgbe.pools import pools_in, set_pool
+from dataplane.pmd.ixgbe.pools import set_pool
 from dataplane.pmd.ixgbe.rates import TxRates
-from dataplane.port import format_mac
+from dataplane.pmd.ixgbe.vf_addresses import VfAddresses
 
 __all__ = ["Refused", "Sriov"]
-
-
-class Refused(Exception):
-    """A VF asked for what it does not get; the text says why."""
 
 
 class Sriov:
@@ -54,6 +55,7 @@ class Sriov:
         self.bar, self.name, self.filters, self.layout = bar, name, filters, filters.layout
         self.lock = filters.lock
         self.vfs = [VfState(n, stable_mac(pf_mac, n)) for n in range(self.layout.vfs)]
+        self.addresses = VfAddresses(filters, self.vfs)
         self.notify = 0  # VFs that have to be told that something has changed
         self.up = False
         self.rates = TxRates(bar)
@@ -151,7 +153,7 @@ class Sriov:
                 # 8.2.3.9.11: no reset clears where heads are written to, so the next driver would have them in its memory.
                 self.bar.write(TDWBAL[queue], 0)
                 self.bar.write(TDWBAH[queue], 0)
-            self._give_mac(state, state.own_mac)
+            self.addresses.begin(state)
             self._write_rate(state)
             self._write_gates(state)
             state.clear_to_send = True
@@ -159,8 +161,7 @@ class Sriov:
 
     def _forget(self, state: VfState) -> None:
         number = state.number
-        for mac in {state.mac, *state.macvlans} - {b""}:
-            self.filters.addresses.remove(mac, number)
+        self.addresses.forget(state)
         self.filters.set_hashes(number, ())
         self.filters.set_allmulti(number, False)
         state.reset()
@@ -181,46 +182,12 @@ class Sriov:
     def give_mac(self, state: VfState, mac: bytes) -> None:
         """SET_MAC_ADDR. Raises Refused."""
         with self.lock:
-            self._check_mac(state, mac)
-            if state.policy.mac and mac != state.policy.mac and not state.policy.trust:
-                raise Refused(
-                    f"its address was set to {format_mac(state.policy.mac)} by the administrator, and it is not trusted"
-                )
-            self._give_mac(state, mac)
+            self.addresses.ask(state, mac)
 
     def give_macvlan(self, state: VfState, index: int, mac: bytes) -> None:
-        """SET_MACVLAN. Raises Refused.
-
-        CONFLICT: Linux' driver switches the spoof check off for a VF with further addresses. The chip knows them, they are
-        in RAR for its pool, so the check stays.
-        """
+        """SET_MACVLAN. Raises Refused."""
         with self.lock:
-            if index:
-                self._check_mac(state, mac)
-                if state.policy.mac and not state.policy.trust:
-                    raise Refused(
-                        "its address was set by the administrator, and it is not trusted with others"
-                    )
-            if index <= 1:
-                for old in state.macvlans:
-                    if old != state.mac:
-                        self.filters.addresses.remove(old, state.number)
-                state.macvlans.clear()
-            if index and mac not in state.macvlans:
-                further = {one for other in self.vfs for one in other.macvlans}
-                if mac not in further:
-                    # The PF and each VF have an entry for their first address, whatever others want.
-                    room = limits.RX_ADDRESSES - 1 - len(self.vfs) - len(further)
-                    if room < 1:
-                        raise Refused("the chip's 128 addresses are taken")
-                    # No VF takes what others may want, unless it is trusted: while some have none, one is left for each.
-                    without = sum(not other.macvlans for other in self.vfs if other is not state)
-                    if state.macvlans and room <= without and not state.policy.trust:
-                        raise Refused(
-                            f"{room} of the chip's addresses are left, for {without} VFs that have no second one"
-                        )
-                self.filters.addresses.add(mac, state.number)
-                state.macvlans.append(mac)
+            self.addresses.ask_further(state, index, mac)
 
     def give_vlan(self, state: VfState, vid: int, add: bool) -> None:
         """SET_VLAN. Raises Refused."""
@@ -294,79 +261,60 @@ class Sriov:
 
     def set(self, number: int, setting: str, text: str) -> None:
         """`ip link set PF vf NUMBER SETTING TEXT`. A VF that is in use begins anew with it. Raises ConfigError."""
+        self.change(number, {setting: text})
+
+    def change(self, number: int, settings: Mapping[str, str]) -> None:
+        """Several settings of a VF at once, whatever their order; all or none. Raises ConfigError: nothing is changed."""
         state = self.vf(number)
-        policy = state.policy
         with self.lock:
-            value = policy.parse(setting, text)
-            if setting == "mac" and isinstance(value, bytes) and value:
-                self._check_admin_mac(state, value)
-            before = getattr(policy, setting)
-            setattr(policy, setting, value)
-            if not self.up or value == before:
-                return
-            if setting == "mac" and state.active:
-                self._give_mac(state, state.own_mac)
-            elif setting in ("vlan", "qos"):
-                if policy.vlan and policy.vlan not in self.filters.slots and not self.filters.slots.free:
-                    setattr(policy, setting, before)
-                    raise ConfigError(
-                        f"vlan {policy.vlan}: the chip's 64 VLANs are taken: free one by vlan 0 of another VF"
-                    )
-                self._defaults(state)
-                self._write_xcast(state)
-            elif setting == "spoofchk":
-                self._write_spoof(state)
-            elif setting == "trust":
-                state.xcast = min(state.xcast, mailbox.XCAST_MULTI)
-                self._write_xcast(state)
-            elif setting == "state":
-                self._write_gates(state)
-            elif setting == "max_tx_rate":
-                self._write_rate(state)
-            if setting in ("mac", "vlan", "qos", "trust", "state") and state.active:
+            values: dict[str, Any] = {name: state.policy.parse(name, text) for name, text in settings.items()}
+            policy = replace(state.policy, **values)
+            self._check(state, policy, settings)
+            before, state.policy = state.policy, policy
+            self._decided(state, before, settings)
+
+    def _check(self, state: VfState, policy: VfPolicy, settings: Mapping[str, str]) -> None:
+        if "mac" in settings:
+            self.addresses.check(state, policy)
+        slots = self.filters.slots
+        if self.up and policy.vlan != state.policy.vlan and policy.vlan not in slots and not slots.free:
+            raise ConfigError(
+                f"vlan {policy.vlan}: the chip's 64 VLANs are taken: free one by vlan 0 of another VF"
+            )
+
+    def _decided(self, state: VfState, before: VfPolicy, settings: Mapping[str, str]) -> None:
+        policy = state.policy
+        changed = {name for name in settings if getattr(policy, name) != getattr(before, name)}
+        # The same address named again is the last word, too, over one that the VF has chosen meanwhile.
+        said = "mac" in changed or bool("mac" in settings and policy.mac and (state.chosen or not self.up))
+        state.overruled |= said or ("trust" in changed and bool(policy.mac) and not policy.trust)
+        if not self.up:
+            return
+        losers = self.addresses.enforce(state, said) if said or "trust" in changed else []
+        if changed & {"vlan", "qos"}:
+            self._defaults(state)
+        if "trust" in changed:
+            state.xcast = min(state.xcast, mailbox.XCAST_MULTI)
+        if changed & {"vlan", "qos", "trust"}:
+            self._write_xcast(state)
+        if "spoofchk" in changed:
+            self._write_spoof(state)
+        if "state" in changed:
+            self._write_gates(state)
+        if "max_tx_rate" in changed:
+            self._write_rate(state)
+        told = [state] if said or changed & {"vlan", "qos", "trust", "state"} else []
+        for each in (*told, *losers):
+            if each.active:
                 # Without CTS the VF has to begin anew, and sees how things are now.
-                state.clear_to_send = False
-                self.notify |= 1 << number
+                each.clear_to_send = False
+                self.notify |= 1 << each.number
 
     def link_enabled(self, state: VfState) -> bool:
         """Whether the administrator has left the VF's link on; `auto`: as long as the PF is up."""
         return state.policy.state != "disable" and (self.up or state.policy.state == "enable")
 
     # ---- registers ------------------------------------------------------------------------------------------------
-
-    def _check_mac(self, state: VfState, mac: bytes) -> None:
-        if mac[0] & 1 or not any(mac):
-            raise Refused(f"{format_mac(mac)} cannot be its address: it is multicast or zero")
-        others = self.filters.addresses.owners(mac)
-        # Those of VFs that are not in use, too: taken meanwhile, an address would be shared with its owner ever after.
-        others |= sum(1 << other.number for other in self.vfs if other.own_mac == mac)
-        others |= (mac == self.filters.mac) << self.layout.pf_pool
-        others &= ~(1 << state.number)
-        if others and not state.policy.trust:
-            raise Refused(
-                f"{format_mac(mac)} is the address of {self._owners(others)}, and it is not trusted"
-            )
-
-    def _check_admin_mac(self, state: VfState, mac: bytes) -> None:
-        others = self.filters.addresses.owners(mac) & ~(1 << state.number)
-        taken = [other for other in self.vfs if other is not state and other.own_mac == mac]
-        if (others or taken or mac == self.filters.mac) and not state.policy.trust:
-            whose = f"VF {taken[0].number}" if taken else self._owners(others) if others else "the PF"
-            raise ConfigError(
-                f"mac {format_mac(mac)} is the address of {whose}: trust VF {state.number} first to let it share"
-            )
-
-    def _owners(self, pools: int) -> str:
-        return ", ".join(
-            "the PF" if pool == self.layout.pf_pool else f"VF {pool}" for pool in pools_in(pools)
-        )
-
-    def _give_mac(self, state: VfState, mac: bytes) -> None:
-        if state.mac and state.mac != mac and state.mac not in state.macvlans:
-            self.filters.addresses.remove(state.mac, state.number)
-        # First addresses lie at the far end of the table, one for each VF, so there is always room.
-        self.filters.addresses.add(mac, state.number, slot=limits.RX_ADDRESSES - 1 - state.number)
-        state.mac = mac
 
     def _write_gates(self, state: VfState) -> None:
         """8.2.3.27: PFVFTE, PFVFRE. While the PF takes jumbo frames a VF receives only once it has said that it does too."""

@@ -38,7 +38,7 @@ from dataplane.pmd.datasheet.vf import (
     VFTXDCTL,
 )
 from dataplane.pmd.function import Function
-from dataplane.pmd.ixgbe.common import RING_LENGTHS, IxgbeBase
+from dataplane.pmd.ixgbe.common import RING_LENGTHS
 from dataplane.pmd.ixgbe.datapath import RxRegisters, TxRegisters
 from dataplane.pmd.ixgbe.device_bar import DeviceBar, touches_device
 from dataplane.pmd.ixgbe.errors import MailboxRefused, PfWasReset
@@ -47,15 +47,15 @@ from dataplane.pmd.ixgbe.messages import (
     GetRssKey,
     Message,
     Reply,
-    SetMac,
     SetMulticast,
     SetVlan,
     unpack_reta,
 )
 from dataplane.pmd.ixgbe.vf_counters import VfCounters
+from dataplane.pmd.ixgbe.vf_macs import VfAddressVerbs
 from dataplane.pmd.ixgbe.vf_session import VfSession
 from dataplane.pmd.portstring import PortString
-from dataplane.port import Link, PortInfo, format_mac, parse_mac
+from dataplane.port import Link, PortInfo, parse_mac
 
 __all__ = ["IxgbeVfPort"]
 
@@ -70,11 +70,12 @@ _RX = (VFRDBAL, VFRDBAH, VFRDLEN, VFDCA_RXCTRL, VFSRRCTL, VFRDH, VFRDT, VFRXDCTL
 _TX = (VFTDBAL, VFTDBAH, VFTDLEN, VFDCA_TXCTRL, VFTDWBAL, VFTDH, VFTDT, VFTXDCTL)
 
 
-class IxgbeVfPort(IxgbeBase):
+class IxgbeVfPort(VfAddressVerbs):
     """A VF of an 82599. `dataplane.pmd.probe` makes it.
 
     Options beside those of `IxgbeBase`: pf_wait (seconds that opening waits for a PF that is not up), promiscuous,
-    allmulticast (on, off: as the verbs; the PF decides). How many queues there are is the PF's to say, 2 or 4 mostly.
+    allmulticast (on, off: as the verbs; the PF decides), macs (further addresses, joined by +: see `add_mac`; the PF decides
+    here, too). How many queues there are is the PF's to say, 2 or 4 mostly.
     """
 
     shared = True
@@ -93,6 +94,7 @@ class IxgbeVfPort(IxgbeBase):
         self._presence = ctypes.c_uint32(0)  # all ones once the VF is gone: VF Enable was taken away
         self._promiscuous = spec.flag("promiscuous", False)
         self._allmulticast = spec.flag("allmulticast", False)
+        self._read_macs(spec)
         self.patience = spec.integer("pf_wait", PATIENCE)
         spec.done()
         self._claim()
@@ -278,21 +280,6 @@ class IxgbeVfPort(IxgbeBase):
         else:
             self._agree(self.patience)
 
-    @property
-    def mac(self) -> str:
-        """Its MAC address: what the PF gave it, or what was set and granted."""
-        return format_mac(self.session.mac)
-
-    @mac.setter
-    @touches_device
-    def mac(self, value: str) -> None:
-        address = parse_mac(value)
-        if address[0] & 1 or not any(address):
-            raise ConfigError(f"{self.name}: {value} cannot be a port's own address: it is multicast or zero")
-        before, self.session.wanted.mac = self.session.wanted.mac, address
-        self._tell(SetMac(address), undo=("mac", before))
-        self.session.mac = address
-
     def _mode(self) -> int:
         if self._promiscuous:
             return mailbox.XCAST_PROMISC
@@ -344,9 +331,10 @@ class IxgbeVfPort(IxgbeBase):
         """Receive (or no longer receive) frames of that VLAN. A VF's filter is always on: it starts with untagged frames."""
         if not 0 <= vid < limits.VLANS:
             raise ConfigError(f"VLAN {vid}: from 0 to {limits.VLANS - 1} is possible")
-        before = set(self.session.wanted.vlans)
+        # One that is given up is not asked for again, whatever the PF says: under a port VLAN it refuses that, too.
+        undo = ("vlans", set(self.session.wanted.vlans)) if on else None
         (self.session.wanted.vlans.add if on else self.session.wanted.vlans.discard)(vid)
-        self._tell(SetVlan(vid, bool(on)), undo=("vlans", before))
+        self._tell(SetVlan(vid, bool(on)), undo=undo)
 
     @property
     def rss_key(self) -> bytes:

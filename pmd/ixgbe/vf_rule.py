@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from dataplane.errors import ConfigError, DeviceGone
+from dataplane.errors import DeviceGone
 from dataplane.pmd.datasheet import (
     PVFGORC_LSB,
     PVFGORC_MSB,
@@ -80,19 +80,7 @@ class VfRule:
     def set(self, vf: int, settings: dict[str, str]) -> None:
         """Settings of a VF, in the words of ``ip link set PF vf N``; all or none of them."""
         self.sriov.bar.check()  # settings of VFs that are gone with their card mean nothing
-        policy = self.sriov.vf(vf).policy
-        for setting, text in settings.items():
-            policy.parse(setting, text)
-        before = policy.words()
-        done: list[str] = []
-        try:
-            for setting, text in settings.items():
-                self.sriov.set(vf, setting, text)
-                done.append(setting)
-        except ConfigError:
-            for setting in reversed(done):
-                self.sriov.set(vf, setting, before[setting])
-            raise
+        self.sriov.change(vf, settings)
 
     def show(self) -> list[dict[str, Any]]:
         """Every VF: settings, state and counters. Raises DeviceGone."""

@@ -39,6 +39,7 @@ from dataplane.pmd.ixgbe.messages import (
     Reset,
     SetLpe,
     SetMac,
+    SetMacvlan,
     SetMulticast,
     SetVlan,
     UpdateXcast,
@@ -46,7 +47,7 @@ from dataplane.pmd.ixgbe.messages import (
 )
 from dataplane.port import format_mac
 
-__all__ = ["VfSession", "Wanted"]
+__all__ = ["VfSession", "Wanted", "index_of"]
 
 log = logging.getLogger("dataplane")
 
@@ -59,13 +60,24 @@ _LEAST_QUEUES, _MOST_QUEUES = 2, 8  # of a pool
 
 @dataclass
 class Wanted:
-    """What the VF's owner has asked for. mac: b"" for the PF's choice; frame: bytes with FCS."""
+    """What the VF's owner has asked for. mac: b"" for the PF's choice; frame: bytes with FCS.
+
+    over: the address that RESET had answered when `mac` was granted, None while it has not been granted yet. macs: further
+    addresses.
+    """
 
     mac: bytes = b""
+    over: bytes | None = None
+    macs: tuple[bytes, ...] = ()
     frame: int = limits.FRAME_STANDARD
     groups: tuple[bytes, ...] = ()
     vlans: set[int] = field(default_factory=set)
     xcast: int = mailbox.XCAST_MULTI
+
+
+def index_of(macs: tuple[bytes, ...]) -> int:
+    """Of the SET_MACVLAN that adds one to `macs`: 1 begins a new list, and the word has 8 bits for it."""
+    return min(len(macs) + 1, 0xFF)
 
 
 class VfSession:
@@ -80,6 +92,7 @@ class VfSession:
         self.link_told = False  # and to look at the link
         self.enabled = True  # the administrator's word about our link
         self.mac = b""
+        self.given = b""  # what RESET answered, b"" if the PF leaves the choice to us
         self.hash_type = 0
         self.api = mailbox.API_1_0
         self.queues = Queues(1, 1, 0, 0)
@@ -167,9 +180,10 @@ class VfSession:
         self.api, self.granted, self.enabled = mailbox.API_1_0, mailbox.XCAST_MULTI, True
         reply = self._repeat(Reset(), delay=mailbox.RESET_REPLY_DELAY)
         if reply.words[0] == mailbox.RESET_ACK:
-            self.mac = reply.mac
+            self.mac = self.given = reply.mac
         elif reply.words[0] == mailbox.RESET_NACK:
             # The PF leaves the choice to us: once made, it stays.
+            self.given = b""
             self.mac = self.mac or bytes([0x02]) + random.randbytes(5)
             self.ask(SetMac(self.mac))
         else:
@@ -189,8 +203,8 @@ class VfSession:
         """Ask for what is wanted. What the PF no longer grants is told in the log, except the frame size: MailboxRefused."""
         wanted = self.wanted
         self.ask(SetLpe(wanted.frame))
-        if wanted.mac and wanted.mac != self.mac and self._ask_again(SetMac(wanted.mac)):
-            self.mac = wanted.mac
+        self._restore_mac()
+        self.restore_macs()
         if wanted.groups:
             self._ask_again(SetMulticast(self.hashes(wanted.groups)))
         for vid in sorted(wanted.vlans):
@@ -198,6 +212,33 @@ class VfSession:
         if wanted.xcast != mailbox.XCAST_MULTI:
             self.set_xcast(wanted.xcast)
         self.look_at_link()
+
+    def _restore_mac(self) -> None:
+        """The address that was chosen, unless the PF's administrator has named another since: then it is forgotten."""
+        wanted = self.wanted
+        if not wanted.mac:
+            return
+        if wanted.mac == self.mac:
+            pass  # the PF's own word now
+        elif wanted.over is not None and self.given and self.given != wanted.over:
+            log.warning(
+                "%s: its address is %s now, by its PF's administrator, and %s is forgotten",
+                self.bar.name,
+                format_mac(self.given),
+                format_mac(wanted.mac),
+            )
+        elif self._ask_again(SetMac(wanted.mac)):
+            self.mac, wanted.over = wanted.mac, self.given
+            return
+        wanted.mac, wanted.over = b"", None
+
+    def restore_macs(self) -> None:
+        """The further addresses, as a new list; one that is refused is forgotten."""
+        granted: tuple[bytes, ...] = ()
+        for mac in self.wanted.macs:
+            if self._ask_again(SetMacvlan(index_of(granted), mac)):
+                granted += (mac,)
+        self.wanted.macs = granted
 
     def _ask_again(self, message: Message) -> bool:
         """Whether it was granted."""
