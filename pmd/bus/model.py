@@ -14,7 +14,7 @@ from typing import Any
 from dataplane.errors import ConfigError, DeviceError
 from dataplane.hugepage import Arena
 from dataplane.pmd.bus.model_parts import ArenaMap
-from dataplane.pmd.bus.model_vf import ModelVfFunction
+from dataplane.pmd.bus.model_vf import MOST_VFS, ModelVfFunction, how_to_have
 from dataplane.pmd.bus.wiring import plug
 from dataplane.pmd.datasheet import pci
 from dataplane.pmd.function import Bar, Function
@@ -212,12 +212,10 @@ def _open_vf(number: int, virtual: int, spec: PortString) -> ModelVfFunction:
         card = find_card(index)
         try:
             if card is None or port >= len(card.ports):
-                raise DeviceError(
-                    f"{spec.text}: its PF is not up: open it first, with enough VFs, as in "
-                    f"'model{number},vfs={virtual + 1}'"
-                )
+                raise DeviceError(f"{spec.text}: its PF is not up: {how_to_have(f'model{number}', virtual)}")
             return ModelVfFunction(card, port, virtual)
         except DeviceError as error:
-            if late or virtual >= pci.SRIOV_VFS:
-                raise DeviceError(f"{error} (waited {patience} s)" if patience else str(error)) from None
+            if late or virtual >= MOST_VFS:
+                waited = f" (waited {patience} s)" if patience and virtual < MOST_VFS else ""
+                raise DeviceError(f"{error}{waited}") from None
         time.sleep(0.02)

@@ -6,13 +6,15 @@ from __future__ import annotations
 from dataplane.errors import DeviceError, DeviceGone
 from dataplane.hugepage import Arena
 from dataplane.pmd.bus.model_parts import ArenaMap
-from dataplane.pmd.datasheet import pci
+from dataplane.pmd.datasheet import limits, pci
 from dataplane.pmd.function import Bar, Function
 from dataplane.pmd.model.card import Card, drop_card, hold_card
 from dataplane.pmd.model.msix import MsixBar
 from dataplane.pmd.model.vf import VirtualFunction
 
-__all__ = ["ModelVfBar", "ModelVfFunction"]
+__all__ = ["MOST_VFS", "ModelVfBar", "ModelVfFunction", "how_to_have"]
+
+MOST_VFS = limits.POOLS - 1  # one pool stays for the PF
 
 _DEVICE_CONTROL = pci.PF_PCIE + pci.PCIE_DEVICE_CONTROL
 _MSIX_CONTROL = pci.PF_MSIX + pci.MSIX_CONTROL
@@ -154,19 +156,21 @@ class ModelVfFunction(Function):
         return f"<ModelVfFunction {self.name} of {self.card!r}>"
 
 
+def how_to_have(pf: str, number: int) -> str:
+    """What to do so that the PF of that name has VF `number`, as the end of an error message."""
+    if number >= MOST_VFS:
+        return f"an 82599 port has vf0 to vf{MOST_VFS - 1}, the last of its {limits.POOLS} pools is the PF's"
+    return f"open the PF first, with enough VFs, as in '{pf},vfs={number + 1}'"
+
+
 def _find(card: Card, port: int, number: int) -> VirtualFunction:
     chip = card.ports[port]
     with card.lock:
         vfs, memory = chip.blocks["sriov"].vfs, chip.config.sriov.memory
-    if number >= pci.SRIOV_VFS:
-        raise DeviceError(
-            f"{chip.name}.vf{number}: an 82599 port has {pci.SRIOV_VFS} VFs, vf0 to vf{pci.SRIOV_VFS - 1}"
-        )
     if number >= len(vfs):
-        has = f"has {len(vfs)} VFs" if vfs else "has no VFs"
+        has = f"{chip.name} has {len(vfs)} VFs" if vfs else f"{chip.name} has no VFs"
         raise DeviceError(
-            f"{chip.name}.vf{number}: {chip.name} {has} (NumVFs of its SR-IOV capability): open the PF first, with enough "
-            f"of them, as in '{chip.name},vfs={number + 1}'"
+            f"{chip.name}.vf{number}: {has} (NumVFs of its SR-IOV capability): {how_to_have(chip.name, number)}"
         )
     if not memory:
         raise DeviceError(

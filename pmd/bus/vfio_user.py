@@ -8,6 +8,7 @@ queues if the server offers its doorbells; else a thread looks at the tails and 
 from __future__ import annotations
 
 import ctypes
+import re
 import time
 from contextlib import suppress
 from functools import cache
@@ -277,9 +278,10 @@ def _wait_for_vf(function: VfioUserFunction, patience: int) -> None:
         if bar.read32(STATUS.offset) != ALL_ONES:
             break
         if late:
+            pf, vf = re.fullmatch(r"(.*?)(?:\.vf(\d+))?(?:\.sock)?", function.name).groups()  # type: ignore[union-attr]
+            hint = f", as in '{pf}.sock,vfs={int(vf) + 1}'" if vf else ""
             raise DeviceError(
-                f"{function.name}: its PF has not made this VF (waited {patience} s): open the PF first, with enough VFs, "
-                f"as in '...pf0.sock,vfs=1'"
+                f"{function.name}: its PF has not made this VF (waited {patience} s): open the PF first, with enough VFs{hint}"
             )
         time.sleep(0.02)
     # What was written before there was a VF went nowhere.

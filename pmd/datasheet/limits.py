@@ -47,6 +47,7 @@ HEADER_AND_FCS = 18  # what a frame is longer than its MTU
 MTU_MIN = 68
 MTU_MAX = MAX_FRAME - HEADER_AND_FCS
 FCS = 4
+VLAN_TAG = 4
 WIRE_OVERHEAD = 20  # preamble, start of frame, gap between frames
 PAUSE_RTH_MARGIN = 0x6000  # FCRTH.RTH = RXPBSIZE - this, flow control or not (8.2.3.3.4)
 

@@ -175,11 +175,9 @@ class IxgbeBase(Port):
 
     def _start_rx(self, rings: list[Block]) -> None:
         """4.6.7: queues full of buffers first, then the unit's gate."""
-        # On a shared port a queue that holds its packets holds up every pool.
-        drop = self.drop_en == "on" or (self.drop_en == "auto" and (len(rings) > 1 or self.shared))
         for index, ring in enumerate(rings):
             registers = self._rx_registers(index)
-            self.rx_unit.set_queue(registers, ring, self._buffer_size(), drop)
+            self.rx_unit.set_queue(registers, ring, self._buffer_size(), self._drops)
             strip = self.vlan_strip and not self.hidden_vlan
             self._own_rx[index].attach(
                 ring,
@@ -189,6 +187,8 @@ class IxgbeBase(Port):
                 self.number,
                 strip,
                 self.simd,
+                pieces=min(self._pieces(), self.rx_desc - 1),
+                hide=self.hidden_vlan,
             )
             self.rx_unit.start_queue(registers, self.rx_desc, self.vlan_strip or self.hidden_vlan)
         if rings:
@@ -303,11 +303,38 @@ class IxgbeBase(Port):
         # CONFLICT: an MTU below 1500 holds for sending only in Linux; less than 1518 the chip cannot say without JUMBOEN.
         return max(self._mtu + limits.HEADER_AND_FCS, limits.FRAME_STANDARD)
 
+    @property
+    def _drops(self) -> bool:
+        """Whether a queue without free descriptors drops. On a shared port one that holds packets holds up every pool."""
+        return self.drop_en == "on" or (self.drop_en == "auto" and (self.rx_queues > 1 or self.shared))
+
+    def _longest_arriving(self) -> int:
+        """Bytes with FCS of the longest frame that the chip lets in, VLAN tags not counted."""
+        return self._frame_size()
+
+    def _pieces(self) -> int:
+        """Rx buffers that the longest frame takes, with the tag that MAXFRS does not count (8.2.3.22.13)."""
+        frame = self._frame_size() if self._drops else self._longest_arriving()
+        return -(-(frame - limits.FCS + limits.VLAN_TAG) // self._buffer_size())
+
     def _check_buffers(self) -> None:
-        if self._buffer_size() == 0:
+        """7.1.9, 7.1.10: one descriptor of a ring is never armed, and a frame must fit the rest: else it waits for ever.
+
+        Raises ConfigError with the smallest ring that works.
+        """
+        size = self._buffer_size()
+        if size == 0:
             raise ConfigError(
                 f"{self.name}: mbufs with {self.mempool.data_room} bytes of data cannot receive: the chip counts buffers "
                 f"in KiB (datasheet 8.2.3.8.7), give the port a mempool with data_room=1024 or more"
+            )
+        pieces = self._pieces()
+        if pieces > self.rx_desc - 1:
+            _, _, multiple = RING_LENGTHS
+            smallest = -(-(pieces + 1) // multiple) * multiple
+            raise ConfigError(
+                f"{self.name}: rx_desc={self.rx_desc}: the longest frame takes {pieces} buffers of {size} bytes, and a ring of "
+                f"{self.rx_desc} has {self.rx_desc - 1}: rx_desc={smallest} is the smallest that works, or take larger mbufs"
             )
 
     # ---- counters ---------------------------------------------------------------------------------------------

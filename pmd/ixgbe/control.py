@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import socket
 import struct
 import threading
@@ -100,9 +101,12 @@ class ControlServer:
                 return  # closed
             with connection:
                 connection.settimeout(TIMEOUT)
-                # Whoever asks may go away at any time: that is no trouble of the PF.
-                with contextlib.suppress(OSError):
+                try:
                     self._serve(connection)
+                except OSError:
+                    continue  # a client may go away at any time
+                except Exception as error:  # nor may any question end the answers to others
+                    log.error("%s: a question was not answered: %r", self.name, error)
 
     def _serve(self, connection: socket.socket) -> None:
         if not _is_ours(connection):
@@ -161,6 +165,11 @@ def call(name: str, verb: str, **args: object) -> Any:
         return answer["result"]
     if foreign is not None:
         raise PortError(f"{foreign} belongs to another user: ask as the user that runs the PF of {name}")
+    if virtual := re.fullmatch(r"(.+)\.vf\d+(\.sock)?", name):
+        pf = virtual[1] + (virtual[2] or "")
+        raise PortError(
+            f"{name} is a VF, and VFs are ruled by their PF: ask {pf}, and name the VF by its number"
+        )
     raise PortError(
         f"no PF of {name} runs here (there is no socket in {', '.join(str(path.parent) for path in paths)}): its VFs have "
         f"no PF, start one with {name},vfs=N"

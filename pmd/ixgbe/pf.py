@@ -166,6 +166,11 @@ class IxgbePort(IxgbeBase):
     def _tx_registers(self, index: int) -> TxRegisters:
         return TxRegisters(*(register[self._first + index] for register in _TX))
 
+    def _longest_arriving(self) -> int:
+        """With jumbo frames any VF may raise the limit of the port (SET_LPE)."""
+        frame = self._frame_size()
+        return limits.MAX_FRAME if self.rule and frame > limits.FRAME_STANDARD else frame
+
     @property
     def _first(self) -> int:
         """7.10.2.7: the first queue of the PF's pool, which is the one behind the VFs'."""

@@ -29,6 +29,8 @@ cdef class IxgbeRxQueue(RxQueue):
     cdef uint32_t fill          # the descriptor to give a buffer next
     cdef uint32_t missing       # descriptors from `fill` to `next` without a buffer; below length, always
     cdef uint32_t threshold     # buffers taken from the pool, and given to the NIC, at once
+    cdef uint32_t reserve       # armed descriptors that suffice while the pool is empty
+    cdef bint hides             # the tag that the NIC takes off is not for the application
     cdef uint32_t seen          # descriptors taken so far
     cdef uint32_t patience      # polls in vain until the device is looked for
     cdef mbuf *first            # of a packet whose last buffer has not arrived yet

@@ -21,8 +21,14 @@ class IxgbeRxQueue(RxQueue):
         number: int,
         strip: bool,
         simd: str = "auto",
+        *,
+        pieces: int = 1,
+        hide: bool = False,
     ) -> None:
-        """Arm every descriptor of `memory` with a buffer. tail, status: where those registers are. Raises MempoolError."""
+        """Arm every descriptor of `memory` with a buffer. tail, status: where those registers are. Raises MempoolError.
+
+        pieces: buffers that the longest frame takes. hide: the tag that the NIC takes off is not to be seen.
+        """
     def pause(self) -> None:
         """Keep the queue's poller out, whoever it is; returns when it is. The queue may be taken apart until `resume`."""
     def resume(self) -> None:

@@ -69,7 +69,7 @@ cdef class IxgbeRxQueue(RxQueue):
 
     cdef uint16_t receive(self, mbuf **pkts, uint16_t n) noexcept nogil:
         """The same, once inside, when there is something to do."""
-        cdef uint32_t before = self.seen, stretch, done
+        cdef uint32_t before = self.seen, stretch, done, i
         cdef uint16_t taken = 0
         cdef mbuf *m
         while taken < n and read64(&self.ring[self.next].qword[1]) & HW_RXD_STAT_DD:
@@ -78,6 +78,9 @@ cdef class IxgbeRxQueue(RxQueue):
             done = 0
             if self.first == NULL:
                 done = self.kernel.take(&self.ring[self.next], &self.sw[self.next], &pkts[taken], stretch, &self.rules)
+                if unlikely(self.hides):
+                    for i in range(done):
+                        pkts[taken + i].vlan_tci = 0
                 taken += done
                 self.advance(done)
             if unlikely(done == 0):
@@ -110,9 +113,10 @@ cdef class IxgbeRxQueue(RxQueue):
             sw = &self.sw[fill]
             if unlikely(alloc_bulk(self.pool, sw, batch)):
                 self.alloc_failures += 1
-                # With most of the descriptors still armed there is time: the next poll tries again. Close to the end
-                # one buffer is better than none, or a pool with a few left would never let a packet in again.
-                if missing + 2 * self.threshold < length or alloc_bulk(self.pool, sw, 1):
+                # With most of the descriptors still armed there is time: the next poll tries again. Close to the end,
+                # or with too few for the longest frame, one buffer is better than none: a pool with a few left would
+                # never let a packet in again.
+                if missing + self.reserve < length or alloc_bulk(self.pool, sw, 1):
                     break
                 batch = 1
             self.kernel.arm(&self.ring[fill], sw, batch)
@@ -136,6 +140,8 @@ cdef class IxgbeRxQueue(RxQueue):
         cdef mbuf *m
         alone.wb.status |= HW_RXD_STAT_EOP
         scalar.take(&alone, &self.sw[self.next], &m, 1, &self.rules)
+        if self.hides:
+            m.vlan_tci = 0
         self.advance(1)
         if first == NULL:
             self.first = self.last = m
@@ -167,11 +173,15 @@ cdef class IxgbeRxQueue(RxQueue):
 
     # ---- set-up ---------------------------------------------------------------------------------------------
 
-    def attach(self, memory, size_t tail, size_t status, Mempool mempool, uint16_t number, bint strip, str simd="auto"):
+    def attach(
+        self, memory, size_t tail, size_t status, Mempool mempool, uint16_t number, bint strip, str simd="auto",
+        *, uint32_t pieces=1, bint hide=False,
+    ):
         """Arm every descriptor of `memory` (a Block) with a buffer.
 
         tail, status: where those registers are in this process; number: `port` of the mbufs; strip: tags are removed;
-        simd: one of `kernels.widths()`, or "auto".
+        simd: one of `kernels.widths()`, or "auto"; pieces: buffers that the longest frame takes, below the number of
+        descriptors: the NIC always has as many, or holds that frame for ever; hide: the tag is not to be seen.
         The NIC may be given `length - 1` descriptors, from 0 on: write that to the tail once its queue is enabled.
         Raises MempoolError if the pool has too few mbufs.
         """
@@ -200,7 +210,9 @@ cdef class IxgbeRxQueue(RxQueue):
         self.length = length
         self.next = self.fill = self.missing = 0
         self.patience = GONE_MASK
-        self.threshold = min(BATCH, length // 4)
+        self.threshold = min(BATCH, length // 4, max(length - pieces, 1))
+        self.reserve = max(2 * self.threshold, pieces)
+        self.hides = hide
         self.pool = mempool.pool
         self.tail = <volatile uint32_t *> tail
         self.status = <volatile uint32_t *> status
@@ -234,6 +246,8 @@ cdef class IxgbeRxQueue(RxQueue):
         self.tail = self.status = &nowhere
         self.next = self.fill = self.missing = 0
         self.threshold = 2
+        self.reserve = 4
+        self.hides = False
         self.first = self.last = NULL
         self.pool = NULL
         self._mempool = self._memory = None
