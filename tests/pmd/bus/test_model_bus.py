@@ -112,7 +112,7 @@ def test_options_of_a_port_string():
         with pytest.raises(ConfigError, match=message):
             opened(text)
     with pytest.raises(
-        DeviceError, match="its PF is not up: open it first, with enough VFs, as in 'model84,vfs=1'"
+        DeviceError, match="its PF is not up: open the PF first, with enough VFs, as in 'model84,vfs=1'"
     ):
         opened("model84.vf0,pf_wait=0")
 
