@@ -64,6 +64,8 @@ def _line(row: dict[str, Any]) -> str:
         words.append("not in use")
     else:
         words.append(f"in use, API {row['api']}, {row['rx_packets']} packets in, {row['tx_packets']} out")
+    if row.get("service"):
+        words.append(row["service"])
     if row["refused"]:
         words.append(f"{row['refused']} requests refused ('dataplane vf explain' has them)")
     return f"vf {row['vf']:<2} {', '.join(words)}"

@@ -281,7 +281,8 @@ def _wait_for_vf(function: VfioUserFunction, patience: int) -> None:
             pf, vf = re.fullmatch(r"(.*?)(?:\.vf(\d+))?(?:\.sock)?", function.name).groups()  # type: ignore[union-attr]
             hint = f", as in '{pf}.sock,vfs={int(vf) + 1}'" if vf else ""
             raise DeviceError(
-                f"{function.name}: its PF has not made this VF (waited {patience} s): open the PF first, with enough VFs{hint}"
+                f"{function.name}: its PF has not made this VF (waited {patience} s): open the PF first, with enough "
+                f"VFs{hint}"
             )
         time.sleep(0.02)
     # What was written before there was a VF went nowhere.

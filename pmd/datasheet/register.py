@@ -119,7 +119,13 @@ class FieldRef:
 class RegisterRef:
     """One 32-bit register at one address: ``SRRCTL[3]``, or ``CTRL``. Its fields are its attributes."""
 
-    __slots__ = ("_line", "index", "name", "offset")
+    __slots__ = (
+        "__dict__",
+        "_line",
+        "index",
+        "name",
+        "offset",
+    )  # the dictionary keeps fields that were asked for
 
     name: str
     offset: int
@@ -160,7 +166,8 @@ class RegisterRef:
                 f"{self.name} has no field {name}: it has {', '.join(self.fields) or 'none'} "
                 f"(datasheet {self.section})"
             )
-        return FieldRef(self, name, field)
+        found = self.__dict__[name] = FieldRef(self, name, field)  # next time without a call
+        return found
 
     def pack(self, **values: int) -> int:
         """A word from field values; what is not named is 0."""

@@ -333,8 +333,8 @@ class IxgbeBase(Port):
             _, _, multiple = RING_LENGTHS
             smallest = -(-(pieces + 1) // multiple) * multiple
             raise ConfigError(
-                f"{self.name}: rx_desc={self.rx_desc}: the longest frame takes {pieces} buffers of {size} bytes, and a ring of "
-                f"{self.rx_desc} has {self.rx_desc - 1}: rx_desc={smallest} is the smallest that works, or take larger mbufs"
+                f"{self.name}: rx_desc={self.rx_desc}: the longest frame takes {pieces} buffers of {size} bytes, and this "
+                f"ring arms {self.rx_desc - 1}: rx_desc={smallest} is the smallest that works, or take larger mbufs"
             )
 
     # ---- counters ---------------------------------------------------------------------------------------------

@@ -13,16 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from dataplane.errors import DeviceTimeout
 from dataplane.pmd.datasheet import PFMAILBOX, PFMBICR, PFMBMEM, PFVFLRE, PFVFLREC, mailbox
 from dataplane.pmd.datasheet.vf import VFMAILBOX, VFMBMEM
 from dataplane.pmd.function import Bar
 from dataplane.pmd.ixgbe.errors import MailboxSilent, PfWasReset
-from dataplane.pmd.ixgbe.messages import Message, Reply
+from dataplane.pmd.ixgbe.messages import Message, Reply, size_of
 
 __all__ = ["PfMailboxes", "VfMailbox"]
 
 _GONE = 0xFFFF_FFFF
+FIRST_LOOK = 2e-5  # seconds until a VF looks for an answer for the first time
 
 
 class PfMailboxes:
@@ -81,19 +81,29 @@ class PfMailboxes:
         """Let go without a word."""
         self.bar.write(PFMAILBOX[v], 0)
 
+    def let_go(self) -> None:
+        """Let go of every mailbox: whoever worked on one was interrupted and does not come back to it."""
+        for v in range(self.vfs):
+            self.unlock(v)
+
     def release_by_force(self, v: int) -> None:
         """VF v has kept the memory too long: RVFU takes it away, and its requests with it."""
         register = PFMAILBOX[v]
         self.bar.write(register, register.RVFU.mask)
 
     def take(self, v: int) -> list[int] | None:
-        """VF v's message, all 16 words, and tell it so. None: it has the memory, try again."""
+        """VF v's message, 16 words, and tell it so. None: it has the memory, try again.
+
+        Words that its type does not have are not read, and 0.
+        """
         if not self.lock(v):
             return None
         bar = self.bar
         # Cleared while we have the memory: a VF that keeps to the rules cannot send the next one before our ACK.
         bar.write(PFMBICR[v >> 4], 1 << (v & 15))
-        words = [bar.read(PFMBMEM[v, n]) for n in range(mailbox.WORDS)]
+        first = bar.read(PFMBMEM[v, 0])
+        size = size_of(first)
+        words = [first, *(bar.read(PFMBMEM[v, n]) for n in range(1, size)), *[0] * (mailbox.WORDS - size)]
         register = PFMAILBOX[v]
         bar.write(register, register.ACK.mask)  # PFU falls with it: the word is written whole
         return words
@@ -165,7 +175,8 @@ class VfMailbox:
         self._send(message, timeout)
         if delay:
             self.bar.sleep(delay)
-        deadline = self.bar.now() + timeout
+        began = self.bar.now()
+        deadline = began + timeout
         while True:
             late = self.bar.now() >= deadline
             seen = self.look()
@@ -180,12 +191,12 @@ class VfMailbox:
                     f"{self.bar.name}: no answer to {message.name} within {timeout:g} s (datasheet 7.10.2.9): "
                     f"the PF's driver is not running, or does not serve its VFs"
                 )
-            self.bar.sleep(mailbox.POLL_INTERVAL)
+            # A PF that listens answers within 0.1 ms, and one that polls within some ms.
+            self.bar.sleep(min(max((self.bar.now() - began) / 4, FIRST_LOOK), mailbox.POLL_INTERVAL))
 
     def _send(self, message: Message, timeout: float) -> None:
         """7.10.2.9: take the memory, write, REQ; VFU falls with it."""
-        self._lock(timeout, message)
-        if self.look() & VFMAILBOX.PFSTS.mask:
+        if self._lock(timeout, message) & VFMAILBOX.PFSTS.mask:
             self._read()  # ours would lie on it; REQ says that we have the memory no more, so no ACK of its own
         self._seen &= ~VFMAILBOX.PFACK.mask
         for n, word in enumerate(message.encode()):
@@ -201,13 +212,17 @@ class VfMailbox:
 
     def _read(self) -> Reply | None:
         self._seen &= ~VFMAILBOX.PFSTS.mask
-        reply = Reply(tuple(self.bar.read(VFMBMEM[n]) for n in range(mailbox.WORDS)))
+        first = self.bar.read(VFMBMEM[0])
+        size = mailbox.REPLY_WORDS.get(first & mailbox.TYPE_MASK, mailbox.WORDS)
+        words = first, *(self.bar.read(VFMBMEM[n]) for n in range(1, size)), *[0] * (mailbox.WORDS - size)
+        reply = Reply(words)
         if reply.type == mailbox.PF_CONTROL_MSG or reply.words[0] == mailbox.NACK:
             self.on_control(reply)
             return None
         return reply
 
-    def _lock(self, timeout: float, message: Message | None) -> None:
+    def _lock(self, timeout: float, message: Message | None) -> int:
+        """7.10.2.9: take the memory. Returns VFMAILBOX as it was then. Raises MailboxSilent, PfWasReset."""
         deadline = self.bar.now() + timeout
         while True:
             late = self.bar.now() >= deadline
@@ -216,9 +231,10 @@ class VfMailbox:
             if message is not None:
                 self._refuse_reset(seen, message)
             if seen & VFMAILBOX.VFU.mask:
-                return
+                return seen
             if late:
-                raise DeviceTimeout(
+                # Like any silence: whoever has patience tries again.
+                raise MailboxSilent(
                     f"{VFMAILBOX.VFU} still 0 after {timeout:g} s on {self.bar.name} (datasheet {VFMAILBOX.section}): "
                     f"the PF's driver keeps the mailbox: restart it"
                 )

@@ -36,6 +36,7 @@ __all__ = [
     "UpdateXcast",
     "decode",
     "pack_reta",
+    "size_of",
     "unpack_reta",
 ]
 
@@ -281,6 +282,22 @@ def decode(words: Sequence[int]) -> Message:
     """The message in the mailbox's 16 words. Never raises: what is not known is `Other`."""
     known = _DECODERS.get(words[0] & mailbox.TYPE_MASK)
     return known(words) if known else Other(words[0])
+
+
+_SIZES = {
+    kind.TYPE: kind.SIZE
+    for kind in (
+        Reset, SetMac, SetVlan, SetLpe, SetMacvlan, ApiNegotiate, GetReta, GetRssKey, UpdateXcast, GetLinkState,
+        GetPfLinkState, FeaturesNegotiate,
+    )
+} | {mailbox.GET_QUEUES: 1}  # fmt: skip
+
+
+def size_of(word: int) -> int:
+    """How many words of the mailbox a message has that begins with this one; 16 for a type that is not known."""
+    if word & mailbox.TYPE_MASK == mailbox.SET_MULTICAST:
+        return 1 + -(-min(_info([word]), mailbox.MULTICAST_HASHES_MAX) // 2)
+    return _SIZES.get(word & mailbox.TYPE_MASK, mailbox.WORDS)
 
 
 # ---- replies --------------------------------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ from dataplane.pmd.datasheet import (
     pci,
 )
 from dataplane.pmd.function import Function
+from dataplane.pmd.ixgbe.bell import Bell
 from dataplane.pmd.ixgbe.common import RING_LENGTHS, IxgbeBase
 from dataplane.pmd.ixgbe.counters import Counters
 from dataplane.pmd.ixgbe.datapath import RxRegisters, TxRegisters
@@ -115,6 +116,7 @@ class IxgbePort(IxgbeBase):
         self._counters.forget()
         if isinstance(self.filters, PoolFilters):
             self.rule = VfRule(bar, function.name, self.filters, self._link.state, self.xstats)
+            self.rule.service.bell = Bell(function, bar)
         rates = self.rule.sriov.rates if self.rule else TxRates(bar)
         self._rates = OwnRates(rates, self._first)
         self._flows = FlowTable(bar, self.layout, self._first, self._refill)

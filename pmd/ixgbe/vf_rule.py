@@ -42,6 +42,7 @@ class VfRule:
         xstats: Callable[[], Mapping[str, int]],
     ) -> None:
         self.xstats = xstats
+        self._shown: list[dict[str, Any]] = []
         self.sriov = Sriov(bar, name, filters, filters.mac)
         self.service = VfService(self.sriov, link)
         self.control = ControlServer(name, {"show": self.show, "set": self.set, "explain": self.explain})
@@ -81,12 +82,19 @@ class VfRule:
         """Settings of a VF, in the words of ``ip link set PF vf N``; all or none of them."""
         self.sriov.bar.check()  # settings of VFs that are gone with their card mean nothing
         self.sriov.change(vf, settings)
+        self.service.nudge()
 
     def show(self) -> list[dict[str, Any]]:
-        """Every VF: settings, state and counters. Raises DeviceGone."""
-        self.sriov.bar.check()
-        with self.sriov.lock:
-            return [self._show(state) for state in self.sriov.vfs]
+        """Every VF: settings, state and counters; as they were when the device last answered, while it does not.
+
+        "service" is "" or says why and for how long VFs are not served. Raises DeviceGone.
+        """
+        trouble = self.service.trouble
+        if not trouble or not self._shown:  # else whoever reads a register now waits for seconds
+            self.sriov.bar.check()
+            with self.sriov.lock:
+                self._shown = [self._show(state) for state in self.sriov.vfs]
+        return [row | {"service": trouble} for row in self._shown]
 
     def _show(self, state: VfState) -> dict[str, Any]:
         bar, n, policy = self.sriov.bar, state.number, state.policy

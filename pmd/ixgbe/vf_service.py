@@ -15,7 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dataplane.errors import DataplaneError, DeviceGone
-from dataplane.pmd.datasheet import RETA, SSVPC, limits, mailbox
+from dataplane.pmd.datasheet import EICR, RETA, SSVPC, limits, mailbox
+from dataplane.pmd.ixgbe.bell import Bell
 from dataplane.pmd.ixgbe.mailbox import PfMailboxes
 from dataplane.pmd.ixgbe.messages import (
     ApiNegotiate,
@@ -65,8 +66,17 @@ _SINCE: dict[type[Message], int] = {
     FeaturesNegotiate: mailbox.API_1_7,
 }
 
-IDLE, BUSY = 2e-3, 2e-4  # seconds between rounds; a VF in its handshake asks again at once
-BUSY_FOR = 0.05
+# Seconds between rounds where interrupts tell of messages: for what comes without one.
+LISTEN = 0.05
+IDLE, BUSY, HOT = (
+    2e-3,
+    2e-4,
+    2e-5,
+)  # and where there are no interrupts; a VF in its handshake asks again at once
+BUSY_FOR, HOT_FOR = 0.05, 2e-3
+SHARE = 0.01  # seconds that VFs may keep the service busy at a stretch; in the long run half of its time
+AGAIN = 0.5  # seconds between two tries on a device that does not answer
+SLOW = 0.5  # seconds in one round from which on `vf show` says so
 LINK_INTERVAL = 0.05
 BURST, RATE = 200, 1000.0  # messages that a VF may send at once, and in a second
 
@@ -104,6 +114,12 @@ class VfService:
         self.counts = Service(lines=[Line() for _ in sriov.vfs])
         self._link, self._link_seen, self._link_at = link, -1, 0.0
         self._first = 0
+        self.bell: Bell | None = None
+        self.stalls = 0  # how often the device did not answer
+        self._trouble, self._trouble_at = "", 0.0  # why and since when nobody is served
+        self._began: float | None = None  # of the round that is under way
+        self._left = False  # a request waits that was not served
+        self._rung = True  # an interrupt, or nobody waits for one, is the reason of this round
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
         self._leave: Callable[[], None] | None = None
@@ -137,42 +153,102 @@ class VfService:
         self._leave = self.bar.accompany(self._round_beside)
         if self._leave is not None:
             return
+        if self.bell is not None:
+            self.bell.arm()
         self._thread = threading.Thread(target=self._run, name=f"{self.sriov.name}-vfs", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """No more service; what the PF has to say has been said, or could not be."""
         self._end.set()
+        if self.bell is not None:
+            self.bell.wake()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
         self._thread = None
+        if self.bell is not None:
+            self.bell.disarm()
         if self._leave is not None:
             self._leave()
             self._leave = None
+        self._trouble = ""
+
+    def nudge(self) -> None:
+        """There is something to tell a VF: look now."""
+        if self.bell is not None:
+            self.bell.wake()
+
+    @property
+    def trouble(self) -> str:
+        """Why VFs are not served just now, "" while they are: the device, or the process that is it, does not answer."""
+        began, now = self._began, time.monotonic()
+        if self._trouble:
+            return f"not served for {now - self._trouble_at:.1f} s, tried again: {self._trouble}"
+        if began is not None and now - began > SLOW:
+            return f"not served for {now - began:.1f} s: the device does not answer"
+        return ""
 
     def _run(self) -> None:
-        busy_until = 0.0
-        while True:
+        spoken_at, share = 0.0, SHARE
+        while not self._end.is_set():
             began = time.monotonic()
-            if self._round_beside():
-                busy_until = began + BUSY_FOR
+            taken = self._round_beside()
+            ended = time.monotonic()
+            if taken:
+                spoken_at = ended
+                if self.bell is not None and self.bell.rings and not self._rung:
+                    self.bell.missed()
             # However much VFs ask, half of the time belongs to others.
-            taken = time.monotonic() - began
-            if self._end.wait(max(BUSY if began < busy_until else IDLE, taken)):
-                return
+            share -= ended - began
+            if share < 0:
+                self._end.wait(-share)
+            self._pause(ended - spoken_at)
+            share = min(share + time.monotonic() - ended, SHARE)
+
+    def _pause(self, silent: float) -> None:
+        """Until there is something to do. silent: seconds since a VF has spoken."""
+        if self._trouble:
+            self._end.wait(AGAIN)
+        elif self.bell is not None and self.bell.rings:
+            # What cannot be done at once is tried again; no interrupt tells of it.
+            again = self._left or self._waiting() or self.sriov.notify
+            self._rung = self.bell.wait(1e-3 if again else LISTEN) or bool(again)
+        else:
+            self._end.wait(HOT if silent < HOT_FOR else BUSY if silent < BUSY_FOR else IDLE)
 
     def _round_beside(self) -> int:
-        """A round whose errors are nobody's but the log's; after one there are no more."""
+        """A round whose errors are the log's and `vf show`'s alone: the next one tries again."""
         if self._end.is_set():
             return 0
+        self._began = time.monotonic()
         try:
-            return self.round()
+            if self._trouble:
+                self.boxes.let_go()
+            taken = self.round()
         except DeviceGone:
             self._end.set()  # whoever polls the queues says so
-        except DataplaneError as error:
-            log.warning("%s: its VFs are served no longer: %s", self.sriov.name, error)
-            self._end.set()
-        return 0
+            return 0
+        except Exception as error:
+            self._stumble(error)
+            return 0
+        finally:
+            self._began = None
+        if self._trouble:
+            log.warning("%s: its VFs are served again", self.sriov.name)
+            self._trouble = ""
+        return taken
+
+    def _stumble(self, error: Exception) -> None:
+        self.stalls += 1
+        if not self._trouble:
+            self._trouble_at = time.monotonic()
+            log.warning(
+                "%s: its VFs are not served: %s",
+                self.sriov.name,
+                error,
+                exc_info=None if isinstance(error, DataplaneError) else error,
+            )
+        self._trouble = str(error) or repr(error)
 
     def farewell(self, patience: float = 0.1) -> None:
         """Tell every VF that the PF goes, and see that they have read it; for at most `patience` s."""
@@ -200,6 +276,14 @@ class VfService:
         with sriov.lock:
             now = self.bar.now()
             self.counts.rounds += 1
+            self._left = False
+            if (
+                self.bell is not None
+                and self.bell.rings
+                and self._rung
+                and self.bell.causes() & EICR.LSC.mask
+            ):
+                self._link_at = now
             self._watch_link(now)
             resets = boxes.was_reset()
             requests, acks = boxes.pending()
@@ -237,6 +321,7 @@ class VfService:
             self._answer(state, line, now)
         if request and line.outbox is None and self._may_ask(line, now):
             taken = self._on_message(state, line, now)
+        self._left |= request and not taken
         if ack and line.unread_since != now:  # else it was of what we had said before
             self._on_ack(state, line, now)
         if self.sriov.notify >> v & 1 and line.outbox is None:

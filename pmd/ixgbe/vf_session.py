@@ -11,6 +11,7 @@ import logging
 import random
 from dataclasses import dataclass, field
 
+from dataplane.errors import DeviceTimeout
 from dataplane.pmd.datasheet import limits, mailbox
 from dataplane.pmd.datasheet.vf import (
     VFCTRL,
@@ -112,7 +113,7 @@ class VfSession:
                 self.reset()
                 self.shake_hands()
                 self.restore()
-            except (PfNotUp, PfWasReset, MailboxSilent) as error:
+            except (PfNotUp, PfWasReset, DeviceTimeout) as error:
                 if late:
                     waited = f" for {patience:g} s" if patience else ""
                     raise PfNotUp(

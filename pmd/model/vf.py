@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dataplane.errors import DeviceError
-from dataplane.pmd.datasheet import FRTIMER, RegisterRef
+from dataplane.pmd.datasheet import FRTIMER, GCR_EXT, RegisterRef
 from dataplane.pmd.datasheet import vf as window
 from dataplane.pmd.model.config_space import SUBSYSTEM_ID
 from dataplane.pmd.model.vf_config import VfConfig
@@ -40,7 +40,7 @@ class VirtualFunction:
         self.config = VfConfig(SUBSYSTEM_ID, lambda: self.there, self._config_changed)
         self.strict = VfStrict(self) if chip.strict is not None else None
         self._twins: dict[int, tuple[RegisterRef, RegisterRef | None]] = {}
-        self._twins_for = -1  # queues of a pool that `_twins` was made for
+        self._twins_for = -1  # GCR_EXT that `_twins` was made for
 
     # ---- whether there is one ---------------------------------------------------------------------------------
 
@@ -162,15 +162,15 @@ class VirtualFunction:
         return register, twin
 
     def _lookup(self, offset: int) -> tuple[RegisterRef | None, RegisterRef | None]:
-        queues = self.queues
-        if queues != self._twins_for:
-            self._twins, self._twins_for = {}, queues
+        mode = self.chip.peek(GCR_EXT.offset)  # decides how many queues a pool has
+        if mode != self._twins_for:
+            self._twins, self._twins_for = {}, mode
         found = self._twins.get(offset)
         if found is None:
             register = window.decode(offset)
             if register is None:
                 return None, None
-            found = self._twins[offset] = register, window.twin(self.number, register, queues)
+            found = self._twins[offset] = register, window.twin(self.number, register, self.queues)
         return found
 
     # ---- configuration space ----------------------------------------------------------------------------------

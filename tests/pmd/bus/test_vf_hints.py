@@ -61,6 +61,11 @@ def test_a_vf_of_a_served_nic() -> None:
 
 
 def test_a_vf_is_no_pf() -> None:
-    for name, pf in (("model0.vf3", "model0"), ("vfio-user:/run/nic/pf0.vf3.sock", "vfio-user:/run/nic/pf0.sock")):
-        with pytest.raises(DataplaneError, match=f"{name} is a VF.*: ask {pf}, and name the VF by its number"):
+    for name, pf in (
+        ("model0.vf3", "model0"),
+        ("vfio-user:/run/nic/pf0.vf3.sock", "vfio-user:/run/nic/pf0.sock"),
+    ):
+        with pytest.raises(
+            DataplaneError, match=f"{name} is a VF.*: ask {pf}, and name the VF by its number"
+        ):
             call(name, "show")

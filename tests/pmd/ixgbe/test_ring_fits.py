@@ -83,7 +83,7 @@ def test_a_frame_fits_the_ring_or_the_ring_is_refused(ring: int, kib: int, mtu: 
 
 
 def test_the_last_buffers_of_a_pool_are_used() -> None:
-    """Seven descriptors are empty, two buffers are left, four would be taken at once: one by one they let a long frame in."""
+    """Seven descriptors are empty, two buffers are left, four are taken at once: one by one they let a long frame in."""
     pool, sender = (
         Mempool(17, hugepages="no", data_room=1024),
         Mempool(64, hugepages="no", data_room=12 << 10),

@@ -37,7 +37,7 @@ def test_addresses_are_the_same_every_time() -> None:
 
 def test_a_vf_before_its_pf() -> None:
     before = time.monotonic()
-    with pytest.raises(DeviceError, match=r"its PF is not up: open it first.*\(waited 1 s\)"):
+    with pytest.raises(DeviceError, match=r"its PF is not up: open the PF first.*\(waited 1 s\)"):
         pmd.probe("model0.vf0,pf_wait=1")
     assert 1.0 <= time.monotonic() - before < 3.0
     with pmd.probe("model0,manner=strict,vfs=1"):  # open, not started: nobody serves its VFs
