@@ -12,9 +12,8 @@ import fcntl
 import mmap
 import threading
 from collections.abc import Iterable
-from contextlib import suppress
 
-from dataplane.errors import DataplaneError, DeviceError
+from dataplane.errors import DataplaneError, DeviceError, DeviceTimeout
 from dataplane.pmd.datasheet import RDT, TDT, pci
 from dataplane.pmd.datasheet.vf import VFRDT, VFTDT
 from dataplane.pmd.function import Bar
@@ -139,15 +138,23 @@ class PostedTails(Tails):
             self._thread.join()
 
     def _run(self) -> None:
-        with suppress(DataplaneError):  # the server is gone: those who poll hear of it elsewhere
-            while not self._end.wait(INTERVAL):
-                with self._lock:
-                    for offset, word in self._words.items():
-                        value = word.value
-                        if value != self._sent[offset]:
-                            self._sent[offset] = value
-                            body = RegionAccess(offset, 0, 4).pack() + value.to_bytes(4, "little")
-                            self._connection.post(Command.REGION_WRITE, body)
+        while not self._end.wait(INTERVAL):
+            with self._lock:
+                try:
+                    self._pass_on()
+                except DeviceTimeout:
+                    continue  # a server that stands still may go on: what was not sent is sent then
+                except DataplaneError:
+                    return  # it is gone: those who poll hear of it elsewhere
+
+    def _pass_on(self) -> None:
+        """Send each tail that has changed."""
+        for offset, word in self._words.items():
+            value = word.value
+            if value != self._sent[offset]:
+                body = RegionAccess(offset, 0, 4).pack() + value.to_bytes(4, "little")
+                self._connection.post(Command.REGION_WRITE, body)
+                self._sent[offset] = value
 
 
 def _map_region(connection: Connection, index: int, virtual: bool) -> MappedTails | None:

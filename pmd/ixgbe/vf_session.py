@@ -8,6 +8,7 @@ again after each handshake. Everything here waits, and every wait ends.
 from __future__ import annotations
 
 import logging
+import math
 import random
 from dataclasses import dataclass, field
 
@@ -100,6 +101,7 @@ class VfSession:
         self.granted = mailbox.XCAST_MULTI
         self.handshakes = 0
         self._reach = _LEAST_QUEUES  # registers of how many queues may be touched
+        self._until = math.inf  # when whoever waits for an agreement has no more patience
         self.repeated = 0  # requests that were sent again because no answer came
 
     # ---- beginning ------------------------------------------------------------------------------------------------
@@ -109,12 +111,14 @@ class VfSession:
         deadline = self.bar.now() + patience
         while True:
             late = self.bar.now() >= deadline
+            self._until = self.bar.now() + TRIES * TRY_TIMEOUT if late else deadline
             try:
                 self.reset()
                 self.shake_hands()
                 self.restore()
             except (PfNotUp, PfWasReset, DeviceTimeout) as error:
                 if late:
+                    self._until = math.inf
                     waited = f" for {patience:g} s" if patience else ""
                     raise PfNotUp(
                         f"{self.bar.name}: its PF is not up{waited} ({error}): start the PF first, by opening it with "
@@ -122,6 +126,7 @@ class VfSession:
                     ) from error
                 self.bar.sleep(0.05)
             else:
+                self._until = math.inf
                 self.up = True
                 self.handshakes += 1
                 return
@@ -273,6 +278,8 @@ class VfSession:
             try:
                 return self.box.request(message, timeout=TRY_TIMEOUT, delay=delay)
             except MailboxSilent:
+                if self.bar.now() >= self._until:
+                    raise
                 self.repeated += 1
         return self.box.request(message, timeout=TRY_TIMEOUT, delay=delay)
 

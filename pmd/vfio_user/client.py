@@ -39,6 +39,7 @@ class Connection:
         ] = {}  # questions that were given up, and are asked again -> their numbers
         self._late: dict[int, Incoming] = {}  # answers to these that have come, by number
         self._gone = ""  # why
+        self._rest = memoryview(b"")  # of a message that was sent in part
         self._closed = False
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -148,6 +149,15 @@ class Connection:
             if number not in self._owed.values():
                 break
         data = memoryview(Header.of_command(number, command, len(body), no_reply).pack() + body)
+        self._push(
+            self._rest, (), command
+        )  # of a message that a server has taken half of, and then stood still
+        self._push(data, descriptors, command)
+        return number
+
+    def _push(self, data: memoryview, descriptors: Sequence[int], command: int) -> None:
+        """Send it all. Raises DeviceTimeout: then nothing was sent, or the rest is, before anything else."""
+        whole = len(data)
         try:
             while data:
                 try:
@@ -159,9 +169,14 @@ class Connection:
                     self._ready(select.POLLOUT, command)
                     continue
                 data, descriptors = data[sent:], ()
+        except DeviceTimeout:
+            if len(data) < whole or data is self._rest:
+                self._rest = data
+            raise
         except OSError as error:
             self._lose(f"its server has hung up ({error.strerror})")
-        return number
+        if whole:
+            self._rest = memoryview(b"")
 
     def _wait(self, number: int, command: int) -> Incoming:
         while True:
