@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import os
 import select
+import threading
 from contextlib import suppress
 
 from dataplane.errors import DataplaneError
@@ -33,6 +34,7 @@ class Bell:
         self.rings = False  # whether interrupts arrive
         self._misses = 0
         self._fd = -1
+        self._lock = threading.Lock()  # `wake` must not write to a descriptor that is somebody else's by now
         self._poll = select.poll()
 
     def arm(self) -> None:
@@ -66,8 +68,9 @@ class Bell:
                 self.function.interrupt(VECTOR, None)
         self.rings = False
         self._poll.unregister(self._fd)
-        os.close(self._fd)
-        self._fd = -1
+        with self._lock:
+            os.close(self._fd)
+            self._fd = -1
 
     def wait(self, seconds: float) -> bool:
         """At most so long. True if it was rung, by an interrupt or by `wake`."""
@@ -80,8 +83,8 @@ class Bell:
 
     def wake(self) -> None:
         """`wait` returns now."""
-        if self._fd >= 0:
-            with suppress(BlockingIOError):
+        with self._lock, suppress(BlockingIOError):
+            if self._fd >= 0:
                 os.eventfd_write(self._fd, 1)
 
     def causes(self) -> int:

@@ -86,7 +86,7 @@ def test_a_stall_in_the_middle_of_any_message(soon: None) -> None:
             stall.left = 1 + n  # accesses from now on
             vf.vlan_filter(10 + n % 5, n % 2 == 0)
             stall.left = -1
-        assert service.stalls > 20
+        assert service.stalls >= 10
         assert service.trouble == ""
         assert vf.recoveries == 0
 
