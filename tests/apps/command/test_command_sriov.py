@@ -131,4 +131,7 @@ def test_l2fwd_between_a_pf_and_its_vf(tmp_path: Path) -> None:
 
 def test_a_vf_whose_pf_nobody_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run("pktgen", "model0.vf0,pf_wait=0", "--count", "1", folder=tmp_path, status=1)
-    assert "its PF is not up: open the PF first, with enough VFs, as in 'model0,vfs=1'" in capsys.readouterr().err
+    assert (
+        "its PF is not up: open the PF first, with enough VFs, as in 'model0,vfs=1'"
+        in capsys.readouterr().err
+    )

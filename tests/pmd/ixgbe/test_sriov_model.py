@@ -43,7 +43,7 @@ def test_a_vf_before_its_pf() -> None:
     with pmd.probe("model0,manner=strict,vfs=1"):  # open, not started: nobody serves its VFs
         with pytest.raises(PfNotUp, match=r"its PF is not up.*RSTI still 1.*start the PF first"):
             pmd.probe("model0.vf0,pf_wait=0")
-        with pytest.raises(DeviceError, match=r"model0 has 1 VFs .*enough of them"):
+        with pytest.raises(DeviceError, match=r"model0 has 1 VFs .*with enough VFs"):
             pmd.probe("model0.vf1,pf_wait=0")
 
 
