@@ -8,7 +8,7 @@ Nothing here depends on real time or on threads, so a run is the same whenever i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from unittest.mock import patch
 
 from dataplane import pmd
@@ -20,10 +20,11 @@ from dataplane.pmd.ixgbe.common import IxgbeBase
 from dataplane.pmd.ixgbe.pf import IxgbePort
 from dataplane.pmd.ixgbe.vf import IxgbeVfPort
 from tests.pmd.hostile.members import ETYPE, Ledger, Member
+from tests.pmd.hostile.onlookers import onlookers
 
 __all__ = ["HOSTILE", "Siege", "without_threads"]
 
-HOSTILE = 0  # which VF
+HOSTILE, NOBODY = 0, 3  # which VF; which one is nobody's
 SEEN = 0xE7E7_E7E7  # lies in the mailboxes of VFs that nobody uses
 TICK = 100e-6  # seconds by the card's clock
 PATIENCE = 5e-3  # and how long a frame of an honest one may be under way
@@ -163,6 +164,12 @@ class Siege:
         for member in self.members:
             self.ledger.receive(member, now)
 
+    def watched(self) -> AbstractContextManager[dict[str, int]]:
+        """Others look at the PF all the time, and rule a VF that nobody uses."""
+        assert isinstance(self.pf.port, IxgbePort)
+        self.patience = max(self.patience, 100 * PATIENCE)  # their accesses move the card's clock
+        return onlookers(self.pf.port, NOBODY)
+
     def _timed_round(self) -> int:
         began = self.card.now()
         taken = self._serve()
@@ -188,6 +195,9 @@ class Siege:
         assert self._ruled() == self._policy, "registers of others have changed"
         service = self.rule.service
         assert not service._end.is_set(), "the PF serves its VFs no longer"
+        assert (service.trouble, service.stalls) == ("", 0), (
+            "nothing that a VF does is an error of the service"
+        )
 
     def _ruled(self) -> dict[str, list[object]]:
         """What a VF may not change: the policy about it, addresses, queues' drop bits, and everything of others."""
@@ -204,7 +214,7 @@ class Siege:
                 (member.mac, sriov.filters.addresses.owners(member.mac)) for member in [self.pf, *self.vfs]
             ],
             "drops": drops,
-            "policy": [str(state.policy) for state in sriov.vfs],
+            "policy": [str(state.policy) for state in sriov.vfs if state.number != NOBODY],
             "in use": [state.active for state in sriov.vfs if state.number != HOSTILE],
         }
 

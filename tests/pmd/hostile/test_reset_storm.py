@@ -2,6 +2,7 @@
 """A thousand resets of VFs and a hundred of the PF under traffic: everybody comes back, and nobody gets another's frames.
 
 The card is stepped, so a second is one of the card's. Traffic goes on whenever somebody waits, which is when resets happen.
+Meanwhile threads ask the PF for everything that can be asked.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ from dataplane.pmd.ixgbe.pf import IxgbePort
 from dataplane.pmd.ixgbe.vf import IxgbeVfPort
 from dataplane.pmd.model.fault import plug, unplug
 from tests.pmd.hostile.members import Ledger, Member
+from tests.pmd.hostile.onlookers import onlookers
 from tests.pmd.hostile.siege import without_threads
 
 VFS = 8
 BACK = 1.0  # seconds
 BETWEEN = 5e-3
+LATE = 0.5  # what a frame may be under way: others' accesses move the clock
 
 
 class Storm:
@@ -55,6 +58,7 @@ class Storm:
         for member in self.members:
             member.port.wait_link(5.0)
         self._stack.callback(self.card.accompany(self.traffic))
+        self._stack.enter_context(onlookers(self.pf.port, 0))  # type: ignore[arg-type]
 
     def _member(self, name: str, text: str) -> Member:
         member = Member(name, len(self.members))
@@ -97,7 +101,7 @@ class Storm:
             for member in self.vfs:
                 with suppress(PfNotUp):
                     member.port.watch()  # type: ignore[attr-defined]
-        self.ledger.settle(self.card.now(), 0.1)
+        self.ledger.settle(self.card.now(), LATE)
         self._counters_grow()
 
     def _counters_grow(self) -> None:
