@@ -13,12 +13,14 @@ from dataplane.mbuf cimport mbuf
 from dataplane.pcapfile cimport FILE_HEADER, MAX_CAPTURED, RECORD_HEADER, PcapWriter
 
 from dataplane.errors import ConfigError, PcapError
+from dataplane.output import is_standard_output
 
 cdef double FLUSH_SECONDS = 0.1  # how old buffered packets may become while nothing else is to do
 
 
 cdef class PcapDump(App):
-    """Write packets to `file`; the file is created when the pipeline starts and complete when it has stopped.
+    """Write packets to `file`; the file is created when the pipeline starts and complete when it has stopped. "-" is
+    standard output.
 
     snaplen: bytes of each packet to keep. count: frames to write, then packets only pass. nanosecond: timestamps in ns, not
     us; a packet without a timestamp gets the time of its burst. rotate_bytes, rotate_seconds: start the next
@@ -56,6 +58,8 @@ cdef class PcapDump(App):
         if rotate_seconds is not None and not (isinstance(rotate_seconds, (int, float)) and rotate_seconds > 0):
             raise ConfigError(f"rotate_seconds={rotate_seconds!r}: give a time above 0, or None")
         self.file = Path(file)
+        if is_standard_output(file) and (rotate_bytes is not None or rotate_seconds is not None):
+            raise ConfigError(f"{file}: standard output is one file: do without rotation, or name a file")
         self.snaplen = snaplen
         self.nanosecond = nanosecond
         self.count = count
@@ -66,11 +70,18 @@ cdef class PcapDump(App):
         self.most_cycles = <uint64_t> (rotate_seconds * tsc_hz()) if rotate_seconds else <uint64_t> -1
         self.files = []
 
+    def prepare(self):
+        """Check that the first file can be written, and lock it; it is not touched yet. Raises PcapError, FileInUse."""
+        if self.writer is None:
+            self.writer = self._new_writer(0)
+        self.writer.prepare()
+
     def start(self):
         """Create the file."""
         self.before = 0
         self.failed = None
         self.files = []
+        self.prepare()
         self._open()
 
     def stop(self):
@@ -86,13 +97,18 @@ cdef class PcapDump(App):
             finally:
                 self.before += writer.frames  # those whose buffer could not be written are taken off by now
 
-    def _open(self):
+    def _new_writer(self, number):
         if self.rotate_bytes is None and self.rotate_seconds is None:
             path = self.file
         else:
-            path = self.file.with_name(f"{self.file.stem}-{len(self.files) + 1:05}{self.file.suffix}")
-        self.writer = PcapWriter(path, snaplen=self.snaplen, nanosecond=self.nanosecond)
-        self.files.append(path)
+            path = self.file.with_name(f"{self.file.stem}-{number + 1:05}{self.file.suffix}")
+        return PcapWriter(path, snaplen=self.snaplen, nanosecond=self.nanosecond, begin=False, who=self.name)
+
+    def _open(self):
+        if self.writer is None:
+            self.writer = self._new_writer(len(self.files))
+        self.writer.begin()
+        self.files.append(Path(self.writer.path))
         self.opened = self.flushed = tsc()
 
     cdef bint _rotate(self) noexcept nogil:
@@ -131,7 +147,7 @@ cdef class PcapDump(App):
                 self._write_singly(pkts, n)
                 return
         if n and self.writer.write_burst(pkts, n) < n or self.writer.error:
-            self.fault = self.writer.error
+            self.fault = self.writer.error or BAD_FILE
 
     cdef void _write_singly(self, mbuf **pkts, uint16_t n) noexcept nogil:
         """A burst that ends one file and begins another."""
@@ -160,7 +176,7 @@ cdef class PcapDump(App):
         """The PcapError that stopped it: the file, how many frames are in it, and the cause."""
         if self.failed is not None:
             return self.failed
-        if self.writer is None:
+        if self.writer is None or not self.writer.error:
             return PcapError(f"{self.file} is not open: a packet came before start() or after stop()")
         return self.writer.failure()
 

@@ -90,5 +90,6 @@ cdef class Tee(App):
         first.l4_len = source.l4_len
         first.tso_segsz = source.tso_segsz
         first.timestamp_ns = source.timestamp_ns
+        first.cut_len = source.cut_len
         memcpy(first.user, source.user, sizeof(source.user))
         return first

@@ -12,7 +12,7 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from dataplane.app cimport MAX_BURST, App, Source, connect, disconnect, reset
-from dataplane.mbuf cimport copy_out, data, mbuf, rearm, set_arrival, set_single
+from dataplane.mbuf cimport copy_out, data, mbuf, rearm, set_arrival, set_original_length, set_single
 from dataplane.mempool cimport Mempool, alloc_bulk, free_packets
 
 from dataplane.errors import ConfigError, DataplaneError
@@ -68,8 +68,11 @@ cdef class Trial:
             connect(app, <unsigned int> index, catch)
         app.start()
 
-    def push(self, frames, burst=32, timestamp_ns=0):
-        """Push `frames` (an iterable of bytes) in bursts of `burst`. Raises what the app's Python code raised."""
+    def push(self, frames, burst=32, timestamp_ns=None, cut=0):
+        """Push `frames` (an iterable of bytes) in bursts of `burst`. Raises what the app's Python code raised.
+
+        timestamp_ns: when they arrived, None: not known; cut: bytes that each of them had more on the wire.
+        """
         cdef mbuf *pkts[MAX_BURST]
         cdef uint32_t filled = 0, at = 0, size = burst
         cdef App app = self.app
@@ -82,7 +85,9 @@ cdef class Trial:
             except BaseException:
                 free_packets(pkts, filled)
                 raise
-            set_arrival(pkts[filled], timestamp_ns)
+            if timestamp_ns is not None:
+                set_arrival(pkts[filled], timestamp_ns)
+            set_original_length(pkts[filled], pkts[filled].pkt_len + <uint32_t> cut)
             filled += 1
             at += 1
             if filled == size or at == len(frames):

@@ -31,6 +31,10 @@ cdef class App(Stage):
     def __cinit__(self, *args, **kwargs):
         self.name = type(self).__name__.lower()
 
+    def prepare(self):
+        """Called in the thread that starts a run, before a port or app of it is started: check what can be checked, and
+        change nothing yet. Raise what stands against a run."""
+
     def start(self):
         """Called on the lcore's thread before the first burst."""
 

@@ -9,13 +9,14 @@ from dataplane.queue import RxQueue, TxQueue
 
 class Packet(NamedTuple):
     data: bytes
-    timestamp_ns: int
+    timestamp_ns: int | None
     port: int
     segments: int
     vlan_tci: int
     ol_flags: int
     rss_hash: int
     packet_type: int
+    original_length: int
 
 TX_FLAGS: dict[str, int]
 
@@ -42,7 +43,7 @@ def send(
     mempool: Mempool | None = None,
     *,
     segment: int = 0,
-    timestamp_ns: int = 0,
+    timestamp_ns: int | None = None,
     timeout: float = 0.0,
     offload: Offload | None = None,
 ) -> int: ...

@@ -8,8 +8,8 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from dataplane.mbuf cimport (
-    TX_IP_CSUM, TX_IPV4, TX_IPV6, TX_TCP_CSUM, TX_TSO, TX_UDP_CSUM, TX_VLAN, arrival_ns, copy_out, data, mbuf, rearm,
-    set_arrival,
+    TX_IP_CSUM, TX_IPV4, TX_IPV6, TX_TCP_CSUM, TX_TSO, TX_UDP_CSUM, TX_VLAN, arrival_ns, copy_out, data, has_arrival,
+    mbuf, original_length, rearm, set_arrival,
 )
 from dataplane.mempool cimport Mempool, alloc_bulk, free_packets
 from dataplane.queue cimport RxQueue, TxQueue
@@ -19,8 +19,8 @@ from dataplane.errors import ConfigError, MempoolError
 cdef enum:
     MOST = 256
 
-Packet = namedtuple("Packet", "data timestamp_ns port segments vlan_tci ol_flags rss_hash packet_type")
-Packet.__doc__ = "What an mbuf said. data: all segments' bytes."
+Packet = namedtuple("Packet", "data timestamp_ns port segments vlan_tci ol_flags rss_hash packet_type original_length")
+Packet.__doc__ = "What an mbuf said. data: all segments' bytes; timestamp_ns: None if not known."
 
 
 cdef class Held:
@@ -81,7 +81,10 @@ def receive_packets(RxQueue queue, n=32):
             free_packets(pkts + i, got - i)
             raise MempoolError(f"{queue!r}: pkt_len is {m.pkt_len}, more than its {m.nb_segs} segments hold")
         packets.append(
-            Packet(copy, arrival_ns(m), m.port, m.nb_segs, m.vlan_tci, m.ol_flags, m.rss_hash, m.packet_type)
+            Packet(
+                copy, arrival_ns(m) if has_arrival(m) else None, m.port, m.nb_segs, m.vlan_tci, m.ol_flags, m.rss_hash,
+                m.packet_type, original_length(m),
+            )
         )
         free_packets(pkts + i, 1)
     if not got and queue.fault:
@@ -102,11 +105,11 @@ def receive(queue, n=32, timeout=0.0):
             time.sleep(0.0002)
 
 
-def send(TxQueue queue, frames, Mempool mempool=None, *, segment=0, timestamp_ns=0, timeout=0.0, offload=None):
+def send(TxQueue queue, frames, Mempool mempool=None, *, segment=0, timestamp_ns=None, timeout=0.0, offload=None):
     """Send frames (an iterable of bytes); returns how many the queue took. The rest, after `timeout` s, is freed.
 
     mempool: of the packets, the port's own by default; segment: bytes to put in each segment, 0: as many as fit;
-    offload: an `Offload`, what the NIC is asked to do with each of them.
+    timestamp_ns: when they arrived, None: not known; offload: an `Offload`, what the NIC is asked to do with each of them.
     Raises MempoolError when the pool is exhausted and what the queue failed with.
     """
     cdef Mempool pool = queue.port.mempool if mempool is None else mempool
@@ -116,7 +119,8 @@ def send(TxQueue queue, frames, Mempool mempool=None, *, segment=0, timestamp_ns
     sent = 0
     for frame in frames:
         m = _packet(pool, memoryview(frame).tobytes(), min(segment or pool.data_room, pool.data_room))
-        set_arrival(m, timestamp_ns)
+        if timestamp_ns is not None:
+            set_arrival(m, timestamp_ns)
         if offload is not None:
             for name in offload.flags.split():
                 m.ol_flags |= <uint64_t> TX_FLAGS[name]

@@ -12,6 +12,8 @@ __all__ = [
     "DeviceError",
     "DeviceGone",
     "DeviceTimeout",
+    "FileError",
+    "FileInUse",
     "GraphError",
     "MempoolError",
     "MemoryExhausted",
@@ -49,7 +51,15 @@ class MempoolError(DataplaneError):
     """A debug mempool found a double free, a foreign mbuf or a trampled canary."""
 
 
-class PcapError(DataplaneError):
+class FileError(DataplaneError):
+    """A file that cannot be read or written: names it and the cause."""
+
+
+class FileInUse(FileError, ConfigError):
+    """A file that this program already reads or writes, or that another process writes."""
+
+
+class PcapError(FileError):
     """A capture file that is not one, ends in the middle, or cannot be written."""
 
 

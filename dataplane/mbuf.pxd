@@ -44,7 +44,8 @@ cdef extern from "dataplane.h" nogil:
         uint16_t l4_len
         uint16_t tso_segsz
         uint32_t state
-        uint8_t user[40]
+        uint8_t user[36]
+        uint32_t cut_len
 
     enum:
         MBUF_HEADER "DP_MBUF_HEADER"
@@ -61,6 +62,7 @@ cdef extern from "dataplane.h" nogil:
     const uint64_t RX_L4_GOOD "DP_RX_L4_GOOD"
     const uint64_t RX_L4_BAD "DP_RX_L4_BAD"
     const uint64_t RX_TIMESTAMP "DP_RX_TIMESTAMP"
+    const uint64_t RX_CUT "DP_RX_CUT"
     const uint64_t TX_VLAN "DP_TX_VLAN"
     const uint64_t TX_IP_CSUM "DP_TX_IP_CSUM"
     const uint64_t TX_UDP_CSUM "DP_TX_UDP_CSUM"
@@ -91,16 +93,32 @@ cdef inline void set_single(mbuf *m, uint32_t length) noexcept nogil:
     m.nb_segs = 1
 
 
+cdef inline bint has_arrival(const mbuf *m) noexcept nogil:
+    """Whether its time is known. A packet of 1970-01-01 00:00 has the time 0, which is as good as any."""
+    return (m.ol_flags & RX_TIMESTAMP) != 0
+
+
 cdef inline uint64_t arrival_ns(const mbuf *m) noexcept nogil:
-    """When it arrived, ns since the epoch; 0 if it came by a port without a clock, or by none."""
+    """When it arrived, ns since the epoch; 0 if that is not known, which `has_arrival` says."""
     return m.timestamp_ns if m.ol_flags & RX_TIMESTAMP else 0
 
 
 cdef inline void set_arrival(mbuf *m, uint64_t ns) noexcept nogil:
-    """0: unknown. Call it after ol_flags is set."""
-    if ns:
-        m.timestamp_ns = ns
-        m.ol_flags |= RX_TIMESTAMP
+    """Call it after ol_flags is set."""
+    m.timestamp_ns = ns
+    m.ol_flags |= RX_TIMESTAMP
+
+
+cdef inline uint32_t original_length(const mbuf *m) noexcept nogil:
+    """Bytes it had on the wire. A packet that a capture kept in part has fewer here; what an app adds or removes counts."""
+    return m.pkt_len + (m.cut_len if m.ol_flags & RX_CUT else 0)
+
+
+cdef inline void set_original_length(mbuf *m, uint32_t length) noexcept nogil:
+    """Call it after ol_flags and pkt_len are set. A length below pkt_len says nothing and is ignored."""
+    if length > m.pkt_len:
+        m.cut_len = length - m.pkt_len
+        m.ol_flags |= RX_CUT
 
 
 # Copies `length` bytes of a packet that starts in `m`, from `offset` on, to `to`; returns how many there were.

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The classic pcap file: a reader over a memory map and a buffered writer, both without the GIL."""
+"""The classic pcap file: a buffered reader and a buffered writer, both without the GIL."""
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from dataplane.mbuf cimport mbuf
+from dataplane.record cimport record_t
 
 
 cdef enum:
@@ -28,31 +29,43 @@ cdef inline uint32_t word(const uint8_t *at, bint swapped) noexcept nogil:
     return dp_swap32(value) if swapped else value
 
 
-cdef struct record_t:
-    const uint8_t *data
-    uint64_t timestamp_ns
-    uint32_t length       # bytes in the file
-    uint32_t wire_length  # bytes on the wire
+cdef inline uint64_t record_time(const uint8_t *header, bint swapped, uint32_t unit_ns) noexcept nogil:
+    """The time in a record's header, ns since the epoch. unit_ns: of the header's second word."""
+    return <uint64_t> word(header, swapped) * NS + <uint64_t> word(header + 4, swapped) * unit_ns
 
 
 cdef class PcapReader:
-    cdef const uint8_t *base
-    cdef size_t size
-    cdef size_t at         # offset of the next record
+    cdef uint8_t *buffer   # a part of the file, or all of it
+    cdef size_t room       # bytes it may hold
+    cdef size_t size       # bytes it holds
+    cdef size_t at         # of the next record in it
+    cdef uint64_t offset   # of the buffer in the file
+    cdef uint64_t most     # the largest size that the file has been seen to have
+    cdef int fd
+    cdef int failed        # errno of a read
     cdef bint swapped
-    cdef uint32_t fcs_bytes  # that end each frame, as the header says; 0 if it says nothing
-    cdef bint damaged      # the record at `at` is not whole: error() says why
+    cdef bint preloaded    # all of the file is in the buffer
+    cdef bint damaged      # reading stopped at `at` for a reason that error() gives
+    cdef bint cut          # which is: the file has become shorter than it was
     cdef readonly bint nanosecond
+    cdef uint32_t fcs_bytes  # that end each frame, as the header says; 0 if it says nothing
     cdef readonly str path
     cdef readonly uint32_t snaplen
     cdef readonly uint32_t link_type
     cdef readonly uint64_t records  # read so far, since the last rewind
-    cdef object _map
-    cdef object _view  # NumPy's, of the map: keeps it in place
+    cdef object _claim
 
-    # 1 and the next record, 0 at the end of the file, -1 (and `damaged`) where a record is not whole.
+    # 1 and the next record, whose data are there until the next call; 0 at the end of the file; -1 (and `damaged`) where a
+    # record is not whole.
     cdef int next(self, record_t *record) noexcept nogil
+    # Step back over a record of `length` bytes in the file that `next` has just given.
+    cdef void unread(self, uint32_t length) noexcept nogil
     cdef void restart(self) noexcept nogil
+    # Take the FCS off a record, if the file says that there is one.
+    cdef void take_off_fcs(self, record_t *record) noexcept nogil
+    # Read until `need` bytes are there from `at` on. False at the end of the file, or when it cannot be read.
+    cdef bint more(self, size_t need) noexcept nogil
+    cdef int _end(self) noexcept nogil
 
 
 cdef class PcapWriter:
@@ -62,14 +75,17 @@ cdef class PcapWriter:
     cdef readonly int error          # errno of the write that failed, 0: all is well
     cdef readonly uint64_t frames    # in the file or in the buffer
     cdef readonly uint64_t lost      # taken, and lost with the buffer when a write failed
-    cdef readonly uint64_t lost_bytes  # what those had on the wire
-    cdef int fd
+    cdef readonly uint64_t lost_bytes  # what those had in their packets
+    cdef uint32_t link_type
+    cdef int fd                      # -1: not open yet, or closed
     cdef uint8_t *buffer
     cdef size_t room
     cdef size_t filled
     cdef uint64_t written            # bytes in the file
+    cdef object _output
 
-    # Append up to n packets; returns how many it took: fewer only when `error` is set. The caller keeps the mbufs.
+    # Append up to n packets; returns how many it took: fewer only when `error` is set or the file is not open. The caller
+    # keeps the mbufs.
     cdef int write_burst(self, mbuf **pkts, uint16_t n) noexcept nogil
     # Hand the buffer to the kernel. 0, or the errno, which `error` keeps.
     cdef int flush_buffer(self) noexcept nogil

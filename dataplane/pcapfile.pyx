@@ -1,45 +1,49 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The classic pcap file: a reader over a memory map and a buffered writer, both without the GIL.
+"""The classic pcap file: a buffered reader and a buffered writer, both without the GIL.
 
 Format: a header of 24 bytes (magic, version 2.4, two zeros, snap length, link type), then records of 16 bytes (seconds,
 micro- or nanoseconds, captured length, length on the wire) and the captured bytes. The magic says in which byte order
 and which unit. Both orders and both units are read; the machine's own order is written.
+
+Files are read, never mapped: one that another process cuts short is an error then, and not the end of this process.
 """
 
-import mmap
 import os
 import stat
 import sys
-from collections import namedtuple
-from pathlib import Path
-
-import numpy as np
 
 from libc.errno cimport EINTR, EIO, errno
 from libc.stdint cimport UINT16_MAX
 from libc.stdlib cimport free
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memmove
+from posix.stat cimport fstat, struct_stat
 from posix.stdlib cimport posix_memalign
-from posix.unistd cimport ftruncate, lseek, write
+from posix.unistd cimport close, ftruncate, lseek, write
 
 from dataplane.clock cimport wall_ns
-from dataplane.machine cimport prefetch, unlikely
-from dataplane.mbuf cimport arrival_ns, copy_out, data, set_arrival
+from dataplane.machine cimport unlikely
+from dataplane.mbuf cimport copy_out, data, set_arrival, set_original_length
+from dataplane.record cimport record_of
 
+from dataplane.claim import Claim, holder
 from dataplane.errors import ConfigError, PcapError
+from dataplane.output import Output
+from dataplane.record import ETHERNET, Record
 
 
 cdef extern from "<unistd.h>" nogil:
     enum:
         SEEK_SET
+    ssize_t pread(int fd, void *to, size_t length, long long offset)
 
 cdef enum:
     MAGIC_US = 0xA1B2C3D4
     MAGIC_NS = 0xA1B23C4D
     PAGE = 4096
-    BUFFER = 1 << 20
+    WRITE_BUFFER = 1 << 20
+    READ_BUFFER = 1 << 18  # it stays in a core's own cache between the kernel's copy and ours
 
-LINK_ETHERNET = 1
+LINK_ETHERNET = ETHERNET
 
 # Files that people take for pcap files: how they begin, what they are, and what makes a pcap file of them.
 _FOREIGN = (
@@ -52,44 +56,70 @@ _FOREIGN = (
     (b"\xa1\xb2\xcd\x34", "of Kuznetzov's variant of pcap: convert it with 'editcap -F pcap IN OUT'"),
 )
 
-Record = namedtuple("Record", "timestamp_ns data wire_length")
-Record.__doc__ = "One packet of a capture file. data: the captured bytes; wire_length: bytes it had on the wire."
-
 
 cdef class PcapReader:
-    """A pcap file, mapped into memory. preload: read into memory at once, so that replaying it never waits for a disk.
+    """A pcap file, read from its first record on. preload: all of it at once, so that replaying it never waits for a disk.
 
-    Iterating gives `Record`s and raises PcapError where the file is damaged, after the whole records before. The file
-    must not be cut short while it is read. Raises PcapError for what is no pcap file or cannot be read.
+    who: whose reading it is, for messages; such a file must not be written by this program meanwhile, and None may look
+    at what it has written so far. Iterating gives `Record`s and raises PcapError where the file is damaged or has
+    been cut short, after the whole records before; a file that another process still writes ends with its last whole
+    record. `close` lets this program write the file. Raises PcapError for what is no pcap file or cannot be read,
+    FileInUse for a file that this program writes.
     """
 
-    def __cinit__(self, path, *, preload=False):
+    def __cinit__(self, path, *, preload=False, who=None):
+        self.fd = -1
         self.path = os.fspath(path)
         try:
-            with Path(self.path).open("rb", buffering=0) as file:
-                status = os.fstat(file.fileno())
-                if not stat.S_ISREG(status.st_mode):
-                    raise PcapError(f"{self.path} is not a regular file: pcap files are mapped; copy it to a disk first")
-                if preload:
-                    self._map = file.readall()
-                elif status.st_size:
-                    self._map = mmap.mmap(file.fileno(), 0, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ)
-                    self._map.madvise(mmap.MADV_SEQUENTIAL)
+            self.fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
+            status = os.fstat(self.fd)
+            if stat.S_ISDIR(status.st_mode):
+                raise IsADirectoryError(21, "Is a directory")
+            if not stat.S_ISREG(status.st_mode):
+                raise PcapError(f"{self.path} is not a regular file, which can be read again: copy it to a disk first")
+            self._claim = Claim(self.fd, who or "a PcapReader", path=self.path, writes=False, looks=who is None)
         except OSError as error:
             raise PcapError(f"cannot read {self.path}: {error.strerror}: check the name and the permissions") from None
-        if not self._map:
+        self.most = status.st_size
+        self.room = (self.most if preload else READ_BUFFER) + RECORD_HEADER + MAX_CAPTURED
+        cdef void *memory = NULL
+        # Whoever copies a record in steps of 64 bytes may read on behind it.
+        if posix_memalign(&memory, PAGE, self.room + 256):
+            raise MemoryError(f"no memory for {self.room} bytes of {self.path}")
+        self.buffer = <uint8_t *> memory
+        self.more(self.room if preload else FILE_HEADER)
+        self.preloaded = preload
+        if self.failed:
+            raise PcapError(f"cannot read {self.path}: {os.strerror(self.failed)}: see whether its disk is well")
+        if not self.size:
             raise PcapError(f"{self.path} is empty: not even a pcap file's header is in it")
-        self._view = np.frombuffer(self._map, np.uint8)
-        self.base = <const uint8_t *> <size_t> self._view.ctypes.data
-        self.size = self._view.size
         self._read_header()
 
+    def __dealloc__(self):
+        if self.fd >= 0:
+            close(self.fd)
+        free(self.buffer)
+
+    def close(self):
+        """Read no more; the file may be written by this program."""
+        if self.fd >= 0:
+            close(self.fd)
+            self.fd = -1
+        self._claim.release()
+        self.at = self.size
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
+
     def _read_header(self):
-        head = self._map[: min(self.size, FILE_HEADER)]
+        head = self.buffer[: min(self.size, FILE_HEADER)]
         for start, what in _FOREIGN:
             if head.startswith(start):
                 raise PcapError(f"{self.path} is {what}")
-        cdef uint32_t magic = word(self.base, False) if self.size >= 4 else 0
+        cdef uint32_t magic = word(self.buffer, False) if self.size >= 4 else 0
         self.swapped = magic != MAGIC_US and magic != MAGIC_NS
         if self.swapped:
             magic = dp_swap32(magic)
@@ -103,15 +133,15 @@ cdef class PcapReader:
                 f"{self.path} ends at offset {self.size}, within the header of {FILE_HEADER} bytes: capture it again"
             )
         self.nanosecond = magic == MAGIC_NS
-        version = word(self.base + 4, self.swapped)
+        version = word(self.buffer + 4, self.swapped)
         major, minor = (version >> 16, version & 0xFFFF) if self.swapped else (version & 0xFFFF, version >> 16)
         if (major, minor) != (2, 4):
             raise PcapError(
                 f"{self.path} is a pcap file of version {major}.{minor} (offset 4), 2.4 can be read: convert it with "
                 "'editcap -F pcap IN OUT'"
             )
-        self.snaplen = word(self.base + 16, self.swapped)
-        link = word(self.base + 20, self.swapped)
+        self.snaplen = word(self.buffer + 16, self.swapped)
+        link = word(self.buffer + 20, self.swapped)
         self.link_type = link & 0x03FFFFFF
         self.fcs_bytes = (link >> 28) * 2 if link >> 26 & 1 else 0
         self.at = FILE_HEADER
@@ -122,35 +152,90 @@ cdef class PcapReader:
         return self.fcs_bytes
 
     cdef int next(self, record_t *record) noexcept nogil:
-        cdef const uint8_t *header = self.base + self.at
-        cdef size_t left = self.size - self.at
+        cdef const uint8_t *header
         cdef uint32_t length
-        if unlikely(left < RECORD_HEADER):
-            self.damaged = left != 0
-            return -1 if self.damaged else 0
-        left -= RECORD_HEADER
-        length = word(header + 8, self.swapped)
-        if unlikely(length > left or length > MAX_CAPTURED):
+        if unlikely(self.size - self.at < RECORD_HEADER) and not self.more(RECORD_HEADER):
+            return self._end()
+        length = word(self.buffer + self.at + 8, self.swapped)
+        if unlikely(length > MAX_CAPTURED):
             self.damaged = True
             return -1
-        prefetch(header + 512)
-        record.timestamp_ns = <uint64_t> word(header, self.swapped) * NS
-        record.timestamp_ns += <uint64_t> word(header + 4, self.swapped) * (1 if self.nanosecond else 1000)
+        if unlikely(self.size - self.at < RECORD_HEADER + length) and not self.more(RECORD_HEADER + length):
+            return self._end()
+        header = self.buffer + self.at
+        record.timestamp_ns = record_time(header, self.swapped, 1 if self.nanosecond else 1000)
+        record.has_time = True
         record.data = header + RECORD_HEADER
         record.length = length
-        record.wire_length = word(header + 12, self.swapped)
+        record.original = max(word(header + 12, self.swapped), length)
+        record.link_type = self.link_type
+        record.interface = 0
         self.at += RECORD_HEADER + length
         self.records += 1
         return 1
+
+    cdef void unread(self, uint32_t length) noexcept nogil:
+        self.at -= RECORD_HEADER + length
+        self.records -= 1
+
+    cdef void take_off_fcs(self, record_t *record) noexcept nogil:
+        if self.fcs_bytes and record.original >= self.fcs_bytes:
+            record.original -= self.fcs_bytes
+            record.length = min(record.length, record.original)
+
+    cdef bint more(self, size_t need) noexcept nogil:
+        cdef ssize_t got
+        cdef size_t some
+        if self.preloaded or self.fd < 0:
+            return False
+        # A file that fits into half the buffer stays there, for those who read it again and again.
+        if self.at > READ_BUFFER // 2 or self.room - self.at < need:
+            memmove(self.buffer, self.buffer + self.at, self.size - self.at)
+            self.offset += self.at
+            self.size -= self.at
+            self.at = 0
+        while self.size - self.at < need:
+            some = min(self.room - self.size, <size_t> READ_BUFFER)
+            got = pread(self.fd, self.buffer + self.size, some, self.offset + self.size)
+            if got <= 0:
+                if got < 0 and errno == EINTR:
+                    continue
+                if got < 0:
+                    self.failed = errno
+                return False
+            self.size += got
+        return True
+
+    cdef int _end(self) noexcept nogil:
+        """What it means that there is no whole record any more: 0 or -1, as `next` returns it."""
+        cdef struct_stat status
+        if self.fd < 0:
+            return 0
+        self.most = max(self.most, self.offset + self.size)
+        if fstat(self.fd, &status) == 0 and <uint64_t> status.st_size < self.most and not self.preloaded:
+            self.cut = True
+        elif not self.failed:
+            if self.size == self.at:
+                return 0
+            with gil:
+                if holder(self.fd) is not None:
+                    return 0  # somebody still writes it: the rest of this record is on its way
+        self.damaged = True
+        return -1
 
     def rewind(self):
         """Back to the first record."""
         self.restart()
 
     cdef void restart(self) noexcept nogil:
-        self.at = FILE_HEADER
+        if self.offset == 0:
+            self.at = FILE_HEADER
+        else:
+            self.offset = FILE_HEADER
+            self.at = self.size = 0
         self.records = 0
-        self.damaged = False
+        self.failed = 0
+        self.damaged = self.cut = False
 
     def error(self):
         """The PcapError for the record where reading stopped, or None if the file is whole so far."""
@@ -159,15 +244,20 @@ cdef class PcapReader:
         cdef size_t left = self.size - self.at
         before = f"the {self.records} records before are whole"
         mend = "keep those with 'editcap -F pcap IN OUT', or capture it again"
-        if left < RECORD_HEADER:
+        if self.failed:
+            what = f"cannot be read: {os.strerror(self.failed)}"
+        elif self.cut:
+            what = f"is gone: the file was cut from {self.most} to {os.fstat(self.fd).st_size} bytes while it was read"
+        elif left < RECORD_HEADER:
             what = f"ends {left} bytes into the {RECORD_HEADER} of its header"
         else:
-            length = word(self.base + self.at + 8, self.swapped)
+            length = word(self.buffer + self.at + 8, self.swapped)
             if length > MAX_CAPTURED:
                 what = f"claims {length} bytes, more than the {MAX_CAPTURED} a packet may have: the file is corrupt"
             else:
                 what = f"claims {length} bytes and the file ends after {left - RECORD_HEADER} of them"
-        return PcapError(f"{self.path}: record {self.records + 1} at offset {self.at} {what}; {before}: {mend}")
+        at = self.offset + self.at
+        return PcapError(f"{self.path}: record {self.records + 1} at offset {at} {what}; {before}: {mend}")
 
     def __iter__(self):
         return self
@@ -176,83 +266,105 @@ cdef class PcapReader:
         cdef record_t record
         cdef int found = self.next(&record)
         if found > 0:
-            return Record(record.timestamp_ns, record.data[: record.length], record.wire_length)
+            when = record.timestamp_ns if record.has_time else None
+            return Record(when, record.data[: record.length], record.original, record.link_type, record.interface)
         if found < 0:
             raise self.error()
         raise StopIteration
 
     def __repr__(self):
         unit = "ns" if self.nanosecond else "us"
-        return f"<PcapReader {self.path}: {self.size} bytes, {unit}, link type {self.link_type}>"
+        return f"<PcapReader {self.path}: {self.most} bytes, {unit}, link type {self.link_type}>"
 
 
 cdef class PcapWriter:
-    """A pcap file to be written, created or emptied. `close` it: what is buffered is written then.
+    """A pcap file to be written. `close` it: what is buffered is written then.
 
-    snaplen: bytes to keep of each packet; nanosecond: timestamps in ns instead of us; link_type: 1 is Ethernet.
-    Packets without a timestamp get the time of their burst. When a write fails (a full disk) the file is cut back to its
-    last whole record, `error` keeps the errno, and everything later is refused. Raises PcapError and ConfigError.
+    snaplen: bytes to keep of each packet; nanosecond: timestamps in ns instead of us; link_type: 1 is Ethernet; path "-":
+    standard output. Packets without a time get that of their burst. begin False: the file is named and checked only, and
+    neither made nor emptied before `begin` is called. who: whose file it is, for messages.
+
+    When a write fails (a full disk) the file is cut back to its last whole record, `error` keeps the errno, and everything
+    later is refused. Raises PcapError, ConfigError, and FileInUse for a file that is read by this program or written already,
+    by whomever.
     """
 
-    def __cinit__(self, path, *, snaplen=MAX_CAPTURED, nanosecond=False, link_type=LINK_ETHERNET):
+    def __cinit__(self, path, *, snaplen=MAX_CAPTURED, nanosecond=False, link_type=LINK_ETHERNET, begin=True, who="a PcapWriter"):
         self.fd = -1
         if not 1 <= snaplen <= MAX_CAPTURED:
             raise ConfigError(f"a snap length of {snaplen} bytes: from 1 to {MAX_CAPTURED} is possible")
         self.path = os.fspath(path)
         self.snaplen = snaplen
         self.nanosecond = nanosecond
-        # A record that is being copied may pass BUFFER: the buffer is emptied after it.
-        self.room = BUFFER
+        self.link_type = link_type
+        self._output = Output(self.path, who, error=PcapError)
+        # A record that is being copied may pass WRITE_BUFFER: the buffer is emptied after it.
+        self.room = WRITE_BUFFER
         cdef void *memory = NULL
-        if posix_memalign(&memory, PAGE, BUFFER + RECORD_HEADER + MAX_CAPTURED):
+        if posix_memalign(&memory, PAGE, WRITE_BUFFER + RECORD_HEADER + MAX_CAPTURED):
             raise MemoryError("no memory for a pcap file's buffer")
         self.buffer = <uint8_t *> memory
-        try:
-            self.fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-        except OSError as error:
-            raise PcapError(
-                f"cannot write {self.path}: {error.strerror}: name a file in a folder you may write to"
-            ) from None
+        if begin:
+            self.begin()
+
+    def __del__(self):
+        # Before the interpreter takes apart what refers to each other, `_output` among it.
+        if self.fd >= 0:
+            self.flush_buffer()
+
+    def __dealloc__(self):
+        free(self.buffer)
+
+    def prepare(self):
+        """Check that the file can be written, and lock it if it exists; it is not changed yet. Raises PcapError, FileInUse."""
+        if self.fd < 0:
+            self._waiting().prepare()
+
+    def begin(self):
+        """Make the file, or empty it, and begin it. Nothing happens if it has begun. Raises PcapError, FileInUse."""
+        if self.fd >= 0:
+            return
+        self.fd = self._waiting().open()
         cdef uint32_t *header = <uint32_t *> self.buffer
-        header[0] = MAGIC_NS if nanosecond else MAGIC_US
+        header[0] = MAGIC_NS if self.nanosecond else MAGIC_US
         header[1] = 2 | 4 << 16 if _LITTLE else 2 << 16 | 4
         header[2] = 0
         header[3] = 0
-        header[4] = snaplen
-        header[5] = link_type
+        header[4] = self.snaplen
+        header[5] = self.link_type
         self.filled = FILE_HEADER
 
-    def __dealloc__(self):
-        if self.fd >= 0:
-            self.flush_buffer()
-            os.close(self.fd)
-        free(self.buffer)
+    def _waiting(self):
+        if self._output is None:
+            raise PcapError(f"{self.path} is closed: open a new PcapWriter")
+        return self._output
 
     cdef int write_burst(self, mbuf **pkts, uint16_t n) noexcept nogil:
-        cdef uint64_t stamp, last = 0, now = 0
+        cdef uint64_t last = 0, now = 0
         cdef uint32_t keep, seconds = 0, fraction = 0
         cdef uint32_t unit = 1 if self.nanosecond else 1000
         cdef uint32_t header[4]
+        cdef record_t record
         cdef const mbuf *m
         cdef int i
         if unlikely(self.error or self.fd < 0):
             return 0
         for i in range(n):
             m = pkts[i]
-            stamp = arrival_ns(m)
-            if stamp == 0:
+            record_of(&record, m)
+            if not record.has_time:
                 if now == 0:
                     now = wall_ns()
-                stamp = now
-            if stamp != last:
-                last = stamp
-                seconds = <uint32_t> (stamp // NS)
-                fraction = <uint32_t> (stamp - <uint64_t> seconds * NS) // unit
-            keep = min(m.pkt_len, self.snaplen)
+                record.timestamp_ns = now
+            if record.timestamp_ns != last:
+                last = record.timestamp_ns
+                seconds = <uint32_t> (last // NS)
+                fraction = <uint32_t> (last - <uint64_t> seconds * NS) // unit
+            keep = min(record.length, self.snaplen)
             header[0] = seconds
             header[1] = fraction
             header[2] = keep
-            header[3] = m.pkt_len
+            header[3] = record.original
             memcpy(self.buffer + self.filled, header, RECORD_HEADER)
             self.filled += RECORD_HEADER
             if m.data_len >= keep:
@@ -287,15 +399,15 @@ cdef class PcapWriter:
         cdef size_t at = 0 if self.written else FILE_HEADER
         cdef size_t whole = at if at <= done else 0
         cdef uint64_t gone = 0
-        cdef uint32_t wire
+        cdef uint32_t kept, original
         while at < self.filled:
-            wire = word(self.buffer + at + 12, False)
-            at += RECORD_HEADER + word(self.buffer + at + 8, False)
+            kept, original = word(self.buffer + at + 8, False), word(self.buffer + at + 12, False)
+            at += RECORD_HEADER + kept
             if at <= done:
                 whole = at
             else:
                 gone += 1
-                self.lost_bytes += wire
+                self.lost_bytes += original if kept == self.snaplen else kept
         self.written += whole
         self.frames -= gone
         self.lost += gone
@@ -304,20 +416,27 @@ cdef class PcapWriter:
         if ftruncate(self.fd, self.written) == 0:
             lseek(self.fd, self.written, SEEK_SET)
 
-    def write(self, frame, timestamp_ns=0):
-        """Append one frame (bytes). timestamp_ns: ns since the epoch, 0 for now. Raises PcapError when it cannot."""
+    def write(self, frame, timestamp_ns=None, original_length=None):
+        """Append one frame (bytes). timestamp_ns: ns since the epoch, None: now; original_length: bytes it had on the wire,
+        None: as many as there are. Raises PcapError when it cannot.
+        """
         cdef bytes raw = memoryview(frame).tobytes()
         cdef mbuf m  # on the stack, its data where these bytes are
         cdef mbuf *pkt = &m
         if len(raw) > UINT16_MAX:
             raise ConfigError(f"a frame of {len(raw)} bytes: at most {UINT16_MAX} are possible")
+        if original_length is not None and not len(raw) <= original_length < 1 << 32:
+            raise ConfigError(f"original_length={original_length}: it cannot be below the {len(raw)} bytes of the frame")
         m.next = NULL
         m.ol_flags = 0
-        set_arrival(&m, timestamp_ns)
         m.pkt_len = <uint32_t> len(raw)
         m.data_len = <uint16_t> len(raw)
         m.data_off = 0
         m.buf_addr = <void *> <const char *> raw
+        if timestamp_ns is not None:
+            set_arrival(&m, timestamp_ns)
+        if original_length is not None:
+            set_original_length(&m, original_length)
         if self.write_burst(&pkt, 1) != 1 or self.error:
             self._raise()
 
@@ -328,15 +447,18 @@ cdef class PcapWriter:
 
     def close(self):
         """Write what is buffered and close. Raises PcapError when that fails or an earlier write had failed."""
-        if self.fd >= 0:
-            self.flush_buffer()
-            try:
-                os.close(self.fd)
-            except OSError as error:
-                self.error = self.error or error.errno
-            self.fd = -1
-            if self.error:
-                self._raise()
+        if self._output is None:
+            return
+        begun = self.fd >= 0
+        self.flush_buffer()
+        self.fd = -1
+        output, self._output = self._output, None
+        try:
+            output.close()
+        except OSError as error:
+            self.error = self.error or error.errno
+        if begun and self.error:
+            self._raise()
 
     def failure(self):
         """The PcapError for `error`, or None when all is well."""
@@ -348,7 +470,9 @@ cdef class PcapWriter:
         )
 
     def _raise(self):
-        raise self.failure() or PcapError(f"{self.path} is closed: open a new PcapWriter")
+        raise self.failure() or PcapError(
+            f"{self.path} is closed: open a new PcapWriter" if self._output is None else f"{self.path} has not begun: call begin()"
+        )
 
     @property
     def bytes(self):
@@ -358,7 +482,7 @@ cdef class PcapWriter:
     @property
     def closed(self):
         """Whether it was closed."""
-        return self.fd < 0
+        return self._output is None
 
     def __enter__(self):
         return self

@@ -126,6 +126,16 @@ class Port:
             self._mempool = Mempool(max(2048, held + 1024), name=f"{self.name}-pool")
         return self._mempool
 
+    def prepare(self) -> None:
+        """Check, and reserve, what `start` needs; change nothing. A run calls it for all its ports before it starts one.
+
+        Raises PortError, FileError.
+        """
+
+    def begin(self) -> None:
+        """All checks of a run are over: make the files that belong to the port. `start` does it, too, except for a port on
+        which others depend (`rules`), as that runs before."""
+
     def start(self) -> None:
         """Set up the queues that were named and let packets flow. Raises PortError. A running port stays as it is."""
         if self.closed:

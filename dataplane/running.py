@@ -16,6 +16,7 @@ from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from dataplane.app import app_error
 from dataplane.clock import hz
 from dataplane.errors import ConfigError, DataplaneError, GraphError
 from dataplane.graph import Graph, takes_gil
@@ -63,6 +64,7 @@ class _Setup:
         _claim(self.graphs)
         try:
             self._before = self.xstats()
+            self._prepare()
             _start_ports(self.ports)
         except BaseException:
             _release(self.graphs)
@@ -71,6 +73,17 @@ class _Setup:
             pipeline.graph = graph
         for loop in self.loops:
             loop.bind()
+
+    def _prepare(self) -> None:
+        """All checks of ports and apps, before the first of them changes anything."""
+        for port in self.ports:
+            port.prepare()
+        for graph in self.graphs:
+            for app in graph.apps:
+                try:
+                    app.prepare()
+                except BaseException as error:
+                    raise app_error(app, error, "prepare()") from error.__cause__
 
     def _loop(self, share: list[int]) -> Loop:
         graphs = [self.graphs[i] for i in share]

@@ -319,6 +319,12 @@ class Function(ABC):
             f"{self.name}: no interrupt vector {vector} (it has {self.vectors}); poll the device instead"
         )
 
+    def prepare(self) -> None:  # noqa: B027 - most functions have nothing to prepare
+        """Check, and reserve, what goes with the function once its port runs; change nothing. Raises FileError, for one."""
+
+    def begin(self) -> None:  # noqa: B027
+        """Its port starts, all checks are over: make what goes with it. Nothing the second time."""
+
     @abstractmethod
     def close(self) -> None:
         """Give the function back: DMA ends, mappings go. Calling it twice is no error."""

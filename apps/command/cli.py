@@ -11,8 +11,10 @@ import importlib
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 
 from dataplane.errors import DataplaneError
+from dataplane.output import is_standard_output
 
 __all__ = ["COMMANDS", "main"]
 
@@ -37,7 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     args = _parser(words).parse_args(words)
     try:
-        status: int = args.run(args)
+        with _voice(args):
+            status: int = args.run(args)
         sys.stdout.flush()
         return status
     except DataplaneError as error:
@@ -51,6 +54,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(args, f"{name}{error.strerror or error}; run 'dataplane doctor'")
     except KeyboardInterrupt:
         return _complain(args, "interrupted before the run began")
+
+
+def _voice(args: argparse.Namespace) -> AbstractContextManager[object]:
+    """Where the command speaks: standard output, or standard error if one of its files is standard output."""
+    files = (getattr(args, name, None) for name in ("file", "json", "trace", "findings"))
+    taken = any(file is not None and is_standard_output(file) for file in files)
+    return redirect_stdout(sys.stderr) if taken else nullcontext()
 
 
 def _complain(args: argparse.Namespace, message: str) -> int:

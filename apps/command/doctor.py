@@ -18,6 +18,7 @@ from pathlib import Path
 
 from dataplane.apps.command.binding import UIO_DRIVERS
 from dataplane.apps.command.host import CAP_NET_ADMIN, CAP_NET_RAW, Card, Host
+from dataplane.apps.command.options import json_report
 from dataplane.apps.command.served import ServedNic, served_nics
 
 __all__ = ["ADVICE", "MISSING", "OK", "UNNEEDED", "Finding", "examine"]
@@ -57,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    report = json_report(args)
     findings = examine(Host(), folders=args.dir)
     width = max(len(finding.name) for finding in findings)
     for finding in findings:
@@ -65,8 +67,8 @@ def run(args: argparse.Namespace) -> int:
             print(f"{'':<10}  {'':<{width}}  mend: {finding.mend}")
     missing = sum(finding.state == MISSING for finding in findings)
     print("nothing is missing" if not missing else f"{missing} missing; the lines above say what mends it")
-    if args.json:
-        args.json.write_text(json.dumps([asdict(finding) for finding in findings], indent=2) + "\n")
+    if report is not None:
+        report.write(json.dumps([asdict(finding) for finding in findings], indent=2) + "\n")
     return 1 if missing else 0
 
 

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, TextIO
 
 from dataplane.apps.command.served import default_folder
 from dataplane.errors import ConfigError
+from dataplane.output import Lines
 
 if TYPE_CHECKING:
     from dataplane.pmd.model.card import Card
-    from dataplane.pmd.model.findings import Findings
+    from dataplane.pmd.model.findings import Finding, Findings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -120,13 +121,13 @@ def _serve(args: argparse.Namespace) -> int:
         logging.basicConfig(format="%(message)s", level=logging.INFO)
     with ExitStack() as stack:
         card, findings, out = _card(args, stack)
-        if args.trace:
-            _trace(card, args, stack)
+        trace = stack.enter_context(Lines(args.trace, "--trace")) if args.trace else None
         server = stack.enter_context(
             NicServer(card, args.dir, args.vfs, doorbells=args.doorbells and not args.trace)
         )
         for pull in plug_wires(card, args.wire):
             stack.callback(pull)
+        _begin(card, args, out, trace)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: server.stop())
         for n in range(args.ports):
@@ -149,6 +150,7 @@ def _run(args: argparse.Namespace) -> int:
         raise ConfigError(f"there is no program {command[0]!r}: testpmd is in Debian's dpdk-dev")
     with ExitStack() as stack:
         card, findings, out = _card(args, stack)
+        trace = stack.enter_context(Lines(args.trace, "--trace")) if args.trace else None
         stack.enter_context(card)
         for pull in plug_wires(card, args.wire):
             stack.callback(pull)
@@ -157,8 +159,7 @@ def _run(args: argparse.Namespace) -> int:
             stack.enter_context(function)
             function.set_vfs(args.vfs)
         slots = stack.enter_context(Slots(functions, doorbells=not args.trace))
-        if args.trace:
-            _trace(card, args, stack)
+        _begin(card, args, out, trace)
         for slot in slots:
             print(f"{slot.address}: {slot.function.name}", file=sys.stderr)
         signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is the program's, which shares our terminal
@@ -167,35 +168,51 @@ def _run(args: argparse.Namespace) -> int:
     return status if status >= 0 else 128 - status
 
 
-def _card(args: argparse.Namespace, stack: ExitStack) -> tuple[Card, Findings | None, TextIO]:
+def _card(args: argparse.Namespace, stack: ExitStack) -> tuple[Card, Findings | None, TextIO | Lines]:
     """The card of the command line, what it has found, and where that is said."""
     from dataplane.pmd.model.card import Card
     from dataplane.pmd.model.findings import Findings
 
     if args.findings and args.manner != "strict":
         raise ConfigError("--findings FILE: findings are those of --manner strict: say that, too")
-    out = stack.enter_context(args.findings.open("w", buffering=1)) if args.findings else sys.stderr
-    strict = args.manner == "strict"
-    findings = Findings(lambda finding: print(finding.text, file=out, flush=True)) if strict else None
+    out = stack.enter_context(Lines(args.findings, "--findings")) if args.findings else sys.stderr
+
+    def say(finding: Finding) -> None:
+        out.write(f"{finding.text}\n")
+        out.flush()
+
+    findings = Findings(say) if args.manner == "strict" else None
     names = [f"pf{n}" for n in range(args.ports)]
     card = Card(args.ports, manner=args.manner, threaded=True, index=args.index, names=names, report=findings)
     return card, findings, out
 
 
-def _sum_up(args: argparse.Namespace, findings: Findings | None, out: TextIO) -> None:
+def _begin(card: Card, args: argparse.Namespace, out: TextIO | Lines, trace: Lines | None) -> None:
+    """All checks are over: what is to be written is opened, and the trace begins."""
+    files = [each for each in (out, trace) if isinstance(each, Lines)]
+    wires = [chip.engine.wire for chip in card.ports if chip.engine.wire is not None]
+    for file in files:
+        file.prepare()
+    with card.lock:
+        for wire in wires:
+            wire.prepare()
+        for wire in wires:
+            wire.begin()
+    for file in files:
+        file.open()
+    if trace is not None:
+        for port in range(args.ports):
+            card.trace(port, keep=0, file=trace)
+            for vf in range(args.vfs):
+                card.trace_vf(port, vf, keep=0, file=trace)
+
+
+def _sum_up(args: argparse.Namespace, findings: Findings | None, out: TextIO | Lines) -> None:
     if findings is None:
         return
-    print(findings, file=out)
+    out.write(f"{findings}\n")
     if args.findings:
         print(f"{args.findings}: {len(findings)} kinds of violations, {findings.total} in all")
-
-
-def _trace(card: Card, args: argparse.Namespace, stack: ExitStack) -> None:
-    file = stack.enter_context(args.trace.open("w", buffering=1))
-    for port in range(args.ports):
-        card.trace(port, keep=0, file=file)
-        for vf in range(args.vfs):
-            card.trace_vf(port, vf, keep=0, file=file)
 
 
 def plug_wires(card: Card, wires: list[str]) -> list[Callable[[], None]]:

@@ -8,8 +8,9 @@ import re
 from pathlib import Path
 
 from dataplane.apps.command.host import parse_cpu_list
+from dataplane.output import Whole
 
-__all__ = ["add_run_arguments", "count", "duration", "size_or_time"]
+__all__ = ["add_run_arguments", "count", "duration", "json_report", "size_or_time"]
 
 _BYTES = {"": 1, "k": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _SECONDS = {"s": 1, "min": 60, "h": 3600}
@@ -37,6 +38,14 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         help="open and run this PF first, for its VFs that are ports here: --pf model0,vfs=4 (may be repeated)",
     )
     group.add_argument("--json", type=Path, metavar="FILE", help="write what happened to FILE")
+
+
+def json_report(args: argparse.Namespace) -> Whole | None:
+    """The file of --json, checked before anything is done that it will tell of; None if it is not asked for.
+
+    Raises FileError, FileInUse.
+    """
+    return Whole(args.json, "--json") if args.json is not None else None
 
 
 def duration(text: str) -> float:

@@ -12,7 +12,10 @@ from dataplane.apps.command.options import add_run_arguments, count, size_or_tim
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("port", metavar="PORT", help="a port string; 'dataplane ports' lists what there is")
     parser.add_argument(
-        "file", type=Path, metavar="FILE", help="the capture to write; an old one is replaced"
+        "file",
+        type=Path,
+        metavar="FILE",
+        help="the capture to write, - is standard output; an old one is replaced",
     )
     parser.add_argument(
         "--snaplen",

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dataplane.apps.command.host import CAP_NET_RAW, Card, Host, Interface
+from dataplane.apps.command.options import json_report
 from dataplane.apps.command.served import ServedNic, served_nics
 
 __all__ = ["Entry", "entries"]
@@ -38,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    report = json_report(args)
     rows = entries(Host(), args.dir)
     heads = ("port", "what", "kernel driver", "state")
     table = [heads, *((row.port, row.what, row.driver or "-", row.state) for row in rows)]
@@ -48,8 +50,8 @@ def run(args: argparse.Namespace) -> int:
                 [*(f"{cell:<{width}}" for cell, width in zip(line[:3], widths, strict=True)), line[3]]
             ).rstrip()
         )
-    if args.json:
-        args.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
+    if report is not None:
+        report.write(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
     return 0
 
 

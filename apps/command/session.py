@@ -10,12 +10,14 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any
 
 from dataplane.apps.command.display import Display, totals
-from dataplane.errors import DataplaneError, PortError
+from dataplane.apps.command.options import json_report
+from dataplane.errors import DataplaneError, FileError, PortError
+from dataplane.output import standard_output_taken
 from dataplane.pipeline import Pipeline
 from dataplane.pmd import probe
 from dataplane.port import Port
@@ -42,10 +44,12 @@ class Session:
         self.args = args
         self.app = app
         self.report = Report(app, 0.0, ok=False)
+        self._json = json_report(args)
         self._ports = ExitStack()
         self._names: dict[str, int] = {}
         self._first = list(args.pf)
         self._written = False
+        self._ruling: list[Port] = []
         level = logging.DEBUG if args.debug else logging.WARNING
         logging.basicConfig(format="dataplane: %(message)s", level=level)
 
@@ -66,6 +70,7 @@ class Session:
             port.name = f"{text}#{self._names[text]}"
         port.configure(rx_desc=self.args.rx_desc, tx_desc=self.args.tx_desc)
         if port.rules:
+            self._ruling.append(port)
             port.rx(0)
             for queue in range(port.info.max_tx_queues):
                 port.tx(queue)
@@ -84,11 +89,17 @@ class Session:
         headline: print how many packets the sources made; where one packet passes several pipelines that says little.
         """
         with _signals() as stop:
+            for port in self._ruling:
+                port.prepare()
             running = start(*pipelines, lcores=self.args.lcores or (None,))
             try:
+                for port in self._ruling:
+                    port.begin()
                 over = self._wait(running, stop, until)
                 self.report = running.stop()
             except DataplaneError:
+                with suppress(DataplaneError):
+                    running.stop()
                 self.report = running.report or self.report
                 raise
         self.report.app = self.app
@@ -102,7 +113,7 @@ class Session:
         figures, lines, unmet = outcome(self.report) if outcome else ({}, [], [])
         complaints += unmet
         for line in (*totals(self.report, headline), *lines):
-            print(line)
+            print(line, file=sys.stderr if standard_output_taken() else sys.stdout)
         for complaint in complaints:
             print(f"dataplane: {self.app}: {complaint}", file=sys.stderr)
         self._write({**figures, "ok": not complaints})
@@ -125,8 +136,8 @@ class Session:
 
     def _write(self, more: dict[str, Any]) -> None:
         self._written = True
-        if self.args.json:
-            self.args.json.write_text(json.dumps({**self.report.to_dict(), **more}, indent=2) + "\n")
+        if self._json is not None and not self._json.contested:  # what else wants that file may be its input
+            self._json.write(json.dumps({**self.report.to_dict(), **more}, indent=2) + "\n")
 
     def __enter__(self) -> Session:
         # Until the run begins, SIGTERM is like Ctrl-C: what was opened is closed again.
@@ -142,7 +153,12 @@ class Session:
         finally:
             if error is not None and not self._written:
                 self.report.app = self.app
-                self._write({"ok": False, "error": str(error) or type(error).__name__})
+                try:
+                    self._write({"ok": False, "error": str(error) or type(error).__name__})
+                except FileError as other:
+                    print(f"dataplane: {other}", file=sys.stderr)  # the error that is on its way goes first
+            elif self._json is not None:
+                self._json.release()
 
 
 def mac_of(port: Port) -> str | None:

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from dataplane.apps.command.options import json_report
 from dataplane.errors import ConfigError
 
 _SETTINGS = "mac, vlan, qos, spoofchk, trust, state, max_tx_rate, query_rss"
@@ -42,11 +43,12 @@ def run(args: argparse.Namespace) -> int:
 def _show(args: argparse.Namespace) -> int:
     from dataplane.pmd.ixgbe.control import call
 
+    report = json_report(args)
     rows: list[dict[str, Any]] = call(args.nic, "show")
     for row in rows:
         print(_line(row))
-    if args.json:
-        args.json.write_text(json.dumps(rows, indent=2) + "\n")
+    if report is not None:
+        report.write(json.dumps(rows, indent=2) + "\n")
     return 0
 
 
@@ -87,6 +89,7 @@ def _explain(args: argparse.Namespace) -> int:
     """Exit status 0 whatever the finding: the question was answered."""
     from dataplane.pmd.ixgbe.control import call
 
+    report = json_report(args)
     answer = call(args.nic, "explain", vf=args.vf)
     print(f"{args.nic}.vf{args.vf}: {answer['summary']}")
     for finding in answer["findings"]:
@@ -94,8 +97,8 @@ def _explain(args: argparse.Namespace) -> int:
         print(f"  {finding['kind']:<7}  {way:<9}  {finding['text']}")
         if finding["mend"]:
             print(f"{'':<22}mend: {finding['mend']}")
-    if args.json:
-        args.json.write_text(json.dumps(answer, indent=2) + "\n")
+    if report is not None:
+        report.write(json.dumps(answer, indent=2) + "\n")
     return 0
 
 

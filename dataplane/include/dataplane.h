@@ -46,7 +46,8 @@ struct dp_mbuf {
     uint16_t l4_len;        /* 80                                                      */
     uint16_t tso_segsz;     /* 82 MSS                                                  */
     uint32_t state;         /* 84 of a debug pool: DP_STATE_*                          */
-    uint8_t user[40];       /* 88 for apps; nothing else touches it                    */
+    uint8_t user[36];       /* 88 for apps; nothing else touches it                    */
+    uint32_t cut_len;       /* 124 bytes that it had on the wire and has not here; valid with DP_RX_CUT */
 };
 
 _Static_assert(sizeof(struct dp_mbuf) == DP_MBUF_HEADER, "an mbuf header is two cache lines");
@@ -67,6 +68,7 @@ _Static_assert(offsetof(struct dp_mbuf, next) == DP_CACHE_LINE, "the second line
 #define DP_RX_L4_GOOD       (1ull << 5)
 #define DP_RX_L4_BAD        (1ull << 6)
 #define DP_RX_TIMESTAMP     (1ull << 7)  /* timestamp_ns is valid                                 */
+#define DP_RX_CUT           (1ull << 8)  /* cut_len is valid: a capture kept less than the packet */
 #define DP_TX_VLAN          (1ull << 32) /* insert vlan_tci                                       */
 #define DP_TX_IP_CSUM       (1ull << 33)
 #define DP_TX_UDP_CSUM      (1ull << 34)

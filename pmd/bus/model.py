@@ -154,6 +154,20 @@ class ModelFunction(Function):
         control = self.config.read16(at)
         self.config.write16(at, control | pci.MSIX_ENABLE if self._vectors else control & ~pci.MSIX_ENABLE)
 
+    def prepare(self) -> None:
+        """Check the file that its wire writes."""
+        wire = self.chip.engine.wire
+        if self.pull_wire is not None and wire is not None:
+            with self.card.lock:
+                wire.prepare()
+
+    def begin(self) -> None:
+        """Make the file that its wire writes."""
+        wire = self.chip.engine.wire
+        if self.pull_wire is not None and wire is not None:
+            with self.card.lock:
+                wire.begin()
+
     def close(self) -> None:
         """DMA ends; the card goes with its last function. VFs that its driver has left on stay: somebody has them."""
         if self._closed:

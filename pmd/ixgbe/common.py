@@ -122,6 +122,14 @@ class IxgbeBase(Port):
     def _make_tx(self, index: int) -> IxgbeTxQueue:
         return IxgbeTxQueue(self, index)
 
+    def prepare(self) -> None:
+        """What goes with the function is checked: a file that the model's wire writes."""
+        self.function.prepare()
+
+    def begin(self) -> None:
+        """What goes with the function is made."""
+        self.function.begin()
+
     def _start(self) -> None:
         for index in range(self.rx_queues):  # naming queue 3 asks for 0 to 3
             self._rx.setdefault(index, self._make_rx(index))
@@ -129,6 +137,8 @@ class IxgbeBase(Port):
             self._tx.setdefault(index, self._make_tx(index))
         if self._rx:
             self._check_buffers()
+        if not self.rules:  # a PF with VFs runs before the run that needs it has been checked
+            self.begin()
         with self._pollers_out():
             try:
                 self._collect()  # a reset loses what was counted since the last read

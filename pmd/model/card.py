@@ -13,7 +13,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import TextIO
 
 from dataplane.errors import ConfigError, DatasheetViolation, DeviceError
 from dataplane.pmd.datasheet.vf import decode
@@ -34,7 +33,7 @@ from dataplane.pmd.model.runner import Runner
 from dataplane.pmd.model.shared import CardLock, Clock, RegisterFile
 from dataplane.pmd.model.sriov import Sriov
 from dataplane.pmd.model.strict import Strict
-from dataplane.pmd.model.trace import Access, Trace
+from dataplane.pmd.model.trace import Access, Trace, Writable
 from dataplane.pmd.model.vf import VirtualFunction
 from dataplane.port import parse_mac
 
@@ -237,7 +236,7 @@ class Card:
         *,
         keep: int = 4096,
         each: Callable[[Access], None] | None = None,
-        file: TextIO | None = None,
+        file: Writable | None = None,
     ) -> Trace:
         """Record the accesses to a port's registers from now on, until `untrace`."""
         chip = self.ports[port]
@@ -252,7 +251,7 @@ class Card:
         *,
         keep: int = 4096,
         each: Callable[[Access], None] | None = None,
-        file: TextIO | None = None,
+        file: Writable | None = None,
     ) -> Trace:
         """Record the accesses to BAR0 of a VF of that number, whenever there is one."""
         chip = self.ports[port]

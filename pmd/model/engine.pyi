@@ -6,7 +6,9 @@ from dataplane.pmd.model.interrupt import Interrupts
 from dataplane.pmd.model.iommu import Domain
 from dataplane.pmd.model.shared import Clock, DataPath, RegisterFile
 
-class Wire: ...
+class Wire:
+    def prepare(self) -> None: ...
+    def begin(self) -> None: ...
 
 class Engine(DataPath):
     name: str

@@ -73,6 +73,12 @@ cdef uint32_t _touched(uint32_t offset) noexcept nogil:
 cdef class Wire:
     """What is plugged into a port."""
 
+    def prepare(self):
+        """Check, and reserve, what it needs once its port runs; change nothing. Raises what stands against it."""
+
+    def begin(self):
+        """Its port is about to run, all checks are over: make what has to be made."""
+
     cdef uint32_t pump(self, Engine engine) noexcept nogil:
         return 0
 

@@ -3,15 +3,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TextIO
+from typing import Protocol
 
 from dataplane.pmd.datasheet import RegisterRef
 from dataplane.pmd.model import registers
 
-__all__ = ["Access", "Trace"]
+__all__ = ["Access", "Trace", "Writable"]
+
+log = logging.getLogger("dataplane")
+
+
+class Writable(Protocol):
+    """What a trace needs of a file."""
+
+    def write(self, text: str, /) -> object:
+        """Append a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +49,7 @@ class Access:
 
 class Trace:
     """The last `keep` accesses to a port, oldest first; each also goes to `each` and, as a line, to `file`.
+    A file that takes no more ends that part with one warning; nothing else is disturbed.
 
     find: the register at an offset; a VF has its own. Costs nothing on a port that has none: `Card.trace(port)` puts one
     there, `Card.untrace` takes it away.
@@ -46,7 +57,7 @@ class Trace:
 
     def __init__(
         self, device: str, now: Callable[[], int], *, keep: int = 4096, each: Callable[[Access], None] | None = None,
-        file: TextIO | None = None, find: Callable[[int], RegisterRef | None] = registers.find,
+        file: Writable | None = None, find: Callable[[int], RegisterRef | None] = registers.find,
     ) -> None:  # fmt: skip
         self.device, self._now, self._each, self._file, self._find = device, now, each, file, find
         self._kept: deque[Access] = deque(maxlen=keep)
@@ -57,7 +68,11 @@ class Trace:
         if self._each is not None:
             self._each(access)
         if self._file is not None:
-            self._file.write(f"{access}\n")
+            try:
+                self._file.write(f"{access}\n")
+            except (OSError, ValueError) as error:  # a full disk; a file that was closed
+                self._file = None
+                log.warning("%s: the trace of it ends here: %s; all else goes on", self.device, error)
 
     def __iter__(self) -> Iterator[Access]:
         return iter(tuple(self._kept))

@@ -5,9 +5,10 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from dataplane.mbuf cimport mbuf
-from dataplane.pcapfile cimport PcapReader, PcapWriter, record_t
+from dataplane.pcapfile cimport PcapReader, PcapWriter
+from dataplane.record cimport record_t
 
-from dataplane.errors import ConfigError
+from dataplane.errors import ConfigError, DataplaneError
 
 from dataplane.pmd.model.engine cimport Engine, Wire
 from dataplane.pmd.model.model cimport (
@@ -26,15 +27,18 @@ from dataplane.pmd.model.model cimport (
 cdef enum:
     TX_BUFFER = 160 << 10
     PUMP = 64  # frames a step and direction
+    FRAME_LEAST = 14  # an Ethernet header
     FRAME_MIN = 60
     FRAME_MAX = 15868
 
 
 cdef class PcapWire(Wire):
-    """Plugged into `port`. record: file for what it sends, None to throw that away. play: file that it receives.
+    """Plugged into `port`. record: file for what it sends, None to throw that away; it is made by `begin`, or by the first
+    frame. play: file that it receives.
 
     timing: play with the gaps of the file, by the card's clock, instead of flat out. loops: how often to play it, 0 for
     ever. Frames are padded to 60 bytes as a sender would; those above 15868 bytes are skipped, and counted.
+    A frame of which the file has a part only is played as long as that part is: a wire carries whole frames.
     Raises ConfigError if the port has a wire, PcapError for files that cannot be read or written.
     """
 
@@ -48,13 +52,20 @@ cdef class PcapWire(Wire):
     cdef uint64_t _began, _first
     cdef record_t _record
     cdef bint _waiting
+    cdef object _refused  # the error of a file that could not be begun
     cdef mdl_fifo *_out
 
     def __init__(self, Engine port not None, record=None, play=None, *, bint timing=False, uint32_t loops=1):
         if port.wire is not None:
             raise ConfigError(f"{port.name} has a wire already: unplug it first")
-        self.reader = PcapReader(play) if play is not None else None
-        self.writer = PcapWriter(record, nanosecond=True) if record is not None else None
+        who = f"the wire of {port.name}"
+        self.reader = PcapReader(play, who=who) if play is not None else None
+        try:
+            self.writer = PcapWriter(record, nanosecond=True, begin=False, who=who) if record is not None else None
+        except BaseException:
+            if self.reader is not None:
+                self.reader.close()
+            raise
         self.port, self.timing, self.loops = port, timing, loops
         self.finished = self.reader is None
         self._out = mdl_fifo_new(TX_BUFFER)
@@ -71,6 +82,24 @@ cdef class PcapWire(Wire):
             done += self._play()
         return done
 
+    def prepare(self):
+        """Check and lock the file that is to be written. Raises PcapError, FileInUse."""
+        if self.writer is not None:
+            self.writer.prepare()
+
+    def begin(self):
+        """Make the file. A frame that is sent before does the same. Raises PcapError, FileInUse."""
+        if self.writer is not None:
+            self.writer.begin()
+
+    cdef void _begin_late(self) noexcept nogil:
+        """A frame came before `begin`: of a port that ran before the program's checks were over, as a PF with VFs does."""
+        with gil:
+            try:
+                self.writer.begin()
+            except DataplaneError as error:
+                self._refused = error
+
     cdef uint32_t _drain(self) noexcept nogil:
         cdef mdl_frame *frame = mdl_peek(self._out)
         cdef mbuf m  # on the stack, its data where the frame is
@@ -78,6 +107,8 @@ cdef class PcapWire(Wire):
         cdef uint32_t done = 0
         while frame != NULL and done < PUMP:
             if self.writer is not None:
+                if self.writer.fd < 0 and <void *> self._refused == <void *> None:
+                    self._begin_late()
                 m.next, m.ol_flags, m.data_off, m.buf_addr = NULL, 0, 0, frame.data
                 m.pkt_len, m.data_len = frame.len, frame.len
                 if self.writer.write_burst(&pkt, 1) == 1 and not self.writer.error:
@@ -102,7 +133,8 @@ cdef class PcapWire(Wire):
                 self.reader.restart()
                 self._began = 0
                 continue
-            if self._record.length > self.reader.fcs_bytes + 13 and self._record.length <= FRAME_MAX + self.reader.fcs_bytes:
+            self.reader.take_off_fcs(&self._record)
+            if FRAME_LEAST <= self._record.length <= FRAME_MAX:
                 return True
             self.skipped += 1
 
@@ -121,7 +153,7 @@ cdef class PcapWire(Wire):
                     self._began, self._first = now, self._record.timestamp_ns
                 if self._record.timestamp_ns > self._first + (now - self._began):
                     break
-            n = self._record.length - self.reader.fcs_bytes
+            n = self._record.length
             size = n if n > FRAME_MIN else FRAME_MIN
             frame = mdl_reserve(fifo, size)
             if frame == NULL:
@@ -137,7 +169,7 @@ cdef class PcapWire(Wire):
 
     def check(self):
         """Raise PcapError if playing met a damaged record or recording a full disk."""
-        for error in (self.reader and self.reader.error(), self.writer and self.writer.failure()):
+        for error in (self.reader and self.reader.error(), self._refused, self.writer and self.writer.failure()):
             if error is not None:
                 raise error
 
@@ -145,9 +177,15 @@ cdef class PcapWire(Wire):
         """Unplug, and write what is buffered. Raises PcapError as check() does. The caller holds the card's lock."""
         self.port.unplug()
         self._drain_all()
+        damage = self.reader and self.reader.error()
+        if self.reader is not None:
+            self.reader.close()
+            self.finished = True
         if self.writer is not None:
             self.writer.close()
-        self.check()
+        for error in (damage, self._refused):
+            if error is not None:
+                raise error
 
     def _drain_all(self):
         while self._drain():

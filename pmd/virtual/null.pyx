@@ -30,7 +30,7 @@ cdef class NullRx(VirtualRx):
         cdef uint16_t i
         n = take(self, pkts, n)
         for i in range(n):
-            arrived(pkts[i], size, 0)
+            arrived(pkts[i], size)
             for at in range(0, clear, 64):  # data rooms are whole multiples of it
                 memset(data(pkts[i]) + at, 0, 64)
         self.packets += n

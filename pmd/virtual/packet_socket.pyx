@@ -18,7 +18,7 @@ from dataplane.machine cimport load_acquire, store_release, tsc, unlikely
 from dataplane.mbuf cimport copy_out, data
 from dataplane.mempool cimport free_bulk, free_packets
 from dataplane.pmd.virtual.offload cimport cut_begin, cut_length, cut_next, finish_checksum
-from dataplane.pmd.virtual.queue cimport arrived, take
+from dataplane.pmd.virtual.queue cimport arrived_at, take
 
 from dataplane.errors import PortError, PortGone
 
@@ -160,7 +160,7 @@ cdef class PacketRx(VirtualRx):
             memcpy(frame + 8, &tag, 4)
             frame -= 4
             length += 4
-        arrived(m, length, <uint64_t> header.sec * 1000000000 + header.nsec)
+        arrived_at(m, length, <uint64_t> header.sec * 1000000000 + header.nsec)
         if length <= self.pool.data_room:
             memcpy(data(m), frame, length)
         elif self.fill_chain(m, frame, length):
@@ -179,7 +179,7 @@ cdef class PacketRx(VirtualRx):
         """The next segment of the frame that is being cut. -1: there are not enough mbufs yet."""
         cdef uint32_t length = cut_length(&self.cut)
         cdef cutter_t before
-        arrived(m, length, self.cut_stamp)
+        arrived_at(m, length, self.cut_stamp)
         if length <= self.pool.data_room:
             cut_next(&self.cut, data(m))
             return 0

@@ -3,7 +3,8 @@
 
 ``pcap:in.pcap`` receives what is in the file, ``pcap:>out.pcap`` writes what is sent, ``pcap:in.pcap>out.pcap`` does both.
 speed: ``max`` (as fast as it is polled) or ``original`` (with the gaps of the capture). loop: how often the file is read, 0:
-for ever. preload: read the file into memory at once. nanosecond: write timestamps in ns. snaplen: bytes to write of each
+for ever. preload: read the file into memory at once, as it is with files of up to 256 MiB that are read several times.
+nanosecond: write timestamps in ns. snaplen: bytes to write of each
 packet. Packets carry the file's timestamps. A damaged file gives its whole records first and then its error.
 """
 
@@ -13,10 +14,13 @@ from libc.string cimport memcpy
 
 from dataplane.clock cimport mono_ns
 from dataplane.machine cimport likely, unlikely
-from dataplane.mbuf cimport data
+from dataplane.mbuf cimport data, set_original_length
 from dataplane.mempool cimport free_bulk, free_packets
-from dataplane.pcapfile cimport NS, PcapReader, PcapWriter, RECORD_HEADER, record_t, word
-from dataplane.pmd.virtual.queue cimport VirtualRx, VirtualTx, arrived, bytes_of, mbuf, take, uint16_t, uint32_t, uint64_t, weight
+from dataplane.pcapfile cimport RECORD_HEADER, PcapReader, PcapWriter, record_time, word
+from dataplane.pmd.virtual.queue cimport (
+    VirtualRx, VirtualTx, arrived, arrived_at, bytes_of, mbuf, take, uint16_t, uint32_t, uint64_t, weight,
+)
+from dataplane.record cimport note_record, record_t
 
 import os
 
@@ -24,6 +28,10 @@ from dataplane.errors import ConfigError, PcapError
 from dataplane.pcapfile import LINK_ETHERNET
 from dataplane.port import PortInfo
 from dataplane.pmd.virtual.port import VirtualPort
+
+
+cdef enum:
+    KEEP = 256 << 20
 
 
 cdef class PcapRx(VirtualRx):
@@ -39,10 +47,8 @@ cdef class PcapRx(VirtualRx):
         cdef uint16_t got = 0, have
         if unlikely(self.exhausted or self.pool == NULL):
             return 0
-        if self.original:
-            until = self._due()
-            if until == 0:
-                return 0
+        if self.original and not self._due(&until):
+            return 0
         have = take(self, pkts, n)
         got = self._plain(pkts, have, until)
         if unlikely(got == 0 and have):
@@ -57,9 +63,9 @@ cdef class PcapRx(VirtualRx):
         return got
 
     cdef uint16_t _plain(self, mbuf **pkts, uint16_t n, uint64_t until) noexcept nogil:
-        """Whole records that fit one segment. It stops at the first that does not, or is due later."""
-        cdef const uint8_t *at = self.reader.base + self.reader.at
-        cdef const uint8_t *end = self.reader.base + self.reader.size
+        """Whole records in the reader's buffer that fit one segment. It stops at the first that does not, or is due later."""
+        cdef const uint8_t *at = self.reader.buffer + self.reader.at
+        cdef const uint8_t *end = self.reader.buffer + self.reader.size
         cdef bint swapped = self.reader.swapped
         cdef uint32_t unit = 1 if self.reader.nanosecond else 1000
         # Where lengths are not what they seem, every record goes the long way.
@@ -72,27 +78,28 @@ cdef class PcapRx(VirtualRx):
             length = word(at + 8, swapped)
             if unlikely(length == 0 or length > room or length > end - at - RECORD_HEADER):
                 break
-            stamp = <uint64_t> word(at, swapped) * NS + <uint64_t> word(at + 4, swapped) * unit
+            stamp = record_time(at, swapped, unit)
             if unlikely(stamp > until):
                 break
-            arrived(pkts[i], length, stamp)
+            arrived_at(pkts[i], length, stamp)
+            set_original_length(pkts[i], word(at + 12, swapped))
             at += RECORD_HEADER
             to = data(pkts[i])
-            if length <= 256 and end - at >= 256:
-                for k in range(0, length, 64):  # past the record's end, but inside the file and the data room
+            if length <= 256:
+                for k in range(0, length, 64):  # past the record's end, but inside the buffer and the data room
                     memcpy(to + k, at + k, 64)
             else:
                 memcpy(to, at, length)
             at += length
             i += 1
-        self.reader.at = at - self.reader.base
+        self.reader.at = at - self.reader.buffer
         self.reader.records += i
         return i
 
     cdef uint16_t _odd(self, mbuf *first, uint64_t until) noexcept nogil:
-        """One step past what `_plain` stopped at: a long or empty record, one that is not due, the end, damage."""
+        """One step past what `_plain` stopped at: a record that is long, empty, not due or not in the buffer yet; the end."""
         cdef record_t record
-        cdef size_t before = self.reader.at
+        cdef uint32_t length
         cdef int found = self.reader.next(&record)
         if found < 0:
             self.exhausted = True
@@ -107,20 +114,18 @@ cdef class PcapRx(VirtualRx):
                 self.reader.restart()
                 self.begun_ns = 0
             return 0
+        length = record.length
         if record.timestamp_ns > until:
-            self.reader.at = before
-            self.reader.records -= 1
+            self.reader.unread(length)
             return 0
-        if self.reader.fcs_bytes and record.wire_length >= self.reader.fcs_bytes:
-            record.length = min(record.length, record.wire_length - self.reader.fcs_bytes)
+        self.reader.take_off_fcs(&record)
         if record.length == 0 or record.length > <uint64_t> self.pool.n * self.pool.data_room:
             self.errors += 1  # nothing that could be sent on, or more than this pool will ever have room for
             return 0
-        arrived(first, record.length, record.timestamp_ns)
+        arrived(first, record.length)
+        note_record(first, &record)
         if self.fill_chain(first, record.data, record.length):
-            # No mbuf: this one is for the next poll.
-            self.reader.at = before
-            self.reader.records -= 1
+            self.reader.unread(length)  # no mbuf: this one is for the next poll
             self._unchain(first)
             return 0
         return 1
@@ -130,19 +135,19 @@ cdef class PcapRx(VirtualRx):
             free_packets(&first.next, 1)
             first.next = NULL
 
-    cdef uint64_t _due(self) noexcept nogil:
-        """The timestamp up to which records are due by now; 0 while the next is not."""
-        cdef const uint8_t *at = self.reader.base + self.reader.at
-        cdef uint64_t now = mono_ns(), stamp, until
-        if self.reader.size - self.reader.at < RECORD_HEADER:
-            return UINT64_MAX  # the end, or what is left of a record
-        stamp = <uint64_t> word(at, self.reader.swapped) * NS
-        stamp += <uint64_t> word(at + 4, self.reader.swapped) * (1 if self.reader.nanosecond else 1000)
+    cdef bint _due(self, uint64_t *until) noexcept nogil:
+        """Whether the next record, or the file's end, is due by now; `until` is the timestamp up to which records are."""
+        cdef uint64_t now = mono_ns(), stamp
+        if self.reader.size - self.reader.at < RECORD_HEADER and not self.reader.more(RECORD_HEADER):
+            return True  # the end, or what is left of a record
+        stamp = record_time(
+            self.reader.buffer + self.reader.at, self.reader.swapped, 1 if self.reader.nanosecond else 1000
+        )
         if self.begun_ns == 0:
             self.begun_ns = now
             self.first_ns = stamp
-        until = self.first_ns + (now - self.begun_ns)
-        return until if stamp <= until else 0
+        until[0] = self.first_ns + (now - self.begun_ns)
+        return stamp <= until[0]
 
     cpdef object fault_error(self):
         """Where and how the file is damaged."""
@@ -213,15 +218,23 @@ class PcapPort(VirtualPort):
         self.info = PortInfo("pcap", max_rx_queues=int(bool(source)), max_tx_queues=int(bool(target)), max_frame=65535)
         self.speed = speed
         self.loop = loop
-        self._reader = PcapReader(source, preload=preload) if source else None
-        if source and self._reader.link_type != LINK_ETHERNET:
-            raise PcapError(
-                f"{source}: link type {self._reader.link_type} (offset 20), a port has Ethernet (1): capture on an Ethernet "
-                "interface, or rewrite it with 'tcprewrite --dlt=enet'"
-            )
-        if source and target and os.path.exists(target) and os.path.samefile(source, target):
-            raise ConfigError(f"{name}: it would overwrite the file it reads: name another one")
-        self._writer = PcapWriter(target, nanosecond=nanosecond, snaplen=snaplen) if target else None
+        self._reader = None
+        if source:
+            again = loop != 1 and os.path.exists(source) and os.path.getsize(source) <= KEEP
+            self._reader = PcapReader(source, preload=preload or again, who=name)
+        self._writer = None
+        try:
+            if source and self._reader.link_type != LINK_ETHERNET:
+                raise PcapError(
+                    f"{source}: link type {self._reader.link_type} (offset 20), a port has Ethernet (1): capture on an "
+                    "Ethernet interface, or rewrite it with 'tcprewrite --dlt=enet'"
+                )
+            if target:
+                self._writer = PcapWriter(target, nanosecond=nanosecond, snaplen=snaplen, begin=False, who=name)
+        except BaseException:
+            if source:
+                self._reader.close()
+            raise
 
     @property
     def done(self):
@@ -240,7 +253,14 @@ class PcapPort(VirtualPort):
         queue.writer = self._writer
         return queue
 
+    def prepare(self):
+        """Check and lock the file that is to be written; it is not touched yet."""
+        if self._writer is not None:
+            self._writer.prepare()
+
     def _start(self):
+        if self._writer is not None:
+            self._writer.begin()
         super()._start()
         for queue in self._rx.values():
             queue.again()
@@ -255,6 +275,8 @@ class PcapPort(VirtualPort):
             super().close()
         finally:
             self.closed = True
+            if self._reader is not None:
+                self._reader.close()
             if self._writer is not None and not self._writer.closed:
                 self.tx(0).settle(close=True)
 

@@ -47,8 +47,8 @@ cdef inline uint64_t weight(VirtualTx queue, mbuf **pkts, uint16_t n) noexcept n
     return told if likely(told != 0) else bytes_of(pkts, n)
 
 
-cdef inline void arrived(mbuf *m, uint32_t length, uint64_t timestamp_ns) noexcept nogil:
-    """The header of a packet that nobody classified: `length` bytes in one segment."""
+cdef inline void arrived(mbuf *m, uint32_t length) noexcept nogil:
+    """The header of a packet that nobody classified: `length` bytes in one segment, its time not known."""
     rearm(m, 0)
     m.ol_flags = 0
     m.packet_type = 0
@@ -56,4 +56,9 @@ cdef inline void arrived(mbuf *m, uint32_t length, uint64_t timestamp_ns) noexce
     m.data_len = <uint16_t> length
     m.vlan_tci = 0
     m.rss_hash = 0
+
+
+cdef inline void arrived_at(mbuf *m, uint32_t length, uint64_t timestamp_ns) noexcept nogil:
+    """The same for a packet whose time is known."""
+    arrived(m, length)
     set_arrival(m, timestamp_ns)

@@ -3,7 +3,7 @@
 
 from libc.string cimport memcpy
 
-from dataplane.mbuf cimport arrival_ns, data
+from dataplane.mbuf cimport data
 
 
 cdef class VirtualRx(RxQueue):
@@ -37,7 +37,7 @@ cdef class VirtualRx(RxQueue):
                 self.no_mbuf += 1
                 return -1
             here = min(length - at, room)
-            arrived(m, here, arrival_ns(first))
+            arrived(m, here)
             memcpy(data(m), <const char *> frame + at, here)
             last.next = m
             last = m

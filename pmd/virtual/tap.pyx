@@ -18,9 +18,9 @@ from posix.unistd cimport write
 
 from dataplane.clock cimport wall_ns
 from dataplane.machine cimport unlikely
-from dataplane.mbuf cimport MBUF_HEADROOM, arrival_ns, copy_out, data
+from dataplane.mbuf cimport MBUF_HEADROOM, copy_out, data
 from dataplane.mempool cimport free_bulk, free_packets
-from dataplane.pmd.virtual.queue cimport VirtualRx, VirtualTx, arrived, mbuf, take, uint16_t, uint32_t, uint64_t
+from dataplane.pmd.virtual.queue cimport VirtualRx, VirtualTx, arrived, arrived_at, mbuf, take, uint16_t, uint32_t, uint64_t
 
 from dataplane.errors import ConfigError, PortError, PortGone
 from dataplane.port import PortInfo
@@ -81,7 +81,7 @@ cdef class TapRx(VirtualRx):
                 break
             if now == 0:
                 now = wall_ns()
-            arrived(pkts[got], <uint32_t> length, now)
+            arrived_at(pkts[got], <uint32_t> length, now)
             if unlikely(<uint32_t> length > room) and self._chain(pkts[got], <uint32_t> length, room):
                 self.missed += 1
                 free_packets(&pkts[got], 1)
@@ -102,7 +102,7 @@ cdef class TapRx(VirtualRx):
         first.data_len = <uint16_t> room
         if take(self, &second, 1) == 0:
             return -1
-        arrived(second, length - room, arrival_ns(first))
+        arrived(second, length - room)
         first.next = second
         if self.fill_chain(second, self.rest, length - room):
             return -1

@@ -42,7 +42,7 @@ def make(tmp_path):
 def test_both_orders_and_units_are_read(make, order, magic, unit):
     content = header(order, magic) + b"".join(record(f, 7, 5 + n, order) for n, f in enumerate(FRAMES))
     reader = PcapReader(make(content))
-    assert [(r.timestamp_ns, r.data, r.wire_length) for r in reader] == [
+    assert [(r.timestamp_ns, r.data, r.original_length) for r in reader] == [
         (7_000_000_000 + (5 + n) * unit, f, len(f)) for n, f in enumerate(FRAMES)
     ]
     assert reader.records == len(FRAMES)
@@ -187,7 +187,7 @@ def test_snap_length_keeps_the_length_on_the_wire(tmp_path):
     with PcapWriter(tmp_path / "snap.pcap", snaplen=20) as writer:
         for frame in FRAMES:
             writer.write(frame, 1)
-    assert [(r.data, r.wire_length) for r in PcapReader(tmp_path / "snap.pcap")] == [
+    assert [(r.data, r.original_length) for r in PcapReader(tmp_path / "snap.pcap")] == [
         (f[:20], len(f)) for f in FRAMES
     ]
 

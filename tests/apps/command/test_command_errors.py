@@ -119,10 +119,16 @@ def test_a_folder_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
-def test_a_report_that_cannot_be_written(capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["l2fwd", "null:", "null:", "--seconds", "0.1", "--json", "/no/such/folder/report.json"]
-    assert main(words) == 1
-    assert "dataplane: /no/such/folder/report.json: No such file" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    "words", [["l2fwd", "null:", "null:"], ["doctor"], ["ports"], ["vf", "show", "model9"]]
+)
+def test_a_report_that_cannot_be_written_is_refused_before_anything_is_done(
+    capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    assert "cannot write /no/such/folder/report.json: No such file" in refused(
+        capsys, *words, "--json", "/no/such/folder/report.json"
+    )
+    assert not capsys.readouterr().out
 
 
 def test_a_portmap_beyond_the_ports(capsys: pytest.CaptureFixture[str]) -> None:

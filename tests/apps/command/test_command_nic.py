@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import socket
 import stat
 from collections.abc import Iterator
@@ -163,3 +164,33 @@ def test_findings_and_trace_of_a_driver(tmp_path: Path) -> None:
     assert "pf0 W RDT[3] = 0x00000005" in "\n".join(lines)
     assert any(line.startswith("pf0.vf0 R VFSTATUS = ") for line in lines)
     assert any(line.startswith("pf0.vf0 W VFRXDCTL[0] = ") for line in lines)
+
+
+@pytest.mark.parametrize("room", [None, 4000])
+def test_a_full_disk_ends_a_trace_and_nothing_else(tmp_path: Path, room: int | None) -> None:
+    """All clients are served as before; the file ends with a whole line, and one line says why."""
+    trace = tmp_path / "trace.txt" if room else Path("/dev/full")
+    findings = tmp_path / "findings.txt" if room else Path("/dev/full")
+    words = ("--trace", str(trace), "--manner", "strict", "--findings", str(findings), "--vfs", "1")
+    with Served(*words) as nic:
+        if room:
+            resource.prlimit(nic.process.pid, resource.RLIMIT_FSIZE, (room, room))
+        with (
+            VfioUserFunction(str(nic.path("pf0")), "pf0") as first,
+            VfioUserFunction(str(nic.path("pf1")), "pf1") as second,
+        ):
+            for value in range(400):
+                for function in (first, second):
+                    function.bar(0).write32(RDT[3].offset, value)  # of a queue that is off: a finding, too
+                    assert function.bar(0).read32(RDT[3].offset) == value
+        with VfioUserFunction(str(nic.path("pf1")), "pf1") as again:
+            assert again.bar(0)[STATUS] != 0xFFFF_FFFF
+        status, _, errors = nic.stop()
+    assert status == 0
+    lines = [line for line in errors.splitlines() if str(trace) in line and "--trace" in line]
+    assert len(lines) == 1 and ("File too large" if room else "No space left") in lines[0]
+    if room:
+        text = trace.read_text()
+        assert text.endswith("\n") and room - 100 < len(text) <= room
+    else:
+        assert sum("--findings ends here" in line for line in errors.splitlines()) == 1

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Register accesses by name."""
 
+import errno
 import io
+import os
 
 import pytest
 from chip_fixtures import Chip
@@ -48,6 +50,24 @@ def test_each_access_goes_to_a_function_and_a_file(chip):
     chip.bar.write(RXCTRL, 1)
     assert [access.value for access in heard] == [1]
     assert file.getvalue() == "model0 W RXCTRL = 0x00000001 (RXEN)\n"
+
+
+def test_a_file_that_takes_no_more_ends_the_file_only(chip, caplog):
+    class Full(io.StringIO):
+        def write(self, text):
+            if self.tell() > 100:
+                raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+            return super().write(text)
+
+    file = Full()
+    trace = chip.card.trace(file=file)
+    for value in range(10):
+        chip.bar.write(RXCTRL, value)
+    assert len(trace) == 10 and len(file.getvalue().splitlines()) < 10
+    (record,) = caplog.records
+    assert "model0: the trace of it ends here" in record.getMessage()
+    chip.bar.read(STATUS)
+    assert len(trace) == 11 and len(caplog.records) == 1
 
 
 def test_times_are_the_cards_and_ports_are_apart(chip):

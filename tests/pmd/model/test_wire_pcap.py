@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A wire whose other end is capture files."""
 
+import os
+
 import pytest
 
 from dataplane.errors import ConfigError, PcapError
@@ -80,6 +82,67 @@ def test_a_damaged_file(port, tmp_path):
     assert wire.played == 2 and wire.finished
     with pytest.raises(PcapError, match="record 3"):
         wire.check()
+
+
+@pytest.mark.parametrize("rest", [0, 24, 24 + 300 * 1516 + 100])
+def test_a_file_that_is_cut_while_it_is_played(port, tmp_path, rest):
+    path = write(tmp_path / "in.pcap", [frame(1500)] * 2000)
+    wire = PcapWire(port.engine, play=path)
+    port.step(2)
+    assert 0 < wire.played < 500
+    os.truncate(path, rest)
+    for _ in range(200):
+        port.step()
+        port.rx[0].take()
+    assert wire.finished and wire.played >= rest // 1516 - 1
+    with pytest.raises(
+        PcapError, match=f"in.pcap: record {wire.played + 1} at offset .* cut from .* to {rest} bytes"
+    ):
+        wire.check()
+
+
+def test_a_file_is_made_when_the_port_runs(port, tmp_path):
+    """By whoever starts it, or by the first frame; a wire that carried nothing leaves nothing."""
+    path = tmp_path / "out.pcap"
+    PcapWire(port.engine, record=path).close()
+    assert not path.exists()
+    wire = PcapWire(port.engine, record=path)
+    wire.prepare()
+    assert not path.exists()
+    wire.begin()
+    assert path.exists()
+    wire.close()
+    assert list(PcapReader(path)) == []
+    path.unlink()
+    wire = PcapWire(port.engine, record=path)
+    port.tx[0].send(frame(60))
+    port.step(2)
+    assert path.exists()
+    wire.close()
+    assert len(list(PcapReader(path))) == 1
+
+
+def test_a_file_that_the_first_frame_cannot_make(port, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    wire = PcapWire(port.engine, record=folder / "out.pcap")
+    folder.rmdir()
+    for _ in range(3):
+        port.tx[0].send(frame(60))
+        port.step(2)
+    assert wire.discarded == 3 and not wire.recorded
+    with pytest.raises(PcapError, match=r"cannot write .*/folder/out.pcap: No such file"):
+        wire.check()
+    with pytest.raises(PcapError, match="cannot write"):
+        wire.close()
+
+
+def test_part_of_a_frame_is_played_as_it_is(port, tmp_path):
+    with PcapWriter(tmp_path / "in.pcap") as file:
+        file.write(frame(200), 0, original_length=1500)
+    PcapWire(port.engine, play=tmp_path / "in.pcap")
+    port.step()
+    assert [received.data for received in port.rx[0].take()] == [frame(200)]
 
 
 def test_a_full_disk(port):
