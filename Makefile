@@ -19,9 +19,11 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 REV ?=
 ACTIONS ?= 1000000
 EXAMPLES ?= 2000
+STEPS ?= 5000
+WALKS ?= 4
 SEED ?= $(shell od -An -N4 -tu4 /dev/urandom)
 
-.PHONY: help setup build build-bench demo test test-slow test-hostile test-fuzz test-sanitize lint test-root test-dpdk test-vm bench bench-against wheel clean
+.PHONY: help setup build build-bench demo test test-slow test-hostile test-fuzz test-walk test-sanitize lint test-root test-dpdk test-vm bench bench-against wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -48,6 +50,9 @@ test-hostile: build $(VENV)/.test  ## what a hostile VF can do: ACTIONS=1000000 
 
 test-fuzz: build $(VENV)/.test  ## clients of a served NIC that mean harm: EXAMPLES=2000 of them, made of SEED=any
 	@FUZZ_EXAMPLES=$(EXAMPLES) FUZZ_SEED=$(strip $(SEED)) $(BIN)/python -m pytest -q tests/pmd/model/server/test_fuzz.py $(ARGS)
+
+test-walk: build $(VENV)/.test  ## odd calls of everything that Python can call: STEPS=5000 in each of WALKS=4 walks, made of SEED=any
+	@WALK_STEPS=$(STEPS) WALK_WALKS=$(WALKS) WALK_SEED=$(strip $(SEED)) $(BIN)/python -m pytest -q -s -n $(TESTERS) tests/walk $(ARGS)
 
 test-sanitize: build-bench $(VENV)/.test  ## model, server and driver kernels on a build with ASan and UBSan, in build/sanitized
 	@.ci/sanitize $(ARGS)

@@ -16,6 +16,7 @@ from sysconfig import get_platform
 
 import numpy
 from Cython.Build import cythonize
+from Cython.Compiler.ExprNodes import AttributeNode
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.command.sdist import sdist
@@ -32,14 +33,27 @@ if os.environ.get("DATAPLANE_BENCH") == "1" or any(Path("bench").glob("*.so")):
 
 DIRECTIVES = {
     "language_level": 3,
-    "boundscheck": False,
+    "boundscheck": True,
     "wraparound": False,
     "cdivision": True,
-    "initializedcheck": False,
-    "nonecheck": False,
+    "initializedcheck": True,
+    "nonecheck": True,
     "embedsignature": True,
     "auto_pickle": False,
 }
+
+_check_for_none = AttributeNode.wrap_obj_in_nonecheck
+
+
+def _check_for_none_with_gil(node, scope) -> None:
+    """`nonecheck` where an exception can be raised. Code without the GIL (every hot loop) must not pay for it, and Cython
+    cannot compile the check there: whoever lets go of the GIL looks first.
+    """
+    if not scope.nogil:
+        _check_for_none(node, scope)
+
+
+AttributeNode.wrap_obj_in_nonecheck = _check_for_none_with_gil
 
 CFLAGS = [
     "-std=gnu11",
@@ -113,13 +127,22 @@ class SourceArchive(sdist):
             Path(base_dir, link).symlink_to(target)
 
 
+# cythonize() looks at the sources only: what this file says is in every module too.
+STAMP = Path("build/cython/.setup")
+SAID = Path(__file__).read_text()
+changed = not STAMP.exists() or STAMP.read_text() != SAID
+
 setup(
     cmdclass={"build_ext": BuildExt, "sdist": SourceArchive},
     ext_modules=cythonize(
         extensions(),
         compiler_directives=DIRECTIVES,
         build_dir="build/cython",
+        force=changed or None,
         nthreads=JOBS,
         show_all_warnings=False,
     ),
 )
+
+STAMP.parent.mkdir(parents=True, exist_ok=True)
+STAMP.write_text(SAID)

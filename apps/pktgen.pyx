@@ -11,6 +11,8 @@ from dataplane.machine cimport tsc, unlikely
 from dataplane.mbuf cimport mbuf
 from dataplane.mempool cimport Mempool, alloc_bulk
 
+from operator import index as operator_index
+
 import numpy as np
 
 from dataplane.apps.flows import FCS, Flows
@@ -63,6 +65,8 @@ cdef class PktGen(Source):
 
     def __init__(self, flows, size=None, rate=None, gaps="even", count=None, seconds=None, stamp=False, *,
                  burst=32, line_rate=LINE_RATE, mempool=None, seed=0, form=None):
+        if self.stamper is not None:
+            raise ConfigError(f"{self!r} is made already: make another PktGen")
         if isinstance(flows, Flows):
             if size is not None or bool(stamp) != flows.trailer:
                 raise ConfigError("flows were made already: give size= and trailer=stamp to Flows, not to PktGen")
@@ -76,6 +80,8 @@ cdef class PktGen(Source):
             raise ConfigError(f"count={count!r}: give a number of frames, 1 or more, or None for no end")
         if seconds is not None and not (isinstance(seconds, (int, float)) and seconds > 0):
             raise ConfigError(f"seconds={seconds!r}: give a time above 0, or None for no end")
+        if mempool is not None and not isinstance(mempool, Mempool):
+            raise ConfigError(f"mempool={mempool!r}: expected a Mempool, or None for one of its own")
         self.rate = rate
         self.pps = packets_per_second(rate, flows.mean_length + FCS, line_rate)
         self.gaps = gaps
@@ -87,7 +93,7 @@ cdef class PktGen(Source):
         self.gap = tsc_hz() / <double> self.pps if self.pps else 0.0
         if gaps == "poisson" and self.pps:
             self._draw(seed)
-        self.stamper = Stamper(flows, form)
+        cdef Stamper stamper = Stamper(flows, form)
         room = -(-max(flows.program.longest, 2048) // 64) * 64
         if mempool is None:
             mempool = Mempool(POOL, data_room=room, name="pktgen")
@@ -96,7 +102,12 @@ cdef class PktGen(Source):
                 f"{flows.program.longest} bytes do not fit the mempool's data room of {mempool.data_room}: "
                 f"give a mempool with data_room={room}"
             )
-        self.mempool = mempool
+        self.mempool, self.stamper = mempool, stamper
+
+    cdef int check_ready(self) except -1:
+        if self.stamper is None:
+            raise ConfigError(f"a {type(self).__name__} without flows: call super().__init__ in a subclass of PktGen")
+        return 0
 
     def __dealloc__(self):
         free(self.random_gaps)
@@ -111,6 +122,8 @@ cdef class PktGen(Source):
 
     def _draw(self, seed):
         """Exponential gaps whose mean is exactly right, in random order."""
+        free(self.random_gaps)
+        self.random_gaps = NULL
         drawn = np.random.default_rng(seed).exponential(size=GAPS)
         drawn *= self.gap / drawn.mean()
         self.random_gaps = <double *> malloc(GAPS * sizeof(double))
@@ -182,12 +195,12 @@ cdef class PktGen(Source):
 
     def gap_cycles(self, index):
         """TSC cycles (float) from frame `index` to the next, as planned; 0.0 when unpaced."""
-        return self.random_gaps[<uint32_t> (index % GAPS)] if self.random_gaps != NULL else self.gap
+        return self.random_gaps[<uint32_t> (operator_index(index) % GAPS)] if self.random_gaps != NULL else self.gap
 
     @property
     def flows(self):
         """The Flows that are sent."""
-        return self.stamper.flows
+        return None if self.stamper is None else self.stamper.flows
 
     def __repr__(self):
         how = "flat out" if self.pps is None else f"{self.pps:,.0f} pps {self.gaps}"

@@ -66,6 +66,9 @@ cdef class Reflect(App):
 
     cdef swapper swap
 
+    def __cinit__(self, *arguments, **keywords):
+        self.swap = REFLECT_BEST
+
     def __init__(self, *, bint simd=True):
         self.swap = REFLECT_BEST if simd else reflect_plain
 

@@ -18,6 +18,7 @@ from dataplane.mbuf cimport MBUF_HEADROOM, rearm, set_single
 
 import numpy as np
 
+from dataplane.apps.flows import Flows
 from dataplane.apps.flows import program as records
 from dataplane.errors import ConfigError
 
@@ -110,6 +111,10 @@ cdef class Stamper:
     """
 
     def __init__(self, flows, form=None):
+        if self.flows is not None:
+            raise ConfigError("this Stamper is made already: make another")
+        if not isinstance(flows, Flows):
+            raise ConfigError(f"{flows!r}: a Stamper writes frames of a Flows")
         program = flows.program
         most = max(int(part["axes"]) for part in program.parts)
         if most > MAX_AXES:

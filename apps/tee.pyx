@@ -34,6 +34,10 @@ cdef class Tee(App):
     def __init__(self, copies=1, mempool=None):
         if isinstance(copies, bool) or not isinstance(copies, int) or not 1 <= copies < MAX_EDGES:
             raise ConfigError(f"copies={copies!r}: a Tee makes 1 to {MAX_EDGES - 1} copies")
+        if self.mempool is not None:
+            raise ConfigError(f"{self!r} is made already: make another Tee")
+        if mempool is not None and not isinstance(mempool, Mempool):
+            raise ConfigError(f"mempool={mempool!r}: expected a Mempool, or None for one of its own")
         self.copies = copies
         self.optional = ("copy",) if copies == 1 else tuple(f"copy{number + 1}" for number in range(copies))
         self.edges = ("out", *self.optional)

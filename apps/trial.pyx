@@ -11,9 +11,10 @@ The mbufs come from a debug mempool; `close` (or leaving the `with` block) fails
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from dataplane.app cimport MAX_BURST, App, Source, connect, disconnect, reset
+from dataplane.app cimport MAX_BURST, MAX_EDGES, App, Source, connect, disconnect, reset
 from dataplane.mbuf cimport copy_out, data, mbuf, rearm, set_arrival, set_original_length, set_single
 from dataplane.mempool cimport Mempool, alloc_bulk, free_packets
+from dataplane.stage cimport claim, release
 
 from dataplane.errors import ConfigError, DataplaneError
 
@@ -50,14 +51,20 @@ cdef class Trial:
     cdef uint32_t segment
     cdef list _catches
 
-    def __init__(self, App app, *, n=1024, segment=2048, unconnected=(), keep=True, debug=True):
+    def __init__(self, App app not None, *, n=1024, segment=2048, unconnected=(), keep=True, debug=True):
         cdef _Catch catch
-        self.app = app
+        if self.app is not None:
+            raise ConfigError(f"this Trial of {self.app!r} is made already: make another")
+        if not 1 <= segment <= 2048:
+            raise ConfigError(f"segment={segment}: expected 1 to 2048 bytes of a frame in each mbuf")
+        if len(app.edges) > MAX_EDGES:
+            raise ConfigError(f"{app!r} has {len(app.edges)} edges: at most {MAX_EDGES} are possible")
         self.segment = segment
         self.mempool = Mempool(n, debug=debug, name="trial")
         self.out = {}
         self._catches = []
         reset(app)
+        self.app = app
         for index, edge in enumerate(app.edges):
             if edge in unconnected:
                 continue
@@ -74,11 +81,16 @@ cdef class Trial:
         timestamp_ns: when they arrived, None: not known; cut: bytes that each of them had more on the wire.
         """
         cdef mbuf *pkts[MAX_BURST]
-        cdef uint32_t filled = 0, at = 0, size = burst
-        cdef App app = self.app
+        cdef uint32_t filled = 0, at = 0, size
+        cdef uint64_t stamp = timestamp_ns or 0
+        cdef uint32_t missing = cut
         if not 1 <= burst <= MAX_BURST:
             raise ConfigError(f"a burst of {burst}: 1 to {MAX_BURST} are possible")
+        size = burst
         frames = list(frames)
+        cdef App app = self._app()
+        if isinstance(app, Source):
+            raise ConfigError(f"{app!r} makes packets by itself: poll() it")
         for frame in frames:
             try:
                 pkts[filled] = self._packet(frame)
@@ -86,13 +98,19 @@ cdef class Trial:
                 free_packets(pkts, filled)
                 raise
             if timestamp_ns is not None:
-                set_arrival(pkts[filled], timestamp_ns)
-            set_original_length(pkts[filled], pkts[filled].pkt_len + <uint32_t> cut)
+                set_arrival(pkts[filled], stamp)
+            set_original_length(pkts[filled], pkts[filled].pkt_len + missing)
             filled += 1
             at += 1
             if filled == size or at == len(frames):
+                try:
+                    claim(app)
+                except BaseException:
+                    free_packets(pkts, filled)
+                    raise
                 with nogil:
                     app.push(pkts, <uint16_t> filled)
+                release(app)
                 filled = 0
                 if app._error is not None:
                     raise app.fault_error()
@@ -125,29 +143,34 @@ cdef class Trial:
 
     def poll(self, bursts=1):
         """Poll a source `bursts` times; returns how many packets it emitted."""
-        cdef Source source = self.app
         cdef uint64_t total = 0
         cdef uint64_t times = bursts
+        cdef Source source = self._app()
+        claim(source)
         with nogil:
             for _ in range(times):
                 total += source.poll()
+        release(source)
         return total
 
     def idle(self):
         """What an lcore does when nothing came."""
-        cdef App app = self.app
+        cdef App app = self._app()
+        claim(app)
         with nogil:
             app.idle()
+        release(app)
 
     @property
     def done(self):
         """Whether a source has nothing more to send."""
-        return (<Source> self.app).done
+        cdef Source source = self._app()
+        return source.done
 
     @property
     def fault(self):
         """The error of an app that can no longer work, or None."""
-        return self.app.fault_error() if (<App> self.app).fault else None
+        return self.app.fault_error() if self._app().fault else None
 
     @property
     def drops(self):
@@ -161,9 +184,9 @@ cdef class Trial:
 
     def close(self):
         """Disconnect the app; raises MempoolError or DataplaneError if an mbuf was kept, lost or freed twice."""
-        cdef App app = self.app
+        cdef App app = self._app()
         app.stop()
-        disconnect(app)
+        self._disconnect()
         self.mempool.check()
         if self.mempool.in_use:
             raise DataplaneError(f"{self.app!r} kept or lost {self.mempool.in_use} mbufs")
@@ -175,4 +198,16 @@ cdef class Trial:
         if kind is None:
             self.close()
         else:
-            disconnect(self.app)
+            self._disconnect()
+
+    cdef App _app(self):
+        """The app. Raises ConfigError for a trial that was made without __init__."""
+        if self.app is None:
+            raise ConfigError("a Trial without an app: make it with Trial(app)")
+        return self.app
+
+    cdef _disconnect(self):
+        cdef App app = self._app()
+        if app.poller:
+            raise ConfigError(f"{app!r} is polled by thread {app.polled_by}: stop that first")
+        disconnect(app)

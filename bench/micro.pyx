@@ -21,7 +21,7 @@ cdef extern from "<sched.h>" nogil:
     int sched_yield()
 
 
-def mempool_cycles(Mempool pool, uint32_t n, uint32_t rounds):
+def mempool_cycles(Mempool pool not None, uint32_t n, uint32_t rounds):
     """alloc_bulk + free_bulk of n mbufs."""
     cdef mbuf *pkts[MOST]
     cdef uint64_t start
@@ -34,7 +34,7 @@ def mempool_cycles(Mempool pool, uint32_t n, uint32_t rounds):
     return <double> start / (<double> n * rounds)
 
 
-def packet_cycles(Mempool pool, uint32_t n, uint32_t rounds):
+def packet_cycles(Mempool pool not None, uint32_t n, uint32_t rounds):
     """alloc_bulk + free_packets of n mbufs: a free that looks at each packet's chain and pool."""
     cdef mbuf *pkts[MOST]
     cdef uint64_t start
@@ -47,7 +47,7 @@ def packet_cycles(Mempool pool, uint32_t n, uint32_t rounds):
     return <double> start / (<double> n * rounds)
 
 
-def ring_cycles(Ring ring, uint32_t n, uint32_t rounds):
+def ring_cycles(Ring ring not None, uint32_t n, uint32_t rounds):
     """enqueue_burst + dequeue_burst of n pointers on one lcore."""
     cdef void *objs[MOST]
     cdef uint64_t start
@@ -61,7 +61,7 @@ def ring_cycles(Ring ring, uint32_t n, uint32_t rounds):
     return <double> start / (<double> n * rounds)
 
 
-def produce(Ring ring, uint64_t first, uint64_t count, uint32_t n, bint bulk=False):
+def produce(Ring ring not None, uint64_t first, uint64_t count, uint32_t n, bint bulk=False):
     """Enqueue the numbers first .. first + count - 1 without the GIL, n at a time; waits while the ring is full."""
     cdef void *objs[MOST]
     cdef uint64_t done = 0
@@ -77,7 +77,7 @@ def produce(Ring ring, uint64_t first, uint64_t count, uint32_t n, bint bulk=Fal
                 sched_yield()
 
 
-def consume(Ring ring, uint64_t count, uint32_t n):
+def consume(Ring ring not None, uint64_t count, uint32_t n):
     """Dequeue `count` numbers without the GIL; returns (their sum, whether each producer's came in rising order).
 
     A producer's numbers are told apart by their top 32 bits.
@@ -100,3 +100,11 @@ def consume(Ring ring, uint64_t count, uint32_t n):
             if took == 0:
                 sched_yield()
     return total, bool(ordered)
+
+
+def free_unchecked(list addresses not None):
+    """Free mbufs as compiled code does, which looks at nothing: a test that a debug pool sees what is wrong."""
+    cdef mbuf *m
+    for address in addresses:
+        m = <mbuf *> <size_t> address
+        free_packets(&m, 1)

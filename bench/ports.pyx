@@ -15,7 +15,7 @@ cdef enum:
     MOST_IDLE = 10000000
 
 
-def forward_cycles(RxQueue rx, TxQueue tx, uint16_t burst, uint64_t packets):
+def forward_cycles(RxQueue rx not None, TxQueue tx not None, uint16_t burst, uint64_t packets):
     """Cycles a packet (float) of rx_burst and tx_burst, until `packets` have passed or rx is at its end."""
     cdef mbuf *pkts[MOST]
     cdef uint64_t start, passed = 0
@@ -36,7 +36,7 @@ def forward_cycles(RxQueue rx, TxQueue tx, uint16_t burst, uint64_t packets):
     return <double> start / <double> passed
 
 
-def write_mpps(RxQueue rx, PcapWriter writer, uint16_t burst, uint64_t packets):
+def write_mpps(RxQueue rx not None, PcapWriter writer not None, uint16_t burst, uint64_t packets):
     """Million packets a second (float) that the writer takes: the same burst, again and again, and the last flush."""
     cdef mbuf *pkts[MOST]
     cdef uint64_t start, written = 0

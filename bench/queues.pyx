@@ -16,7 +16,7 @@ cdef enum:
     BURST = 32
 
 
-def lap_cycles(list queues, TxQueue tx, Engine engine, uint32_t laps):
+def lap_cycles(list queues not None, TxQueue tx not None, Engine engine not None, uint32_t laps):
     """Cycles of a lap: each queue is polled once, and the 32 packets that go round come by the first of them each time.
 
     Raises if a packet gets lost or comes by another queue.
@@ -49,7 +49,7 @@ def lap_cycles(list queues, TxQueue tx, Engine engine, uint32_t laps):
     return total / <double> laps
 
 
-def spread_cycles(list queues, list senders, Engine engine, uint32_t laps):
+def spread_cycles(list queues not None, list senders not None, Engine engine not None, uint32_t laps):
     """Cycles per packet of both bursts, with 32 packets that go round by each Rx queue and the Tx queue beside it.
 
     Raises if a packet gets lost or comes by another queue.

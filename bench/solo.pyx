@@ -25,7 +25,7 @@ def step_address():
     return <size_t> &step
 
 
-def engine_address(Engine engine):
+def engine_address(Engine engine not None):
     """What that function takes as `engine`. The caller keeps the engine alive."""
     return <size_t> <void *> engine
 
@@ -53,7 +53,7 @@ def udp(size, done):
     return bytes(packet)
 
 
-def fill(TxQueue tx, Mempool pool, uint16_t n, const uint8_t[::1] frame):
+def fill(TxQueue tx not None, Mempool pool not None, uint16_t n, const uint8_t[::1] frame):
     """Send n (1..256) copies of a frame."""
     cdef mbuf *pkts[MOST]
     cdef uint16_t i, sent, size = frame.shape[0]
@@ -70,7 +70,7 @@ def fill(TxQueue tx, Mempool pool, uint16_t n, const uint8_t[::1] frame):
         raise DataplaneError(f"{tx!r} took {sent} of {n} packets")
 
 
-def forward_cycles(RxQueue rx, TxQueue tx, Engine engine, uint16_t n, uint32_t rounds):
+def forward_cycles(RxQueue rx not None, TxQueue tx not None, Engine engine not None, uint16_t n, uint32_t rounds):
     """n packets go round: the device brings them, rx_burst and tx_burst take them out and in.
 
     Returns (cycles per packet of both bursts, of rx alone, of the device's step). Raises if a packet gets lost.
@@ -102,7 +102,7 @@ def forward_cycles(RxQueue rx, TxQueue tx, Engine engine, uint16_t n, uint32_t r
     return (rx_total + tx_total) / <double> packets, rx_total / <double> packets, device / <double> packets
 
 
-def device_cycles(list ports, Engine engine, uint16_t n, uint32_t rounds):
+def device_cycles(list ports not None, Engine engine not None, uint16_t n, uint32_t rounds):
     """n packets of each port go round, all ports in each round. Returns the cycles per packet of the device's steps.
 
     ports: (rx queue, tx queue) of each, 64 at most. Raises if a packet gets lost.
@@ -199,7 +199,7 @@ def offload_cycles(
     return (rx_total + tx_total) / <double> packets, rx_total / <double> packets, device / <double> packets
 
 
-def look(RxQueue rx, TxQueue tx, Engine engine, uint16_t n):
+def look(RxQueue rx not None, TxQueue tx not None, Engine engine not None, uint16_t n):
     """The bytes that n packets have in common which go round; they go on. Raises if they differ, or some are missing."""
     cdef mbuf *pkts[MOST]
     cdef uint16_t got, i
@@ -218,7 +218,7 @@ def look(RxQueue rx, TxQueue tx, Engine engine, uint16_t n):
     return seen
 
 
-def drain(RxQueue rx, Engine engine):
+def drain(RxQueue rx not None, Engine engine not None):
     """Take out what goes round. Returns how many packets it was."""
     cdef mbuf *pkts[MOST]
     cdef uint32_t total = 0
@@ -232,7 +232,7 @@ def drain(RxQueue rx, Engine engine):
     return total
 
 
-def empty_cycles(RxQueue rx, uint32_t rounds):
+def empty_cycles(RxQueue rx not None, uint32_t rounds):
     """Cycles of an rx_burst that finds nothing."""
     cdef mbuf *pkts[MOST]
     cdef uint64_t start

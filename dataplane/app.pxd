@@ -92,7 +92,8 @@ cdef void lost(App self, mbuf **pkts, uint16_t n) noexcept nogil
 # Emit or drop each packet by its own fate: 0 .. MAX_EDGES - 1 an edge, MAX_EDGES + r the drop r. Keeps their order.
 cdef void split(App self, mbuf **pkts, uint16_t n, const uint8_t *fate) noexcept nogil
 
-# For the engine, before and after a run. `connect` takes the index of an edge; `reset` zeroes counters and errors.
-cdef void connect(App self, unsigned int edge, App to) noexcept
+# For the engine, before and after a run. `connect` takes the index of an edge; `reset` zeroes counters and errors. Both raise
+# GraphError for an app that must not be touched: `connect` beyond its edges, `reset` while it is polled.
+cdef int connect(App self, unsigned int edge, App to) except -1
 cdef void disconnect(App self) noexcept
-cdef void reset(App self) noexcept
+cdef int reset(App self) except -1

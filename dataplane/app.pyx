@@ -15,7 +15,7 @@ from libc.string cimport memset
 
 from dataplane.burst cimport VERDICT_FAILED, VERDICT_SPLIT, Burst
 
-from dataplane.errors import AppError, DataplaneError
+from dataplane.errors import AppError, DataplaneError, GraphError
 
 
 cdef class App(Stage):
@@ -66,14 +66,17 @@ cdef class App(Stage):
     @property
     def edge_counts(self):
         """Packets, bytes (without FCS) and bursts that left by each edge since the run began: {name: (int, int, int)}."""
+        names = _names(self, "edges", self.edges, MAX_EDGES)
         return {
-            name: (self.out[i].packets, self.out[i].bytes, self.out[i].bursts) for i, name in enumerate(self.edges)
+            name: (self.out[<int> i].packets, self.out[<int> i].bytes, self.out[<int> i].bursts)
+            for i, name in enumerate(names)
         }
 
     @property
     def drop_counts(self):
         """Packets dropped since the run began, by reason, those that happened: {name: int}."""
-        names = (*enumerate(self.drops), (DROP_ERROR, "error"), (DROP_UNCONNECTED, "unconnected"))
+        own = _names(self, "drops", self.drops, DROP_ERROR)
+        names = (*enumerate(own), (DROP_ERROR, "error"), (DROP_UNCONNECTED, "unconnected"))
         return {name: self.dropped[<int> i] for i, name in names if self.dropped[<int> i]}
 
     def __repr__(self):
@@ -88,6 +91,13 @@ cdef class Source(App):
 
     cdef uint16_t poll(self) noexcept nogil:
         return 0
+
+
+def _names(app, what, names, most):
+    """The app's edges or drops. Raises GraphError for more than it has counters for, whenever the attribute was changed."""
+    if not isinstance(names, (tuple, list)) or len(names) > most:
+        raise GraphError(f"{app!r}.{what}: expected a tuple of at most {most} names, got {str(names)[:60]}")
+    return names
 
 
 def app_error(app, error, where):
@@ -105,7 +115,12 @@ cdef int _judge(App self, mbuf **pkts, uint16_t n, uint8_t *fate) noexcept:
     cdef Burst burst
     try:
         if self._burst is None:
-            self._burst = Burst.__new__(Burst, self.name, len(self.edges), self.drops)
+            self._burst = Burst.__new__(
+                Burst,
+                self.name,
+                len(_names(self, "edges", self.edges, MAX_EDGES)),
+                tuple(_names(self, "drops", self.drops, DROP_ERROR)),
+            )
         if self._process is None:
             self._process = self.process
         burst = self._burst
@@ -115,10 +130,10 @@ cdef int _judge(App self, mbuf **pkts, uint16_t n, uint8_t *fate) noexcept:
         finally:
             if burst.resized:
                 self.incoming = 0
-            if not burst.close():
-                self._burst = None  # somebody keeps it: it stays closed for good
+            self._burst = burst if burst.close() else None  # somebody keeps it: it stays closed for good
         return verdict
     except BaseException as error:
+        self._burst = None  # views of it may be what went wrong
         self._error = error
         self.fault = FAULT_RAISED
         return VERDICT_FAILED
@@ -150,7 +165,9 @@ cdef void split(App self, mbuf **pkts, uint16_t n, const uint8_t *fate) noexcept
             drop(self, each - MAX_EDGES, part, count)
 
 
-cdef void connect(App self, unsigned int edge, App to) noexcept:
+cdef int connect(App self, unsigned int edge, App to) except -1:
+    if edge >= MAX_EDGES or to is None:
+        raise GraphError(f"edge {edge} of {self!r} cannot lead to {to!r}: expected an edge below {MAX_EDGES} and an App")
     self.out[edge].app = <void *> to
 
 
@@ -161,7 +178,9 @@ cdef void disconnect(App self) noexcept:
         self.out[i].app = NULL
 
 
-cdef void reset(App self) noexcept:
+cdef int reset(App self) except -1:
+    if self.poller:
+        raise GraphError(f"{self!r} is polled by thread {self.polled_by}: stop that run first")
     memset(self.out, 0, sizeof(self.out))
     memset(self.dropped, 0, sizeof(self.dropped))
     self.incoming = 0

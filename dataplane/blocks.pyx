@@ -32,18 +32,20 @@ cdef class Frames(Source):
     cdef uint32_t _length[1024]
 
     def __init__(self, frames, *, repeat=1, burst=32, Mempool pool=None):
-        self._frames = [bytes(frame) for frame in frames]
-        if not 1 <= len(self._frames) <= 1024:
-            raise ConfigError(f"{len(self._frames)} frames: from 1 to 1024 are possible")
-        self._kinds = len(self._frames)
-        self._pool = pool if pool is not None else Mempool(1024, hugepages="no", name="frames")
-        for i, frame in enumerate(self._frames):
-            if not 1 <= len(frame) <= self._pool.data_room:
-                raise ConfigError(f"a frame of {len(frame)} bytes: from 1 to {self._pool.data_room} fit into its mbufs")
+        if self._frames is not None:
+            raise ConfigError(f"{self!r} is made already: make another Frames")
+        cdef list held = [bytes(frame) for frame in frames]
+        if not 1 <= len(held) <= 1024:
+            raise ConfigError(f"{len(held)} frames: from 1 to 1024 are possible")
+        cdef uint64_t end = <uint64_t> -1 if repeat is None else repeat * len(held)
+        if pool is None:
+            pool = Mempool(1024, hugepages="no", name="frames")
+        for i, frame in enumerate(held):
+            if not 1 <= len(frame) <= pool.data_room:
+                raise ConfigError(f"a frame of {len(frame)} bytes: from 1 to {pool.data_room} fit into its mbufs")
             self._data[<int> i] = <const unsigned char *> frame
             self._length[<int> i] = len(frame)
-        self._end = <uint64_t> -1 if repeat is None else repeat * len(self._frames)
-        self.burst = burst
+        self._frames, self._pool, self._kinds, self._end, self.burst = held, pool, len(held), end, burst
 
     def start(self):
         """From the first frame on."""
@@ -51,7 +53,7 @@ cdef class Frames(Source):
 
     cdef uint16_t poll(self) noexcept nogil:
         cdef mbuf *pkts[MAX_BURST]
-        cdef uint16_t i, n = <uint16_t> min(<uint64_t> self.burst, self._end - self._next)
+        cdef uint16_t i, n = <uint16_t> min(<uint64_t> min(self.burst, <uint16_t> MAX_BURST), self._end - self._next)
         cdef uint32_t which
         self.done = n == 0
         if n == 0 or alloc_bulk(self._pool.pool, pkts, n):

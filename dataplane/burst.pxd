@@ -45,6 +45,7 @@ cdef class Burst:
 cdef class Packet:
     cdef Burst burst
     cdef int index
-    cdef Py_ssize_t _shape[1]
+    cdef int exports      # memoryviews of it
+    cdef object _pool     # the mempool of its memory, as long as there are memoryviews
 
     cdef mbuf *get(self) except NULL

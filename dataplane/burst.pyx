@@ -7,7 +7,8 @@ a copy: changing it changes no packet until it is assigned. Several fields, ``bu
 NumPy's own arithmetic. Only a packet's first segment is looked at: a field that does not lie wholly in it reads as 0 and
 is not written, and ``burst.has(field)`` tells which packets have it.
 
-A burst belongs to `process` and is over when `process` returns; then it, and its packets, raise BurstError.
+A burst belongs to `process` and is over when `process` returns; then it, and its packets, raise BurstError. What is given to
+it is converted first, which may run anything and take any time; only then is looked whether the burst is still there.
 """
 
 import numpy as np
@@ -35,6 +36,7 @@ from dataplane.field cimport (
     segments_t,
 )
 from dataplane.mbuf cimport arrival_ns, copy_out, data, set_single
+from dataplane.mempool cimport pool_of
 
 from dataplane.errors import BurstError
 
@@ -44,6 +46,7 @@ cdef extern from "Python.h":
 
 cdef enum:
     MAX_EDGES = 16
+    MAX_NAMED_DROPS = 14
     TOGETHER = 8  # fields that may be gathered or scattered at once
     SPARE = 4  # columns of earlier bursts that are kept for the next: memory of this size is slow to get
     UNDECIDED = 255  # the fate of a packet that was not dropped, until the verdict
@@ -73,6 +76,7 @@ cdef object _column(Burst burst, int kind):
         ):
             return array
     array = <cnp.ndarray> _new(burst.n, kind)
+    burst.check()  # making it may have run the garbage collector, and that anything
     spare[burst._next_spare] = array
     burst._next_spare = (burst._next_spare + 1) % SPARE
     return array
@@ -80,7 +84,27 @@ cdef object _column(Burst burst, int kind):
 
 cdef object _column_of(Burst burst, Field f):
     """Room for what `gather` brings."""
-    return _column(burst, _kind_of(f.width)) if f.width <= LARGEST else np.empty((burst.n, f.width), _u8)
+    if f.width <= LARGEST:
+        return _column(burst, _kind_of(f.width))
+    rows = np.empty((burst.n, f.width), _u8)
+    burst.check()
+    return rows
+
+
+cdef object _ready(Burst burst, object value):
+    """`value` as something that `_numbers` reads without running any Python: an int, or an array of whole numbers or bool."""
+    cdef cnp.ndarray array
+    cdef int kind
+    if isinstance(value, int):
+        # A subclass may have operators of its own.
+        return value if type(value) is int or type(value) is bool else int.__add__(value, 0)
+    array = value if isinstance(value, cnp.ndarray) else np.asarray(value)
+    kind = cnp.PyArray_TYPE(array)
+    if not (kind == cnp.NPY_BOOL or cnp.PyTypeNum_ISINTEGER(kind)):
+        raise BurstError(f"{burst.app}: {(<object> array).dtype} values: whole numbers or bool are needed (astype(np.uint32), say)")
+    if not cnp.PyArray_ISBEHAVED_RO(array):
+        array = np.array(array, np.uint64)
+    return array
 
 
 cdef inline int _kind_of(int width) noexcept:
@@ -92,9 +116,9 @@ cdef inline int _kind_of(int width) noexcept:
 
 
 cdef const uint64_t *_numbers(Burst burst, object value, uint64_t *room) except NULL:
-    """One whole number for each packet, from an int for all of them or an array; sign-extended to 64 bits.
+    """One whole number for each packet, from what `_ready` made of an int or an array; sign-extended to 64 bits.
 
-    They are in `room` (of MAX_BURST), or where the array has them.
+    They are in `room` (of MAX_BURST), or where the array has them: the caller keeps it alive. Runs no Python but to raise.
     """
     cdef cnp.ndarray array
     cdef uint64_t all_of_them
@@ -106,18 +130,16 @@ cdef const uint64_t *_numbers(Burst burst, object value, uint64_t *room) except 
         for i in range(n):
             room[i] = all_of_them
         return room
-    array = value if isinstance(value, cnp.ndarray) else np.asarray(value)
+    array = <cnp.ndarray> value
     if cnp.PyArray_NDIM(array) > 1 or cnp.PyArray_NDIM(array) == 1 and cnp.PyArray_DIM(array, 0) != n:
         raise BurstError(
             f"{burst.app}: an array of shape {(<object> array).shape} for a burst of {n} packets: it takes one value each"
         )
     kind = cnp.PyArray_TYPE(array)
-    if not cnp.PyArray_ISBEHAVED_RO(array) or not (kind == cnp.NPY_BOOL or cnp.PyTypeNum_ISINTEGER(kind)):
-        return _numbers(burst, _native(burst, array), room)
     p = cnp.PyArray_BYTES(array)
     if cnp.PyArray_NDIM(array):
         stride = cnp.PyArray_STRIDE(array, 0)
-    if stride == 8 and cnp.PyArray_ITEMSIZE(array) == 8 and <void *> array == <void *> value:  # the caller keeps it alive
+    if stride == 8 and cnp.PyArray_ITEMSIZE(array) == 8:
         return <const uint64_t *> p
     if cnp.PyArray_ITEMSIZE(array) == 1:
         for i in range(n):
@@ -145,16 +167,14 @@ cdef const uint64_t *_values_for(Burst burst, Field f, object value, uint64_t *r
     return _numbers(burst, value, room)
 
 
-cdef object _native(Burst burst, cnp.ndarray array):
-    if (<object> array).dtype.kind not in "biu":
-        raise BurstError(f"{burst.app}: {(<object> array).dtype} values: whole numbers or bool are needed (astype(np.uint32), say)")
-    return (<object> array).astype(np.uint64)
-
-
 cdef class Burst:
     """Up to 256 packets in the hands of ``process(self, burst)``."""
 
-    def __cinit__(self, str app, int edges, tuple drops):
+    def __cinit__(self, str app not None, int edges, tuple drops not None):
+        if not 0 <= edges <= MAX_EDGES or len(drops) > MAX_NAMED_DROPS:
+            raise BurstError(
+                f"{app}: {edges} edges and {len(drops)} drops: expected at most {MAX_EDGES} and {MAX_NAMED_DROPS}"
+            )
         self.app = app
         self.n = -1
         self._spare = [None] * SPARE
@@ -183,6 +203,8 @@ cdef class Burst:
             if not self.marked and self._edges:
                 return 0
             result = 0
+        result = _ready(self, result)
+        self.check()
         edges = _numbers(self, result, room)
         first = edges[0]
         for i in range(self.n):
@@ -223,7 +245,7 @@ cdef class Burst:
         if not isinstance(key, Field):
             return self._packet(key)
         cdef Field f = <Field> key
-        column = _column_of(self, f)
+        column = _column_of(self, f)  # checks that the burst is still there
         gather(self.look(), f, cnp.PyArray_DATA(<cnp.ndarray> column))
         return column
 
@@ -239,7 +261,10 @@ cdef class Burst:
         if f.width > LARGEST:
             self._set_rows(f, value)
             return
-        scatter(self.look(), f, _values_for(self, f, value, room))
+        value = _ready(self, value)
+        self.check()
+        cdef const uint64_t *numbers = _values_for(self, f, value, room)
+        scatter(self.look(), f, numbers)
 
     cdef tuple _gather_together(self, tuple fields):
         """One column for each field."""
@@ -254,6 +279,7 @@ cdef class Burst:
             Py_INCREF(column)
             PyTuple_SET_ITEM(columns, k, column)
         k = 0
+        self.check()
         if many == 2 and not self.seen:
             self.seen = True
             if look_at_two(
@@ -273,14 +299,18 @@ cdef class Burst:
         cdef uint64_t room[TOGETHER][MAX_BURST]
         cdef PyObject *which[TOGETHER]
         cdef const uint64_t *numbers[TOGETHER]
-        cdef const segments_t *s = self.look()
-        cdef tuple held = tuple(values)  # as long as this runs
+        cdef const segments_t *s
         cdef int k, many = self._fields(fields, which)
+        cdef list held = list(values)  # as long as this runs
         if len(held) != many:
             raise BurstError(f"{self.app}: {len(held)} columns for {many} fields: as many as there are fields are needed")
         for k in range(many):
             if (<Field> which[k]).width > LARGEST:
                 raise BurstError(f"{self.app}: {(<Field> which[k]).name} is a row of bytes: it is set by itself")
+            held[k] = _ready(self, held[k])
+        self.check()
+        s = self.look()
+        for k in range(many):
             numbers[k] = _values_for(self, <Field> which[k], held[k], room[k])
         k = 0
         while k < many:
@@ -304,12 +334,14 @@ cdef class Burst:
     cdef object _packet(self, index):
         if not isinstance(index, int):
             raise BurstError(f"{self.app}: burst[{index!r}]: a field (ip4.ttl) or the number of a packet is needed")
-        if not -self.n <= index < self.n:
-            raise IndexError(f"packet {index} of {self.n}")
-        return _view(self, index % self.n)
+        cdef Py_ssize_t at = index
+        self.check()
+        if not -self.n <= at < self.n:
+            raise IndexError(f"packet {at} of {self.n}")
+        return _view(self, <int> at if at >= 0 else <int> at + self.n)
 
     cdef object _set_rows(self, Field f, value):
-        cdef const segments_t *s = self.look()
+        cdef const segments_t *s
         cdef const uint8_t *rows
         cdef int i
         shape = (self.n, f.width)
@@ -317,6 +349,10 @@ cdef class Burst:
         if array.dtype != _u8:
             raise BurstError(f"{self.app}: {f.name} takes bytes, or an array of uint8 of shape {shape}, not {array.dtype}")
         array = np.ascontiguousarray(array)
+        if array.shape != shape:
+            raise BurstError(f"{self.app}: {f.name}: an array of shape {array.shape}, expected {shape}")
+        self.check()
+        s = self.look()
         rows = <const uint8_t *> cnp.PyArray_DATA(<cnp.ndarray> array)
         for i in range(self.n):
             if f.offset + f.width <= s.pkts[i].data_len:
@@ -331,7 +367,7 @@ cdef class Burst:
     def has(self, Field field not None):
         """Which packets have the whole field in their first segment: an array of bool."""
         self.check()
-        column = _column(self, cnp.NPY_BOOL)
+        column = _column(self, cnp.NPY_BOOL)  # checks that the burst is still there
         cdef uint8_t *to = <uint8_t *> cnp.PyArray_DATA(<cnp.ndarray> column)
         cdef const segments_t *s = self.look()
         cdef int i
@@ -347,15 +383,16 @@ cdef class Burst:
         cdef uint64_t room[MAX_BURST]
         cdef const uint64_t *chosen
         cdef int i
-        self.check()
         if reason not in self._drops:
             names = ", ".join(self._drops) or "none"
             raise BurstError(f"{self.app} has no drop {reason!r}: it names {names}; add it to the class's drops")
+        cdef uint8_t number = MAX_EDGES + self._drops.index(reason)
+        mask = _ready(self, mask)
+        self.check()
         chosen = _numbers(self, mask, room)
         if not self.marked:
             memset(self.fate, UNDECIDED, self.n)
             self.marked = True
-        cdef uint8_t number = MAX_EDGES + self._drops.index(reason)
         for i in range(self.n):
             if chosen[i] and self.fate[i] == UNDECIDED:
                 self.fate[i] = number
@@ -419,7 +456,7 @@ cdef class _Packets:
         return self
 
     def __next__(self):
-        if self.index >= self.burst.check():
+        if self.burst is None or self.index >= self.burst.check():
             raise StopIteration
         self.index += 1
         return _view(self.burst, self.index - 1)
@@ -430,6 +467,8 @@ cdef class Packet:
     """One packet of a burst. bytes(packet): all of it; memoryview(packet): its first segment, writable."""
 
     cdef mbuf *get(self) except NULL:
+        if self.burst is None:
+            raise BurstError("a Packet of no burst: take it from one, as in `for packet in burst`")
         self.burst.check()
         return self.burst.pkts[self.index]
 
@@ -444,11 +483,20 @@ cdef class Packet:
 
     def __getbuffer__(self, Py_buffer *view, int flags):
         cdef mbuf *m = self.get()
+        # A view may outlive the burst, though that is an error of the app: what it looks at must still be memory then.
+        pool = pool_of(m.pool)
+        if pool is None:
+            raise BufferError(f"{self.burst.app}: the packet's mempool is gone: copy it with bytes(packet)")
         PyBuffer_FillInfo(view, self, data(m), m.data_len, 0, flags)
+        self._pool = pool
+        self.exports += 1
         self.burst.exports += 1
 
     def __releasebuffer__(self, Py_buffer *view):
         self.burst.exports -= 1
+        self.exports -= 1
+        if not self.exports:
+            self._pool = None
 
     def __getitem__(self, Field field not None):
         """A field's value: int, or bytes if it is wider than 8 bytes; 0 if the first segment does not hold it."""
@@ -466,6 +514,7 @@ cdef class Packet:
         cdef uint64_t number
         if field.width > LARGEST:
             row = bytes(value)
+            m = self.get()
             if len(row) != field.width:
                 raise BurstError(f"{self.burst.app}: {field.name} takes {field.width} bytes, not {len(row)}")
             if field.offset + field.width <= m.data_len:
@@ -474,6 +523,7 @@ cdef class Packet:
         if not 0 <= value <= field.mask:
             raise BurstError(f"{self.burst.app}: {field.name} = {value}: from 0 to {field.mask} is possible")
         number = value
+        m = self.get()
         look_at(&alone, &m, 1)
         scatter(&alone, field, &number)
 
@@ -484,8 +534,9 @@ cdef class Packet:
 
     @data.setter
     def data(self, value):
-        cdef mbuf *m = self.get()
+        self.get()
         cdef bytes content = bytes(value)
+        cdef mbuf *m = self.get()
         room = m.buf_len - m.data_off
         if m.nb_segs != 1 or len(content) > room:
             raise BurstError(
@@ -507,4 +558,6 @@ cdef class Packet:
         return self.get().port
 
     def __repr__(self):
+        if self.burst is None:
+            return "<Packet of no burst>"
         return f"<Packet of {len(self)} bytes>" if self.burst.n >= 0 else "<Packet, over>"

@@ -13,11 +13,13 @@ from dataplane.mbuf cimport (
 )
 from dataplane.mempool cimport Mempool, alloc_bulk, free_packets
 from dataplane.queue cimport RxQueue, TxQueue
+from dataplane.stage cimport claim, release
 
 from dataplane.errors import ConfigError, MempoolError
 
 cdef enum:
     MOST = 256
+    MOST_SEGMENTS = 65535  # of a packet: nb_segs has 16 bits
 
 Packet = namedtuple("Packet", "data timestamp_ns port segments vlan_tci ol_flags rss_hash packet_type original_length")
 Packet.__doc__ = "What an mbuf said. data: all segments' bytes; timestamp_ns: None if not known."
@@ -26,13 +28,16 @@ Packet.__doc__ = "What an mbuf said. data: all segments' bytes; timestamp_ns: No
 cdef class Held:
     """n mbufs taken out of a mempool (all that are free by default), to see what happens without them.
 
-    Use it in a `with` block or call `release`. Raises MempoolError when there are fewer.
+    They go back at the end of a `with` block, by `release`, or with it. Raises MempoolError when there are fewer.
     """
     cdef list _addresses
+    cdef Mempool _mempool
 
-    def __init__(self, Mempool mempool, n=None):
+    def __init__(self, Mempool mempool not None, n=None):
         cdef mbuf *m
-        self._addresses = []
+        if self._addresses is not None:
+            raise ConfigError("this Held is made already: make another")
+        self._addresses, self._mempool = [], mempool
         for _ in range(mempool.available if n is None else n):
             if alloc_bulk(mempool.pool, &m, 1):
                 self.release()
@@ -41,13 +46,19 @@ cdef class Held:
 
     def release(self):
         """Give them back."""
+        self._free()
+
+    cdef void _free(self) noexcept:
         cdef mbuf *m
         while self._addresses:
             m = <mbuf *> <size_t> self._addresses.pop()
             free_packets(&m, 1)
 
+    def __dealloc__(self):
+        self._free()
+
     def __len__(self):
-        return len(self._addresses)
+        return len(self._addresses or ())
 
     def __enter__(self):
         return self
@@ -63,30 +74,37 @@ Offload = namedtuple("Offload", "flags vlan_tci l2_len l3_len l4_len tso_segsz",
 Offload.__doc__ = "What a NIC is asked to do when it sends. flags: words of TX_FLAGS; lengths of headers in bytes; tso_segsz: MSS."
 
 
-def receive_packets(RxQueue queue, n=32):
-    """One burst of at most n (1..256) as a list of `Packet`; the mbufs are freed. Raises what the queue failed with."""
+def receive_packets(RxQueue queue not None, n=32):
+    """One burst of at most n (1..256) as a list of `Packet`; the mbufs are freed. Raises what the queue failed with.
+
+    Raises PortError for a port that does not run and GraphError for a queue that another thread polls.
+    """
     cdef mbuf *pkts[MOST]
-    cdef uint16_t got, i
+    cdef uint16_t got, done = 0
     cdef bytes copy
     if not 1 <= n <= MOST:
         raise ConfigError(f"a burst of {n}: from 1 to {MOST} is possible")
     cdef uint16_t want = n
+    claim(queue)
     with nogil:
         got = queue.rx_burst(pkts, want)
+    release(queue)
     packets = []
-    for i in range(got):
-        m = pkts[i]
-        copy = bytes(m.pkt_len)
-        if copy_out(m, 0, <char *> copy, m.pkt_len) != m.pkt_len:
-            free_packets(pkts + i, got - i)
-            raise MempoolError(f"{queue!r}: pkt_len is {m.pkt_len}, more than its {m.nb_segs} segments hold")
-        packets.append(
-            Packet(
-                copy, arrival_ns(m) if has_arrival(m) else None, m.port, m.nb_segs, m.vlan_tci, m.ol_flags, m.rss_hash,
-                m.packet_type, original_length(m),
+    try:
+        while done < got:
+            m = pkts[done]
+            copy = bytes(m.pkt_len)
+            if copy_out(m, 0, <char *> copy, m.pkt_len) != m.pkt_len:
+                raise MempoolError(f"{queue!r}: pkt_len is {m.pkt_len}, more than its {m.nb_segs} segments hold")
+            packets.append(
+                Packet(
+                    copy, arrival_ns(m) if has_arrival(m) else None, m.port, m.nb_segs, m.vlan_tci, m.ol_flags, m.rss_hash,
+                    m.packet_type, original_length(m),
+                )
             )
-        )
-        free_packets(pkts + i, 1)
+            done += 1
+    finally:
+        free_packets(pkts, got)
     if not got and queue.fault:
         raise queue.fault_error()
     return packets
@@ -99,47 +117,69 @@ def receive(queue, n=32, timeout=0.0):
     while True:
         got = receive_packets(queue, min(n - len(frames), 32))
         frames += [packet.data for packet in got]
-        if len(frames) == n or time.monotonic() >= deadline:
+        if len(frames) == n or not time.monotonic() < deadline:
             return frames
         if not got:
             time.sleep(0.0002)
 
 
-def send(TxQueue queue, frames, Mempool mempool=None, *, segment=0, timestamp_ns=None, timeout=0.0, offload=None):
+def send(
+    TxQueue queue not None, frames, Mempool mempool=None, *, segment=0, timestamp_ns=None, timeout=0.0, offload=None
+):
     """Send frames (an iterable of bytes); returns how many the queue took. The rest, after `timeout` s, is freed.
 
     mempool: of the packets, the port's own by default; segment: bytes to put in each segment, 0: as many as fit;
     timestamp_ns: when they arrived, None: not known; offload: an `Offload`, what the NIC is asked to do with each of them.
-    Raises MempoolError when the pool is exhausted and what the queue failed with.
+    Raises MempoolError when the pool is exhausted, what the queue failed with, PortError for a port that does not run and
+    GraphError for a queue that another thread polls.
     """
+    queue.check_ready()
     cdef Mempool pool = queue.port.mempool if mempool is None else mempool
-    cdef mbuf *m
+    cdef uint32_t room = min(segment or pool.data_room, pool.data_room)
+    cdef mbuf asked
+    cdef mbuf *m = NULL
+    cdef uint16_t took = 0
+    cdef uint64_t stamp = timestamp_ns or 0
+    # What is asked for is converted before there is an mbuf that an error would leave without an owner.
+    memset(&asked, 0, sizeof(mbuf))
+    if offload is not None:
+        for name in offload.flags.split():
+            if name not in TX_FLAGS:
+                raise ConfigError(f"offload {name!r}: expected words of {', '.join(TX_FLAGS)}")
+            asked.ol_flags |= <uint64_t> TX_FLAGS[name]
+        asked.vlan_tci, asked.l2_len, asked.l3_len = offload.vlan_tci, offload.l2_len, offload.l3_len
+        asked.l4_len, asked.tso_segsz = offload.l4_len, offload.tso_segsz
     deadline = time.monotonic() + timeout
-    cdef uint16_t took
     sent = 0
     for frame in frames:
-        m = _packet(pool, memoryview(frame).tobytes(), min(segment or pool.data_room, pool.data_room))
+        m = _packet(pool, memoryview(frame).tobytes(), room)
         if timestamp_ns is not None:
-            set_arrival(m, timestamp_ns)
-        if offload is not None:
-            for name in offload.flags.split():
-                m.ol_flags |= <uint64_t> TX_FLAGS[name]
-            m.vlan_tci, m.l2_len, m.l3_len = offload.vlan_tci, offload.l2_len, offload.l3_len
-            m.l4_len, m.tso_segsz = offload.l4_len, offload.tso_segsz
-        while True:
-            with nogil:
-                took = queue.tx_burst(&m, 1)
-            if took or time.monotonic() >= deadline:
-                break
-            with nogil:
-                queue.flush()
-            time.sleep(0.0002)
+            set_arrival(m, stamp)
+        m.ol_flags |= asked.ol_flags
+        m.vlan_tci, m.l2_len, m.l3_len, m.l4_len = asked.vlan_tci, asked.l2_len, asked.l3_len, asked.l4_len
+        m.tso_segsz = asked.tso_segsz
+        took = 0
+        try:
+            while True:
+                claim(queue)
+                with nogil:
+                    took = queue.tx_burst(&m, 1)
+                    if not took:
+                        queue.flush()
+                release(queue)
+                if took or not time.monotonic() < deadline:
+                    break
+                time.sleep(0.0002)
+        finally:
+            if not took:
+                free_packets(&m, 1)
         if not took:
-            free_packets(&m, 1)
             break
         sent += 1
+    claim(queue)
     with nogil:
         queue.flush()
+    release(queue)
     if queue.fault:
         raise queue.fault_error()
     return sent
@@ -147,6 +187,8 @@ def send(TxQueue queue, frames, Mempool mempool=None, *, segment=0, timestamp_ns
 
 cdef mbuf *_packet(Mempool pool, bytes frame, uint32_t segment) except NULL:
     """A packet of that frame, chained when it is longer than a segment."""
+    if segment == 0 or len(frame) > MOST_SEGMENTS * segment:
+        raise ConfigError(f"a frame of {len(frame)} bytes in segments of {segment}: expected at most {MOST_SEGMENTS} of them")
     cdef uint32_t at = 0, here, length = <uint32_t> len(frame)
     cdef const char *raw = frame
     cdef mbuf *first = NULL

@@ -12,6 +12,8 @@ from dataplane.mbuf cimport bytes_of
 
 from dataplane.app cimport drop, emit_bytes
 
+from dataplane.errors import ConfigError, GraphError
+
 cdef extern from "<sched.h>" nogil:
     int sched_yield()
 
@@ -26,18 +28,27 @@ cdef class RxStage(Source):
     """The head of a pipeline: polls an Rx queue."""
 
     def __init__(self, RxQueue queue not None, uint16_t burst=32):
+        if self.queue is not None:
+            raise ConfigError(f"{self!r} is made already: make another RxStage")
+        if not 1 <= burst <= MAX_BURST:
+            raise ConfigError(f"{queue!r}: a burst of {burst}: expected 1 to {MAX_BURST}")
         self.queue = queue
         self.burst = burst
         self.name = repr(queue)
 
     cdef uint16_t poll(self) noexcept nogil:
         cdef mbuf *pkts[MAX_BURST]
-        cdef uint16_t n = self.queue.rx_burst(pkts, self.burst)
+        cdef uint16_t n = self.queue.rx_burst(pkts, min(self.burst, <uint16_t> MAX_BURST))
         if likely(n):
             emit_bytes(self, 0, pkts, n, self.queue.burst_bytes or bytes_of(pkts, n))
         elif unlikely(self.queue.exhausted):
             self.done = True
         return n
+
+    cdef int check_ready(self) except -1:
+        if self.queue is None:
+            raise GraphError(f"{self!r} has no queue: give RxStage one")
+        return 0
 
 
 cdef class TxStage(App):
@@ -47,6 +58,8 @@ cdef class TxStage(App):
     drops = ("tx_full", "stopped")
 
     def __init__(self, TxQueue queue not None, bint lossless=False):
+        if self.queue is not None:
+            raise ConfigError(f"{self!r} is made already: make another TxStage")
         self.queue = queue
         self.name = repr(queue)
         self.patience = 0 if lossless else <uint64_t> (tsc_hz() * 1e-6 * PATIENCE_US)
@@ -93,3 +106,8 @@ cdef class TxStage(App):
 
     cdef void idle(self) noexcept nogil:
         self.queue.flush()
+
+    cdef int check_ready(self) except -1:
+        if self.queue is None:
+            raise GraphError(f"{self!r} has no queue: give TxStage one")
+        return 0

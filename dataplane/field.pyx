@@ -232,7 +232,9 @@ cdef class Field:
     is an array of shape (packets, width) of uint8. Raises ConfigError for a field that cannot be.
     """
 
-    def __init__(self, str name, int offset, int width, *, int shift=0, bits=None):
+    def __init__(self, str name not None, int offset, int width, *, int shift=0, bits=None):
+        if self.name is not None:
+            raise ConfigError(f"{self!r} is made already, and bursts rely on where it lies: make another Field")
         if offset < 0 or offset > 65535 or width < 1 or width > 64:
             raise ConfigError(f"{name}: offset {offset}, width {width}: from 0 to 65535 and from 1 to 64 bytes are possible")
         if width > LARGEST and (shift or bits is not None):
@@ -249,7 +251,9 @@ cdef class Field:
         self.dtype = _u8 if width > LARGEST else _DTYPES[width]
 
     def at(self, int shift):
-        """The same field `shift` bytes further on: ``ip4.ttl.at(4)`` behind a VLAN tag."""
+        """The same field `shift` bytes further on: ``ip4.ttl.at(4)`` behind a VLAN tag. Raises ConfigError."""
+        if not -65536 < shift < 65536:
+            raise ConfigError(f"{self.name}.at({shift}): expected fewer than 65536 bytes")
         cdef Field moved = Field(self.name, self.offset + shift, self.width)
         moved.shift, moved.mask, moved.whole = self.shift, self.mask, self.whole
         return moved

@@ -229,5 +229,5 @@ cdef class PeerMemory:
             self._slot, self.address = -1, 0
 
     def __dealloc__(self):
-        if self._slot >= 0:
+        if self._slot >= 0 and self.address:  # without an address nothing was mapped, and 0 is a slot too
             unmap_slot(self._slot)

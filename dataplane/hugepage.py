@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Protocol
 
 from dataplane.errors import ConfigError, MemoryExhausted, PortGone
+from dataplane.memory_room import available
 
 __all__ = [
     "Arena",
@@ -174,11 +175,12 @@ class Arena:
                 self.iova_table = [self.iova + at for at in range(0, self.size, self.page_size)]
         except BaseException:
             self._owns_iova = False
-            self.close()
+            self._close()
             raise
         self.contiguous = all(b - a == self.page_size for a, b in itertools.pairwise(self.iova_table))
         self._free: list[tuple[int, int]] = [(0, self.size)]  # (offset, size), ascending, never touching
         self._returned: deque[Block] = deque()
+        self._users: dict[int, weakref.ref[object]] = {}  # by address of the block: who cannot do without it
         self._lock = threading.Lock()
         try:
             self._announce()
@@ -213,8 +215,13 @@ class Arena:
             raise ConfigError(f"address {address:#x} is not in arena {self.name!r}")
         return self.iova_table[offset // self.page_size] + offset % self.page_size
 
-    def alloc(self, size: int, *, align: int = 64, name: str = "block") -> Block:
-        """Cut `size` bytes off, aligned to `align` (a power of two). Raises MemoryExhausted."""
+    def alloc(self, size: int, *, align: int = 64, name: str = "block", user: object = None) -> Block:
+        """Cut `size` bytes off, aligned to `align` (a power of two). Raises MemoryExhausted.
+
+        user: an object that has addresses of the block: the arena cannot be closed while it is alive.
+        """
+        if self._closed:
+            raise ConfigError(f"arena {self.name!r} is closed: make another")
         if size <= 0 or align <= 0 or align & (align - 1):
             raise ConfigError(
                 f"{size} bytes aligned to {align}: sizes are positive and alignments powers of two"
@@ -229,6 +236,8 @@ class Arena:
                     rest = [(offset, start - offset), (start + size, offset + room - start - size)]
                     self._free[index : index + 1] = [piece for piece in rest if piece[1]]
                     address = self.address + start
+                    if user is not None:
+                        self._users[address] = weakref.ref(user)
                     return Block(address, self.iova_of(address), size, name)
         raise MemoryExhausted(
             f"arena {self.name!r} has no {size} bytes left for {name} (of {self.size}): make the arena larger"
@@ -263,25 +272,39 @@ class Arena:
         before = self._free[at - 1] if at else (0, 0)
         if offset < sum(before) or offset + block.size > after[0]:
             raise ConfigError(f"{block} is not an allocated block of arena {self.name!r}")
+        self._users.pop(block.address, None)
         insort(self._free, (offset, block.size))
         self._free = _coalesced(self._free)
 
     def close(self) -> None:
-        """Unmap. Whoever still holds an address of it, a device included, must be done with it.
+        """Unmap. Raises ConfigError while a mempool or another known user has its memory.
 
-        A device that is there and does not let go keeps the memory: it stays mapped, and the log says so.
+        Whoever else holds an address of it must be done with it. A device that is there and does not let go keeps the
+        memory: it stays mapped, and the log says so.
         """
         if self._closed:
             return
+        with self._lock:
+            self._take_returned()
+            users = [user for user in [known() for known in self._users.values()] if user is not None]
+        if users:
+            raise ConfigError(
+                f"arena {self.name!r} cannot be closed: {users[0]!r} is in it; close and delete what uses that first"
+            )
+        if self._close():
+            self._map.close()
+
+    def _close(self) -> bool:
+        """All but the mapping. False: it must stay."""
         self._closed = True
         if not self._withdraw():
             _kept.append(self)
-            return
+            return False
         if self._owns_iova:
             _iova_returned.append(self.iova)
         self._anchor = None
-        self._map.close()
         os.close(self.fd)
+        return True
 
     def _withdraw(self) -> bool:
         """Tell every watcher that the memory goes. False: a device that is there may still write to it."""
@@ -300,8 +323,12 @@ class Arena:
         return free
 
     def __del__(self) -> None:
-        if hasattr(self, "_map"):
-            self.close()
+        # The mapping goes with its own object: a mempool of the same garbage may look into it once more.
+        if hasattr(self, "_map") and not self._closed:
+            self._close()
+
+    def __reduce__(self) -> str:
+        raise TypeError(f"{self!r} cannot be copied: a copy would close its descriptor too")
 
     def __enter__(self) -> Arena:
         return self
@@ -328,6 +355,11 @@ def _create(size: int, hugepages: str, name: str) -> tuple[int, int, mmap.mmap]:
     if hugepages == "auto":
         _warn_once(size)
     page = mmap.PAGESIZE
+    room, whose = available()
+    if size > room:
+        raise MemoryExhausted(
+            f"{name} needs {size >> 20} MiB, and {room >> 20} MiB are left by {whose}: make it smaller, or free memory"
+        )
     try:
         return _memfd(-(-size // page) * page, page, name)
     except OSError as error:

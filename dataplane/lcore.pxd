@@ -20,12 +20,16 @@ cdef class Loop:
     cdef uint32_t _lap    # packets that one lap may make at most
     cdef bint _busy
     cdef volatile uint32_t _stop
-    cdef readonly object apps, queues, links
+    cdef readonly tuple apps, queues, links  # the pointers above are into these, and into `_kept`
+    cdef tuple _kept      # the sources, and those that take the GIL
+    cdef tuple _stages    # all that `spin` touches, each once
     cdef list _opened
     # laps: times that all sources were polled; empty: laps that found nothing; packets: that the sources made
     cdef readonly uint64_t laps, empty, packets
     cdef readonly uint64_t began, ended  # TSC
 
+    cdef int _claim(self) except -1
+    cdef void _release(self) noexcept
     cdef int _spin(self, uint64_t laps, uint64_t count) noexcept nogil
     cdef uint32_t _last_lap(self, uint64_t left) noexcept nogil
     cdef int _pause(self, bint idle, uint64_t empty) noexcept nogil

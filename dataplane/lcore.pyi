@@ -14,9 +14,9 @@ COUNTED: int
 FAULT: int
 
 class Loop:
-    apps: list[App]
-    queues: list[RxQueue | TxQueue]
-    links: list[Link]
+    apps: tuple[App, ...]
+    queues: tuple[RxQueue | TxQueue, ...]
+    links: tuple[Link, ...]
     laps: int
     empty: int
     packets: int

@@ -13,11 +13,13 @@ from libc.stdint cimport uint16_t
 from libc.stdlib cimport free, malloc
 
 from dataplane.app cimport App, Source, connect, disconnect, reset
-from dataplane.endpoint cimport TxStage
+from dataplane.endpoint cimport RxStage, TxStage
 from dataplane.machine cimport likely, tsc
-from dataplane.stage cimport Stage
+from dataplane.queue cimport RxQueue, TxQueue
+from dataplane.stage cimport Stage, claim, release
 
 from dataplane.app import app_error
+from dataplane.errors import ConfigError, GraphError
 from dataplane.machine import enter, leave
 
 log = logging.getLogger("dataplane")
@@ -31,15 +33,35 @@ cdef enum:
     SELDOM = 1024     # laps
     IDLE_SPINS = 64   # empty laps until the core is offered to others
     FOREVER = -1
+    DEEPEST = 128     # apps; each takes up to 6 KiB of a thread's stack, of 2 MiB or more
 
 
-cdef void **_pointers(list objects) except NULL:
+cdef tuple _of_kind(kind, objects, what):
+    """All of them as a tuple, which keeps alive what the loop has pointers to."""
+    held = tuple(objects)
+    for each in held:
+        if not isinstance(each, kind):
+            raise GraphError(f"{each!r} is a {type(each).__name__}: a loop takes {what}")
+    return held
+
+
+cdef void **_pointers(tuple objects) except NULL:
     cdef void **array = <void **> malloc((len(objects) + 1) * sizeof(void *))
     if array == NULL:
         raise MemoryError()
     for i, each in enumerate(objects):
         array[<int> i] = <void *> each
     return array
+
+
+def _check_depth(onward):
+    """Raise GraphError for more than DEEPEST apps one behind the other: each is a call within the last, on one stack."""
+    frontier, depth = set(onward), 0
+    while frontier:
+        depth += 1
+        if depth > DEEPEST:
+            raise GraphError(f"more than {DEEPEST} apps one behind the other, or a cycle: put a ring port between them")
+        frontier = {target for app in frontier for target in onward[app]}
 
 
 cdef class Loop:
@@ -49,14 +71,24 @@ cdef class Loop:
     """
 
     def __init__(self, apps, links, queues, *, bint busy=False):
-        self.apps, self.links, self.queues = list(apps), list(links), list(queues)
-        sources = [app for app in self.apps if isinstance(app, Source)]
-        pythons = [app for app in self.apps if hasattr(app, "process")]
+        if self.apps is not None:
+            raise ConfigError("this Loop is made already: make another")
+        apps = _of_kind(App, apps, "apps")
+        queues = _of_kind((RxQueue, TxQueue), queues, "queues of ports")
+        self.links = tuple(links)
+        used = [(<RxStage> app).queue for app in apps if isinstance(app, RxStage)]
+        used += [(<TxStage> app).queue for app in apps if isinstance(app, TxStage)]
+        # Each once, and those that only the ends of the pipeline know.
+        self._stages = tuple({id(stage): stage for stage in (*apps, *queues, *used) if stage is not None}.values())
+        self._kept = tuple(app for app in apps if isinstance(app, Source)), tuple(
+            app for app in apps if hasattr(app, "process")
+        )
+        self.apps, self.queues = apps, queues
+        sources, pythons = self._kept
         self._apps, self._n_apps = _pointers(self.apps), len(self.apps)
         self._queues, self._n_queues = _pointers(self.queues), len(self.queues)
         self._sources, self._n_sources = _pointers(sources), len(sources)
         self._pythons, self._n_pythons = _pointers(pythons), len(pythons)
-        self._lap = sum([source.burst for source in sources])
         self._busy = busy
         self._opened = []
 
@@ -71,16 +103,43 @@ cdef class Loop:
         self._stop = 1
 
     def bind(self):
-        """Set all counters to zero and connect the edges."""
+        """Set all counters to zero and connect the edges. Raises GraphError for a link that leads out of the loop."""
+        onward = {id(app): [] for app in self.apps}
+        for link in self.links:
+            for app in (link.app, link.to):
+                if id(app) not in onward:
+                    raise GraphError(f"a link of {app!r}, which is none of the loop's apps: name it among `apps`")
+            onward[id(link.app)].append(id(link.to))
+        _check_depth(onward)
         for app in self.apps:
             reset(<App> app)
         for link in self.links:
-            connect(<App> link.app, link.index, <App> link.to)
+            connect(<App?> link.app, link.index, <App?> link.to)
 
     def unbind(self):
-        """Disconnect the edges; counters stay."""
+        """Disconnect the edges; counters stay. Raises GraphError while the loop runs."""
+        for app in self.apps:
+            if (<App> app).poller:
+                raise GraphError(f"{app!r} is polled by thread {app.polled_by}: stop that run first")
         for app in self.apps:
             disconnect(<App> app)
+
+    cdef int _claim(self) except -1:
+        """Make this thread the one poller of all that the loop touches; `_release` ends it."""
+        cdef int done = 0
+        try:
+            for stage in self._stages:
+                claim(<Stage> stage)
+                done += 1
+        except BaseException:
+            for stage in self._stages[:done]:
+                release(<Stage> stage)
+            raise
+        return 0
+
+    cdef void _release(self) noexcept:
+        for stage in self._stages:
+            release(<Stage> stage)
 
     def open(self, bint stoppable=False):
         """Call the apps' `start`, sinks first. If one raises, those that started are stopped.
@@ -104,13 +163,20 @@ cdef class Loop:
     def close(self, raising=True):
         """Flush, and call the apps' `stop`, sources first. raising: raise what goes wrong in that; of several, the first."""
         cdef int i
-        with nogil:
-            for i in range(self._n_apps):
-                (<App> self._apps[i]).idle()
+        fault = None
+        try:
+            self._claim()
+        except Exception as error:  # a port was stopped meanwhile: its queue holds nothing that could be flushed
+            fault = error
+        else:
+            with nogil:
+                for i in range(self._n_apps):
+                    (<App> self._apps[i]).idle()
+            self._release()
         for app in self.apps:
             if isinstance(app, TxStage):
                 (<TxStage> app).halt = NULL
-        fault = self._fault() if raising else None
+        fault = (self._fault() or fault) if raising else None
         self._stop_apps(raising and fault is None)
         if fault is not None:
             raise fault
@@ -132,16 +198,22 @@ cdef class Loop:
     def spin(self, laps=None, count=None):
         """Poll: `laps` laps, or until the sources made `count` packets, or until something ends it. Returns why.
 
-        Raises the error of a stage that failed.
+        Raises the error of a stage that failed, GraphError when another thread polls one of them, and PortError for a
+        queue of a port that does not run.
         """
         cdef uint64_t most_laps = FOREVER if laps is None else laps
         cdef uint64_t most = FOREVER if count is None else count
         cdef int why
+        if self.apps is None:
+            raise GraphError("this Loop has no apps: it was made without __init__")
+        self._lap = sum([source.burst for source in self._kept[0]])
+        self._claim()
         if self.began == 0:
             self.began = tsc()
         with nogil:
             why = self._spin(most_laps, most)
             self.ended = tsc()
+        self._release()
         if why == FAULT:
             raise self._fault()
         return why

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Mempool: mbufs cut from an arena, handed out last in, first out, through a cache for each lcore."""
 
-from libc.stdint cimport uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from dataplane.machine cimport LCORE_NONE, lcore_id, unlikely
@@ -61,5 +61,18 @@ cdef class Mempool:
     cdef readonly object arena
     cdef readonly str name
     cdef object _block
-    cdef bint _over
+    cdef size_t _base, _end, _page_elements  # where its mbufs lie, and how many are in 2 MiB
+    cdef bint _over  # nobody owns an mbuf, and nobody can get one any more
     cdef object __weakref__
+
+    cdef int64_t _index_of(self, size_t address) noexcept
+    cdef bytearray _free_map(self)
+    cdef void _mark(self, unsigned char *at, mbuf **pkts, uint32_t n) noexcept
+
+
+# The living Mempool of a C pool, or None.
+cdef Mempool pool_of(mempool_t *pool)
+
+# Free packets that came from Python as addresses. Raises MempoolError, before anything is freed, for what is no mbuf of a living
+# pool, or a free one. whose: the pool that all of them must be of, None: any.
+cdef int free_checked(list addresses, Mempool whose) except -1

@@ -6,8 +6,9 @@ An mbuf has one owner, so nothing is counted when it is freed and a free does no
 
 import sys
 import weakref
+from operator import index
 
-from libc.stdint cimport UINT16_MAX, uint8_t
+from libc.stdint cimport UINT16_MAX, int64_t, uint8_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 from posix.stdlib cimport posix_memalign
@@ -32,12 +33,75 @@ HUGE_PAGE = 2 << 20
 # A C variable: when the interpreter ends, the globals of Arena's module may be gone before the last pool.
 cdef object _is_finalizing = sys.is_finalizing
 
-_alive = weakref.WeakSet()
+# By the address of the C pool: a weak reference to each Mempool. A C variable, as pools outlive the module at the end.
+cdef dict _alive = {}
+# Pools that nobody has a reference to, while somebody still owns mbufs of theirs: their memory must stay.
+cdef set _orphans = set()
 
 
 def pools():
-    """Every Mempool there is, in no order: what a leak check looks at."""
-    return list(_alive)
+    """Every Mempool there is, in no order: what a leak check looks at. Also those that only their mbufs keep alive."""
+    _bury()
+    return [pool for pool in [reference() for reference in list(_alive.values())] if pool is not None]
+
+
+cdef _bury():
+    """Let go of the orphans whose mbufs have all come home."""
+    cdef Mempool pool
+    for pool in list(_orphans):
+        if _free_in(pool.pool) == pool.pool.n:
+            _orphans.discard(pool)
+
+
+cdef uint32_t _free_in(mempool_t *pool) noexcept:
+    cdef uint32_t total = pool.len, i
+    for i in range(MAX_LCORE):
+        total += pool.caches[i].len
+    return total
+
+
+cdef Mempool pool_of(mempool_t *pool):
+    reference = _alive.get(<size_t> pool)
+    return None if reference is None else reference()
+
+
+cdef int free_checked(list addresses, Mempool whose) except -1:
+    cdef Mempool pool
+    cdef mbuf *m
+    cdef size_t address
+    cdef int64_t at
+    cdef dict maps = {}  # by pool: a byte for each mbuf, 1 if it is free or to be freed
+    everyone = pools()
+    for given in addresses:
+        address, first = given, whose
+        while True:
+            for pool in everyone if first is None else (first,):
+                at = pool._index_of(address)
+                if at >= 0:
+                    break
+            else:
+                raise MempoolError(_stranger(address, first, everyone))
+            if pool not in maps:
+                maps[pool] = pool._free_map()
+            if (<bytearray> maps[pool])[at]:
+                raise MempoolError(f"{pool.name}: the mbuf at {address:#x} is free already: give each back once")
+            (<bytearray> maps[pool])[at] = 1
+            if (<mbuf *> address).next == NULL:
+                break
+            address, first = <size_t> (<mbuf *> address).next, None  # the segments of a chain may be of several pools
+    for given in addresses:
+        m = <mbuf *> <size_t> given
+        free_packets(&m, 1)
+    return 0
+
+
+def _stranger(address, whose, everyone):
+    """What to say of an address that is no mbuf of that pool, or of any."""
+    cdef Mempool pool
+    for pool in everyone:
+        if pool._index_of(address) >= 0:
+            return f"the mbuf at {address:#x} is of {pool!r}, not of {whose!r}: give it to its own pool"
+    return f"no mbuf begins at address {address:#x}: give back what take() returned"
 
 
 cdef bint _take(mempool_t *pool, mbuf **pkts, uint32_t n) noexcept nogil:
@@ -161,6 +225,7 @@ cdef class Mempool:
     def __cinit__(self, n=8192, *, data_room=MBUF_DATA_ROOM, arena=None, hugepages="auto", debug=False, name="mempool"):
         cdef uint32_t i
         cdef mbuf *m
+        n, data_room = index(n), index(data_room)
         if not 1 <= n <= 1 << 24:
             raise ConfigError(f"a mempool of {n} mbufs: from 1 to {1 << 24} are possible")
         if data_room % 64 or not 64 <= data_room <= 16384:
@@ -172,9 +237,12 @@ cdef class Mempool:
         per_page = HUGE_PAGE // element  # none straddles a huge page: its bytes have one IOVA
         pages = -(-n // per_page)
         size = pages * HUGE_PAGE if pages > 1 else n * element
-        self.name = name
-        self.arena = arena if arena is not None else Arena(size, hugepages=hugepages, name=name)
-        self._block = self.arena.alloc(size, align=min(HUGE_PAGE, self.arena.page_size), name=name)
+        self.name = str(name)
+        if arena is not None and not isinstance(arena, Arena):
+            raise ConfigError(f"arena={arena!r}: expected an Arena, or None for one of the pool's own")
+        _bury()
+        self.arena = arena if arena is not None else Arena(size, hugepages=hugepages, name=self.name)
+        self._block = self.arena.alloc(size, align=min(HUGE_PAGE, self.arena.page_size), name=self.name, user=self)
         cdef void *memory = NULL
         if posix_memalign(&memory, CACHE_LINE, sizeof(mempool_t)):
             raise MemoryError("no memory for a mempool's caches")
@@ -206,19 +274,67 @@ cdef class Mempool:
                 memset(<uint8_t *> m.buf_addr + MBUF_HEADROOM, POISON, data_room)
             self.pool.stack[n - 1 - i] = m  # the first to go out is the first in memory
         self.pool.len = n
-        _alive.add(self)
+        self._base, self._page_elements, self._end = base, elements, base + size
+        _alive[<size_t> self.pool] = weakref.ref(self)
 
     def __del__(self):
-        # Only once nobody can hold an mbuf any more: a pool that is not full is leaked on purpose, not freed under a NIC.
         # Here and not in __dealloc__, because arena and block may be in pieces by then when a cycle is collected.
-        self._over = self.pool != NULL and self.available == self.pool.n
-        if self._over and self._block is not None and not _is_finalizing():
+        if self._block is None:
+            return
+        self._over = self._end == 0 or _free_in(self.pool) == self.pool.n
+        if _is_finalizing():
+            return
+        if self._over:
             self.arena.free_from_finalizer(self._block)
+        else:
+            # Somebody owns mbufs (a NIC, a ring): the memory must not go, so neither does the pool, until they are back.
+            _orphans.add(self)
+            _alive[<size_t> self.pool] = weakref.ref(self)
 
     def __dealloc__(self):
+        if self.pool == NULL:
+            return
+        _alive.pop(<size_t> self.pool, None)
+        if not self._over and _free_in(self.pool) == self.pool.n:
+            # An orphan whose mbufs are back: its __del__ was called when it became one.
+            self._over = True
+            if self.arena is not None and self._block is not None and not _is_finalizing():
+                self.arena.free_from_finalizer(self._block)
         if self._over:
             free(self.pool.stack)
             free(self.pool)
+
+    cdef int64_t _index_of(self, size_t address) noexcept:
+        """The number of the mbuf that begins at that address, -1: none of this pool does."""
+        cdef size_t offset = address - self._base, within, number
+        if not self._base <= address < self._end:
+            return -1
+        within = offset % HUGE_PAGE
+        number = within // self.pool.elt_size
+        if within % self.pool.elt_size or number >= self._page_elements:
+            return -1
+        number += offset // HUGE_PAGE * self._page_elements
+        return <int64_t> number if number < self.pool.n else -1
+
+    cdef bytearray _free_map(self):
+        """A byte for each mbuf, 1 if it is free. Exact only while no lcore runs."""
+        cdef bytearray found = bytearray(self.pool.n)
+        cdef unsigned char *at = <unsigned char *> found
+        cdef uint32_t k
+        lock(&self.pool.lock)
+        self._mark(at, self.pool.stack, self.pool.len)
+        unlock(&self.pool.lock)
+        for k in range(MAX_LCORE):
+            self._mark(at, self.pool.caches[k].objs, min(self.pool.caches[k].len, <uint32_t> CACHE_ROOM))
+        return found
+
+    cdef void _mark(self, unsigned char *at, mbuf **pkts, uint32_t n) noexcept:
+        cdef uint32_t i
+        cdef int64_t number
+        for i in range(n):
+            number = self._index_of(<size_t> pkts[i])
+            if number >= 0:
+                at[number] = 1
 
     @property
     def n(self):
@@ -233,10 +349,7 @@ cdef class Mempool:
     @property
     def available(self):
         """Free mbufs: on the stack and in the caches. Exact only while no lcore runs."""
-        cdef uint32_t total = self.pool.len
-        for i in range(MAX_LCORE):
-            total += self.pool.caches[i].len
-        return total
+        return _free_in(self.pool)
 
     @property
     def in_use(self):
@@ -250,6 +363,8 @@ cdef class Mempool:
 
     def take(self, uint32_t n):
         """Take n mbufs in Python: their addresses, for tests and control code. Raises MemoryExhausted, and takes none."""
+        if n > self.pool.n:
+            raise MemoryExhausted(f"{self.name} has no {n} mbufs: {self.available} of {self.n} are free")
         cdef mbuf **pkts = <mbuf **> malloc((n or 1) * sizeof(mbuf *))
         if pkts == NULL:
             raise MemoryError()
@@ -261,11 +376,11 @@ cdef class Mempool:
             free(pkts)
 
     def give(self, addresses):
-        """Give back what `take` returned, packet by packet (of one segment or several)."""
-        cdef mbuf *m
-        for address in addresses:
-            m = <mbuf *> <size_t> address
-            free_packets(&m, 1)
+        """Give back what `take` returned, packet by packet (of one segment or several).
+
+        Raises MempoolError, and frees none, when one is not of this pool or is free already.
+        """
+        free_checked(list(addresses), self)
 
     def check(self):
         """Raise MempoolError if this debug pool found a double free, a foreign mbuf or a write after a free."""

@@ -23,7 +23,8 @@ from dataplane.app cimport DROP_ERROR, FAULT_RAISED, MAX_BURST, MAX_EDGES, App, 
 from dataplane.machine cimport likely, unlikely
 from dataplane.mbuf cimport data, mbuf
 
-from dataplane.errors import AppError, ConfigError
+from dataplane.errors import AppError, ConfigError, GraphError
+from dataplane.mapped import is_code
 
 ctypedef uint32_t (*packet_function)(uint8_t *, uint32_t) noexcept nogil
 ctypedef void (*burst_function)(uint8_t **, const uint32_t *, uint8_t *, uint32_t) noexcept nogil
@@ -53,13 +54,16 @@ cdef class Native(App):
     drops = ("refused",)
 
     def __init__(self, function, *, edges=("out",), optional=(), per="packet", name=None):
+        if self.address:
+            raise ConfigError(f"{self!r} is made already: make another Native")
         if per not in ("packet", "burst"):
             raise ConfigError(f"per={per!r}: 'packet' or 'burst' is possible")
         if not 1 <= len(edges) <= MAX_EDGES:
             raise ConfigError(f"{len(edges)} edges: from 1 to {MAX_EDGES} are possible")
         self.edges, self.optional, self.per = tuple(edges), tuple(optional), per
         self._n_edges = len(self.edges)
-        self.address, self._function, self._kind = _address(function, per)
+        address, self._function, self._kind = _address(function, per)
+        self.address = address
         self.name = name or getattr(function, "__name__", None) or "native"
 
     cdef void push(self, mbuf **pkts, uint16_t n) noexcept nogil:
@@ -93,6 +97,11 @@ cdef class Native(App):
                 fate[i] = REFUSED
         split(self, pkts, n, fate)
 
+    cdef int check_ready(self) except -1:
+        if self.address == 0:
+            raise GraphError(f"{self!r} has no function: give one to Native, and call super().__init__ in a subclass")
+        return 0
+
     cpdef object fault_error(self):
         """Compiled code cannot say more than that."""
         return AppError(f"{self.name}: the function raised an exception: call it with bytes and a length to see which")
@@ -120,8 +129,8 @@ def _address(function, per):
             function = _compiled(function, per)
             kind = BURST if per == "burst" else LOOP
         address = function.address
-    if address <= 0:
-        raise ConfigError(f"{function!r} is no function: its address is {address}")
+    if not is_code(address):
+        raise ConfigError(f"{function!r} is no function: its address is {address}, where no code is mapped")
     return address, function, kind
 
 

@@ -96,7 +96,7 @@ cdef class PcapReader:
         self._read_header()
 
     def __dealloc__(self):
-        if self.fd >= 0:
+        if self.fd >= 0 and self.path is not None:  # without a path nothing was opened, and 0 is a descriptor too
             close(self.fd)
         free(self.buffer)
 

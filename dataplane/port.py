@@ -55,6 +55,9 @@ class Port:
     rules = False
     """Whether others depend on it: a PF with VFs, which can be opened only while it runs."""
 
+    gated = False
+    """Whether it may be stopped while its queues are polled, as they are detached from it and keep their pollers out."""
+
     def __init__(self, name: str) -> None:
         self.name = name
         self.started = False
@@ -145,14 +148,19 @@ class Port:
             self.started = True
 
     def stop(self) -> None:
-        """No more packets; every mbuf that the port holds goes back to its pool."""
+        """No more packets; every mbuf that the port holds goes back to its pool.
+
+        Raises PortError while one of its queues is polled, unless the port is `gated`.
+        """
         if self.started:
+            self._check_unused()
             self.started = False
             self._stop()
 
     def close(self) -> None:
-        """Stop and let go of the device."""
+        """Stop and let go of the device. Raises PortError as `stop` does."""
         if not self.closed:
+            self._check_unused()
             self.stop()
             self.closed = True
             self._close()
@@ -345,6 +353,16 @@ class Port:
             raise PortError(
                 f"{self.name} is running without {kind} queue {index}: name it before the port is started"
             )
+
+    def _check_unused(self) -> None:
+        """Raise PortError while somebody polls one of its queues: their memory must not go under a poller."""
+        if self.gated:
+            return
+        for queue in (*self._rx.values(), *self._tx.values()):
+            if queue.polled_by is not None:
+                raise PortError(
+                    f"{self.name}: {queue!r} is polled by thread {queue.polled_by}: stop that pipeline, then the port"
+                )
 
     def _checked_length(self, what: str, value: int, allowed: tuple[int, int, int]) -> int:
         least, most, multiple = allowed

@@ -11,8 +11,7 @@ from libc.string cimport memset
 from posix.stdlib cimport posix_memalign
 
 from dataplane.machine cimport CACHE_LINE
-from dataplane.mempool cimport free_packets
-from dataplane.mbuf cimport mbuf
+from dataplane.mempool cimport free_checked
 
 from dataplane.errors import ConfigError
 
@@ -63,14 +62,14 @@ cdef class Ring:
         return taken
 
     def drain(self):
-        """Free every mbuf in it; returns how many there were. Nobody else may be using the ring."""
-        cdef mbuf *pkts[64]
-        cdef uint32_t n
-        total = 0
-        while (n := dequeue_burst(self.ring, <void **> pkts, 64)):
-            free_packets(pkts, n)
-            total += n
-        return total
+        """Free every mbuf in it; returns how many there were. Nobody else may be using the ring.
+
+        Raises MempoolError, and frees none, when something in it is no mbuf, is free already or is there twice: the ring is
+        empty then.
+        """
+        held = self.get(self.ring.slots)
+        free_checked(held, None)
+        return len(held)
 
     def __repr__(self):
         return f"<Ring {self.name}: {len(self)} of {self.slots} slots, {'SPSC' if self.ring.single else 'MPMC'}>"

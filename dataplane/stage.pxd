@@ -2,8 +2,22 @@
 """Stage: whatever `>>` can join. Queues of ports and apps are stages."""
 
 
+from libc.stdint cimport uint32_t
+
+
 cdef class Stage:
     # Set from the hot path, without the GIL, when the stage can no longer do its work: an errno or another
     # number that `fault_error()` explains. The lcore stops its pipeline and raises that error.
     cdef volatile int fault
+    # Thread number (gettid) of its poller while that is inside compiled code without the GIL, 0: nobody's. Read and written
+    # under the GIL only, by `claim` and `release`.
+    cdef uint32_t poller
     cpdef object fault_error(self)
+    # Raise if it cannot be polled: half made (by `__new__`), never started, closed. Asked under the GIL, by `claim`.
+    cdef int check_ready(self) except -1
+
+
+# One poller at a time: before the GIL is let go with a stage in hand, and after. `claim` raises GraphError, naming the thread
+# that has it, and what `check_ready` raises.
+cdef int claim(Stage stage) except -1
+cdef void release(Stage stage) noexcept

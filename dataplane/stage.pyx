@@ -6,8 +6,18 @@ and a `Pipeline` is made of chains. ``app["expired"] >> sink`` leaves by a named
 """
 
 import os
+import threading
 
 from dataplane.errors import DataplaneError, GraphError
+
+
+cdef extern from *:
+    """
+    #include <sys/syscall.h>
+    #include <unistd.h>
+    static uint32_t dp_thread(void) { return (uint32_t)syscall(SYS_gettid); }
+    """
+    uint32_t this_thread "dp_thread" () nogil
 
 
 cdef class Stage:
@@ -27,6 +37,36 @@ cdef class Stage:
     cpdef object fault_error(self):
         """The error that `fault` stands for: an errno unless the stage knows better."""
         return DataplaneError(f"{self!r} failed: {os.strerror(self.fault)}")
+
+    cdef int check_ready(self) except -1:
+        return 0
+
+    @property
+    def polled_by(self):
+        """The name of the thread that polls it now, or None."""
+        return _name_of(self.poller) if self.poller else None
+
+
+cdef int claim(Stage stage) except -1:
+    if stage.poller:
+        here = " (this thread)" if stage.poller == this_thread() else ""
+        raise GraphError(
+            f"{stage!r} is polled by thread {_name_of(stage.poller)}{here}: one poller at a time may use it; stop that one first"
+        )
+    stage.check_ready()
+    if stage.poller:
+        return claim(stage)  # check_ready runs Python, so that another thread may have come first: say who
+    stage.poller = this_thread()
+    return 0
+
+
+cdef void release(Stage stage) noexcept:
+    stage.poller = 0
+
+
+def _name_of(number):
+    """The name of the thread with that number (gettid)."""
+    return next((thread.name for thread in threading.enumerate() if thread.native_id == number), str(number))
 
 
 class Exit:
@@ -61,6 +101,8 @@ class Chain:
     @property
     def first(self):
         """The stage at the head."""
+        if not self.links:
+            raise GraphError(f"{self!r} has no first stage: join stages with >>")
         return self.links[0][0]
 
     def __rshift__(self, other):
@@ -69,9 +111,15 @@ class Chain:
 
     def __getitem__(self, edge):
         """Go on from a named edge of the last stage."""
+        if not isinstance(edge, str):
+            raise GraphError(f"{self!r}[{edge!r}]: an edge is named by a string")
         return _Tail(self, edge)
 
+    __iter__ = None  # or `list(chain)` would ask for one edge after the other, for ever
+
     def __repr__(self):
+        if not self.links:
+            return f"<Chain of nothing, last {self.last!r}>"
         return " >> ".join(repr(stage) for stage in (self.first, *(link[2] for link in self.links)))
 
 

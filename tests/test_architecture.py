@@ -33,6 +33,8 @@ FLOORS = (
     ("dataplane.eventfd", 0),
     ("dataplane.claim", 0),
     ("dataplane.output", 0),
+    ("dataplane.mapped", 0),
+    ("dataplane.memory_room", 0),
     ("dataplane.include", 0),
     ("dataplane.mbuf", 1),
     ("dataplane.record", 1),

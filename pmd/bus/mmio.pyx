@@ -7,6 +7,7 @@ from posix.types cimport off_t
 
 import errno
 import os
+import stat
 
 from dataplane.errors import DeviceError, DeviceGone
 
@@ -29,6 +30,10 @@ cdef class Window:
                 f"{name}: {size} bytes of registers cannot be mapped ({errno.errorcode.get(code, code)}: {os.strerror(code)})"
             )
         self.name, self.size, self._base = name, size, <uintptr_t> at
+        status = os.fstat(fd)
+        if stat.S_ISREG(status.st_mode) and offset + size > status.st_size:
+            # A read behind its end would be a SIGBUS.
+            raise DeviceError(f"{name}: no {size} bytes of registers at {offset} of a file of {status.st_size}")
 
     cdef uintptr_t _at(self, offset) except 0:
         if self._base == 0:

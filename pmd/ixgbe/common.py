@@ -55,6 +55,8 @@ class IxgbeBase(Port):
     shared = False
     """Whether pools share the port (7.10): then what is sent is switched, and descriptors name a context."""
 
+    gated = True
+
     def __init__(self, function: Function, spec: PortString, bar: Bar) -> None:
         super().__init__(spec.text)
         self.function = function

@@ -33,5 +33,7 @@ cdef pause_gate(gate_t *gate, queue):
 
 
 cdef resume_gate(gate_t *gate):
+    if gate.paused == 0:
+        raise DeviceError("this queue is not paused: resume() it once for each pause()")
     wmb()
     gate.paused -= 1

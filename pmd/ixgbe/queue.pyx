@@ -19,12 +19,14 @@ from dataplane.mbuf cimport (
     MBUF_HEADROOM, MBUF_REARM, TX_IP_CSUM, TX_IPV4, TX_TCP_CSUM, TX_TSO, TX_UDP_CSUM, TX_VLAN, data_iova,
 )
 from dataplane.mempool cimport Mempool, alloc_bulk, free_bulk, free_packets
+from dataplane.stage cimport Stage
 from dataplane.pmd.datasheet.hw82599 cimport *
 from dataplane.pmd.ixgbe.gate cimport enter, leave, pause_gate, resume_gate
 from dataplane.pmd.ixgbe.kernels cimport AHEAD, CHECKSUMS, KIND, OFFLOADS, kernels_of, put_chain, set_rules
 from dataplane.pmd.ixgbe.sendable cimport FRAME_MIN, fits, headers_of, pad
 
-from dataplane.errors import MempoolError
+from dataplane.errors import ConfigError, MempoolError, PortError
+from dataplane.mapped import is_memory
 from dataplane.pmd.datasheet import limits
 from dataplane.pmd.ixgbe.errors import queue_gone
 
@@ -44,6 +46,32 @@ cdef const kernels_t *scalar = kernels_of("scalar")
 cdef hw_rx_desc[2] nothing
 cdef mbuf *nobody[2 + AHEAD]
 cdef uint32_t nowhere = 0
+
+
+cdef uint32_t _length_of(queue, memory, size_t tail, size_t status) except 0:
+    """Descriptors in that block. Raises ConfigError for what is no descriptor ring, or no register of 32 bits."""
+    cdef size_t length = memory.size // limits.DESCRIPTOR_SIZE
+    if not 4 <= length <= 65536 or not is_memory(memory.address, memory.size):
+        raise ConfigError(f"{queue!r}: {memory!r} is no descriptor ring: expected a Block of an open arena")
+    for address in (tail, status):
+        if address & 3 or not is_memory(address, 4, write=False):
+            raise ConfigError(f"{queue!r}: no register is mapped at address {address:#x}")
+    return <uint32_t> length
+
+
+cdef int _check_port(port) except -1:
+    """Raise PortError for a queue of no port. One of a port that is stopped is polled in vain, and goes on when it starts."""
+    if port is None:
+        raise PortError("this queue is of no port: take one from port.rx(0) or port.tx(0)")
+    if getattr(port, "closed", False):
+        raise PortError(f"{port.name} is closed: probe it again")
+    return 0
+
+
+cdef int _check_out(Stage queue, gate_t *gate) except -1:
+    if queue.poller and gate.paused == 0:
+        raise PortError(f"{queue!r} is polled by thread {queue.polled_by}: pause() it, or stop that pipeline")
+    return 0
 
 
 @cython.final
@@ -66,6 +94,9 @@ cdef class IxgbeRxQueue(RxQueue):
             leave(&self.gate)
             return 0
         return self.receive(pkts, n)
+
+    cdef int check_ready(self) except -1:
+        return _check_port(self.port)
 
     cdef uint16_t receive(self, mbuf **pkts, uint16_t n) noexcept nogil:
         """The same, once inside, when there is something to do."""
@@ -174,7 +205,7 @@ cdef class IxgbeRxQueue(RxQueue):
     # ---- set-up ---------------------------------------------------------------------------------------------
 
     def attach(
-        self, memory, size_t tail, size_t status, Mempool mempool, uint16_t number, bint strip, str simd="auto",
+        self, memory, size_t tail, size_t status, Mempool mempool not None, uint16_t number, bint strip, str simd="auto",
         *, uint32_t pieces=1, bint hide=False,
     ):
         """Arm every descriptor of `memory` (a Block) with a buffer.
@@ -185,7 +216,7 @@ cdef class IxgbeRxQueue(RxQueue):
         The NIC may be given `length - 1` descriptors, from 0 on: write that to the tail once its queue is enabled.
         Raises MempoolError if the pool has too few mbufs.
         """
-        cdef uint32_t i, length = memory.size // limits.DESCRIPTOR_SIZE
+        cdef uint32_t i, length = _length_of(self, memory, tail, status)
         cdef const kernels_t *kernel = kernels_of(simd)
         self.detach()
         self.kernel = kernel
@@ -228,8 +259,9 @@ cdef class IxgbeRxQueue(RxQueue):
         resume_gate(&self.gate)
 
     def detach(self):
-        """Give every mbuf back. The NIC must have let go of the queue."""
+        """Give every mbuf back. The NIC must have let go of the queue. Raises PortError while it is polled and not paused."""
         cdef uint32_t at
+        _check_out(self, &self.gate)
         if self._memory is None:
             return
         if self.first != NULL:
@@ -271,6 +303,9 @@ cdef class IxgbeTxQueue(TxQueue):
             taken = self.send(pkts, n)
             leave(&self.gate)
         return taken
+
+    cdef int check_ready(self) except -1:
+        return _check_port(self.port)
 
     cdef uint16_t send(self, mbuf **pkts, uint16_t n) noexcept nogil:
         cdef uint32_t before = self.next, done
@@ -482,7 +517,7 @@ cdef class IxgbeTxQueue(TxQueue):
         check: pools share the port, so every descriptor must name a context (7.2.3.2.4, CC); the first in the ring sets it.
         simd: one of `kernels.widths()`, or "auto".
         """
-        cdef uint32_t length = memory.size // limits.DESCRIPTOR_SIZE, runs = 4
+        cdef uint32_t length = _length_of(self, memory, tail, status), runs = 4
         cdef const kernels_t *kernel = kernels_of(simd)
         self.detach()
         self.kernel = kernel
@@ -529,7 +564,8 @@ cdef class IxgbeTxQueue(TxQueue):
         resume_gate(&self.gate)
 
     def detach(self):
-        """Give every mbuf back, sent or not. The NIC must have let go of the queue."""
+        """Give every mbuf back, sent or not. The NIC must have let go of it. Raises PortError while it is polled and not paused."""
+        _check_out(self, &self.gate)
         if self._memory is None:
             return
         while self.clean != self.next:

@@ -6,7 +6,7 @@ one of it; it is stored; the data path is told. A read: the word is taken, a Blo
 and set-on-read bits change. What the chip does a little later (a queue's ENABLE reads back, CTRL.RST clears itself) is a timer.
 """
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc
 from libc.string cimport memset
 
@@ -76,16 +76,32 @@ cdef void _on_tick(void *self, uint64_t now) noexcept nogil:
     (<Controller> self)._look_at_wire()
 
 
+cdef int _check_offset(int64_t offset) except -1:
+    if not 0 <= offset < REGISTER_BYTES or offset & 3:
+        raise IndexError(f"no register at {offset:#x}: registers are dwords below {REGISTER_BYTES:#x}")
+    return 0
+
+
 cdef class Controller:
     """The registers of one port. `read` and `write` are what the bus does; the rest is for the chip's own blocks.
 
     Whoever is not inside an access must hold `lock` for anything but read, write, and the properties.
     """
 
-    def __init__(self, str name, int port, RegisterFile registers, Interrupts interrupts, CardLock lock, DataPath engine):
+    def __cinit__(
+        self,
+        str name not None,
+        int port,
+        RegisterFile registers not None,
+        Interrupts interrupts not None,
+        CardLock lock not None,
+        DataPath engine not None,
+    ):
         self.name, self.port = name, port
         self.registers, self.interrupts, self.clock, self.lock = registers, interrupts, interrupts.clock, lock
         self.engine = engine
+        engine.lock = lock
+        engine.adopt()
         self.regs = registers.at
         self.next_timer = NEVER
         self.read_ns, self.write_ns = 500, 100
@@ -115,11 +131,13 @@ cdef class Controller:
 
     def read_twin(self, uint32_t offset):
         """A read by a VF, whose BAR has turned it into one of this register (canonical offset). The lock is held."""
+        _check_offset(offset)
         self._elapse(self.read_ns)
         return self._answer(offset >> 2)
 
     def write_twin(self, uint32_t offset, uint32_t value):
         """A write by a VF likewise."""
+        _check_offset(offset)
         self._elapse(self.write_ns)
         self._take(offset >> 2, value)
 
@@ -310,6 +328,7 @@ cdef class Controller:
 
         Raises ConfigError when too much is under way at once, which no driver can bring about within the delays of the chip.
         """
+        _check_offset(offset)
         if self.timer_count == TIMERS:
             raise ConfigError(f"{self.name}: {TIMERS} delayed effects are under way: make the delays of the model shorter")
         self.timers[self.timer_count] = Timer(self.clock.now() + ns, offset >> 2, clear, set, cause)
@@ -330,6 +349,7 @@ cdef class Controller:
 
     def is_pending(self, uint32_t offset):
         """Whether something is to happen to that register."""
+        _check_offset(offset)
         for i in range(self.timer_count):
             if self.timers[i].word == offset >> 2:
                 return True
@@ -343,6 +363,7 @@ cdef class Controller:
         reads(offset, value) returns what is read; writes(offset, old, new, written) returns what is stored.
         """
         for offset, index in line.addresses():
+            _check_offset(offset)
             if reads is not None:
                 RULES[<uint32_t> offset >> 2].flags |= READS
                 self._on_read[line[index].offset] = reads
@@ -361,25 +382,30 @@ cdef class Controller:
 
     def peek(self, uint32_t offset):
         """The word as it is stored."""
+        _check_offset(offset)
         return self._at(offset >> 2)[0]
 
     def address(self, uint32_t offset):
         """Where the word is in this process's memory."""
+        _check_offset(offset)
         return <size_t> self._at(offset >> 2)
 
     def poke(self, uint32_t offset, uint32_t value):
         """Store a word (bits that are stuck stay so), and let the data path know."""
+        _check_offset(offset)
         self._store(offset >> 2, value)
 
     def load(self, words):
         """Store many (offset, value) without telling the data path: a reset tells it once."""
         cdef uint32_t word
         for offset, value in words:
+            _check_offset(offset)
             word = <uint32_t> offset >> 2
             self._at(word)[0] = self._hold(word, value) if self.stuck_count else value
 
     def tell(self, uint32_t offset, uint32_t value):
         """Show the data path a write as it came, strobes included."""
+        _check_offset(offset)
         self.engine.written(offset, value)
 
     def engine_runs(self, control=0):
@@ -406,6 +432,7 @@ cdef class Controller:
 
     def hold(self, uint32_t offset, uint32_t mask, uint32_t value):
         """A fault: these bits read, and are stored, as `value` from now on. ConfigError after 16 of them."""
+        _check_offset(offset)
         if self.stuck_count == STUCK:
             raise ConfigError(f"{self.name}: {STUCK} stuck fields are the most at a time: release one first")
         self.stuck[self.stuck_count] = Stuck(offset >> 2, mask, value & mask)
@@ -436,7 +463,7 @@ cdef class Controller:
         return self.engine.take_violations(vf)
 
 
-def step_all(list chips, int rounds, uint32_t budget, uint64_t ns):
+def step_all(list chips not None, int rounds, uint32_t budget, uint64_t ns):
     """`rounds` times: `ns` of virtual time pass and every port moves up to `budget` packets a direction.
 
     Returns how many packets moved.
@@ -446,6 +473,8 @@ def step_all(list chips, int rounds, uint32_t budget, uint64_t ns):
     cdef int _
     one = chips[0]
     other = chips[len(chips) - 1]
+    if one is None or other is None or one.lock is not other.lock:
+        raise ConfigError(f"step_all({chips!r}): expected the controllers of one card")
     one.lock.take_gil()
     try:
         with nogil:

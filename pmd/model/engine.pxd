@@ -71,6 +71,8 @@ cdef class Engine(DataPath):
     cdef bint queue_drop(self, uint32_t queue) noexcept nogil
 
     cdef uint64_t _taken             # violations handed out so far
+    cdef void _enter(self) noexcept
+    cdef void _leave(self) noexcept
     cdef void _decode_tables(self) noexcept nogil
     cdef void _decode_port(self) noexcept nogil
     cdef void _remap(self) noexcept nogil

@@ -29,6 +29,7 @@ from dataplane.pmd.model.model cimport (
 )
 from dataplane.pmd.model.pools cimport decode_pools
 from dataplane.pmd.model.rx cimport decode_rxq, rx_step
+from dataplane.pmd.model.shared cimport REGISTER_BYTES
 from dataplane.pmd.model.steer cimport decode_steer
 from dataplane.pmd.model.tso cimport TSO_PACKET_MAX
 from dataplane.pmd.model.tx cimport decode_txq, tx_step
@@ -89,7 +90,7 @@ cdef class Wire:
 cdef class Engine(DataPath):
     """The DMA side of one port. `registers`: its register file; `interrupts`: who hears of work done; `clock`: the card's."""
 
-    def __cinit__(self, str name, RegisterFile registers not None, Interrupts interrupts not None, Clock clock not None):
+    def __cinit__(self, str name not None, RegisterFile registers not None, Interrupts interrupts not None, Clock clock not None):
         self.name = name
         self.registers, self.interrupts, self.clock = registers, interrupts, clock
         self.regs = <uint32_t *> registers.at
@@ -125,6 +126,22 @@ cdef class Engine(DataPath):
             free(self.port.scratch)
             free(self.port.director)
             free(self.port)
+
+    cdef void adopt(self) noexcept:
+        cdef Domain domain
+        self.domain.lock = self.lock
+        for domain in self._vf_domains:
+            if domain is not None:
+                domain.lock = self.lock
+
+    cdef void _enter(self) noexcept:
+        """Before the data path is changed from outside: its runner keeps out. A thread may enter again."""
+        if self.lock is not None:
+            self.lock.take_gil()
+
+    cdef void _leave(self) noexcept:
+        if self.lock is not None:
+            self.lock.give()
 
     # ---- registers ------------------------------------------------------------------------------------------
 
@@ -243,18 +260,25 @@ cdef class Engine(DataPath):
     cpdef Domain domain_of_vf(self, int n):
         """The I/O address space of VF n, whether there is that VF now or not."""
         cdef Domain domain
+        if not 0 <= n < POOLS:
+            raise ConfigError(f"{self.name}: no VF {n}: the 82599 has 0 to {POOLS - 1}")
         if self._vf_domains[n] is None:
             domain = Domain(f"{self.name}.vf{n}")
+            domain.lock = self.lock
             self._vf_domains[n], self._vf_domain[n] = domain, domain.c
         return self._vf_domains[n]
 
     cpdef share(self, uint32_t vfs, uint64_t masters):
         """VFs 0 to vfs - 1 own the pools of their numbers, and those in `masters` may reach memory."""
+        if vfs > POOLS:
+            raise ConfigError(f"{self.name}: {vfs} VFs: the 82599 has at most {POOLS}")
         for n in range(vfs):
             self.domain_of_vf(n)
+        self._enter()
         self._vfs, self._masters = vfs, masters
         self._share_out()
         self._remap()
+        self._leave()
 
     cdef void _share_out(self) noexcept nogil:
         """Whose queues are whose: GCR_EXT says how many pools there are, the SR-IOV capability how many are VFs'."""
@@ -276,7 +300,10 @@ cdef class Engine(DataPath):
 
     cpdef attach(self, int vf, Doorbells bells):
         """A function's tails are there from now on, with the values that they have; None: in the register file again."""
+        if vf >= POOLS:
+            raise ConfigError(f"{self.name}: no VF {vf}: the 82599 has 0 to {POOLS - 1}")
         before = self._pf_bells  # lives until nothing points there any more
+        self._enter()
         if vf < 0:
             self._pf_bells = bells
         else:
@@ -285,6 +312,7 @@ cdef class Engine(DataPath):
             self._vf_bell[vf] = <void *> bells if bells is not None else NULL
         self._place_tails()
         self._remap()
+        self._leave()
         del before
 
     cdef volatile uint32_t *_register_tail(self, uint32_t queue, bint tx) noexcept nogil:
@@ -394,18 +422,22 @@ cdef class Engine(DataPath):
     cdef plug(self, Wire wire, mdl_fifo *out, bint elastic, bint pumped, const bint *peer_lit):
         if self.wire is not None:
             raise ConfigError(f"{self.name} has a wire already: unplug it first")
+        self._enter()
         self.wire = wire
         self.port.tx_fifo, self.port.peer_lit = out, peer_lit
         self.port.elastic, self.port.pumped, self.port.wired = elastic, pumped, 1
+        self._leave()
 
     cpdef unplug(self):
         """Pull the wire out of this port. The other end sees its link go."""
         cdef Wire wire = self.wire
         if wire is None:
             return
+        self._enter()
         self.port.wired = self.port.pumped = 0
         self.port.tx_fifo, self.port.peer_lit = NULL, NULL
         self.wire = None
+        self._leave()
         wire.left(self)
 
     cdef bint wire_up(self) noexcept nogil:
@@ -458,17 +490,27 @@ cdef class Engine(DataPath):
         return self.wire_up()
 
     def run(self, unsigned int budget=64):
-        """One step, by hand. Returns how many packets it moved. The caller holds the card's lock, or there is no runner."""
+        """One step, by hand. Returns how many packets it moved."""
+        self._enter()
         self.interrupts.tick()
-        return self.step(budget)
+        work = self.step(budget)
+        self._leave()
+        return work
 
     def write(self, unsigned int offset, unsigned int value):
         """Store a register and decode it, without the access rules of a controller: for tests of the data path alone."""
+        if offset >= REGISTER_BYTES or offset & 3:
+            raise IndexError(f"no register at {offset:#x}: registers are dwords below {REGISTER_BYTES:#x}")
+        self._enter()
         self.regs[offset >> 2] = value
         self.written(offset, value)
+        self._leave()
 
     def lose_doorbells(self, str kind, unsigned int queue, bint lost):
         """A fault: while `lost`, the data path does not see the tail of that "rx" or "tx" queue move."""
+        if kind not in ("rx", "tx") or queue >= QUEUES:
+            raise ConfigError(f"{self.name}: no {kind} queue {queue}: expected 'rx' or 'tx' and 0 to {QUEUES - 1}")
+        self._enter()
         cdef volatile uint32_t *tail = self.port.rxq[queue].tail if kind == "rx" else self.port.tx_bell[queue]
         cdef uint32_t *stale = &self.stale[queue if kind == "rx" else 128 + queue]
         self.losing = lost
@@ -481,7 +523,10 @@ cdef class Engine(DataPath):
             self.port.rxq[queue].tail = tail
         else:
             self.port.tx_bell[queue] = tail
+        self._leave()
 
     def restart(self):
         """What a reset of the port does to the data path."""
+        self._enter()
         self.reset()
+        self._leave()

@@ -43,20 +43,28 @@ cdef uint32_t OTHERS = 0xFFFF0000
 cdef uint32_t EVENTS = 0x3FFF0000  # cleared by a read even with GPIE.OCD (8.2.3.5.18)
 
 
+cdef int _check_below(int n, int most, str what) except -1:
+    if not 0 <= n < most:
+        raise DeviceError(f"no {what} {n}: the 82599 has 0 to {most - 1} (datasheet 7.3)")
+    return 0
+
+
 cdef class Interrupts:
     """Causes in, eventfds out. One for a port; whoever calls it holds the card's lock."""
 
-    def __cinit__(self, RegisterFile registers, Clock clock):
+    def __cinit__(self, RegisterFile registers not None, Clock clock not None):
+        for vector in range(VECTORS):
+            self.eventfds[vector] = -1
         self._registers = registers
         self.regs = registers.at
         self.clock = clock
         self.vfs = VfInterrupts(registers, clock)
-        for vector in range(VECTORS):
-            self.eventfds[vector] = -1
         self.masked = 0
 
     def __dealloc__(self):
         cdef int vector
+        if self.regs == NULL:
+            return  # __cinit__ was called with something else: no descriptor is known yet, and 0 is one
         for vector in range(VECTORS):
             if self.eventfds[vector] >= 0:
                 close(self.eventfds[vector])
@@ -266,10 +274,12 @@ cdef class Interrupts:
 
     def count(self, int vector):
         """How often a vector has fired."""
+        _check_below(vector, VECTORS, "MSI-X vector")
         return self.fires[vector]
 
     def table_mask(self, int vector, bint on):
         """Set or lift the mask bit of a vector's MSI-X table entry."""
+        _check_below(vector, VECTORS, "MSI-X vector")
         self.set_mask(vector, on)
 
     @property
@@ -279,6 +289,7 @@ cdef class Interrupts:
 
     def raise_queue(self, str kind, int queue):
         """A cause of a queue, as the data path raises it: kind "rx" or "tx"."""
+        _check_below(queue, 128, "queue")
         if kind == "rx":
             self.rx_cause(queue)
         else:

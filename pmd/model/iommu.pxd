@@ -8,6 +8,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from dataplane.machine cimport likely
 from dataplane.pmd.model.model cimport mdl_domain
+from dataplane.pmd.model.shared cimport CardLock
 
 
 # IOVA ranges -> host memory, with permissions. Change it only under the card's lock.
@@ -16,6 +17,11 @@ cdef class Domain:
     cdef readonly str name
     cdef dict _owners  # iova -> what must outlive the mapping
     cdef uint64_t _taken  # faults handed out so far
+    cdef CardLock lock  # held while ranges change; None: nothing runs by itself
+    cdef int _map(self, uint64_t iova, uint64_t size, size_t address, bint read, bint write) except -1
+    cdef int _unmap(self, uint64_t iova) except -1
+    cdef void _enter(self) noexcept
+    cdef void _leave(self) noexcept
     cdef void _changed(self) noexcept
 
 

@@ -11,6 +11,7 @@ from libc.string cimport memcpy, memmove
 from typing import NamedTuple
 
 from dataplane.errors import ConfigError
+from dataplane.mapped import is_memory
 from dataplane.pmd.model.model cimport FAULTS, READ, WRITE, mdl_fault, mdl_range
 
 cdef extern from *:
@@ -145,9 +146,9 @@ cdef bint dma_write(
 
 
 cdef class Domain:
-    """IOVA ranges of one function -> host memory. Whoever changes it holds the card's lock."""
+    """IOVA ranges of one function -> host memory. A change holds the card's lock."""
 
-    def __cinit__(self, str name="function"):
+    def __cinit__(self, str name not None="function"):
         self.name = name
         self._owners = {}
         self.c = <mdl_domain *> calloc(1, sizeof(mdl_domain))
@@ -164,10 +165,20 @@ cdef class Domain:
 
         Raises ConfigError for an empty or overlapping range.
         """
-        cdef mdl_domain *d = self.c
-        cdef mdl_range *grown
         if not size or iova + size < iova or not address or not (read or write):
             raise ConfigError(f"{self.name}: cannot map {size:#x} bytes at IOVA {iova:#x}: give a size, memory and a permission")
+        if not is_memory(address, size, write=write):
+            raise ConfigError(f"{self.name}: {size:#x} bytes at address {address:#x} are not memory of this process: map it first")
+        self._enter()
+        try:
+            self._map(iova, size, address, read, write)
+            self._owners[iova] = owner
+        finally:
+            self._leave()
+
+    cdef int _map(self, uint64_t iova, uint64_t size, size_t address, bint read, bint write) except -1:
+        cdef mdl_domain *d = self.c
+        cdef mdl_range *grown
         cdef uint32_t at = _first_above(d, iova)
         if (at and d.ranges[at - 1].iova + d.ranges[at - 1].size > iova) or (at < d.count and d.ranges[at].iova < iova + size):
             raise ConfigError(f"{self.name}: IOVA {iova:#x} to {iova + size:#x} overlaps a mapping: unmap that first")
@@ -182,11 +193,19 @@ cdef class Domain:
         d.ranges[at].host = <uint8_t *> address
         d.ranges[at].perms = (READ if read else 0) | (WRITE if write else 0)
         d.count += 1
-        self._owners[iova] = owner
         self._changed()
+        return 0
 
     def unmap(self, uint64_t iova):
         """Take away the mapping that starts at `iova`. Raises ConfigError if there is none."""
+        self._enter()
+        try:
+            self._unmap(iova)
+        finally:
+            self._leave()
+        del self._owners[iova]
+
+    cdef int _unmap(self, uint64_t iova) except -1:
         cdef mdl_domain *d = self.c
         cdef uint32_t at = _first_above(d, iova)
         if not at or d.ranges[at - 1].iova != iova:
@@ -194,7 +213,7 @@ cdef class Domain:
         memmove(&d.ranges[at - 1], &d.ranges[at], (d.count - at) * sizeof(mdl_range))
         d.count -= 1
         self._changed()
-        del self._owners[iova]
+        return 0
 
     def unmap_between(self, uint64_t first, uint64_t last):
         """Take away the mappings that start at `first` or above, and at `last` or below."""
@@ -218,6 +237,14 @@ cdef class Domain:
         """Whether a mapping starts at `iova`."""
         cdef uint32_t at = _first_above(self.c, iova)
         return at > 0 and self.c.ranges[at - 1].iova == iova
+
+    cdef void _enter(self) noexcept:
+        if self.lock is not None:
+            self.lock.take_gil()
+
+    cdef void _leave(self) noexcept:
+        if self.lock is not None:
+            self.lock.give()
 
     cdef void _changed(self) noexcept:
         self.c.hit_size = 0

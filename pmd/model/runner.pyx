@@ -72,7 +72,7 @@ cdef class Runner:
     cdef uint32_t _stopping, _resting
     cdef object _thread, _failure
 
-    def __init__(self, card, *, cpu=None, uint32_t budget=64):
+    def __cinit__(self, card, *, cpu=None, uint32_t budget=64):
         engines = [port.engine for port in card.ports]
         if not 1 <= len(engines) <= 2:
             raise ConfigError(f"a runner for {len(engines)} ports: a card has one or two")

@@ -26,6 +26,7 @@ cdef class CardLock:
     cdef void take(self) noexcept nogil  # for whoever has let go of the GIL
     cdef void take_gil(self) noexcept  # for whoever holds it: it is let go while waiting
     cdef void give(self) noexcept nogil
+    cdef bint is_mine(self) noexcept nogil  # whether this thread holds it
     cdef bint wanted(self) noexcept nogil
     cdef void let_in(self) noexcept nogil  # give, wait until nobody waits any more, take
 
@@ -40,11 +41,13 @@ cdef class Clock:
 
 # What the controller of a port knows of its data path: Engine is a subclass. The card's lock is held in every call.
 cdef class DataPath:
+    cdef CardLock lock  # of the card, once a controller has the port; None before, when nothing runs by itself
     cdef bint stopped  # no DMA and no traffic: bus mastering is off, the function sleeps (D3), or it was pulled out
     cdef bint strict  # record what the datasheet forbids
     cdef bint lit  # our end of the wire is up (laser on, no link flap): what the peer sees; starts True
     cdef bint link  # LINKS.UP: without link nothing is sent; starts True, and follows LINKS under a controller
     cdef uint32_t violations  # how many are recorded; take_violations() (Python) hands them over
+    cdef void adopt(self) noexcept  # `lock` is set: whoever changes what the data path reads holds it from now on
     cdef void written(self, uint32_t offset, uint32_t value) noexcept nogil  # a register (canonical offset) now holds value
     cdef void reset(self) noexcept nogil  # all registers are at their reset values: decode them anew, drop what is inside
     cdef uint32_t step(self, uint32_t budget) noexcept nogil

@@ -25,6 +25,8 @@ cdef extern from *:
 
 from dataplane.machine cimport unlock
 
+from dataplane.errors import ConfigError
+
 
 cdef class RegisterFile:
     """128 KiB of shared memory, one dword a register. `fd` is a memfd that another process may map."""
@@ -102,6 +104,9 @@ cdef class CardLock:
         self.owner = 0
         unlock(&self.word)
 
+    cdef bint is_mine(self) noexcept nogil:
+        return self.owner == this_thread()
+
     cdef bint wanted(self) noexcept nogil:
         return load_acquire(&self.waiters) != 0
 
@@ -121,6 +126,8 @@ cdef class CardLock:
         return self
 
     def __exit__(self, *exc):
+        if not self.is_mine():
+            raise ConfigError("this thread does not hold the card's lock: use `with lock:`")
         self.give()
 
     @property
@@ -158,6 +165,9 @@ cdef class DataPath:
 
     def __cinit__(self, *args, **kwargs):
         self.lit = self.link = True
+
+    cdef void adopt(self) noexcept:
+        pass
 
     cdef void written(self, uint32_t offset, uint32_t value) noexcept nogil:
         pass

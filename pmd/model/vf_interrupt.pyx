@@ -7,6 +7,7 @@ of the PF's side (PVTEICR, ...), one for each VF; VTEITR only the VF has.
 
 import os
 
+from libc.stdint cimport int64_t
 from posix.unistd cimport close
 
 from dataplane.eventfd cimport send_signal
@@ -34,17 +35,31 @@ cdef enum:
 cdef uint32_t EIAME = 1 << 30
 
 
+cdef int _check_below(int64_t n, int most, str what) except -1:
+    if not 0 <= n < most:
+        raise DeviceError(f"no {what} {n}: a VF of the 82599 has 0 to {most - 1} (datasheet 9.4)")
+    return 0
+
+
+cdef int _check_vf(uint32_t vf) except -1:
+    if vf >= VFS:
+        raise DeviceError(f"no VF {vf}: the 82599 has 0 to {VFS - 1} (datasheet 7.10)")
+    return 0
+
+
 cdef class VfInterrupts:
     """Causes in, eventfds out, for 64 VFs of a port; whoever calls it holds the card's lock."""
 
-    def __cinit__(self, RegisterFile registers, Clock clock):
-        self._registers, self.clock = registers, clock
-        self.regs = registers.at
+    def __cinit__(self, RegisterFile registers not None, Clock clock not None):
         for n in range(VFS * VECTORS):
             self.eventfds[n] = -1
+        self._registers, self.clock = registers, clock
+        self.regs = registers.at
 
     def __dealloc__(self):
         cdef int n
+        if self.regs == NULL:
+            return  # __cinit__ was called with something else: no descriptor is known yet, and 0 is one
         for n in range(VFS * VECTORS):
             if self.eventfds[n] >= 0:
                 close(self.eventfds[n])
@@ -106,38 +121,48 @@ cdef class VfInterrupts:
 
     def mailbox(self, uint32_t vf):
         """A cause of the VF's mailbox: VTIVAR_MISC says which vector."""
+        _check_vf(vf)
         cdef uint32_t misc = self.regs[PVTIVAR_MISC + vf]
         if misc & VALID:
             self.cause(vf, (1 << (misc & 3)) & ALL)
 
     def raise_vectors(self, uint32_t vf, uint32_t vectors):
         """VTEICS: software sets causes."""
+        _check_vf(vf)
         self.cause(vf, vectors & ALL)
 
     def acknowledge(self, uint32_t vf, uint32_t vectors):
         """VTEICR: these causes have been seen."""
+        _check_vf(vf)
         self.regs[PVTEICR + vf] &= ~vectors
 
     def unmask(self, uint32_t vf, uint32_t vectors):
         """VTEIMS: what waits behind a mask that is lifted, or set again, is worth a message."""
+        _check_vf(vf)
         self.regs[PVTEIMS + vf] |= vectors & ALL
         self.fresh[vf] |= self.regs[PVTEICR + vf] & vectors & ALL
         self._offer(vf)
 
     def mask(self, uint32_t vf, uint32_t vectors):
         """VTEIMC."""
+        _check_vf(vf)
         self.regs[PVTEIMS + vf] &= ~vectors
 
     def interval(self, uint32_t vf, uint32_t n):
         """VTEITR(n), n 0 or 1."""
+        _check_vf(vf)
+        _check_below(n, THROTTLED, "VTEITR")
         return self.eitr[vf * 2 + n]
 
     def set_interval(self, uint32_t vf, uint32_t n, uint32_t value):
         """VTEITR(n): [11:3] in steps of 2.048 us."""
+        _check_vf(vf)
+        _check_below(n, THROTTLED, "VTEITR")
         self.eitr[vf * 2 + n] = value & INTERVAL
 
     def forget(self, uint32_t vf):
         """The VF was reset: nothing is under way. Its registers are the caller's."""
+        _check_vf(vf)
         self.fresh[vf] = self.blocked[vf] = 0
         self.waiting &= ~(<uint64_t> 1 << vf)
         self.eitr[vf * 2] = self.eitr[vf * 2 + 1] = 0
@@ -157,6 +182,7 @@ cdef class VfInterrupts:
 
     def connect(self, uint32_t vf, int vector, int eventfd):
         """Signal a duplicate of that eventfd when the VF's vector fires; -1 ends it. DeviceError for one there is not."""
+        _check_vf(vf)
         if not 0 <= vector < VECTORS:
             raise DeviceError(f"no MSI-X vector {vector}: a VF of the 82599 has {VECTORS}, 0 to {VECTORS - 1} (datasheet 9.4)")
         own = os.dup(eventfd) if eventfd >= 0 else -1
@@ -166,10 +192,14 @@ cdef class VfInterrupts:
 
     def count(self, uint32_t vf, int vector):
         """How often a vector has fired."""
+        _check_vf(vf)
+        _check_below(vector, VECTORS, "MSI-X vector")
         return self.fires[vf * VECTORS + vector]
 
     def table_mask(self, uint32_t vf, uint32_t vector, bint on):
         """The mask bit of a vector's MSI-X table entry; what fired meanwhile goes out when it is lifted."""
+        _check_vf(vf)
+        _check_below(vector, VECTORS, "MSI-X vector")
         cdef uint32_t bit = 1 << vector
         if on:
             self.masked[vf] |= bit
@@ -181,10 +211,12 @@ cdef class VfInterrupts:
 
     def pending_bits(self, uint32_t vf):
         """The MSI-X pending bit array: vectors that fired while masked."""
+        _check_vf(vf)
         return self.blocked[vf]
 
     def clear_pending(self, uint32_t vf, uint32_t vectors):
         """VFPBACL."""
+        _check_vf(vf)
         self.blocked[vf] &= ~vectors
 
     def disconnect(self):

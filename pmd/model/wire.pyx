@@ -57,7 +57,7 @@ cdef class PortWire(Wire):
     Raises ConfigError for impossible values and for a port that has a wire.
     """
 
-    def __init__(
+    def __cinit__(
         self,
         Engine a not None,
         Engine b not None,
@@ -101,9 +101,10 @@ cdef class PortWire(Wire):
         mdl_fifo_free(self._lanes[1].flight)
 
     cdef void left(self, Engine engine):
-        # A wire with one end is no wire.
-        self.a.unplug()
-        self.b.unplug()
+        # A wire with one end is no wire. The ends may be gone already when garbage is collected.
+        for end in (self.a, self.b):
+            if end is not None:
+                end.unplug()
 
     cdef uint32_t pump(self, Engine engine) noexcept nogil:
         """Frames that have arrived at `engine`."""
@@ -156,6 +157,6 @@ cdef class PortWire(Wire):
 cdef class LoopPlug(Wire):
     """What a port sends comes back to it."""
 
-    def __init__(self, Engine port not None):
+    def __cinit__(self, Engine port not None):
         self.port = port
         port.plug(self, port.port.rx_fifo, True, False, NULL)

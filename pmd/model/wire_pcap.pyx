@@ -55,7 +55,7 @@ cdef class PcapWire(Wire):
     cdef object _refused  # the error of a file that could not be begun
     cdef mdl_fifo *_out
 
-    def __init__(self, Engine port not None, record=None, play=None, *, bint timing=False, uint32_t loops=1):
+    def __cinit__(self, Engine port not None, record=None, play=None, *, bint timing=False, uint32_t loops=1):
         if port.wire is not None:
             raise ConfigError(f"{port.name} has a wire already: unplug it first")
         who = f"the wire of {port.name}"

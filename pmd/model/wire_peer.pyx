@@ -108,10 +108,8 @@ cdef class PeerWire(Wire):
     cdef uint8_t *_room
     cdef uint32_t _next, _got  # of what was received: not in the port's packet buffer yet
 
-    def __cinit__(self):
+    def __cinit__(self, Engine port not None):
         self._fd = -1
-
-    def __init__(self, Engine port not None):
         if port.wire is not None:
             raise ConfigError(f"{port.name} has a wire already: unplug it first")
         self.port = port
@@ -137,7 +135,7 @@ cdef class PeerWire(Wire):
                 batch.piece[2 * n + 1].iov_base, batch.piece[2 * n + 1].iov_len = room + n * ROOM, ROOM
 
     def __dealloc__(self):
-        if self._fd >= 0:
+        if self._fd >= 0 and self._out != NULL:  # without one nothing was connected, and 0 is a descriptor too
             os.close(self._fd)
         mdl_fifo_free(self._out)
         free(self._send_batch)

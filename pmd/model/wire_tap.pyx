@@ -63,26 +63,24 @@ cdef class TapWire(Wire):
     cdef uint64_t _poll_at, _idle_cycles
     cdef mdl_fifo *_out
 
-    def __cinit__(self):
+    def __cinit__(self, Engine port not None, str name not None, *, bint up=True, mtu=None):
         self._fd = -1
-
-    def __init__(self, Engine port not None, str name, *, bint up=True, mtu=None):
         if port.wire is not None:
             raise ConfigError(f"{port.name} has a wire already: unplug it first")
         if not 1 <= len(name.encode()) <= _NAME_MAX or "/" in name or name != name.strip():
             raise ConfigError(f"{name!r} is no name for a network device: 1 to {_NAME_MAX} bytes without '/' and blanks")
         self.port, self.name = port, name
+        self._out = mdl_fifo_new(TX_BUFFER)
+        if self._out == NULL:
+            raise MemoryError("no memory for a wire")
         self._fd = _open(name)
         if mtu is not None or up:
             _configure(name, up, mtu)
         self._idle_cycles = <uint64_t> (tsc_hz() * _IDLE_US / 1e6)
-        self._out = mdl_fifo_new(TX_BUFFER)
-        if self._out == NULL:
-            raise MemoryError("no memory for a wire")
         port.plug(self, self._out, True, True, NULL)
 
     def __dealloc__(self):
-        if self._fd >= 0:
+        if self._fd >= 0 and self._out != NULL:  # without one nothing was opened, and 0 is a descriptor too
             os.close(self._fd)
         mdl_fifo_free(self._out)
 

@@ -12,7 +12,7 @@ from dataplane.mbuf cimport data
 from dataplane.mempool cimport free_bulk, free_packets
 from dataplane.pmd.virtual.queue cimport VirtualRx, VirtualTx, arrived, mbuf, mempool_t, take, uint16_t, uint32_t, uint64_t, weight
 
-from dataplane.errors import ConfigError
+from dataplane.errors import ConfigError, PortError
 from dataplane.mempool import Mempool
 from dataplane.port import PortInfo
 from dataplane.pmd.portstring import PortString
@@ -28,6 +28,8 @@ cdef class NullRx(VirtualRx):
         cdef uint32_t clear = size if self.zero else 0
         cdef uint32_t at
         cdef uint16_t i
+        if unlikely(self.pool == NULL):
+            return 0
         n = take(self, pkts, n)
         for i in range(n):
             arrived(pkts[i], size)
@@ -37,6 +39,12 @@ cdef class NullRx(VirtualRx):
         self.burst_bytes = <uint64_t> n * size
         self.bytes += self.burst_bytes
         return n
+
+    cdef int check_ready(self) except -1:
+        VirtualRx.check_ready(self)
+        if self.size > self.pool.data_room:
+            raise PortError(f"{self!r}: its frames of {self.size} bytes do not fit {self._mempool!r}: give it a larger data_room")
+        return 0
 
 
 cdef class NullTx(VirtualTx):

@@ -81,7 +81,7 @@ cdef int finish_checksum(uint8_t *frame, uint32_t length, uint32_t start, uint32
     cdef uint16_t checksum
     cdef uint32_t crc = 0
     if offset == SCTP_CHECKSUM:
-        if start + offset + 4 > length:
+        if <uint64_t> start + offset + 4 > length:
             return -1
         memcpy(frame + start + offset, &crc, 4)
         crc = _crc32c(frame + start, length - start)  # sent with its lowest byte first
@@ -90,7 +90,7 @@ cdef int finish_checksum(uint8_t *frame, uint32_t length, uint32_t start, uint32
         frame[start + offset + 2] = crc >> 16 & 0xFF
         frame[start + offset + 3] = crc >> 24
         return 0
-    if start + offset + 2 > length:
+    if <uint64_t> start + offset + 2 > length:
         return -1
     checksum = _fold(_sum(frame + start, length - start))
     memcpy(frame + start + offset, &checksum, 2)
@@ -133,6 +133,8 @@ cdef int cut_begin(
 ) noexcept nogil:
     cdef uint32_t headers
     cdef int l3
+    if l4 > length:
+        return -1
     gso_type &= 0xFF ^ GSO_ECN
     if gso_type not in (GSO_TCP4, GSO_TCP6, GSO_UDP) or size == 0:
         return -1
@@ -234,6 +236,8 @@ def segments(frame, gso_type, size, l4, vlan=b""):
     cdef uint32_t tag = 0
     cdef bytes room
     if vlan:
+        if len(vlan) != 4:
+            raise ConfigError(f"a VLAN tag of {len(vlan)} bytes: expected the four of TPID and TCI")
         memcpy(&tag, <const uint8_t *> <bytes> vlan, 4)
     if cut_begin(&cut, whole, len(whole), gso_type, size, l4, tag):
         return None

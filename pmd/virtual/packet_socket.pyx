@@ -18,7 +18,7 @@ from dataplane.machine cimport load_acquire, store_release, tsc, unlikely
 from dataplane.mbuf cimport copy_out, data
 from dataplane.mempool cimport free_bulk, free_packets
 from dataplane.pmd.virtual.offload cimport cut_begin, cut_length, cut_next, finish_checksum
-from dataplane.pmd.virtual.queue cimport arrived_at, take
+from dataplane.pmd.virtual.queue cimport arrived_at, check_unused, take
 
 from dataplane.errors import PortError, PortGone
 
@@ -202,8 +202,17 @@ cdef class PacketRx(VirtualRx):
         """What became of the interface."""
         return gone(self.port, self.fault)
 
+    cdef int check_ready(self) except -1:
+        VirtualRx.check_ready(self)
+        if self.ring == NULL:
+            raise PortError(f"{self!r} has no socket: it is none of its port's queues, or the port was not started")
+        return 0
+
     def open(self, packet_socket, ring):
-        """Poll the ring that is mapped for that socket."""
+        """Poll the ring that is mapped for that socket. Raises PortError while it is polled, or for another size."""
+        check_unused(self)
+        if len(ring) != <Py_ssize_t> BLOCKS * BLOCK_SIZE:
+            raise PortError(f"{self!r}: a ring of {len(ring)} bytes: expected {BLOCKS * BLOCK_SIZE}")
         self.socket = packet_socket
         self.fd = packet_socket.fileno()
         self._map = ring
@@ -225,7 +234,8 @@ cdef class PacketRx(VirtualRx):
             self.missed += drops
 
     def close(self):
-        """Poll nothing any more."""
+        """Poll nothing any more. Raises PortError while it is polled."""
+        check_unused(self)
         if self.socket is not None:
             self.count_drops()
             self.attach(None)
@@ -311,7 +321,8 @@ cdef class PacketTx(VirtualTx):
         return gone(self.port, self.fault)
 
     def open(self, fd):
-        """Send by socket fd; -1: not at all."""
+        """Send by socket fd; -1: not at all. Raises PortError while it is polled."""
+        check_unused(self)
         self.fd = fd
 
 

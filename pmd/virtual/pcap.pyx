@@ -149,6 +149,12 @@ cdef class PcapRx(VirtualRx):
         until[0] = self.first_ns + (now - self.begun_ns)
         return stamp <= until[0]
 
+    cdef int check_ready(self) except -1:
+        VirtualRx.check_ready(self)
+        if self.reader is None:
+            raise PcapError(f"{self!r} has no file: it is none of its port's queues")
+        return 0
+
     cpdef object fault_error(self):
         """Where and how the file is damaged."""
         return self.reader.error()
@@ -176,6 +182,12 @@ cdef class PcapTx(VirtualTx):
     cdef void flush(self) noexcept nogil:
         if self.writer.filled:
             self.fault = self.writer.flush_buffer()
+
+    cdef int check_ready(self) except -1:
+        VirtualTx.check_ready(self)
+        if self.writer is None:
+            raise PcapError(f"{self!r} has no file: it is none of its port's queues")
+        return 0
 
     cpdef object fault_error(self):
         """What became of the file."""
@@ -271,6 +283,7 @@ class PcapPort(VirtualPort):
 
     def close(self):
         """Stop, and write what is buffered. Raises PcapError when the file did not take it."""
+        self._check_unused()
         try:
             super().close()
         finally:

@@ -7,6 +7,11 @@ from dataplane.machine cimport likely
 from dataplane.mbuf cimport bytes_of, mbuf, mempool_t, rearm, set_arrival
 from dataplane.mempool cimport Mempool, alloc_bulk
 from dataplane.queue cimport RxQueue, TxQueue
+from dataplane.stage cimport Stage
+
+
+# Raise PortError if somebody polls that queue now.
+cdef int check_unused(Stage queue) except -1
 
 
 cdef class VirtualRx(RxQueue):
@@ -18,7 +23,8 @@ cdef class VirtualRx(RxQueue):
     cdef mempool_t *pool    # from start to stop
     cdef Mempool _mempool
 
-    cpdef void attach(self, Mempool mempool)
+    # Raises PortError while it is polled, as `VirtualTx.attach` does.
+    cpdef int attach(self, Mempool mempool) except -1
     # Less than n mbufs, when the pool has no n any more.
     cdef uint16_t take_fewer(self, mbuf **pkts, uint16_t n) noexcept nogil
     # Lays `length` bytes down in as many segments as they need, of which the first is there. 0, or -1: no mbuf left.
@@ -30,7 +36,7 @@ cdef class VirtualTx(TxQueue):
     cdef uint64_t bytes
     cdef uint64_t errors    # taken and not sent: what was behind the port refused them
 
-    cpdef void attach(self)
+    cpdef int attach(self) except -1
 
 
 cdef inline uint16_t take(VirtualRx queue, mbuf **pkts, uint16_t n) noexcept nogil:

@@ -4,17 +4,34 @@
 from libc.string cimport memcpy
 
 from dataplane.mbuf cimport data
+from dataplane.stage cimport Stage
+
+from dataplane.errors import PortError
+
+
+cdef int check_unused(Stage queue) except -1:
+    if queue.poller:
+        raise PortError(f"{queue!r} is polled by thread {queue.polled_by}: stop that before the queue is changed")
+    return 0
 
 
 cdef class VirtualRx(RxQueue):
     """An Rx queue with its counters."""
 
-    cpdef void attach(self, Mempool mempool):
-        """Take mbufs from there from now on; None: from nowhere."""
+    cpdef int attach(self, Mempool mempool) except -1:
+        """Take mbufs from there from now on; None: from nowhere. Raises PortError while it is polled."""
+        check_unused(self)
         self._mempool = mempool
         self.pool = NULL if mempool is None else mempool.pool
         self.exhausted = False
         self.fault = 0
+        return 0
+
+    cdef int check_ready(self) except -1:
+        RxQueue.check_ready(self)
+        if self.pool == NULL:
+            raise PortError(f"{self!r} has no mempool: it is none of its port's queues, or the port was not started")
+        return 0
 
     cdef uint16_t take_fewer(self, mbuf **pkts, uint16_t n) noexcept nogil:
         self.no_mbuf += 1
@@ -60,9 +77,11 @@ cdef class VirtualRx(RxQueue):
 cdef class VirtualTx(TxQueue):
     """A Tx queue with its counters."""
 
-    cpdef void attach(self):
-        """Be ready to send, whatever stopped it before."""
+    cpdef int attach(self) except -1:
+        """Be ready to send, whatever stopped it before. Raises PortError while it is polled."""
+        check_unused(self)
         self.fault = 0
+        return 0
 
     @property
     def counters(self):

@@ -10,10 +10,11 @@ The rings of a name are drained when the last running port on them stops; what w
 import threading
 
 from dataplane.machine cimport unlikely
+from dataplane.queue cimport RxQueue, TxQueue
 from dataplane.ring cimport Ring, dequeue_burst, enqueue_burst, ring_t
 from dataplane.pmd.virtual.queue cimport VirtualRx, VirtualTx, bytes_of, mbuf, uint16_t, uint64_t, weight
 
-from dataplane.errors import ConfigError
+from dataplane.errors import ConfigError, PortError
 from dataplane.port import PortInfo
 from dataplane.pmd.virtual.port import VirtualPort
 
@@ -29,6 +30,10 @@ cdef class RingRx(VirtualRx):
         self.bytes += self.burst_bytes
         return n
 
+    cdef int check_ready(self) except -1:
+        RxQueue.check_ready(self)
+        return _has_ring(self, self._ring)
+
 
 cdef class RingTx(VirtualTx):
     cdef ring_t *ring
@@ -43,6 +48,16 @@ cdef class RingTx(VirtualTx):
         self.packets += took
         self.bytes += total
         return took
+
+    cdef int check_ready(self) except -1:
+        TxQueue.check_ready(self)
+        return _has_ring(self, self._ring)
+
+
+cdef int _has_ring(queue, Ring ring) except -1:
+    if ring is None:
+        raise PortError(f"{queue!r} has no ring: it is none of its port's queues")
+    return 0
 
 
 class _Named:

@@ -139,7 +139,7 @@ class Ledger:
     def receive(self, member: Member, now: float) -> int:
         """Take what has come to a member: due to it and unaltered, or of the hostile one and with nothing stolen in it."""
         count = 0
-        while frames := receive(member.port.rx(0), 32):
+        while not member.port.closed and (frames := receive(member.port.rx(0), 32)):
             count += len(frames)
             for frame in frames:
                 if self._due.get((member.number, frame)):
