@@ -8,9 +8,11 @@ switch is off, or by the switch alone. A goal is a factor on an earlier row of t
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -186,16 +188,38 @@ def test_service(measure, asking):
 
 
 def test_mailbox(measure):
-    """A VF asks for a VLAN and has the answer: the card in its thread, the PF's service in its own."""
+    """A VF asks for a VLAN and has the answer: the card in its thread, the PF's service in its own, woken by the interrupt.
+
+    With rests in between: the PF answers 200 messages of a VF at once, and 1,000 a second.
+    """
     with ExitStack() as stack:
         pf = stack.enter_context(pmd.probe("model0,vfs=1"))
         pf.start()
         vf = stack.enter_context(pmd.probe("model0.vf0"))
 
         def ask() -> float:
+            time.sleep(0.1)
             began = time.perf_counter()
             for n in range(100):
                 vf.vlan_filter(5, bool(n % 2))
             return (time.perf_counter() - began) / 100 * 1e6
 
-        measure("mailbox round trip (SET_VLAN)", "us", ask)
+        measure("mailbox round trip (SET_VLAN)", "us", ask, slices=5, at_most=200)
+
+
+def test_idle_service(measure):
+    """What the PF's service takes of a CPU while its VFs ask nothing."""
+    with ExitStack() as stack:
+        pf = stack.enter_context(pmd.probe("model0,vfs=63"))
+        pf.start()
+        for n in range(4):
+            stack.enter_context(pmd.probe(f"model0.vf{n}"))
+        (thread,) = (each for each in threading.enumerate() if each.name == "model0-vfs")
+        spent = Path(f"/proc/self/task/{thread.native_id}/schedstat")
+
+        def idle() -> float:
+            before, began = int(spent.read_text().split()[0]), time.monotonic()
+            time.sleep(0.2)
+            return (int(spent.read_text().split()[0]) - before) / 1e7 / (time.monotonic() - began)
+
+        measure("PF's service, idle, 63 VFs enabled", "% of a CPU", idle, slices=4, at_most=1.0)

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What wakes the PF's service of VFs: interrupts where there are some, else a timer; and what idling costs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dataplane import pmd
+from dataplane.pmd.bus.model import ModelFunction
+from dataplane.pmd.ixgbe import vf_service
+from dataplane.pmd.ixgbe.pf import IxgbePort
+from dataplane.pmd.ixgbe.vf import IxgbeVfPort
+from dataplane.pmd.model.fault import plug, unplug
+from tests.pmd.ixgbe.fleet import until
+
+FOR_EVER = 30.0  # seconds: whoever answers sooner was woken
+
+
+@pytest.fixture
+def deaf(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service looks by itself once in half a minute."""
+    monkeypatch.setattr(vf_service, "LISTEN", FOR_EVER)
+
+
+@pytest.fixture
+def ports() -> Iterator[tuple[IxgbePort, IxgbeVfPort]]:
+    with pmd.probe("model0,manner=strict,vfs=1") as pf:
+        assert isinstance(pf, IxgbePort)
+        pf.start()
+        with pmd.probe("model0.vf0") as vf:
+            assert isinstance(vf, IxgbeVfPort)
+            yield pf, vf
+
+
+def rings(pf: IxgbePort) -> bool:
+    assert pf.rule is not None
+    assert pf.rule.service.bell is not None
+    return pf.rule.service.bell.rings
+
+
+def test_messages_resets_links_and_settings_wake_the_service(
+    deaf: None, ports: tuple[IxgbePort, IxgbeVfPort]
+) -> None:
+    pf, vf = ports
+    assert rings(pf)
+    assert pf.rule is not None
+    sriov = pf.rule.sriov
+    for n in range(50):
+        vf.vlan_filter(5, n % 2 == 0)
+    assert vf.session.repeated == 0
+    vf.tx(0)
+    vf.start()
+    vf.wait_link(FOR_EVER / 3)
+    until(lambda: sriov.speed == 10_000)
+    unplug(pf.function.card)  # type: ignore[attr-defined]
+    until(lambda: sriov.speed == 0)
+    plug(pf.function.card)  # type: ignore[attr-defined]
+    until(lambda: sriov.speed == 10_000)
+    resets = sriov.vfs[0].resets
+    vf.function.reset()
+    until(lambda: sriov.vfs[0].resets > resets)
+    until(lambda: vf.link.up)
+    recoveries = vf.recoveries
+    pf.vf_set(0, vlan=7)
+    until(lambda: vf.recoveries > recoveries and vf.link.up)
+
+
+def test_a_bus_without_interrupts_is_polled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ModelFunction, "vectors", property(lambda self: 0))
+    with pmd.probe("model0,manner=strict,vfs=1") as pf:
+        pf.start()
+        assert isinstance(pf, IxgbePort)
+        assert not rings(pf)
+        with pmd.probe("model0.vf0") as vf:
+            vf.vlan_filter(5)
+
+
+def test_interrupts_that_never_arrive_are_given_up(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As on a host whose interrupt remapping is broken. VFs are served late at first, and then as without interrupts."""
+    monkeypatch.setattr(ModelFunction, "interrupt", lambda self, vector, eventfd: None)
+    with pmd.probe("model0,manner=strict,vfs=1") as pf:
+        pf.start()
+        assert isinstance(pf, IxgbePort)
+        with pmd.probe("model0.vf0") as vf:
+            for n in range(5):
+                vf.vlan_filter(5, n % 2 == 0)
+            assert not rings(pf)
+    assert caplog.text.count("interrupts of its VFs' messages do not arrive: they are polled") == 1
+
+
+def test_a_round_trip_is_short_and_idling_costs_little(ports: tuple[IxgbePort, IxgbeVfPort]) -> None:
+    """The best of many: a machine that has other work delays most of them."""
+    _, vf = ports
+    best = FOR_EVER
+    for n in range(600):
+        began = time.perf_counter()
+        vf.vlan_filter(5, n % 2 == 0)
+        best = min(best, time.perf_counter() - began)
+        time.sleep(1e-3)  # the PF answers a VF 1,000 times a second
+    assert best < 200e-6
+    (thread,) = (each for each in threading.enumerate() if each.name == "model0-vfs")
+    spent = Path(f"/proc/self/task/{thread.native_id}/schedstat")
+
+    def share(seconds: float = 0.5) -> float:
+        before, began = int(spent.read_text().split()[0]), time.monotonic()
+        time.sleep(seconds)
+        return (int(spent.read_text().split()[0]) - before) / 1e9 / (time.monotonic() - began)
+
+    assert min(share() for _ in range(4)) < 0.01
