@@ -401,6 +401,8 @@ class IxgbeVfPort(VfAddressVerbs):
             return Link(False, 0)
         if self.started and not self._running:
             return Link(False, 0)  # agreed again, but its queues are not back yet
+        if self._was_reset():
+            return Link(False, 0)  # the watchdog will see it, too
         word = self.bar.read(VFLINKS)
         if not VFLINKS.UP.extract(word):
             return Link(False, 0)
