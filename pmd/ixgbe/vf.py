@@ -422,7 +422,7 @@ class IxgbeVfPort(VfAddressVerbs):
 
     def why_no_link(self) -> str:
         """What keeps the link down, and what to do."""
-        if not self.session.up or self.session.stale:
+        if not self.session.up or self.session.stale or self._was_reset():
             return "its PF is not up, or has been reset: start the PF"
         if not self.session.enabled:
             return "the PF's administrator has switched it off: 'dataplane vf set PF N state auto'"
