@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The model in this process as a bus: ``model0`` and ``model1`` are the ports of card 0, ``model2`` those of card 1 on.
 
-Options of a port string: ``manner`` (lenient, strict) and ``thread`` (on, off: stepped by whoever waits on it), and those
-of its wire (`dataplane.pmd.bus.wiring`).
+Options of a port string: ``manner`` (lenient, strict), ``speed`` (10, 1: Gbit/s of the module in its cage; the driver reads
+it too) and ``thread`` (on, off: stepped by whoever waits on it), and those of its wire (`pmd.bus.wiring`).
 """
 
 from __future__ import annotations
@@ -203,6 +203,7 @@ def open_function(spec: PortString) -> ModelFunction | ModelVfFunction:
     index, port = divmod(int(number), 2)
     function = ModelFunction(get_card(index, **options), port)
     try:
+        function.card.insert(port, int(spec.word("speed", "10", ("1", "10"))))
         function.pull_wire = plug(function.card, port, spec)
     except BaseException:
         function.close()

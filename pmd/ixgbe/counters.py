@@ -65,6 +65,7 @@ from dataplane.pmd.datasheet import (
     RQSMR,
     RUC,
     RXMPC,
+    SSVPC,
     TORH,
     TORL,
     TPR,
@@ -81,6 +82,8 @@ __all__ = ["INTERVAL", "Counters", "Watch"]
 log = logging.getLogger("dataplane")
 
 VF_SET = limits.QUEUE_STATS - 1  # where the queues of VFs count
+LENT_SET = VF_SET - 1  # and those of one VF by itself; the PF has 4 queues at most
+VF_DROPS = f"rx_q{VF_SET}_errors", f"rx_q{LENT_SET}_errors"
 
 INTERVAL = 10.0
 """Seconds between two reads by `Watch`: a fifth of what the byte counters bear."""
@@ -148,34 +151,50 @@ _INTERNAL = ("missed", "mac_rx_good_packets", "mac_rx_good_bytes", "mac_tx_good_
 
 
 class Counters:
-    """Totals since the port was opened. `collect` may be called from any thread."""
+    """Totals since the port was opened: the ledger of its counters.
 
-    def __init__(self, bar: Bar) -> None:
+    A read clears a counter, so this is the only place that reads them: everything that tells of them asks for totals.
+    `collect`, `total` and `snapshot` may be called from any thread. own: with VFs the queues that are the PF's: they count
+    in the sets from 0 on, and the VFs' all in the last one.
+    """
+
+    def __init__(self, bar: Bar, own: range | None = None) -> None:
         self.bar = bar
         self._lock = threading.Lock()
         self._totals: dict[str, int] = {}
         self._so_far: dict[
             str, int
         ] = {}  # of a read that a DeviceTimeout has broken off: the chip has forgotten it
-        self._own: range | None = None
+        self._own = own
+        self._lent = range(0)
         self.drop_queue: int | None = None  # where rules send what they drop
         self.directs = False  # whether the flow director has been in use
 
-    def map_queues(self, own: range | None = None) -> None:
-        """8.2.3.23: queue q counts in set q modulo 16; a reset puts all into set 0.
-
-        own: with VFs the queues that are the PF's: they count in the sets from 0 on, and the VFs' all in the last one.
-        """
-        self._own = own
+    def map_queues(self) -> None:
+        """8.2.3.23: queue q counts in set q modulo 16, with VFs as `own` says; a reset puts all into set 0."""
+        self._lent = range(0)
         for table in (RQSMR, TQSM):
             for n, register in enumerate(table):
-                sets = {f"Q{i}": self._set_of(4 * n + i) for i in range(4)}
-                self.bar.write(register, register.pack(**sets))
+                self.bar.write(register, register.pack(**self._sets(n)))
+
+    def lend(self, queues: range) -> None:
+        """Let these Rx queues of a VF count in LENT_SET, by themselves, and no others; an empty range: none."""
+        before, self._lent = self._lent, queues
+        for n in sorted({queue >> 2 for queue in (*before, *queues)}):
+            self.bar.write(RQSMR[n], RQSMR[n].pack(**self._sets(n)))
+
+    def _sets(self, n: int) -> dict[str, int]:
+        return {f"Q{i}": LENT_SET if 4 * n + i in self._lent else self._set_of(4 * n + i) for i in range(4)}
 
     def _set_of(self, queue: int) -> int:
         if self._own is None:
             return queue % limits.QUEUE_STATS
         return queue - self._own.start if queue in self._own else VF_SET
+
+    def total(self, *names: str) -> int:
+        """The total of these counters as of the last `collect`, by DPDK's names."""
+        with self._lock:
+            return sum(self._totals.get(name, 0) for name in names)
 
     def forget(self) -> None:
         """4.6.5: read once and thrown away: what was counted before the port was ours."""
@@ -238,7 +257,8 @@ class Counters:
             # GPTC is the port's: what VFs send to the wire is in it, and what the PF sends to VFs is not.
             stats["tx_good_packets"] = sum(of(f"tx_q{q}_packets", 0) for q in everything)
             stats["tx_good_bytes"] = sum(of(f"tx_q{q}_bytes", 0) for q in everything)
-            stats["vf_rx_errors"] = of(f"rx_q{VF_SET}_errors", 0)
+            stats["vf_rx_errors"] = sum(of(name, 0) for name in VF_DROPS)
+            stats["vf_spoofed_packets"] = of("vf_spoofed_packets", 0)
         return stats
 
     def _read(self) -> None:
@@ -257,6 +277,8 @@ class Counters:
             self._add(f"rx_q{q}_errors", QPRDC[q])
             self._add(f"tx_q{q}_packets", QPTC[q])
             self._add_pair(f"tx_q{q}_bytes", QBTC_L[q], QBTC_H[q])
+        if self._own is not None:
+            self._add("vf_spoofed_packets", SSVPC)  # 8.2.3.27: of the pools in PFVMECM
 
     def _add(self, name: str, register: RegisterRef, mask: int = 0xFFFF_FFFF, shift: int = 0) -> None:
         self._so_far[name] = self._so_far.get(name, 0) + ((self.bar.read(register) & mask) << shift)

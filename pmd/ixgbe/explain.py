@@ -1,50 +1,39 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """`dataplane vf explain`: why a VF sends or receives nothing, as its PF sees it (datasheet 7.10.3).
 
-Registers say how things stand, the service remembers what was refused, and two counters that the chip shares out are lent to
-this VF for a moment: SSVPC, frames dropped by the spoof check, and a set of queue counters, frames dropped for want of
-descriptors.
+Registers say how things stand, the service remembers what was refused, and `sampling` watches the VF for a moment.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from dataplane.pmd.datasheet import (
     HLREG0,
     MAXFRS,
-    PVFGPRC,
-    PVFGPTC,
-    QPRDC,
     RDH,
     RDT,
-    RQSMR,
     RXDCTL,
-    SSVPC,
     TDH,
-    TDLEN,
     TDT,
     TXDCTL,
     VFRE,
     VFTE,
-    VMECM,
     limits,
     mailbox,
 )
-from dataplane.pmd.ixgbe.counters import VF_SET
 from dataplane.pmd.ixgbe.messages import api_name, xcast_name
 from dataplane.pmd.ixgbe.policy import VfState
+from dataplane.pmd.ixgbe.sampling import Sample
 from dataplane.pmd.ixgbe.sriov import Sriov
 from dataplane.pmd.ixgbe.vf_service import Line
 from dataplane.port import format_mac
 
-__all__ = ["PROBLEM", "Finding", "Sample", "explain", "sample"]
+__all__ = ["PROBLEM", "Finding", "explain"]
 
 PROBLEM, NOTE = "problem", "note"
 
-LENT_SET = VF_SET - 1  # of the queue counters: the PF has 4 queues at most, the other VFs count in VF_SET
-SAMPLE_TIME = 0.25  # seconds
 _WAY = {"tx": "sends nothing", "rx": "receives nothing", "both": "sends and receives nothing"}
 
 
@@ -56,63 +45,6 @@ class Finding:
     way: str
     text: str
     mend: str = ""
-
-
-@dataclass(frozen=True)
-class Sample:
-    """What happened in `seconds`: frames of this VF that the spoof check dropped, frames to it dropped for want of
-    descriptors, Tx descriptors done, frames that it sent and received, and too large ones that came from the wire."""
-
-    seconds: float = 0.0
-    spoofed: int = 0
-    no_buffers: int = 0
-    tx_moved: int = 0
-    sent: int = 0
-    received: int = 0
-    oversize: int = 0
-
-
-def sample(
-    sriov: Sriov,
-    state: VfState,
-    seconds: float = SAMPLE_TIME,
-    port: Callable[[], Mapping[str, int]] = dict,
-) -> Sample:
-    """Lend the two counters to this VF for so long. Meanwhile others' drops are not counted. port: the PF's xstats."""
-    bar, queues = sriov.bar, sriov.layout.queues_of(state.number)
-    oversize = port().get("rx_oversize_errors", 0)
-    with sriov.lock:
-        sriov.collect_spoofed(bar.read(SSVPC))
-        for n, register in enumerate(VMECM):
-            bar.write(register, 1 << (state.number & 31) if n == state.number >> 5 else 0)
-        maps = {queue >> 2: bar.read(RQSMR[queue >> 2]) for queue in queues}
-        for queue in queues:
-            bar.update(RQSMR[queue >> 2], **{f"Q{queue & 3}": LENT_SET})
-        bar.read(QPRDC[LENT_SET])
-        heads, counted = [bar.read(TDH[queue]) for queue in queues], _counted(sriov, state)
-        # The service's rounds read SSVPC too, which clears it: they add it up, so their sum is asked.
-        spoofed_before = sriov.spoofed
-    bar.sleep(seconds)
-    with sriov.lock:
-        sriov.collect_spoofed(bar.read(SSVPC))
-        spoofed = sriov.spoofed - spoofed_before
-        no_buffers = bar.read(QPRDC[LENT_SET])
-        moved = 0
-        for queue, head in zip(queues, heads, strict=True):
-            moved += (bar.read(TDH[queue]) - head) % max(bar.read(TDLEN[queue]) // limits.DESCRIPTOR_SIZE, 1)
-        sent, received = (
-            now - then & 0xFFFF_FFFF for now, then in zip(_counted(sriov, state), counted, strict=True)
-        )
-        for n, word in maps.items():
-            bar.write(RQSMR[n], word)
-        sriov.count_spoofed()
-    oversize = port().get("rx_oversize_errors", 0) - oversize
-    return Sample(seconds, spoofed, no_buffers, moved, sent, received, oversize)
-
-
-def _counted(sriov: Sriov, state: VfState) -> tuple[int, int]:
-    """9.4: frames that it has sent and received; these wrap."""
-    return sriov.bar.read(PVFGPTC[state.number]), sriov.bar.read(PVFGPRC[state.number])
 
 
 def explain(sriov: Sriov, number: int, line: Line, seen: Sample | None = None) -> list[Finding]:
@@ -201,7 +133,7 @@ def _receives(sriov: Sriov, state: VfState, seen: Sample) -> Iterator[Finding]:
         which = ", ".join(str(queue - sriov.layout.queues_of(number).start) for queue in empty)
         text = f"no buffers: Rx queue {which} has no free descriptor" if which else "no buffers"
         if seen.no_buffers:
-            text += f", {seen.no_buffers} frames were dropped for that in {seen.seconds:g} s"
+            text += f", {seen.no_buffers} frames were dropped for that in {seen.drop_seconds:g} s"
         yield Finding(
             PROBLEM if len(empty) == len(on) or seen.no_buffers else NOTE,
             "rx",
@@ -217,7 +149,7 @@ def _sends(sriov: Sriov, state: VfState, seen: Sample) -> Iterator[Finding]:
             PROBLEM,
             "tx",
             f"the source address or VLAN is not its own: dropped by the spoof check, {seen.spoofed} frames in "
-            f"{seen.seconds:g} s; its address is {format_mac(state.mac)}, and it may send {_vlans(sriov, state)}",
+            f"{seen.drop_seconds:g} s; its address is {format_mac(state.mac)}, and it may send {_vlans(sriov, state)}",
             f"send from that address in that VLAN, ask for the VLAN (port.vlan_filter), or dataplane vf set {sriov.name} "
             f"{number} spoofchk off",
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The link: 10 Gb/s over SFI, its state, flow control off (datasheet 4.6.4, 8.2.3.3, 8.2.3.22)."""
+"""The link: 10 Gb/s over SFI or 1 Gb/s, its state, flow control off (datasheet 4.6.4, 8.2.3.3, 8.2.3.22)."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from dataplane.pmd.datasheet import (
     FCRTV,
     FCTTV,
     LINKS,
+    LMS_1G_AN,
     LMS_10G_SERIAL,
     MBPS,
     MFLCN,
@@ -31,12 +32,20 @@ __all__ = ["LinkUnit"]
 
 
 class LinkUnit:
-    """MAC and PHY of one port. caps: the EEPROM's device capabilities word."""
+    """MAC and PHY of one port. caps: the EEPROM's device capabilities word; gbps: what its module does, 10 or 1."""
 
-    def __init__(self, bar: Bar, device_id: int, caps: int) -> None:
-        self.bar = bar
+    def __init__(self, bar: Bar, device_id: int, caps: int, gbps: int = 10) -> None:
+        self.bar, self.gbps = bar, gbps
         self.is_sfp = "SFP" in PF_IDS.get(device_id, "")
         self.checks_module = self.is_sfp and not caps & eeprom.CAPS_NO_CROSSTALK_WORKAROUND
+
+    @property
+    def fastest(self) -> int:
+        """The speed that the link can come up with as it is set up, in Mb/s; it may come up with less, and never with more.
+
+        An SFP+ cage does not negotiate its speed. SILENT: a backplane does, and may be at 10 Gb/s before anybody looks.
+        """
+        return self.gbps * 1000 if self.is_sfp else 10_000
 
     def flow_control_off(self, packet_buffer: int = limits.RX_PACKET_BUFFER) -> None:
         """4.6.3.2, 8.2.3.3: no pause frames are sent, and those that arrive are dropped without effect.
@@ -56,17 +65,24 @@ class LinkUnit:
         bar.update(MFLCN, PMCF=0, DPF=1, RPFCE=0, RFCE=0)
 
     def set_up(self) -> None:
-        """4.6.4.2: 10 Gb/s serial over SFI, without auto-negotiation. A link that runs so already is left alone."""
+        """4.6.4.2: 10 Gb/s serial over SFI, without auto-negotiation, or 1000BASE-X with it (4.6.4.3).
+
+        A link that runs so already is left alone.
+        """
         bar = self.bar
         if not self.is_sfp:
             return  # SKIPPED: backplane and CX4 boards: their EEPROM has set AUTOC, and auto-negotiation does the rest
         # SILENT: a driver before us may have switched the module's laser off (SDP3 high), which no reset undoes.
         bar.clear(ESDP.SDP3)
-        serial = bar.get(AUTOC.LMS) == LMS_10G_SERIAL and bar.get(AUTOC2.PMA10G_SERIAL) == SERIAL_SFI
-        if serial and bar.get(LINKS.UP):
+        mode = LMS_10G_SERIAL if self.gbps == 10 else LMS_1G_AN
+        as_wanted = bar.get(AUTOC.LMS) == mode
+        if mode == LMS_10G_SERIAL:
+            as_wanted = as_wanted and bar.get(AUTOC2.PMA10G_SERIAL) == SERIAL_SFI
+        if as_wanted and bar.get(LINKS.UP):
             return
         with semaphore(bar, SW_FW_SYNC.SW_MAC, SW_FW_SYNC.FW_MAC):  # firmware writes AUTOC too
-            bar.update(AUTOC, LMS=LMS_10G_SERIAL)
+            # PMA1G 0: SFI, the pins that lead to the cage.
+            bar.update(AUTOC, LMS=mode, PMA1G=0)
             bar.update(AUTOC2, PMA10G_SERIAL=SERIAL_SFI, LINK_DISABLE=0)
             bar.set(AUTOC.RESTART_AN)
 

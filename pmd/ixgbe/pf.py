@@ -65,7 +65,8 @@ class IxgbePort(IxgbeBase):
     Up to 128 Rx queues, of which RSS fills the first 16, and 64 Tx queues, with 8 to 8192 descriptors each. Options beside
     those of `IxgbeBase`: promiscuous, allmulticast (on, off: as the verbs), macs (further addresses, joined by +: see
     `add_mac`), rss_key (default, symmetric or 80 hex digits), rss_types (what is hashed, joined by +: ipv4+ipv4-udp; then
-    with one queue, too), eeprom_check (on, off: the checksum over the whole EEPROM when the port is opened), vfs (0 to 63:
+    with one queue, too), eeprom_check (on, off: the checksum over the whole EEPROM when the port is opened), speed (10, 1:
+    Gbit/s of the module in an SFP+ cage), vfs (0 to 63:
     virtual functions, which the port serves as long as it is started; the PF itself then has 4 queues, or 2 with more than
     31).
     """
@@ -93,7 +94,7 @@ class IxgbePort(IxgbeBase):
         super().__init__(function, spec, bar)
         self._reset = Reset(bar)
         self._nvm = Nvm(bar)
-        self._counters = Counters(bar)
+        self._counters = Counters(bar, self.layout.queues_of(self.layout.pf_pool) if self.layout else None)
         self.filters.promiscuous = spec.flag("promiscuous", False)
         self.filters.allmulticast = spec.flag("allmulticast", False)
         self.filters.macs = parse_own_macs(spec.word("macs", ""))
@@ -101,6 +102,8 @@ class IxgbePort(IxgbeBase):
         if types := spec.word("rss_types", ""):
             self.filters.rss.set_types(types)
         check = spec.flag("eeprom_check", True)
+        gbps = int(spec.word("speed", "10", ("1", "10")))
+        self.info = replace(self.info, line_rate=gbps * 1_000_000_000)
         spec.done()
         self._claim()
         self.bar.check()
@@ -109,15 +112,15 @@ class IxgbePort(IxgbeBase):
         self._nvm.wait_auto_read()
         caps = self._nvm.verify() if check else self._nvm.read_caps()
         self.filters.mac = self.filters.permanent_mac()
-        self._link = LinkUnit(bar, function.device_id, caps)
+        self._link = LinkUnit(bar, function.device_id, caps, gbps)
         self._link.flow_control_off()
         self._link.set_up()
         self._reset.announce(serves=False)
         self._counters.forget()
+        rates = TxRates(bar, self._link.fastest)
         if isinstance(self.filters, PoolFilters):
-            self.rule = VfRule(bar, function.name, self.filters, self._link.state, self.xstats)
+            self.rule = VfRule(bar, function.name, self.filters, self._link.state, self._counters, rates)
             self.rule.service.bell = Bell(function, bar)
-        rates = self.rule.sriov.rates if self.rule else TxRates(bar)
         self._rates = OwnRates(rates, self._first)
         self._flows = FlowTable(bar, self.layout, self._first, self._refill)
 
@@ -130,7 +133,7 @@ class IxgbePort(IxgbeBase):
         self._flows.fit()
         self._link.flow_control_off(limits.RX_PACKET_BUFFER - (self._flows.kilobytes << 10))
         self._link.set_up()
-        self._counters.map_queues(self.layout.queues_of(self.layout.pf_pool) if self.layout else None)
+        self._counters.map_queues()
         self._set_filters()
         self._set_receive()
         self._set_transmit()
@@ -451,7 +454,6 @@ class IxgbePort(IxgbeBase):
         self._check_queue("Tx", queue, self.info.max_tx_queues, queue in self._tx)
         self._rates.set(queue, mbps)
         if self.started:
-            self._rates.follow(self._link.state().speed)
             self._rates.write(queue)
 
     @property
@@ -462,10 +464,7 @@ class IxgbePort(IxgbeBase):
     @property
     def link(self) -> Link:
         """State of the link, read now."""
-        state = self._link.state()
-        if self.started:
-            self._rates.follow(state.speed)
-        return state
+        return self._link.state()
 
     def wait_link(self, timeout: float = 10.0) -> Link:
         """Wait until the link is up, at most `timeout` s. Raises DeviceTimeout when it stays down."""
@@ -495,8 +494,11 @@ class IxgbePort(IxgbeBase):
         )
 
     @touches_device
-    def vf_explain(self, vf: int) -> dict[str, Any]:
-        """Why a VF sends or receives nothing: "summary", and "findings" with "kind", "way", "text" and "mend"."""
+    def vf_explain(self, vf: int | None = None) -> dict[str, Any]:
+        """Why a VF sends or receives nothing: "ok", "summary", and "findings" with "kind", "way", "text" and "mend".
+
+        Without a number: every VF, each in "vfs", and "ok" for all that are in use.
+        """
         return self._ruling.explain(vf)
 
     @property
@@ -509,8 +511,8 @@ class IxgbePort(IxgbeBase):
 
     def _collect(self) -> None:
         self._counters.collect()
-        if self.started and self._rates.asked:
-            self._rates.follow(self._link.state().speed)
+        if self.rule and self.started:
+            self.rule.sriov.ledger.collect(older_than=1.0)
 
     def _device_xstats(self) -> dict[str, int]:
         return self._counters.snapshot(self.rx_queues, self.tx_queues)

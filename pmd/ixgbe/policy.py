@@ -14,7 +14,6 @@ from dataplane.port import format_mac, parse_mac
 __all__ = ["SETTINGS", "VfPolicy", "VfState", "stable_mac"]
 
 STATES = ("auto", "enable", "disable")
-RATE_MIN = 11  # Mb/s, as Linux has it for VFs; a queue of the PF may have 10 (8.2.3.10.16)
 _ON, _OFF = ("on", "1", "true"), ("off", "0", "false")
 
 
@@ -76,10 +75,6 @@ class VfPolicy:
         most = {"vlan": limits.VLANS - 2, "qos": 7, "max_tx_rate": 10_000}[setting]
         if not 0 <= number <= most:
             raise ConfigError(f"{setting} {text}: from 0 to {most} is possible")
-        if setting == "max_tx_rate" and 0 < number < RATE_MIN:
-            raise ConfigError(
-                f"max_tx_rate {text}: 0 for none, or from {RATE_MIN} to {most} Mb/s is possible"
-            )
         return number
 
 

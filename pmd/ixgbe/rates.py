@@ -1,42 +1,79 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How fast a Tx queue may send (datasheet 7.7.2.1, 8.2.3.10.13, 8.2.3.10.16): bytes of frames with FCS, gaps not counted."""
+"""How fast a Tx queue may send (datasheet 7.7.2.1, 8.2.3.10.13, 8.2.3.10.16): bytes of frames with FCS, gaps not counted.
+
+The chip knows a queue's limit as a factor: the speed of the link over the rate. So a factor is made for the fastest link
+that the port can come up with by itself, and stays when the link goes down and comes back: no moment is without limit.
+A VF has one limit and several queues: `dataplane.pmd.ixgbe.vf_rates` divides it.
+"""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 
 from dataplane.errors import ConfigError
 from dataplane.pmd.datasheet import RTTBCNRC, RTTBCNRM, RTTDQSEL, limits
 from dataplane.pmd.function import Bar
 
-__all__ = ["OwnRates", "TxRates"]
+__all__ = ["RATE_MIN", "OwnRates", "TxRates"]
 
 RATE_MIN, RATE_MAX = 10, 10_000  # Mb/s: the factor has 10 bits before the point
+_POINT = 14  # bits of the factor behind the point
+_FACTOR_MAX = (1 << 24) - 1
 
 
 class TxRates:
-    """The limits of a port's queues, its VFs' among them: one pair of registers is a window on all, so there is a lock."""
+    """The limits of a port's queues, its VFs' among them: one pair of registers is a window on all, so there is a lock.
 
-    def __init__(self, bar: Bar) -> None:
-        self.bar = bar
-        self.lock = threading.Lock()
+    speed: of the fastest link that the port can have until its driver sets up another, in Mb/s.
+    """
+
+    def __init__(self, bar: Bar, speed: int = RATE_MAX) -> None:
+        self.bar, self.speed = bar, speed
+        self._lock = threading.Lock()
+        self._words: dict[int, int] = {}  # what each queue has: a factor that stays is not written again
+
+    @property
+    def least(self) -> float:
+        """The lowest rate that a queue can have, in Mb/s."""
+        return self.speed * (1 << _POINT) / _FACTOR_MAX
 
     def clear(self, frame: int) -> None:
         """8.2.3.10.16: limits are a memory, undefined after power-up: none for every queue. frame: the largest, with FCS."""
         # The most that a queue may catch up after a pause, in KiB: two of the largest frames at least.
         self.bar.write(RTTBCNRM, 0x14 if frame > limits.FRAME_STANDARD else 0x4)
-        for queue in range(limits.TX_QUEUES):
-            self.write(queue, 0, RATE_MAX)
+        with self._lock:
+            self._words.clear()
+        self.write_all(dict.fromkeys(range(limits.TX_QUEUES), 0))
 
-    def write(self, queue: int, mbps: int, speed: int) -> None:
-        """8.2.3.10.16: link speed by rate (both in Mb/s), 14 bits behind the point; 0, or no less than the link's: none."""
-        word = 0
-        if mbps and speed > mbps:
-            factor = (speed << 14) // mbps
-            word = RTTBCNRC.pack(RS_ENA=1, RF_INT=factor >> 14, RF_DEC=factor & 0x3FFF)
-        with self.lock:
-            self.bar.write(RTTDQSEL, RTTDQSEL.pack(QUEUE=queue))
-            self.bar.write(RTTBCNRC, word)
+    def write(self, queue: int, mbps: float) -> None:
+        """Limit one queue: see `write_all`."""
+        self.write_all({queue: mbps})
+
+    def write_all(self, rates: Mapping[int, float]) -> None:
+        """8.2.3.10.16: limit these queues, in Mb/s; 0, or no less than the link's speed: no limit.
+
+        Queues that get less than they have are written first: at no moment they have more together than before or after.
+        """
+        with self._lock:
+            changed = []
+            for queue, mbps in rates.items():
+                word, before = self._word(mbps), self._words.get(queue, -1)
+                if word != before:
+                    changed.append(
+                        (word < before, queue, word)
+                    )  # the greater factor is the lower rate, none is 0
+            for _, queue, word in sorted(changed):
+                self.bar.write(RTTDQSEL, RTTDQSEL.pack(QUEUE=queue))
+                self.bar.write(RTTBCNRC, word)
+                self._words[queue] = word
+
+    def _word(self, mbps: float) -> int:
+        """RTTBCNRC for a rate. The factor is rounded up: a queue gets a little less rather than more."""
+        if not 0 < mbps < self.speed:
+            return 0
+        factor = min(-int(-(self.speed << _POINT) // mbps), _FACTOR_MAX)
+        return RTTBCNRC.pack(RS_ENA=1, RF_INT=factor >> _POINT, RF_DEC=factor & (1 << _POINT) - 1)
 
 
 def check_rate(mbps: int) -> int:
@@ -54,7 +91,6 @@ class OwnRates:
     def __init__(self, rates: TxRates, first: int) -> None:
         self.rates, self.first = rates, first
         self.asked: dict[int, int] = {}  # by queue, Mb/s
-        self._speed = RATE_MAX
 
     def set(self, queue: int, mbps: int) -> None:
         """Remember a queue's limit. Raises ConfigError."""
@@ -64,17 +100,11 @@ class OwnRates:
             self.asked[queue] = mbps
 
     def write(self, queue: int) -> None:
-        self.rates.write(self.first + queue, self.asked.get(queue, 0), self._speed)
+        """Have the chip hold a queue's limit."""
+        self.rates.write(self.first + queue, self.asked.get(queue, 0))
 
     def write_all(self, queues: int) -> None:
         """After a reset: the limits of the queues that there are."""
-        for queue in self.asked:
-            if queue < queues:
-                self.write(queue)
-
-    def follow(self, speed: int) -> None:
-        """The link is at `speed` Mb/s: a limit is a part of that. While it is down the last speed holds."""
-        if speed and speed != self._speed:
-            self._speed = speed
-            for queue in self.asked:
-                self.write(queue)
+        self.rates.write_all(
+            {self.first + queue: mbps for queue, mbps in self.asked.items() if queue < queues}
+        )

@@ -21,7 +21,6 @@ from dataplane.pmd.datasheet import (
     PFDTXGSWC,
     PFVFSPOOF,
     QDE,
-    RTTBCNRM,
     RTTDCS,
     TDWBAH,
     TDWBAL,
@@ -38,30 +37,47 @@ from dataplane.pmd.datasheet import (
     mailbox,
 )
 from dataplane.pmd.function import Bar
+from dataplane.pmd.ixgbe.counters import Counters
 from dataplane.pmd.ixgbe.errors import Refused
 from dataplane.pmd.ixgbe.policy import VfPolicy, VfState, stable_mac
 from dataplane.pmd.ixgbe.pool_filters import PoolFilters
 from dataplane.pmd.ixgbe.pools import set_pool
 from dataplane.pmd.ixgbe.rates import TxRates
 from dataplane.pmd.ixgbe.vf_addresses import VfAddresses
+from dataplane.pmd.ixgbe.vf_counters import VfLedger
+from dataplane.pmd.ixgbe.vf_rates import VfRates
 
 __all__ = ["Refused", "Sriov"]
 
 
 class Sriov:
-    """VFs 0 to `layout.vfs` - 1 of a port. name: what messages call the PF; pf_mac: its permanent address."""
+    """VFs 0 to `layout.vfs` - 1 of a port. name: what messages call the PF; pf_mac: its permanent address.
 
-    def __init__(self, bar: Bar, name: str, filters: PoolFilters, pf_mac: bytes) -> None:
+    counters: who reads the port's counters; rates: who writes the limits of its queues.
+    """
+
+    def __init__(
+        self,
+        bar: Bar,
+        name: str,
+        filters: PoolFilters,
+        pf_mac: bytes,
+        counters: Counters | None = None,
+        rates: TxRates | None = None,
+    ) -> None:
         self.bar, self.name, self.filters, self.layout = bar, name, filters, filters.layout
         self.lock = filters.lock
         self.vfs = [VfState(n, stable_mac(pf_mac, n)) for n in range(self.layout.vfs)]
         self.addresses = VfAddresses(filters, self.vfs)
         self.notify = 0  # VFs that have to be told that something has changed
         self.up = False
-        self.rates = TxRates(bar)
+        self.counters = counters or Counters(bar, self.layout.queues_of(self.layout.pf_pool))
+        self.ledger = VfLedger(bar, self.layout.vfs)
+        self.rates = VfRates(rates or TxRates(bar), self.layout, name, self.ledger.sent)
+        self.epoch = 0  # counts the times that the port came up or went down
+        self.lent: int | None = None  # the VF whose drops alone SSVPC counts just now
         self.frame = limits.FRAME_STANDARD  # the PF's own largest frame, with FCS
         self.speed = 0  # Mbit/s of the link, 0 while it is down
-        self.spoofed = 0  # frames that the spoof check has dropped, of all VFs
 
     # ---- the port -----------------------------------------------------------------------------------------------
 
@@ -88,9 +104,11 @@ class Sriov:
                 bar.write(VMECM[n], 0)
             bar.set(PFDTXGSWC.LBE)
             # 7.10.3.4: a pool's packets are drained even with flow control off only if FCRTH is set: the link unit does it.
-            bar.write(RTTBCNRM, 0x14 if frame > limits.FRAME_STANDARD else 0x4)
+            self.epoch, self.lent = self.epoch + 1, None
+            self.ledger.rebase()
             for state in self.vfs:
                 state.reset()
+                self.rates.begin(state.number)
                 self._drop_without_descriptors(state.number)
                 self._defaults(state)
             self.up = True
@@ -99,17 +117,16 @@ class Sriov:
         """4.6.10: no VF sends or receives, and each has to be told."""
         with self.lock:
             self.up = False
+            self.epoch += 1
             for state in self.vfs:
                 state.clear_to_send = False
                 self._write_gates(state)
             self.notify = self._all
 
     def link_changed(self, speed: int) -> None:
-        """The link is at `speed` Mbit/s now, 0: down. Rates depend on it; every VF is told."""
+        """The link is at `speed` Mbit/s now, 0: down. Every VF is told."""
         with self.lock:
             self.speed = speed
-            for state in self.vfs:
-                self._write_rate(state)
             self.notify = self._all
 
     @property
@@ -127,10 +144,10 @@ class Sriov:
             raise ConfigError(f"{self.name} has no VF {number}: it has 0..{len(self.vfs) - 1}")
         return self.vfs[number]
 
-    def collect_spoofed(self, count: int) -> None:
-        """Add to the dropped frames what SSVPC, which a read clears, has told. All ones: the device is gone."""
-        if count != 0xFFFF_FFFF:
-            self.spoofed += count
+    @property
+    def spoofed(self) -> int:
+        """Frames that the spoof check has dropped, of all VFs, as of the last `counters.collect`."""
+        return self.counters.total("vf_spoofed_packets")
 
     # ---- what happens to a VF -------------------------------------------------------------------------------------
 
@@ -154,7 +171,7 @@ class Sriov:
                 self.bar.write(TDWBAL[queue], 0)
                 self.bar.write(TDWBAH[queue], 0)
             self.addresses.begin(state)
-            self._write_rate(state)
+            self.rates.begin(state.number)  # before the gates open
             self._write_gates(state)
             state.clear_to_send = True
             return state.mac
@@ -276,6 +293,8 @@ class Sriov:
     def _check(self, state: VfState, policy: VfPolicy, settings: Mapping[str, str]) -> None:
         if "mac" in settings:
             self.addresses.check(state, policy)
+        if "max_tx_rate" in settings:
+            self.rates.check(policy.max_tx_rate)
         slots = self.filters.slots
         if self.up and policy.vlan != state.policy.vlan and policy.vlan not in slots and not slots.free:
             raise ConfigError(
@@ -288,6 +307,8 @@ class Sriov:
         # The same address named again is the last word, too, over one that the VF has chosen meanwhile.
         said = "mac" in changed or bool("mac" in settings and policy.mac and (state.chosen or not self.up))
         state.overruled |= said or ("trust" in changed and bool(policy.mac) and not policy.trust)
+        if "max_tx_rate" in changed:
+            self.rates.limit(state.number, policy.max_tx_rate, write=self.up)
         if not self.up:
             return
         losers = self.addresses.enforce(state, said) if said or "trust" in changed else []
@@ -301,8 +322,6 @@ class Sriov:
             self._write_spoof(state)
         if "state" in changed:
             self._write_gates(state)
-        if "max_tx_rate" in changed:
-            self._write_rate(state)
         told = [state] if said or changed & {"vlan", "qos", "trust", "state"} else []
         for each in (*told, *losers):
             if each.active:
@@ -342,12 +361,16 @@ class Sriov:
         else:
             macs, vlans = macs & ~bit, vlans & ~bit
         self.bar.write(register, register.pack(MACAS=macs, VLANAS=vlans))
-        set_pool(self.bar, VMECM, state.number, on)
+        self.count_spoofed()
 
     def count_spoofed(self) -> None:
-        """8.2.3.27: PFVMECM: SSVPC counts the drops of every pool that is checked."""
+        """8.2.3.27: PFVMECM: SSVPC counts the drops of every pool that is checked; of one alone while it is lent to that."""
+        words = [0, 0]
         for state in self.vfs:
-            set_pool(self.bar, VMECM, state.number, state.policy.spoofchk)
+            if state.policy.spoofchk and self.lent in (None, state.number):
+                words[state.number >> 5] |= 1 << (state.number & 31)
+        for register, word in zip(VMECM, words, strict=True):
+            self.bar.write(register, word)
 
     def _write_xcast(self, state: VfState) -> None:
         """8.2.3.27.14. A VF without groups takes none, or it would get those of others."""
@@ -360,11 +383,6 @@ class Sriov:
             MPE=int(state.xcast >= mailbox.XCAST_ALLMULTI),
         )
         self.filters.set_allmulti(number, state.xcast >= mailbox.XCAST_ALLMULTI)
-
-    def _write_rate(self, state: VfState) -> None:
-        """8.2.3.10.16: for each of the VF's Tx queues."""
-        for queue in self.layout.queues_of(state.number):
-            self.rates.write(queue, state.policy.max_tx_rate, self.speed)
 
     def _drop_without_descriptors(self, number: int) -> None:
         """8.2.3.27.9: a VF that takes no packets must not hold up the port: they are dropped, whatever its SRRCTL says."""

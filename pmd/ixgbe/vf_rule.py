@@ -3,25 +3,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from dataplane.errors import DeviceGone
-from dataplane.pmd.datasheet import (
-    PVFGORC_LSB,
-    PVFGORC_MSB,
-    PVFGOTC_LSB,
-    PVFGOTC_MSB,
-    PVFGPRC,
-    PVFGPTC,
-)
 from dataplane.pmd.function import Bar
 from dataplane.pmd.ixgbe.control import ControlServer
-from dataplane.pmd.ixgbe.explain import as_lines, explain, sample, summary
+from dataplane.pmd.ixgbe.counters import Counters
+from dataplane.pmd.ixgbe.explain import PROBLEM, Finding, as_lines, explain, summary
 from dataplane.pmd.ixgbe.messages import api_name
 from dataplane.pmd.ixgbe.policy import VfState
 from dataplane.pmd.ixgbe.pool_filters import PoolFilters
+from dataplane.pmd.ixgbe.rates import TxRates
+from dataplane.pmd.ixgbe.sampling import Sampler
 from dataplane.pmd.ixgbe.sriov import Sriov
 from dataplane.pmd.ixgbe.vf_service import VfService
 from dataplane.port import Link, format_mac
@@ -30,8 +25,8 @@ __all__ = ["VfRule"]
 
 
 class VfRule:
-    """A PF's VFs, from the PF's opening to its end. name: the PF's; link: reads the state of its link; xstats: its
-    port's counters."""
+    """A PF's VFs, from the PF's opening to its end. name: the PF's; link: reads the state of its link; counters, rates:
+    its port's."""
 
     def __init__(
         self,
@@ -39,11 +34,12 @@ class VfRule:
         name: str,
         filters: PoolFilters,
         link: Callable[[], Link],
-        xstats: Callable[[], Mapping[str, int]],
+        counters: Counters,
+        rates: TxRates,
     ) -> None:
-        self.xstats = xstats
         self._shown: list[dict[str, Any]] = []
-        self.sriov = Sriov(bar, name, filters, filters.mac)
+        self.sriov = Sriov(bar, name, filters, filters.mac, counters, rates)
+        self.sampler = Sampler(self.sriov)
         self.service = VfService(self.sriov, link)
         self.control = ControlServer(name, {"show": self.show, "set": self.set, "explain": self.explain})
 
@@ -63,6 +59,7 @@ class VfRule:
             return
         with suppress(DeviceGone):
             self.sriov.go_down()
+            self.sriov.ledger.collect()  # nothing is counted from now on, and a reset clears it
             self.service.farewell()
 
     def close(self) -> None:
@@ -85,19 +82,20 @@ class VfRule:
         self.service.nudge()
 
     def show(self) -> list[dict[str, Any]]:
-        """Every VF: settings, state and counters; as they were when the device last answered, while it does not.
+        """Every VF: settings, state, and counters by DPDK's names since the PF was opened; as they were when the device last answered, while it does not.
 
         "service" is "" or says why and for how long VFs are not served. Raises DeviceGone.
         """
         trouble = self.service.trouble
         if not trouble or not self._shown:  # else whoever reads a register now waits for seconds
             self.sriov.bar.check()
+            self.sriov.ledger.collect()
             with self.sriov.lock:
                 self._shown = [self._show(state) for state in self.sriov.vfs]
         return [row | {"service": trouble} for row in self._shown]
 
     def _show(self, state: VfState) -> dict[str, Any]:
-        bar, n, policy = self.sriov.bar, state.number, state.policy
+        n, policy = state.number, state.policy
         return {
             "vf": n,
             "mac": format_mac(state.mac or state.own_mac),
@@ -111,17 +109,33 @@ class VfRule:
             "active": state.active,
             "api": api_name(state.api) if state.active else "",
             "vlans": self.sriov.filters.vlans_of(n),
-            "rx_packets": bar.read(PVFGPRC[n]),
-            "rx_bytes": bar.read(PVFGORC_LSB[n]) | (bar.read(PVFGORC_MSB[n]) & 0xF) << 32,
-            "tx_packets": bar.read(PVFGPTC[n]),
-            "tx_bytes": bar.read(PVFGOTC_LSB[n]) | (bar.read(PVFGOTC_MSB[n]) & 0xF) << 32,
+            **self.sriov.ledger.totals(n),
             "refused": sum(state.refusals.values()),
         }
 
-    def explain(self, vf: int) -> dict[str, Any]:
-        """Why a VF sends or receives nothing. Raises DeviceGone."""
+    def explain(self, vf: int | None = None) -> dict[str, Any]:
+        """Why a VF sends or receives nothing: "vf", "summary", "ok", "findings".
+
+        vf: its number. None: every VF, in "vfs", and "ok" whether nothing keeps any of them from it; a VF that no driver
+        uses is no fault then. Raises ConfigError, DeviceGone.
+        """
         self.sriov.bar.check()
-        state = self.sriov.vf(vf)
-        seen = sample(self.sriov, state, port=self.xstats) if self.sriov.up else None
-        findings = explain(self.sriov, vf, self.service.counts.lines[vf], seen)
-        return {"summary": summary(findings), "findings": as_lines(findings)}
+        if vf is not None:
+            return self._explain([self.sriov.vf(vf)], idle_is_ok=False)[0]
+        answers = self._explain(self.sriov.vfs, idle_is_ok=True)
+        return {"ok": all(answer["ok"] for answer in answers), "vfs": answers}
+
+    def _explain(self, states: list[VfState], idle_is_ok: bool) -> list[dict[str, Any]]:
+        used = [state for state in states if state.active]
+        seen = self.sampler.sample(used) if used and self.sriov.up else {}
+        answers = []
+        for state in states:
+            n = state.number
+            if idle_is_ok and self.sriov.up and not state.active:
+                findings = [Finding("note", "both", "no driver uses it")]
+                answers.append({"vf": n, "ok": True, "summary": "not in use", "findings": as_lines(findings)})
+                continue
+            findings = explain(self.sriov, n, self.service.counts.lines[n], seen.get(n))
+            ok = not any(finding.kind == PROBLEM for finding in findings)
+            answers.append({"vf": n, "ok": ok, "summary": summary(findings), "findings": as_lines(findings)})
+        return answers

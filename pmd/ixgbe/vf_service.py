@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dataplane.errors import DataplaneError, DeviceGone
-from dataplane.pmd.datasheet import EICR, RETA, SSVPC, limits, mailbox
+from dataplane.pmd.datasheet import EICR, RETA, limits, mailbox
 from dataplane.pmd.ixgbe.bell import Bell
 from dataplane.pmd.ixgbe.mailbox import PfMailboxes
 from dataplane.pmd.ixgbe.messages import (
@@ -294,9 +294,6 @@ class VfService:
                     bit = 1 << v
                     taken += self._serve(v, bool(resets & bit), bool(requests & bit), bool(acks & bit), now)
                 self._first = (self._first + 1) % count
-            spoofed = self.bar.read(SSVPC)
-            if spoofed:
-                sriov.collect_spoofed(spoofed)
         self.counts.messages += taken
         return taken
 
@@ -307,6 +304,7 @@ class VfService:
         if now < self._link_at:
             return
         self._link_at = now + LINK_INTERVAL
+        self.sriov.rates.look(now)
         speed = self._link().speed
         if speed != self._link_seen:
             self._link_seen = speed

@@ -90,6 +90,7 @@ class Card:
         self.report = report
         self._companions: list[Callable[[], object]] = []  # who works while somebody waits on a stepped card
         self._sfp = [sfp_memory(serial=f"{index:02}{n:02}") if sfp else None for n in range(ports)]
+        self._speeds = [10] * ports
         self.ports: list[Controller] = []
         self._runner: Runner | None = None
         self.patch: Wire | None = None  # between its two ports, as long as nobody names another
@@ -127,6 +128,22 @@ class Card:
     def sfp(self, port: int) -> bytes | None:
         """The identification memory of the module in a port, None when there is none."""
         return self._sfp[port]
+
+    def module_speed(self, port: int) -> int:
+        """Gbit/s of the module in a port."""
+        return self._speeds[port]
+
+    def insert(self, port: int, gbps: int) -> None:
+        """Plug a module of 10 or 1 Gbit/s into a port, in place of the one that is in. Raises ConfigError."""
+        if gbps not in (10, 1):
+            raise ConfigError(f"speed={gbps}: 10 or 1 (Gbit/s) is possible")
+        with self.lock:
+            if gbps != self._speeds[port]:
+                self._speeds[port] = gbps
+                self._sfp[port] = sfp_memory(serial=f"{self.index:02}{port:02}", gbps=gbps)
+                blocks = self.ports[port].blocks
+                blocks["general"].plug_module()
+                blocks["link"].evaluate()
 
     def restore_eeprom(self) -> None:
         """The EEPROM is as it was when the card was made."""

@@ -108,6 +108,9 @@ class Controller:
     def shine(self, on: bool) -> None:
         """Whether the other end of the wire sees our light."""
 
+    def set_pace(self, speed: int) -> None:
+        """At what LINKS.SPEED our end of the wire is, 0 while it is set up for none."""
+
     def restart_engine(self) -> None:
         """After a reset: the data path and the interrupts start from the registers as they are now."""
 

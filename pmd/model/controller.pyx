@@ -6,7 +6,7 @@ one of it; it is stored; the data path is told. A read: the word is taken, a Blo
 and set-on-read bits change. What the chip does a little later (a queue's ENABLE reads back, CTRL.RST clears itself) is a timer.
 """
 
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc
 from libc.string cimport memset
 
@@ -420,6 +420,10 @@ cdef class Controller:
     def shine(self, bint on):
         """Whether the other end of the wire sees our light."""
         self.engine.lit = on
+
+    def set_pace(self, uint8_t speed):
+        """At what LINKS.SPEED our end of the wire is, 0 while it is set up for none."""
+        self.engine.pace = speed
 
     def restart_engine(self):
         """After a reset: the data path and the interrupts start from the registers as they are now."""

@@ -51,6 +51,8 @@ cdef enum:
     LENGTH_ERRORS = 1 << 27
     QDE_WRITE = 1 << 16
     FDIR = 1 << 16  # EICR
+    SPEED_100M = 1  # LINKS.SPEED
+    SPEED_1G = 2
     RATE_ON = 1 << 31  # RTTBCNRC.RS_ENA
     RATE_FACTOR = 0xFFFFFF
     RATE_CREDIT = 1 << 10  # SILENT about the unit of RTTBCNRM: taken as KiB
@@ -239,6 +241,7 @@ cdef class Engine(DataPath):
         p.rx_held = r[W_SECRXCTRL] >> 1 & 1
         p.stats_queue = r[W_RXDSTATCTRL] & 0x1F
         p.many_queues = r[W_MTQC] != 0
+        p.slow = 10 if r[W_LINKS] >> 28 & 3 == SPEED_1G else 100 if r[W_LINKS] >> 28 & 3 == SPEED_100M else 1
         for index in range(8):
             sizes += r[W_RXPBSIZE + index] & 0xFFC00
         p.rx_fifo.limit = min(sizes, PACKET_BUFFER - (director_memory(p) << 10))
@@ -351,10 +354,13 @@ cdef class Engine(DataPath):
         return NULL
 
     cdef void _set_rate(self, uint32_t queue, uint32_t factor) noexcept nogil:
-        """8.2.3.10.16: the line's rate over the queue's; a factor below 1 would be faster than the line, and is none."""
+        """8.2.3.10.16: the line's rate over the queue's; a factor below 1 would be faster than the line, and is none.
+
+        SILENT about a queue that rests when its factor changes: it rests on, and what it has saved up is lost.
+        """
         cdef mdl_port *p = self.port
         p.txq[queue].rate = factor if factor > 1 << 14 else 0
-        p.txq[queue].idle_at = self.clock.now() << 6
+        p.txq[queue].idle_at = max(p.txq[queue].idle_at, self.clock.now() << 6)
         p.rated[queue >> 6] &= ~(<uint64_t> 1 << (queue & 63))
         p.rated[queue >> 6] |= <uint64_t> (p.txq[queue].rate != 0) << (queue & 63)
 
@@ -373,7 +379,7 @@ cdef class Engine(DataPath):
         if p.epoch != current_epoch():
             self._remap()
         work = 0
-        if p.pumped or p.rated[0] | p.rated[1]:
+        if p.pumped or p.slow > 1 or p.rated[0] | p.rated[1]:
             p.now_ns = self.clock.now()
         if p.pumped:
             work += self.wire.pump(self)
@@ -435,13 +441,18 @@ cdef class Engine(DataPath):
             return
         self._enter()
         self.port.wired = self.port.pumped = 0
-        self.port.tx_fifo, self.port.peer_lit = NULL, NULL
+        self.port.tx_fifo, self.port.peer_lit, self.port.peer_pace = NULL, NULL, NULL
         self.wire = None
         self._leave()
         wire.left(self)
 
     cdef bint wire_up(self) noexcept nogil:
-        return self.port.wired and (self.port.peer_lit == NULL or self.port.peer_lit[0])
+        cdef mdl_port *p = self.port
+        return (
+            p.wired
+            and (p.peer_lit == NULL or p.peer_lit[0])
+            and (p.peer_pace == NULL or p.peer_pace[0] == self.pace)
+        )
 
     @property
     def directed(self):

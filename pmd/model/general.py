@@ -47,10 +47,14 @@ class General(Block):
         self.chip.restart_engine()
 
     def reset(self, power_up: bool) -> None:
-        self.i2c = Bus(self.card.sfp(self.chip.port))
+        self.plug_module()
         status = STATUS.pack(LAN_ID=self.card.lan_id(self.chip.port), GIO=1)
         self.chip.load([(STATUS.offset, status | self.peek(STATUS) & STATUS.LINK_UP.mask)])
         self.chip.engine_runs()
+
+    def plug_module(self) -> None:
+        """The module that is in the cage now answers on its two wires."""
+        self.i2c = Bus(self.card.sfp(self.chip.port))
 
     @on_write(CTRL)
     def control(self, offset: int, old: int, new: int, written: int) -> int:

@@ -10,20 +10,30 @@ __all__ = ["Bus", "sfp_memory"]
 _WRITE_ADDRESS, _READ_ADDRESS = 0xA0, 0xA1
 
 
-def sfp_memory(vendor: str = "MODEL", part: str = "DAC-1M", serial: str = "0001") -> bytes:
-    """256 bytes as a passive copper cable (direct attach) has them: every 82599 driver takes one."""
+def sfp_memory(vendor: str = "MODEL", part: str = "", serial: str = "0001", gbps: int = 10) -> bytes:
+    """256 bytes as a passive copper cable (direct attach) has them: every 82599 driver takes one; gbps=1: as a 1000BASE-SX
+    module has them."""
     memory = bytearray(256)
     memory[0] = 0x03  # SFP or SFP+
     memory[1] = 0x04  # identified by this memory alone
-    memory[2] = 0x21  # copper pigtail
-    memory[8] = 0x04  # SFP+ cable technology: passive
-    memory[12] = 103  # nominal rate in units of 100 Mb/s
-    memory[18] = 1  # metres
+    if gbps == 10:
+        memory[2] = 0x21  # copper pigtail
+        memory[8] = 0x04  # SFP+ cable technology: passive
+        memory[12] = 103  # nominal rate in units of 100 Mb/s
+        memory[18] = 1  # metres
+        memory[60] = 0x01  # passive: SFF-8431 appendix E
+    else:
+        memory[2] = 0x07  # LC
+        memory[6] = 0x01  # 1000BASE-SX
+        memory[11] = 0x01  # 8B10B
+        memory[12] = 13
+        memory[16] = 55  # tens of metres of 50 um fibre
+        memory[60:62] = (850).to_bytes(2, "big")  # nm
+    part = part or ("DAC-1M" if gbps == 10 else "1000BASE-SX")
     memory[20:36] = vendor.ljust(16).encode("ascii")
     memory[37:40] = bytes((0x00, 0x1B, 0x21))  # an organisation whose modules drivers take without a warning
     memory[40:56] = part.ljust(16).encode("ascii")
     memory[56:60] = b"1   "
-    memory[60] = 0x01  # passive: SFF-8431 appendix E
     memory[63] = sum(memory[0:63]) & 0xFF
     memory[68:84] = serial.ljust(16).encode("ascii")
     memory[84:92] = b"260101  "

@@ -52,8 +52,13 @@ class Link(Block):
 
     @property
     def speed(self) -> int:
-        """LINKS.SPEED that AUTOC asks for; 0 when it is set up for something that an SFP+ board has not."""
+        """LINKS.SPEED that AUTOC asks for; 0 when it is set up for something that an SFP+ board or the module has not.
+
+        A module of 1 Gbit/s does that alone; the cable that is in otherwise carries both.
+        """
         mode = self.get(AUTOC.LMS)
+        if mode == LMS_10G_SERIAL and self.card.module_speed(self.chip.port) == 1:
+            return 0
         if mode == LMS_10G_SERIAL:
             return SPEED_10G if self.get(AUTOC2.PMA10G_SERIAL) in (SERIAL_XFI, SERIAL_SFI) else 0
         if mode in (LMS_1G, LMS_1G_AN, LMS_SGMII):
@@ -83,11 +88,15 @@ class Link(Block):
 
     def evaluate(self) -> None:
         """Bring the link up, in `Timing.link`, or take it down, as AUTOC, HLREG0 and the wire say now."""
+        self.chip.set_pace(self.speed)
         able = bool(self.speed) and not self.get(AUTOC2.LINK_DISABLE) and not self.unplugged
         forced = self.get(HLREG0.LPBK) or self.get(AUTOC.FLU) or self.get(MACC.FLU)
         wanted = able and (self.carrier or forced)
         if not wanted:
             self.drop()
+        elif self.up and self.get(LINKS.SPEED) != self.speed:
+            self.drop()
+            self.evaluate()
         elif not self.up and not self.chip.is_pending(LINKS.offset):
             speed = self.speed
             at_10g = int(speed == SPEED_10G)

@@ -440,7 +440,7 @@ struct mdl_port {
     uint64_t tx_due[2];  /* queues with descriptors that are done and not written back */
     uint64_t rated[2];   /* queues with a rate */
     uint32_t credit;     /* bytes that a queue with a rate may send at once after a pause */
-    uint32_t pad4;
+    uint32_t slow;       /* how much longer a byte takes than at 10 Gb/s: 1, 10 or 100 (LINKS.SPEED) */
     uint64_t rx_causes[2], tx_causes[2];
     uint32_t other_causes;
     uint32_t tx_next; /* queue to begin with, for fairness */
@@ -458,6 +458,8 @@ struct mdl_port {
     struct mdl_pools vt;
     uint8_t wired, pumped, pad2[6];
     const int *peer_lit; /* the other end of the wire, if it is a port */
+    const uint8_t *peer_pace; /* and LINKS.SPEED of the light that it sends */
+    uint64_t line_at;    /* ns / 64: until then a link below 10 Gb/s is busy with what it was given */
     struct mdl_director *director;
     uint64_t violations;
     struct mdl_violation violation[MDL_VIOLATIONS];

@@ -245,7 +245,7 @@ cdef extern from "model.h" nogil:
         uint64_t *tx_gate
         uint64_t *tx_due
         uint64_t *rated
-        uint32_t credit
+        uint32_t credit, slow
         uint64_t *rx_causes
         uint64_t *tx_causes
         uint32_t other_causes, tx_next
@@ -261,6 +261,8 @@ cdef extern from "model.h" nogil:
         mdl_pools vt
         uint8_t wired, pumped
         const bint *peer_lit
+        const uint8_t *peer_pace
+        uint64_t line_at
         uint64_t violations
         mdl_violation *violation
         volatile uint32_t **rx_tail

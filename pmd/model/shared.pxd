@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the halves of a card share: the register memory of a port, the card's lock, its clock."""
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 cdef enum:
     REGISTER_BYTES = 0x20000
@@ -45,6 +45,7 @@ cdef class DataPath:
     cdef bint stopped  # no DMA and no traffic: bus mastering is off, the function sleeps (D3), or it was pulled out
     cdef bint strict  # record what the datasheet forbids
     cdef bint lit  # our end of the wire is up (laser on, no link flap): what the peer sees; starts True
+    cdef uint8_t pace  # LINKS.SPEED of our light, 0 while that is nothing the other end can use: only like speeds make a link
     cdef bint link  # LINKS.UP: without link nothing is sent; starts True, and follows LINKS under a controller
     cdef uint32_t violations  # how many are recorded; take_violations() (Python) hands them over
     cdef void adopt(self) noexcept  # `lock` is set: whoever changes what the data path reads holds it from now on

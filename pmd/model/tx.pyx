@@ -64,6 +64,8 @@ cdef enum:
     PACKET_MIN = 17  # smaller ones are undefined
     FRAME_MIN = 60  # without FCS
     FCS_SIZE = 4
+    OVERHEAD = 20  # preamble, start of frame, gap
+    LINE_SLACK = 100_000 << 6  # ns / 64 that a step may come late without the link losing time
     PLAIN_QUEUES = 64  # without pools and traffic classes the others do not transmit
     TURN = 32  # packets of a queue before the next one's turn
     TAGGING_BY_DESCRIPTOR = 0  # PFVMVIR.VLANA
@@ -260,15 +262,23 @@ cdef void _spend(mdl_port *p, mdl_txq *q, uint64_t sent) noexcept nogil:
     What it did not use while it had nothing to send is credit, up to what RTTBCNRM grants. SILENT: preambles and gaps
     between frames cost nothing.
     """
-    cdef uint64_t now = p.now_ns << 6, window = _duration(p.credit, q.rate)
+    cdef uint64_t now = p.now_ns << 6, window = _duration(p, p.credit, q.rate)
     if q.idle_at + window < now:
         q.idle_at = now - window
-    q.idle_at += _duration(sent, q.rate)
+    q.idle_at += _duration(p, sent, q.rate)
 
 
-cdef inline uint64_t _duration(uint64_t n, uint32_t rate) noexcept nogil:
-    """Of n bytes at the line's 10 Gb/s, stretched by the factor `rate` (14 bits behind the point), in ns / 64."""
-    return n * rate * 256 // 5 >> 14
+cdef inline uint64_t _duration(mdl_port *p, uint64_t n, uint32_t rate) noexcept nogil:
+    """Of n bytes at the line's speed, stretched by the factor `rate` (14 bits behind the point), in ns / 64."""
+    return n * rate * p.slow * 256 // 5 >> 14
+
+
+cdef void _occupy(mdl_port *p, const Tally *sent) noexcept nogil:
+    """A link below 10 Gb/s is busy with frames, preambles and gaps; at 10 Gb/s the model goes as fast as the host does."""
+    cdef uint64_t now = p.now_ns << 6
+    if p.line_at + LINE_SLACK < now:
+        p.line_at = now - LINE_SLACK
+    p.line_at += _duration(p, sent.bytes + OVERHEAD * <uint64_t> sent.packets, 1 << 14)
 
 
 # ---- a step ------------------------------------------------------------------------------------------------------
@@ -369,6 +379,8 @@ cdef uint32_t tx_step(mdl_port *p, uint32_t budget) noexcept nogil:
     cdef uint32_t taken = 0
     cdef Tally fetched, sent
     cdef Tally *through = &fetched
+    if p.slow > 1 and p.line_at > p.now_ns << 6:
+        return 0
     if wire == NULL or not p.tx_on or not (p.tx_enabled[0] | p.tx_enabled[1]):
         return 0
     memset(&fetched, 0, sizeof(fetched))
@@ -385,4 +397,6 @@ cdef uint32_t tx_step(mdl_port *p, uint32_t budget) noexcept nogil:
         count36(p.regs, W_TXDGBCL, fetched.bytes - FCS_SIZE * fetched.packets)
     if through.packets:
         flush_tx(p.regs, through)
+        if p.slow > 1:
+            _occupy(p, through)
     return taken

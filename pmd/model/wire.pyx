@@ -95,6 +95,7 @@ cdef class PortWire(Wire):
         else:
             a.plug(self, self._lanes[0].flight, True, True, &b.lit)
             b.plug(self, self._lanes[1].flight, True, True, &a.lit)
+        a.port.peer_pace, b.port.peer_pace = &b.pace, &a.pace
 
     def __dealloc__(self):
         mdl_fifo_free(self._lanes[0].flight)

@@ -21,6 +21,7 @@ cdef enum:
     W_RXPBSIZE = 0x03C00 >> 2
     W_SECRXCTRL = 0x08D00 >> 2
     W_HLREG0 = 0x04240 >> 2
+    W_LINKS = 0x042A4 >> 2
     W_MAXFRS = 0x04268 >> 2
     W_MFLCN = 0x04294 >> 2
     W_EXVET = 0x05078 >> 2

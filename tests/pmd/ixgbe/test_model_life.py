@@ -174,8 +174,8 @@ def test_ownership_is_withdrawn_when_it_closes():
 def test_a_second_probe_of_an_open_port_and_bad_options():
     with pytest.raises(ConfigError, match="manner"):
         pmd.probe("model0,manner=sloppy")
-    with pytest.raises(ConfigError, match="no option 'speed'"):
-        pmd.probe("model0,thread=off,speed=10")
+    with pytest.raises(ConfigError, match="no option 'colour'"):
+        pmd.probe("model0,thread=off,colour=red")
     pmd.probe("model0,thread=off").close()  # nothing was left open
 
 

@@ -26,9 +26,8 @@ from dataplane.pmd.datasheet import (
     pci,
 )
 from dataplane.pmd.ixgbe.control import call
-from dataplane.pmd.ixgbe.counters import VF_SET
+from dataplane.pmd.ixgbe.counters import LENT_SET, VF_SET
 from dataplane.pmd.ixgbe.errors import PfNotUp, VfsInUse
-from dataplane.pmd.ixgbe.explain import LENT_SET
 from dataplane.pmd.ixgbe.pf import IxgbePort
 from dataplane.pmd.ixgbe.vf import IxgbeVfPort
 from dataplane.pmd.portstring import PortString

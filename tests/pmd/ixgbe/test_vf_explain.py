@@ -6,9 +6,10 @@ from __future__ import annotations
 import pytest
 
 from dataplane.errors import ConfigError
-from dataplane.pmd.datasheet import RDT, RXDCTL, TDT, TXDCTL, VFRE, VMECM, mailbox
+from dataplane.pmd.datasheet import RDT, RXDCTL, SSVPC, TDT, TXDCTL, VFRE, VMECM, mailbox
 from dataplane.pmd.datasheet.vf import VFCTRL
-from dataplane.pmd.ixgbe.explain import PROBLEM, Finding, Sample, explain, sample, summary
+from dataplane.pmd.ixgbe.explain import PROBLEM, Finding, explain, summary
+from dataplane.pmd.ixgbe.sampling import Sample, Sampler
 from dataplane.pmd.ixgbe.vf_service import Line
 from tests.pmd.ixgbe.ruled import Ruled, Script, set_multicast, set_vlan
 
@@ -138,7 +139,8 @@ def test_spoofed_frames(ruled: Ruled) -> None:
         in found
     )
     assert "spoofchk off" in found
-    ruled.sriov.collect_spoofed(9)
+    ruled.board[SSVPC] = 9
+    ruled.sriov.counters.collect()
     assert "has dropped 9 frames of this port's VFs, none of this one just now" in text(said(ruled))
 
 
@@ -185,6 +187,6 @@ def test_a_sample_lends_and_gives_back(ruled: Ruled) -> None:
     masks: list[int] = []
     ruled.board.on_sleep.append(lambda: masks.append(ruled.board[VMECM[0]]))
     before = ruled.board[VMECM[0]]
-    sample(ruled.sriov, ruled.sriov.vfs[0])
+    Sampler(ruled.sriov).sample([ruled.sriov.vfs[0]])
     assert masks == [1], "only this VF's drops are counted meanwhile"
     assert ruled.board[VMECM[0]] == before == 0b1111

@@ -201,5 +201,5 @@ def test_spoofed_frames_are_added_up() -> None:
     ruled = Ruled()
     for count in (3, 4):
         ruled.board[SSVPC] = count
-        ruled.round(2)
+        ruled.sriov.counters.collect()
     assert ruled.sriov.spoofed == 7, "a read clears the counter"

@@ -4,6 +4,7 @@
 import pytest
 from chip_fixtures import Chip
 
+from dataplane.errors import ConfigError
 from dataplane.pmd.datasheet import (
     ANLP1,
     AUTOC,
@@ -13,6 +14,7 @@ from dataplane.pmd.datasheet import (
     HLREG0,
     LINKS,
     LMS_1G,
+    LMS_1G_AN,
     LMS_10G_PARALLEL,
     LMS_10G_SERIAL,
     LMS_KX4_AN,
@@ -79,12 +81,45 @@ def test_the_link_takes_its_time(chip):
 )
 def test_link_mode_decides(chip, lms, pma, speed):
     carrier(chip, True)
+    other = chip.card.ports[1]
+    other.write(AUTOC2.offset, AUTOC2.pack(PMA10G_SERIAL=pma))
+    other.write(AUTOC.offset, AUTOC.pack(LMS=lms, RESTART_AN=1))
     chip.bar.update(AUTOC2, PMA10G_SERIAL=pma)
     chip.bar.update(AUTOC, LMS=lms, RESTART_AN=1)
     assert chip.bar.get(LINKS.UP) == 0
     chip.bar.sleep(0.01)
     assert chip.bar.get(LINKS.UP) == bool(speed)
     assert not speed or chip.bar.get(LINKS.SPEED) == speed
+
+
+def test_only_like_speeds_make_a_link(chip):
+    assert carrier(chip, True) == 1
+    other = chip.card.ports[1]
+    other.write(AUTOC.offset, AUTOC.pack(LMS=LMS_1G_AN, RESTART_AN=1))
+    chip.bar.sleep(0.01)
+    assert chip.bar.get(LINKS.UP) == 0 and not other.read(LINKS.offset) & LINKS.UP.mask
+    chip.bar.update(AUTOC, LMS=LMS_1G, RESTART_AN=1)
+    chip.bar.sleep(0.01)
+    assert chip.bar.get(LINKS.UP) == 1
+    assert chip.bar.get(LINKS.SPEED) == LINKS.SPEED.extract(other.read(LINKS.offset)) == SPEED_1G
+    assert (chip.bar.get(LINKS.SYNC_1G), chip.bar.get(LINKS.ALIGN_10G)) == (1, 0)
+
+
+def test_a_module_of_1_gbps_does_nothing_else(chip):
+    for port in range(2):
+        chip.card.insert(port, 1)
+    assert carrier(chip, True) == 0
+    for bar in chip.card.ports:
+        bar.write(AUTOC.offset, AUTOC.pack(LMS=LMS_1G_AN, RESTART_AN=1))
+    chip.bar.sleep(0.01)
+    assert chip.bar.get(LINKS.UP) == 1 and chip.bar.get(LINKS.SPEED) == SPEED_1G
+    chip.card.insert(0, 10)
+    chip.card.insert(0, 1)
+    chip.bar.update(AUTOC, LMS=LMS_10G_SERIAL, RESTART_AN=1)
+    chip.bar.sleep(0.01)
+    assert chip.bar.get(LINKS.UP) == 0
+    with pytest.raises(ConfigError, match="10 or 1"):
+        chip.card.insert(0, 40)
 
 
 def test_restart_clears_itself_and_negotiation_has_a_state(chip):
