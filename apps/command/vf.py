@@ -8,8 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from dataplane.apps.command.options import json_report
 from dataplane.errors import ConfigError
+from dataplane.output import Whole
 
 _SETTINGS = "mac, vlan, qos, spoofchk, trust, state, max_tx_rate, query_rss"
 
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     number.add_argument("vf", type=_number, metavar="N", help="the VF's number, from 0 on")
 
     show = verbs.add_parser("show", parents=[nic], help="every VF: what it may, and what it does")
-    show.add_argument("--json", type=Path, metavar="FILE", help="write it to FILE as well")
+    _add_json(show)
     change = verbs.add_parser(
         "set",
         parents=[nic, number],
@@ -32,8 +32,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "max_tx_rate MBIT, query_rss on|off",
     )
     change.add_argument("settings", nargs="+", metavar="SETTING VALUE", help=f"one or more of {_SETTINGS}")
-    why = verbs.add_parser("explain", parents=[nic, number], help="why a VF sends or receives nothing")
-    why.add_argument("--json", type=Path, metavar="FILE", help="write the findings to FILE as well")
+    why = verbs.add_parser(
+        "explain",
+        help="why a VF sends or receives nothing; exit status 1 when something keeps it from that",
+    )
+    why.add_argument(
+        "nic",
+        metavar="NIC",
+        help="the PF, as in model0 or 0000:03:00.0; or a VF whose port runs here with control=on, for what it knows itself",
+    )
+    why.add_argument(
+        "vf",
+        type=_number,
+        metavar="N",
+        nargs="?",
+        help="the VF's number, from 0 on; without it every VF of the PF",
+    )
+    _add_json(why)
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--json",
+        metavar="FILE",
+        nargs="?",
+        const="-",
+        help="write it as JSON to FILE as well; without FILE, print JSON instead of lines (say NIC first)",
+    )
+
+
+def _report(args: argparse.Namespace) -> Whole | None:
+    """The file of --json, checked before anything is asked; None without a file."""
+    return None if args.json in (None, "-") else Whole(Path(args.json), "--json")
+
+
+def _write_json(args: argparse.Namespace, report: Whole | None, told: object) -> None:
+    text = json.dumps(told, indent=2) + "\n"
+    if args.json == "-":
+        print(text, end="")
+    elif report is not None:
+        report.write(text)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -43,12 +81,12 @@ def run(args: argparse.Namespace) -> int:
 def _show(args: argparse.Namespace) -> int:
     from dataplane.pmd.ixgbe.control import call
 
-    report = json_report(args)
+    report = _report(args)
     rows: list[dict[str, Any]] = call(args.nic, "show")
-    for row in rows:
-        print(_line(row))
-    if report is not None:
-        report.write(json.dumps(rows, indent=2) + "\n")
+    if args.json != "-":
+        for row in rows:
+            print(_line(row))
+    _write_json(args, report, rows)
     return 0
 
 
@@ -65,7 +103,9 @@ def _line(row: dict[str, Any]) -> str:
     if not row["active"]:
         words.append("not in use")
     else:
-        words.append(f"in use, API {row['api']}, {row['rx_packets']} packets in, {row['tx_packets']} out")
+        words.append(
+            f"in use, API {row['api']}, {row['rx_good_packets']} packets in, {row['tx_good_packets']} out"
+        )
     if row.get("service"):
         words.append(row["service"])
     if row["refused"]:
@@ -86,20 +126,25 @@ def _set(args: argparse.Namespace) -> int:
 
 
 def _explain(args: argparse.Namespace) -> int:
-    """Exit status 0 whatever the finding: the question was answered."""
+    """Exit status 1 when something keeps a VF that is in use from sending or receiving."""
     from dataplane.pmd.ixgbe.control import call
 
-    report = json_report(args)
-    answer = call(args.nic, "explain", vf=args.vf)
-    print(f"{args.nic}.vf{args.vf}: {answer['summary']}")
+    report = _report(args)
+    told = call(args.nic, "explain", **({} if args.vf is None else {"vf": args.vf}))
+    if args.json != "-":
+        for answer in told.get("vfs", [told]):
+            _print_answer(args.nic if answer["vf"] is None else f"{args.nic}.vf{answer['vf']}", answer)
+    _write_json(args, report, told)
+    return 0 if told["ok"] else 1
+
+
+def _print_answer(name: str, answer: dict[str, Any]) -> None:
+    print(f"{name}: {answer['summary']}")
     for finding in answer["findings"]:
         way = {"tx": "sending", "rx": "receiving", "both": "both ways"}[finding["way"]]
         print(f"  {finding['kind']:<7}  {way:<9}  {finding['text']}")
         if finding["mend"]:
             print(f"{'':<22}mend: {finding['mend']}")
-    if report is not None:
-        report.write(json.dumps(answer, indent=2) + "\n")
-    return 0
 
 
 def _number(text: str) -> int:

@@ -26,7 +26,10 @@ __all__ = ["ControlServer", "call", "running", "socket_paths"]
 
 log = logging.getLogger("dataplane")
 
-TIMEOUT = 5.0  # seconds, for either side; `explain` watches the device for a part of one
+TIMEOUT = 5.0  # seconds, for either side
+PATIENCE = {
+    "explain": 60.0
+}  # and for the answer: it watches VFs one after another, and waits for whoever does so already
 MOST = 1 << 16  # bytes of a question
 _PATH_MOST = 107  # bytes of a Unix socket's name
 
@@ -144,6 +147,7 @@ def call(name: str, verb: str, **args: object) -> Any:
             try:
                 connection.connect(os.fspath(path))
                 connection.sendall(json.dumps({"verb": verb, "args": args}).encode() + b"\n")
+                connection.settimeout(PATIENCE.get(verb, TIMEOUT))
                 answer = json.loads(_read_line(connection))
             except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
                 continue
@@ -154,7 +158,7 @@ def call(name: str, verb: str, **args: object) -> Any:
                 continue
             except TimeoutError:
                 raise PortError(
-                    f"the PF of {name} does not answer within {TIMEOUT:g} s: its process hangs or is stopped"
+                    f"the PF of {name} does not answer within {connection.gettimeout():g} s: its process hangs or is stopped"
                 ) from None
             except (OSError, ValueError) as error:
                 raise PortError(

@@ -7,7 +7,6 @@ Registers say how things stand, the service remembers what was refused, and `sam
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 
 from dataplane.pmd.datasheet import (
     HLREG0,
@@ -23,6 +22,7 @@ from dataplane.pmd.datasheet import (
     limits,
     mailbox,
 )
+from dataplane.pmd.ixgbe.findings import NOTE, PROBLEM, Finding
 from dataplane.pmd.ixgbe.messages import api_name, xcast_name
 from dataplane.pmd.ixgbe.policy import VfState
 from dataplane.pmd.ixgbe.sampling import Sample
@@ -30,21 +30,7 @@ from dataplane.pmd.ixgbe.sriov import Sriov
 from dataplane.pmd.ixgbe.vf_service import Line
 from dataplane.port import format_mac
 
-__all__ = ["PROBLEM", "Finding", "explain"]
-
-PROBLEM, NOTE = "problem", "note"
-
-_WAY = {"tx": "sends nothing", "rx": "receives nothing", "both": "sends and receives nothing"}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line. kind: problem or note; way: tx, rx or both; mend: what to do, "" if there is nothing to."""
-
-    kind: str
-    way: str
-    text: str
-    mend: str = ""
+__all__ = ["explain"]
 
 
 def explain(sriov: Sriov, number: int, line: Line, seen: Sample | None = None) -> list[Finding]:
@@ -57,11 +43,6 @@ def explain(sriov: Sriov, number: int, line: Line, seen: Sample | None = None) -
             found += [*_receives(sriov, state, seen), *_sends(sriov, state, seen), *_filters(sriov, state)]
         found += [*_refusals(state), *_mailbox(state, line)]
     return sorted(found, key=lambda finding: finding.kind != PROBLEM)
-
-
-def as_lines(findings: list[Finding]) -> list[dict[str, str]]:
-    """For JSON."""
-    return [asdict(finding) for finding in findings]
 
 
 def _agreement(sriov: Sriov, state: VfState) -> Iterator[Finding]:
@@ -253,11 +234,3 @@ def _mailbox(state: VfState, line: Line) -> Iterator[Finding]:
         yield Finding(
             NOTE, "both", f"it speaks API {api_name(state.api)} and has sent {state.messages} messages"
         )
-
-
-def summary(findings: list[Finding]) -> str:
-    """One line on top."""
-    ways = {finding.way for finding in findings if finding.kind == PROBLEM}
-    if not ways:
-        return "nothing keeps it from sending and receiving"
-    return _WAY["both" if "both" in ways or len(ways) > 1 else ways.pop()]

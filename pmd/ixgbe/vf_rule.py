@@ -11,7 +11,8 @@ from dataplane.errors import DeviceGone
 from dataplane.pmd.function import Bar
 from dataplane.pmd.ixgbe.control import ControlServer
 from dataplane.pmd.ixgbe.counters import Counters
-from dataplane.pmd.ixgbe.explain import PROBLEM, Finding, as_lines, explain, summary
+from dataplane.pmd.ixgbe.explain import explain
+from dataplane.pmd.ixgbe.findings import NOTE, Finding, answer
 from dataplane.pmd.ixgbe.messages import api_name
 from dataplane.pmd.ixgbe.policy import VfState
 from dataplane.pmd.ixgbe.pool_filters import PoolFilters
@@ -82,9 +83,9 @@ class VfRule:
         self.service.nudge()
 
     def show(self) -> list[dict[str, Any]]:
-        """Every VF: settings, state, and counters by DPDK's names since the PF was opened; as they were when the device last answered, while it does not.
+        """Every VF: settings, state, and counters by DPDK's names since the PF was opened.
 
-        "service" is "" or says why and for how long VFs are not served. Raises DeviceGone.
+        They are as they were when the device last answered, while it does not. "service" is "" or says why and for how long VFs are not served. Raises DeviceGone.
         """
         trouble = self.service.trouble
         if not trouble or not self._shown:  # else whoever reads a register now waits for seconds
@@ -123,7 +124,7 @@ class VfRule:
         if vf is not None:
             return self._explain([self.sriov.vf(vf)], idle_is_ok=False)[0]
         answers = self._explain(self.sriov.vfs, idle_is_ok=True)
-        return {"ok": all(answer["ok"] for answer in answers), "vfs": answers}
+        return {"ok": all(each["ok"] for each in answers), "vfs": answers}
 
     def _explain(self, states: list[VfState], idle_is_ok: bool) -> list[dict[str, Any]]:
         used = [state for state in states if state.active]
@@ -132,10 +133,9 @@ class VfRule:
         for state in states:
             n = state.number
             if idle_is_ok and self.sriov.up and not state.active:
-                findings = [Finding("note", "both", "no driver uses it")]
-                answers.append({"vf": n, "ok": True, "summary": "not in use", "findings": as_lines(findings)})
+                idle = [Finding(NOTE, "both", "no driver uses it")]
+                answers.append({"vf": n, **answer(idle), "summary": "not in use"})
                 continue
             findings = explain(self.sriov, n, self.service.counts.lines[n], seen.get(n))
-            ok = not any(finding.kind == PROBLEM for finding in findings)
-            answers.append({"vf": n, "ok": ok, "summary": summary(findings), "findings": as_lines(findings)})
+            answers.append({"vf": n, **answer(findings)})
         return answers

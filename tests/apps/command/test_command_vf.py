@@ -27,10 +27,11 @@ ROW = {
     "active": True,
     "api": "1.3",
     "vlans": [7],
-    "rx_packets": 10,
-    "rx_bytes": 600,
-    "tx_packets": 20,
-    "tx_bytes": 1200,
+    "rx_good_packets": 10,
+    "rx_good_bytes": 600,
+    "rx_multicast_packets": 0,
+    "tx_good_packets": 20,
+    "tx_good_bytes": 1200,
     "refused": 2,
 }
 IDLE = ROW | {"vf": 1, "vlan": 0, "qos": 0, "max_tx_rate": 0, "active": False, "api": "", "refused": 0}
@@ -46,9 +47,14 @@ def pf() -> Iterator[list[tuple[int, dict[str, str]]]]:
             raise ConfigError("vlan 9999: from 0 to 4094 is possible")
         told.append((vf, settings))
 
-    def explain(vf: int) -> dict[str, Any]:
+    def explain(vf: int | None = None) -> dict[str, Any]:
+        if vf is None:
+            return {"ok": False, "vfs": [explain(0), explain(1)]}
         finding = {"kind": "problem", "way": "tx", "text": f"VF {vf} spoofs", "mend": "do not"}
-        return {"summary": "sends nothing", "findings": [finding, finding | {"kind": "note", "mend": ""}]}
+        note = finding | {"kind": "note", "mend": ""}
+        if vf % 2:
+            return {"vf": vf, "ok": True, "summary": "nothing keeps it", "findings": [note]}
+        return {"vf": vf, "ok": False, "summary": "sends nothing", "findings": [finding, note]}
 
     server = ControlServer("nic0", {"show": lambda: [ROW, IDLE], "set": change, "explain": explain})
     yield told
@@ -88,13 +94,29 @@ def test_settings_that_make_no_sense(
 
 
 def test_explain(pf: object, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert main(["vf", "explain", "nic0", "2", "--json", str(tmp_path / "why.json")]) == 0
+    assert main(["vf", "explain", "nic0", "2", "--json", str(tmp_path / "why.json")]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "nic0.vf2: sends nothing"
     assert lines[1].split() == ["problem", "sending", "VF", "2", "spoofs"]
     assert lines[2].strip() == "mend: do not"
     assert len(lines) == 4
     assert json.loads((tmp_path / "why.json").read_text())["summary"] == "sends nothing"
+
+
+def test_explain_is_a_check(pf: object, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["vf", "explain", "nic0", "1"]) == 0
+    assert main(["vf", "explain", "nic0"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith("nic0")] == [
+        "nic0.vf1: nothing keeps it",
+        "nic0.vf0: sends nothing",
+        "nic0.vf1: nothing keeps it",
+    ]
+    assert main(["vf", "explain", "nic0", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert [answer["ok"] for answer in told["vfs"]] == [False, True]
+    assert main(["vf", "show", "nic0", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == [ROW, IDLE]
 
 
 def test_no_pf(capsys: pytest.CaptureFixture[str]) -> None:

@@ -110,7 +110,7 @@ def test_an_address_that_is_not_its_own(place: Place, capsys: pytest.CaptureFixt
     )
     assert receive(place.two.rx(0)) == []
     send(place.one.tx(0), sent_by(STRANGER, place.two.mac, 7))
-    assert main(["vf", "explain", "model0", "0"]) == 0
+    assert main(["vf", "explain", "model0", "0"]) == 1
     assert "dropped by the spoof check, 7 frames" in capsys.readouterr().out
     assert place.explain()[1] == "", "it has stopped doing so"
     assert "has dropped 47 frames" in place.notes()
