@@ -85,7 +85,8 @@ class VfRule:
     def show(self) -> list[dict[str, Any]]:
         """Every VF: settings, state, and counters by DPDK's names since the PF was opened.
 
-        They are as they were when the device last answered, while it does not. "service" is "" or says why and for how long VFs are not served. Raises DeviceGone.
+        They are as they were when the device last answered, while it does not. "service" is "" or says why and for how
+        long VFs are not served. Raises DeviceGone.
         """
         trouble = self.service.trouble
         if not trouble or not self._shown:  # else whoever reads a register now waits for seconds

@@ -130,6 +130,7 @@ def test_the_pace_of_others(siege: Siege, name: str) -> None:
     assert during >= 0.9 * before, f"{during:.2f} frames a step, {before:.2f} without it"
     siege.audit()
     if name in TRAFFIC:
+        siege.rule.sriov.counters.collect()
         assert siege.chip.peek(PVFGPTC[HOSTILE].offset) + siege.rule.sriov.spoofed > 40 * BEATS, "it did try"
 
 
