@@ -8,8 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from dataplane.apps.command.options import json_report
 from dataplane.errors import ConfigError
-from dataplane.output import Whole
 
 _SETTINGS = "mac, vlan, qos, spoofchk, trust, state, max_tx_rate, query_rss"
 
@@ -54,24 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json",
+        type=Path,
         metavar="FILE",
         nargs="?",
-        const="-",
-        help="write it as JSON to FILE as well; without FILE, print JSON instead of lines (say NIC first)",
+        const=Path("-"),
+        help="write it as JSON to FILE as well; without FILE (say NIC first) or with -, to standard output, and the lines "
+        "to standard error",
     )
-
-
-def _report(args: argparse.Namespace) -> Whole | None:
-    """The file of --json, checked before anything is asked; None without a file."""
-    return None if args.json in (None, "-") else Whole(Path(args.json), "--json")
-
-
-def _write_json(args: argparse.Namespace, report: Whole | None, told: object) -> None:
-    text = json.dumps(told, indent=2) + "\n"
-    if args.json == "-":
-        print(text, end="")
-    elif report is not None:
-        report.write(text)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -81,12 +70,12 @@ def run(args: argparse.Namespace) -> int:
 def _show(args: argparse.Namespace) -> int:
     from dataplane.pmd.ixgbe.control import call
 
-    report = _report(args)
+    report = json_report(args)
     rows: list[dict[str, Any]] = call(args.nic, "show")
-    if args.json != "-":
-        for row in rows:
-            print(_line(row))
-    _write_json(args, report, rows)
+    for row in rows:
+        print(_line(row))
+    if report is not None:
+        report.write(json.dumps(rows, indent=2) + "\n")
     return 0
 
 
@@ -129,12 +118,12 @@ def _explain(args: argparse.Namespace) -> int:
     """Exit status 1 when something keeps a VF that is in use from sending or receiving."""
     from dataplane.pmd.ixgbe.control import call
 
-    report = _report(args)
+    report = json_report(args)
     told = call(args.nic, "explain", **({} if args.vf is None else {"vf": args.vf}))
-    if args.json != "-":
-        for answer in told.get("vfs", [told]):
-            _print_answer(args.nic if answer["vf"] is None else f"{args.nic}.vf{answer['vf']}", answer)
-    _write_json(args, report, told)
+    for answer in told.get("vfs", [told]):
+        _print_answer(f"{args.nic}.vf{answer['vf']}" if "vf" in answer else args.nic, answer)
+    if report is not None:
+        report.write(json.dumps(told, indent=2) + "\n")
     return 0 if told["ok"] else 1
 
 

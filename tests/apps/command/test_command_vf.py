@@ -103,20 +103,20 @@ def test_explain(pf: object, capsys: pytest.CaptureFixture[str], tmp_path: Path)
     assert json.loads((tmp_path / "why.json").read_text())["summary"] == "sends nothing"
 
 
-def test_explain_is_a_check(pf: object, capsys: pytest.CaptureFixture[str]) -> None:
+def test_explain_is_a_check(pf: object, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["vf", "explain", "nic0", "1"]) == 0
     assert main(["vf", "explain", "nic0"]) == 1
-    lines = capsys.readouterr().out.splitlines()
+    lines = capfd.readouterr().out.splitlines()
     assert [line for line in lines if line.startswith("nic0")] == [
         "nic0.vf1: nothing keeps it",
         "nic0.vf0: sends nothing",
         "nic0.vf1: nothing keeps it",
     ]
     assert main(["vf", "explain", "nic0", "--json"]) == 1
-    told = json.loads(capsys.readouterr().out)
+    told = json.loads(capfd.readouterr().out)
     assert [answer["ok"] for answer in told["vfs"]] == [False, True]
     assert main(["vf", "show", "nic0", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == [ROW, IDLE]
+    assert json.loads(capfd.readouterr().out) == [ROW, IDLE]
 
 
 def test_no_pf(capsys: pytest.CaptureFixture[str]) -> None:

@@ -199,9 +199,9 @@ def shown(made: Fleet, vf: int = 0) -> dict[str, int]:
     return {name: value for name, value in row.items() if name.endswith(("_packets", "_bytes"))}
 
 
-def test_counters_have_dpdks_names(made: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+def test_counters_have_dpdks_names(made: Fleet, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["vf", "show", "model0", "--json"]) == 0
-    row = json.loads(capsys.readouterr().out)[0]
+    row = json.loads(capfd.readouterr().out)[0]
     names = {"rx_good_packets", "rx_good_bytes", "rx_multicast_packets", "tx_good_packets", "tx_good_bytes"}
     assert names <= set(row) and names <= set(made.vfs[0].xstats())
 
