@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     why.add_argument(
         "nic",
         metavar="NIC",
-        help="the PF, as in model0 or 0000:03:00.0; or a VF whose port runs here with control=on, for what it knows itself",
+        help="the PF, as in model0 or 0000:03:00.0; it must run, with vfs=N",
     )
     why.add_argument(
         "vf",

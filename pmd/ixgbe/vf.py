@@ -42,6 +42,7 @@ from dataplane.pmd.ixgbe.common import RING_LENGTHS
 from dataplane.pmd.ixgbe.datapath import RxRegisters, TxRegisters
 from dataplane.pmd.ixgbe.device_bar import DeviceBar, touches_device
 from dataplane.pmd.ixgbe.errors import MailboxRefused, PfWasReset
+from dataplane.pmd.ixgbe.findings import answer
 from dataplane.pmd.ixgbe.messages import (
     GetReta,
     GetRssKey,
@@ -52,6 +53,7 @@ from dataplane.pmd.ixgbe.messages import (
     unpack_reta,
 )
 from dataplane.pmd.ixgbe.vf_counters import VfCounters
+from dataplane.pmd.ixgbe.vf_explain import explain_vf
 from dataplane.pmd.ixgbe.vf_macs import VfAddressVerbs
 from dataplane.pmd.ixgbe.vf_session import VfSession
 from dataplane.pmd.portstring import PortString
@@ -419,6 +421,12 @@ class IxgbeVfPort(VfAddressVerbs):
             if late:
                 raise DeviceTimeout(f"{self.name}: no link after {timeout:g} s: {self.why_no_link()}")
             self.bar.sleep(0.01)
+
+    @touches_device
+    def explain(self) -> dict[str, Any]:
+        """Why it sends or receives nothing, as far as a VF can know: "ok", "summary" and "findings", as `vf_explain` of its
+        PF. Raises DeviceGone."""
+        return answer(explain_vf(self))
 
     def why_no_link(self) -> str:
         """What keeps the link down, and what to do."""

@@ -116,6 +116,28 @@ def test_an_address_that_is_not_its_own(place: Place, capsys: pytest.CaptureFixt
     assert "has dropped 47 frames" in place.notes()
 
 
+def test_what_a_vf_knows_itself(place: Place) -> None:
+    assert place.one.explain()["ok"]
+    begun, sleep = [], place.one.bar.sleep
+
+    def spoof(seconds: float) -> None:
+        if not begun:
+            begun.append(send(place.one.tx(0), sent_by(STRANGER, place.two.mac, 5)))
+        sleep(seconds)
+
+    place.one.bar.sleep = spoof
+    told = place.one.explain()
+    place.one.bar.sleep = sleep
+    assert begun == [5] and not told["ok"] and told["summary"] == "sends nothing"
+    assert "none leaves: their source address or VLAN is not its own" in str(told["findings"])
+    unplug(place.card)
+    place.card.sleep(0.1)
+    assert "no link: " in str(place.one.explain()["findings"])
+    plug(place.card)
+    place.one.stop()
+    assert place.one.explain()["summary"] == "sends and receives nothing"
+
+
 def test_a_vlan_that_is_not_allowed(place: Place) -> None:
     tagged = sent_by(place.one.mac, place.two.mac, tag=7)
     send(place.one.tx(0), tagged)

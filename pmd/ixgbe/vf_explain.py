@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Why a VF sends or receives nothing, as it knows itself (datasheet 7.10.2.9, 9.4); its PF knows more: `explain`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from dataplane.pmd.datasheet.vf import VFGPTC, VFRDH, VFRDT, VFTDH, VFTDT
+from dataplane.pmd.ixgbe.findings import NOTE, PROBLEM, Finding
+
+if TYPE_CHECKING:
+    from dataplane.pmd.ixgbe.vf import IxgbeVfPort
+
+__all__ = ["explain_vf"]
+
+SAMPLE_TIME = 0.25  # seconds
+_ASK = "ask its PF: dataplane vf explain PF N"
+
+
+def explain_vf(port: IxgbeVfPort) -> Iterator[Finding]:
+    """Everything that keeps the VF of this port from sending or receiving. Waits a quarter of a second."""
+    if not port.started:
+        yield Finding(PROBLEM, "both", "its port is not started", "start it")
+        return
+    if not port.link.up:
+        yield Finding(PROBLEM, "both", f"no link: {port.why_no_link()}")
+        return
+    yield from _receives(port)
+    yield from _sends(port)
+    yield Finding(NOTE, "rx", f"unicast: it has {port.mac}; what else comes to it is the PF's to say")
+    if port.recoveries:
+        yield Finding(
+            NOTE, "both", f"it has begun anew {port.recoveries} times, as its PF was reset or said so"
+        )
+
+
+def _receives(port: IxgbeVfPort) -> Iterator[Finding]:
+    bar = port.bar
+    if not port.rx_queues:
+        yield Finding(NOTE, "rx", "it has no Rx queue", "name one before the start: port.rx(0)")
+    empty = [n for n in range(port.rx_queues) if bar.read(VFRDH[n]) == bar.read(VFRDT[n])]
+    if empty:
+        yield Finding(
+            PROBLEM if len(empty) == port.rx_queues else NOTE,
+            "rx",
+            f"no buffers: Rx queue {', '.join(map(str, empty))} has no free descriptor",
+            "its application takes packets too slowly, or its mempool is empty",
+        )
+
+
+def _sends(port: IxgbeVfPort) -> Iterator[Finding]:
+    bar, queues = port.bar, range(port.tx_queues)
+    if not queues:
+        yield Finding(NOTE, "tx", "it has no Tx queue", "name one before the start: port.tx(0)")
+        return
+    heads, sent = [bar.read(VFTDH[n]) for n in queues], bar.read(VFGPTC)
+    waiting = [n for n in queues if heads[n] != bar.read(VFTDT[n])]
+    bar.sleep(SAMPLE_TIME)
+    moved = [n for n in queues if bar.read(VFTDH[n]) != heads[n]]
+    if stuck := [n for n in waiting if n not in moved]:
+        which = ", ".join(map(str, stuck))
+        yield Finding(PROBLEM, "tx", f"frames wait in Tx queue {which} and none leaves", _ASK)
+    elif moved and bar.read(VFGPTC) == sent:
+        yield Finding(
+            PROBLEM,
+            "tx",
+            "the chip takes frames from its queues and none leaves: their source address or VLAN is not its own",
+            f"send from {port.mac}, ask for the VLAN (port.vlan_filter), or {_ASK}",
+        )
