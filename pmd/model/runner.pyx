@@ -53,7 +53,7 @@ cdef enum:
     YIELDS = 4096  # then rounds that offer the core to others
     SLEEP_US = 50  # then sleeps, growing to this by 1 us every STEP rounds: some 150 ms in all
     STEP = 64
-    REST_US = 1300  # then rests of this length: some 0.5 % of a CPU, and the first packet waits 1.4 ms at most
+    REST_US = 1700  # then rests of this length: less than 1 % of a CPU, and the first packet waits less than 2 ms
     AFTER_NUDGE = YIELDS + STEP * 40  # idle rounds that a nudge leaves: 30 ms of sleeps before the next rest
 
 
