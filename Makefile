@@ -19,11 +19,12 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 REV ?=
 ACTIONS ?= 1000000
 EXAMPLES ?= 2000
+MESSAGES ?= 1000000
 STEPS ?= 5000
 WALKS ?= 4
 SEED ?= $(shell od -An -N4 -tu4 /dev/urandom)
 
-.PHONY: help setup build build-bench demo test test-slow test-hostile test-fuzz test-walk test-sanitize lint test-root test-dpdk test-vm bench bench-against wheel clean
+.PHONY: help setup build build-bench demo test test-slow test-hostile test-fuzz test-walk test-abuse test-sanitize lint test-root test-dpdk test-vm bench bench-against wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -53,6 +54,9 @@ test-fuzz: build $(VENV)/.test  ## clients of a served NIC that mean harm: EXAMP
 
 test-walk: build $(VENV)/.test  ## odd calls of everything that Python can call: STEPS=5000 in each of WALKS=4 walks, made of SEED=any
 	@WALK_STEPS=$(STEPS) WALK_WALKS=$(WALKS) WALK_SEED=$(strip $(SEED)) $(BIN)/python -m pytest -q -s -n $(TESTERS) tests/walk $(ARGS)
+
+test-abuse: build $(VENV)/.test  ## hostile clients of a served NIC, all at once: the fuzzer sends MESSAGES=1000000, made of SEED=any
+	@ABUSE_MESSAGES=$(MESSAGES) ABUSE_SEED=$(strip $(SEED)) $(BIN)/python -m pytest -q -s tests/pmd/model/server/test_abuse.py $(ARGS)
 
 test-sanitize: build-bench $(VENV)/.test  ## model, server and driver kernels on a build with ASan and UBSan, in build/sanitized
 	@.ci/sanitize $(ARGS)

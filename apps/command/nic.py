@@ -43,6 +43,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_false",
         help="clients write the tails of their queues by messages only; so it is with --trace",
     )
+    serve.add_argument(
+        "--client-memory",
+        default="128G",
+        metavar="SIZE",
+        help="how much memory a client's DMA maps may have (default 128G)",
+    )
+    serve.add_argument(
+        "--client-maps",
+        type=int,
+        default=16384,
+        metavar="N",
+        help="how many DMA maps a client may have (default 16384)",
+    )
     serve.add_argument("--verbose", action="store_true", help="say who comes and goes")
     program = verbs.add_parser(
         "run", help="run a program whose userspace driver takes the card's PFs for cards bound to igb_uio"
@@ -63,6 +76,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "functions", nargs="*", metavar="FUNCTION", help="pf0, pf0.vf3, ... (default: every PF)"
     )
     guest.add_argument("--memory", default="512M", metavar="SIZE", help="the guest's memory (default 512M)")
+    guest.add_argument(
+        "--posted-writes",
+        action="store_true",
+        help="writes to registers return at once, some 50 us sooner each; a guest that writes in a busy loop then waits for "
+        "seconds at its next read (default: each write waits until it has been done)",
+    )
 
 
 def _add_card(parser: argparse.ArgumentParser) -> None:
@@ -108,11 +127,13 @@ def _qemu_args(args: argparse.Namespace) -> int:
     from dataplane.apps.command.qemu_args import functions_of, qemu_args, shown
 
     functions = args.functions or [name for name in functions_of(args.dir) if "vf" not in name]
-    print(shown(qemu_args(args.dir, functions, args.memory), sys.stdout.isatty()))
+    words = qemu_args(args.dir, functions, args.memory, posted_writes=args.posted_writes)
+    print(shown(words, sys.stdout.isatty()))
     return 0
 
 
 def _serve(args: argparse.Namespace) -> int:
+    from dataplane.pmd.model.server.account import Limits
     from dataplane.pmd.model.server.server import NicServer
     from dataplane.port import format_mac
 
@@ -123,7 +144,13 @@ def _serve(args: argparse.Namespace) -> int:
         card, findings, out = _card(args, stack)
         trace = stack.enter_context(Lines(args.trace, "--trace")) if args.trace else None
         server = stack.enter_context(
-            NicServer(card, args.dir, args.vfs, doorbells=args.doorbells and not args.trace)
+            NicServer(
+                card,
+                args.dir,
+                args.vfs,
+                doorbells=args.doorbells and not args.trace,
+                limits=Limits(_bytes_of(args.client_memory), args.client_maps),
+            )
         )
         for pull in plug_wires(card, args.wire):
             stack.callback(pull)
@@ -137,6 +164,14 @@ def _serve(args: argparse.Namespace) -> int:
         server.run()
         _sum_up(args, findings, out)
     return 0
+
+
+def _bytes_of(text: str) -> int:
+    """512M, 64G or 2T. Raises ConfigError."""
+    found = re.fullmatch(r"(\d+)([MGT])", text)
+    if not found or not int(found[1]):
+        raise ConfigError(f"--client-memory {text}: write 512M, 64G or 2T")
+    return int(found[1]) << {"M": 20, "G": 30, "T": 40}[found[2]]
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -31,18 +31,28 @@ def functions_of(folder: Path) -> list[str]:
     return found
 
 
-def qemu_args(folder: Path, functions: Iterable[str], memory: str = "512M") -> list[str]:
-    """All of it: memory that can be shared, and the devices. Raises ConfigError for functions that are not served there."""
+def qemu_args(
+    folder: Path, functions: Iterable[str], memory: str = "512M", *, posted_writes: bool = False
+) -> list[str]:
+    """All of it: memory that can be shared, and the devices. posted_writes: as for `device_args`.
+
+    Raises ConfigError for functions that are not served there.
+    """
     if not re.fullmatch(r"\d+[MG]", memory):
         raise ConfigError(f"{memory!r} is no amount of memory for a guest: write 512M or 2G")
     args = ["-machine", "q35,memory-backend=dataplane", "-m", memory]
     # DMA_MAP comes with a descriptor only if the guest's memory is a file that can be shared.
     args += ["-object", f"memory-backend-memfd,id=dataplane,size={memory},share=on"]
-    return args + device_args(folder, functions)
+    return args + device_args(folder, functions, posted_writes=posted_writes)
 
 
-def device_args(folder: Path, functions: Iterable[str]) -> list[str]:
-    """The devices and their root ports, for a machine whose memory is shared already. Raises ConfigError likewise."""
+def device_args(folder: Path, functions: Iterable[str], *, posted_writes: bool = False) -> list[str]:
+    """The devices and their root ports, for a machine whose memory is shared already. Raises ConfigError likewise.
+
+    posted_writes: whether a guest's write to a register may return before the server has done it. QEMU sends such writes
+    without a bound: a guest that writes a tail in each turn of a busy loop fills the socket, and its next read waits for all
+    of them.
+    """
     served, wanted = functions_of(folder), sorted(dict.fromkeys(functions), key=order)
     if unknown := [name for name in wanted if name not in served]:
         raise ConfigError(f"{unknown[0]} is not served in {folder}: there are {', '.join(served)}")
@@ -59,6 +69,8 @@ def device_args(folder: Path, functions: Iterable[str]) -> list[str]:
                 device["multifunction"] = True
             device["rombar"] = 0
             device["x-msg-timeout"] = _PATIENCE_MS
+            if not posted_writes:
+                device["x-no-posted-writes"] = True
             device["socket"] = {"type": "unix", "path": str(folder.absolute() / f"{name}.sock")}
             args += ["-device", json.dumps(device, separators=(",", ":"))]
     return args

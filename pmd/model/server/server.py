@@ -45,6 +45,7 @@ _CREDIT_NS = (
 )
 _STRICT_LOOK = 0.005  # seconds: how exactly a strict card knows when a client asked for something
 _DEAF = 1.0  # seconds for which a socket is not listened to when no descriptor is left
+_LAST_WAIT = 0.1  # seconds for giving back what clients had; the end of the process does the rest
 _READ, _WRITE, _ENDED = select.EPOLLIN, select.EPOLLOUT, select.EPOLLHUP | select.EPOLLERR
 
 
@@ -168,8 +169,9 @@ class NicServer:
         if self._spare >= 0:
             os.close(self._spare)
         self.card.close()
+        end = time.monotonic() + _LAST_WAIT
         for account in self._accounts:
-            account.closer.wait(0.1)
+            account.closer.wait(max(0.0, end - time.monotonic()))
 
     def __enter__(self) -> NicServer:
         return self

@@ -73,6 +73,14 @@ def test_where_functions_sit_in_the_guest(
         assert ("multifunction" in device) == shared
 
 
+def test_writes_wait_unless_told_otherwise(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert all(
+        device["x-no-posted-writes"] is True for device in devices(qemu_args(folder, ["pf0"])).values()
+    )
+    assert main(["nic", "qemu-args", str(folder), "pf0", "--posted-writes"]) == 0
+    assert "x-no-posted-writes" not in capsys.readouterr().out
+
+
 def test_what_is_not_served_is_refused(folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"pf0\.vf7 is not served in .*: there are pf0, pf1"):
         qemu_args(folder, ["pf0.vf7"])
@@ -100,6 +108,8 @@ def test_for_a_shell_and_for_a_person(folder: Path, capsys: pytest.CaptureFixtur
         (["--ports", "1", "--wire", "pf1=loop"], "the card has 1 ports"),
         (["--wire", "pf0=carrier-pigeon"], "name what is at the other end"),
         (["--wire", "pf0-pf0"], "a wire from a port to itself is wire=loop"),
+        (["--client-memory", "lots"], "--client-memory lots: write 512M, 64G or 2T"),
+        (["--client-maps", "0"], "DMA maps: 0 for each of 2 clients"),
         (["--vfs", "64"], "64 VFs: 0 to 63 are possible"),
         (["--dir", "x" * 120], "has at most 107 bytes"),
     ],

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Hostile clients, all at once, beside one that does its work: what it gets, and what is left of the server.
+
+Server and victim run on one CPU, the hostile on another. `make test-abuse MESSAGES=1000000` does it at length and holds the
+victim's reads to 5 ms; without that the limit moves with what the machine does anyway, measured in the same minute.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from served import TIMEOUT, Served
+
+from dataplane.byhand import receive, send
+from dataplane.pmd import probe
+from dataplane.pmd.datasheet import STATUS
+from tests.pmd.model.server.hostiles import ATTACKS
+
+MESSAGES = int(os.environ.get("ABUSE_MESSAGES") or 0)
+SEED = int(os.environ.get("ABUSE_SEED") or 82599)
+SECONDS = 6.0
+LIMIT = 0.005  # seconds: the victim's reads at the 99th percentile
+GROWTH = 48 << 10  # KiB that a Python process may grow by without leaking
+FRAME = bytes.fromhex("ffffffffffff02000000000188b5") + bytes(range(50))
+NAMES = [*ATTACKS, "fuzzer"]
+ROOT = Path(__file__).parents[4]
+
+
+class Work(NamedTuple):
+    """What the victim got in some seconds. queued: seconds that the server's thread waited for its CPU, each time."""
+
+    frames: float  # a second
+    median: float
+    late: float  # the 99th percentile of a register read, seconds
+    queued: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.frames:.0f} frames a second; reads {self.median * 1e3:.2f} ms, 99 % below {self.late * 1e3:.2f} ms; "
+            f"the server waited {self.queued * 1e3:.2f} ms for its CPU, each time"
+        )
+
+
+class Victim:
+    """A driver that sends, receives and reads registers. Its port's wire comes back to it."""
+
+    def __init__(self, nic: Served) -> None:
+        self.nic, self.port = nic, probe(nic.port("pf1"))
+        self.sender, self.receiver = self.port.tx(0), self.port.rx(0)
+        self.port.start()
+        self.port.wait_link()
+        self.sent = self.received = 0
+
+    def work(self, seconds: float) -> Work:
+        reads, began, before, queued = [], time.monotonic(), self.received, self._queued()
+        bar = self.port.function.bar(0)
+        while time.monotonic() < began + seconds:
+            self.sent += send(self.sender, [FRAME] * 32)
+            self.take()
+            start = time.perf_counter()
+            assert bar.read32(STATUS.offset) != 0xFFFF_FFFF
+            reads.append(time.perf_counter() - start)
+        after = self._queued()
+        reads.sort()
+        return Work(
+            (self.received - before) / (time.monotonic() - began),
+            reads[len(reads) // 2],
+            reads[len(reads) * 99 // 100],
+            (after[0] - queued[0]) / max(after[1] - queued[1], 1),
+        )
+
+    def take(self) -> None:
+        while got := receive(self.receiver, 64):
+            assert all(frame == FRAME for frame in got)
+            self.received += len(got)
+
+    def _queued(self) -> tuple[float, int]:
+        """Seconds that the server's main thread was ready to run and did not, and how often it ran."""
+        process = self.nic.process.pid
+        _, waited, slices = Path(f"/proc/{process}/task/{process}/schedstat").read_text().split()
+        return int(waited) / 1e9, int(slices)
+
+
+@pytest.fixture
+def nic() -> Iterator[Served]:
+    """On the first of our CPUs, with the victim; the other is for the hostile."""
+    cpus = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cpus)})
+    try:
+        with Served(
+            "--vfs", str(len(NAMES)), "--wire", "pf0=loop", "--wire", "pf1=loop", quiet=True
+        ) as served:
+            yield served
+    finally:
+        os.sched_setaffinity(0, cpus)
+
+
+def use(nic: Served) -> tuple[int, int, int]:
+    """Descriptors, mappings and memory (KiB) of the server."""
+    process = Path(f"/proc/{nic.process.pid}")
+    resident = re.search(r"VmRSS:\s+(\d+)", (process / "status").read_text())
+    assert resident
+    return nic.descriptors(), len((process / "maps").read_text().splitlines()), int(resident[1])
+
+
+def unleash(nic: Served, seconds: float, messages: int) -> list[subprocess.Popen[str]]:
+    """One process for each attack, each on a function of its own: those that need a PF's registers take turns on pf0."""
+    cpus = os.sched_getaffinity(0)
+    spare = os.cpu_count() or 1
+    other = set(range(spare)) - cpus or cpus
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests/pmd")])}
+    started = []
+    for n, name in enumerate(NAMES):
+        function = "pf0" if name in ("cut_short", "scribbled_tails") else f"pf0.vf{n}"
+        command = [
+            sys.executable,
+            str(Path(__file__).with_name("hostiles.py")),
+            name,
+            str(nic.path(function)),
+        ]
+        command += [str(seconds), str(SEED + n), str(messages if name == "fuzzer" else 0)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True)
+        os.sched_setaffinity(process.pid, other)
+        started.append(process)
+    return started
+
+
+@pytest.mark.timeout(600 + MESSAGES // 500)
+def test_a_neighbour_of_hostile_clients_gets_its_share(nic: Served) -> None:
+    victim = Victim(nic)
+    for process in unleash(nic, 0.5, 0):  # what the server needs once and keeps
+        process.communicate(timeout=120)
+    alone = victim.work(2)
+    before = use(nic)
+    hostile = unleash(nic, SECONDS, MESSAGES)
+    time.sleep(1)
+    beside = [victim.work(SECONDS - 1)]
+    while any(process.poll() is None for process in hostile) and MESSAGES:
+        beside.append(victim.work(SECONDS))
+    said = [process.communicate(timeout=60 + MESSAGES // 500)[0] for process in hostile]
+    assert all(process.returncode == 0 for process in hostile)
+    again = victim.work(2)
+    print("", *said, f"alone: {alone}", *(f"beside: {each}" for each in beside), f"again: {again}", sep="\n")
+    assert nic.process.poll() is None, "the server has died"
+
+    late = max(each.late for each in beside)
+    quiet = 0.0 if MESSAGES else 4 * max(alone.late, again.late)
+    assert late < LIMIT + quiet, "a register's read waits for the hostile"
+    frames = min(each.frames for each in beside)
+    assert frames > min(alone.frames, again.frames) / 4, "its traffic is not its share"
+
+    deadline = time.monotonic() + TIMEOUT
+    while victim.received < victim.sent and time.monotonic() < deadline:
+        victim.take()
+    counted = victim.port.xstats()
+    assert victim.received == victim.sent == counted["tx_good_packets"] == counted["rx_good_packets"]
+    assert counted["rx_missed_errors"] == counted["rx_errors"] == 0
+
+    while (now := use(nic))[0] > before[0] or now[1] > before[1] + 16:
+        assert time.monotonic() < deadline + TIMEOUT, (
+            f"descriptors, mappings, KiB: {before} before, {now} after"
+        )
+        time.sleep(0.05)
+    assert now[2] < before[2] + GROWTH
+    victim.port.close()
+
+    last = unleash(nic, 60, 0)
+    time.sleep(2)
+    began = time.monotonic()
+    assert nic.stop()[0] == 0
+    took = time.monotonic() - began
+    for process in last:
+        process.kill()
+        process.communicate()
+    print(f"ended within {took:.2f} s")
+    assert took < (1 if MESSAGES else TIMEOUT)
