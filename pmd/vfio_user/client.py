@@ -40,6 +40,7 @@ class Connection:
         self._late: dict[int, Incoming] = {}  # answers to these that have come, by number
         self._gone = ""  # why
         self._rest = memoryview(b"")  # of a message that was sent in part
+        self._cut = -1  # the number of the last such message
         self._closed = False
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -74,7 +75,12 @@ class Connection:
         with self._lock:
             number = self._owed.get(once) if once is not None else None
             if number is None:
-                number = self._send(command, body, descriptors, False)
+                try:
+                    number = self._send(command, body, descriptors, False)
+                except DeviceTimeout:
+                    if once is not None and self._cut == self._next:
+                        self._owed[once] = self._next  # the rest of it is sent some day, and answered
+                    raise
                 if once is not None:
                     self._owed[once] = number
             reply = self._late.pop(number, None) or self._wait(number, command)
@@ -152,7 +158,12 @@ class Connection:
         self._push(
             self._rest, (), command
         )  # of a message that a server has taken half of, and then stood still
-        self._push(data, descriptors, command)
+        try:
+            self._push(data, descriptors, command)
+        except DeviceTimeout:
+            if self._rest:
+                self._cut = number
+            raise
         return number
 
     def _push(self, data: memoryview, descriptors: Sequence[int], command: int) -> None:

@@ -114,7 +114,7 @@ class Receiver:
             self._took(len(came))
         if flags & socket.MSG_CTRUNC or len(self._descriptors) > self._descriptors_most:
             raise Malformed(
-                f"more descriptors came along than could be received: {self._descriptors_most} are the most"
+                f"descriptors came along that could not be received: {self._descriptors_most} are the most"
             )
         if not data:
             raise Hangup("the other end has closed the connection")
