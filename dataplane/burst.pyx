@@ -91,6 +91,14 @@ cdef object _column_of(Burst burst, Field f):
     return rows
 
 
+cdef inline bint _is_ready(object value) noexcept:
+    """Whether `_ready` would return it as it is; what columns usually are."""
+    return type(value) is int or (
+        cnp.PyArray_CheckExact(value) and cnp.PyArray_ISBEHAVED_RO(<cnp.ndarray> value)
+        and cnp.PyTypeNum_ISINTEGER(cnp.PyArray_TYPE(<cnp.ndarray> value))
+    )
+
+
 cdef object _ready(Burst burst, object value):
     """`value` as something that `_numbers` reads without running any Python: an int, or an array of whole numbers or bool."""
     cdef cnp.ndarray array
@@ -261,8 +269,9 @@ cdef class Burst:
         if f.width > LARGEST:
             self._set_rows(f, value)
             return
-        value = _ready(self, value)
-        self.check()
+        if not _is_ready(value):
+            value = _ready(self, value)
+            self.check()
         cdef const uint64_t *numbers = _values_for(self, f, value, room)
         scatter(self.look(), f, numbers)
 
@@ -301,13 +310,16 @@ cdef class Burst:
         cdef const uint64_t *numbers[TOGETHER]
         cdef const segments_t *s
         cdef int k, many = self._fields(fields, which)
-        cdef list held = list(values)  # as long as this runs
+        cdef tuple held = values if type(values) is tuple else tuple(values)  # as long as this runs
         if len(held) != many:
             raise BurstError(f"{self.app}: {len(held)} columns for {many} fields: as many as there are fields are needed")
         for k in range(many):
             if (<Field> which[k]).width > LARGEST:
                 raise BurstError(f"{self.app}: {(<Field> which[k]).name} is a row of bytes: it is set by itself")
-            held[k] = _ready(self, held[k])
+        for k in range(many):
+            if not _is_ready(held[k]):
+                held = tuple([_ready(self, value) for value in held])
+                break
         self.check()
         s = self.look()
         for k in range(many):
