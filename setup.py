@@ -42,7 +42,7 @@ DIRECTIVES = {
     "auto_pickle": False,
 }
 
-# Modules whose Python-facing code runs for each burst, where checks were measured to cost (a tenth of a NumPy app's time): they
+# Modules whose Python-facing code runs for each burst. Checks were measured to cost a tenth of a NumPy app's time there: they
 # look for themselves.
 UNCHECKED = ("dataplane.burst", "dataplane.field")
 
