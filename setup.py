@@ -42,8 +42,8 @@ DIRECTIVES = {
     "auto_pickle": False,
 }
 
-# Modules whose Python-facing code runs for each burst. Checks were measured to cost a tenth of a NumPy app's time there: they
-# look for themselves.
+# Modules whose Python-facing code runs for each burst. Checks were measured to cost a tenth of a NumPy app's time there, so
+# they look for themselves.
 UNCHECKED = ("dataplane.burst", "dataplane.field")
 
 _check_for_none = AttributeNode.wrap_obj_in_nonecheck

@@ -105,9 +105,13 @@ def hold_physical() -> None:
 
 
 def drop_physical() -> None:
-    """It is gone. Arenas that were made meanwhile stay as they are."""
+    """It is gone. Arenas made meanwhile stay as they are. Raises ConfigError without a `hold_physical` before."""
     global _physical_users
     with _watch_lock:
+        if not _physical_users:
+            raise ConfigError(
+                "drop_physical() without a hold_physical(): no device of this process needs physical addresses"
+            )
         _physical_users -= 1
 
 

@@ -46,7 +46,8 @@ class Keeper(App):
 
     def process(self, burst: Any) -> Any:
         how = self._how
-        if how % 2:
+        # A run may push bursts for as long as the walk lasts: the other thread is not given more than it can take.
+        if how % 2 and self._walk.second.given - self._walk.second.taken < 20:
             self._walk.keep(burst)
             self._walk.second.give(lambda: self._walk.attempt(lambda: late(burst, how)))
         packet = burst[0]

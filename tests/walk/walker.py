@@ -255,18 +255,20 @@ class Walk:
     def meet(self) -> None:
         """Wait until the other thread has done what it was given."""
         faulthandler.dump_traceback_later(PATIENCE, exit=True)
-        while self.second.taken < self.second.given:
+        given = self.second.given  # an app of a run may go on giving
+        while self.second.taken < given:
             threading.Event().wait(0.0005)
 
     # ---- the end -------------------------------------------------------------------------------------------
 
     def clean(self) -> None:
         """Stop, close and forget all of it."""
+        faulthandler.dump_traceback_later(10 * PATIENCE, exit=True)
         machine.leave()
         self.second.give(machine.leave)
         self.second.steps.put(None)
         self.second.join()
-        for kinds in (("Run",), ("Stepper", "Trial"), ("Port",), ("Wire",), ("Card",), ()):
+        for kinds in (("Run", "Watch"), ("Stepper", "Trial"), ("Port",), ("Wire",), ("Card",), ()):
             for each in [each for each in gc.get_objects() if is_ours(each)] if kinds else []:
                 if any(kind in kinds_of(each) for kind in kinds):
                     for verb in ("stop", "close"):
