@@ -37,6 +37,12 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PORT",
         help="open and run this PF first, for its VFs that are ports here: --pf model0,vfs=4 (may be repeated)",
     )
+    group.add_argument(
+        "--vf-state",
+        type=_option_path,
+        metavar="FILE",
+        help="keep what is decided about the PF's VFs ('dataplane vf set') in FILE, and begin with what is in it",
+    )
     group.add_argument("--json", type=Path, metavar="FILE", help="write what happened to FILE")
 
 
@@ -46,6 +52,13 @@ def json_report(args: argparse.Namespace) -> Whole | None:
     Raises FileError, FileInUse.
     """
     return Whole(args.json, "--json") if args.json is not None else None
+
+
+def _option_path(text: str) -> str:
+    """A path that can be the option of a port string."""
+    if not text or "," in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is no path for this: it must not have a comma in it")
+    return text
 
 
 def duration(text: str) -> float:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import re
 import signal
 import sys
 import threading
@@ -16,7 +17,7 @@ from typing import Any
 
 from dataplane.apps.command.display import Display, totals
 from dataplane.apps.command.options import json_report
-from dataplane.errors import DataplaneError, FileError, PortError
+from dataplane.errors import ConfigError, DataplaneError, FileError, PortError
 from dataplane.output import standard_output_taken
 from dataplane.pipeline import Pipeline
 from dataplane.pmd import probe
@@ -50,6 +51,7 @@ class Session:
         self._first = list(args.pf)
         self._written = False
         self._ruling: list[Port] = []
+        self._state_of = ""  # the PF that --vf-state is for
         level = logging.DEBUG if args.debug else logging.WARNING
         logging.basicConfig(format="dataplane: %(message)s", level=level)
 
@@ -63,7 +65,10 @@ class Session:
         return self._open(text)
 
     def _open(self, text: str) -> Port:
-        port: Port = self._ports.enter_context(probe(text))
+        option = self._state_option(text)
+        port: Port = self._ports.enter_context(probe(text + option))
+        if option:
+            port.name = text
         # Reports go by name, and "null:" may well be opened twice.
         self._names[text] = self._names.get(text, 0) + 1
         if self._names[text] > 1:
@@ -77,6 +82,17 @@ class Session:
             port.start()
         return port
 
+    def _state_option(self, text: str) -> str:
+        """What --vf-state adds to the port string of the PF."""
+        if not self.args.vf_state or not re.search(r",vfs=(?!0*(,|$))", text):
+            return ""
+        if self._state_of:
+            raise ConfigError(
+                f"--vf-state is for one PF, not for {self._state_of} and {text}: write ,vf_state=FILE behind each instead"
+            )
+        self._state_of = text
+        return f",vf_state={self.args.vf_state}"
+
     def run(
         self,
         *pipelines: Pipeline,
@@ -88,6 +104,10 @@ class Session:
 
         headline: print how many packets the sources made; where one packet passes several pipelines that says little.
         """
+        if self.args.vf_state and not self._state_of:
+            raise ConfigError(
+                f"--vf-state {self.args.vf_state}: none of the ports is a PF with VFs: open one with vfs=N"
+            )
         with _signals() as stop:
             for port in self._ruling:
                 port.prepare()

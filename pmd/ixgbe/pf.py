@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
 from typing import Any
 
 from dataplane.errors import ConfigError, DeviceGone, PortError
@@ -50,6 +51,7 @@ from dataplane.pmd.ixgbe.rates import OwnRates, TxRates
 from dataplane.pmd.ixgbe.reset import Reset
 from dataplane.pmd.ixgbe.rss import parse_key
 from dataplane.pmd.ixgbe.vf_rule import VfRule
+from dataplane.pmd.ixgbe.vf_state_file import VfStateFile
 from dataplane.pmd.portstring import PortString
 from dataplane.port import Link, PortInfo, format_mac, parse_own_mac, parse_own_macs
 
@@ -68,7 +70,7 @@ class IxgbePort(IxgbeBase):
     with one queue, too), eeprom_check (on, off: the checksum over the whole EEPROM when the port is opened), speed (10, 1:
     Gbit/s of the module in an SFP+ cage), vfs (0 to 63:
     virtual functions, which the port serves as long as it is started; the PF itself then has 4 queues, or 2 with more than
-    31).
+    31), vf_state (a file that keeps what is decided about them, see `VfStateFile`).
     """
 
     info = PortInfo(
@@ -104,7 +106,13 @@ class IxgbePort(IxgbeBase):
         check = spec.flag("eeprom_check", True)
         gbps = int(spec.word("speed", "10", ("1", "10")))
         self.info = replace(self.info, line_rate=gbps * 1_000_000_000)
+        state = spec.word("vf_state", "")
         spec.done()
+        if state and not vfs:
+            raise ConfigError(f"{self.name}: vf_state={state} is for a PF with VFs: open it with vfs=N, too")
+        state_file = VfStateFile(Path(state), function.name, vfs) if state else None
+        if state_file:
+            state_file.read()  # before the device is touched
         self._claim()
         self.bar.check()
         function.set_vfs(vfs)
@@ -119,7 +127,9 @@ class IxgbePort(IxgbeBase):
         self._counters.forget()
         rates = TxRates(bar, self._link.fastest)
         if isinstance(self.filters, PoolFilters):
-            self.rule = VfRule(bar, function.name, self.filters, self._link.state, self._counters, rates)
+            self.rule = VfRule(
+                bar, function.name, self.filters, self._link.state, self._counters, rates, state_file
+            )
             self.rule.service.bell = Bell(function, bar)
         self._rates = OwnRates(rates, self._first)
         self._flows = FlowTable(bar, self.layout, self._first, self._refill)

@@ -291,7 +291,7 @@ class Sriov:
             self._decided(state, before, settings)
 
     def _check(self, state: VfState, policy: VfPolicy, settings: Mapping[str, str]) -> None:
-        if "mac" in settings:
+        if "mac" in settings or "trust" in settings:
             self.addresses.check(state, policy)
         if "max_tx_rate" in settings:
             self.rates.check(policy.max_tx_rate)

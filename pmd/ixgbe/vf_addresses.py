@@ -92,14 +92,14 @@ class VfAddresses:
     # ---- what an administrator says ------------------------------------------------------------------------------
 
     def check(self, state: VfState, policy: VfPolicy) -> None:
-        """Whether the administrator may give the VF the address of `policy`. Raises ConfigError.
+        """Whether the VF may have the address of `policy`, by the administrator's word or the PF's. Raises ConfigError.
 
-        Not that of the PF, nor one that is another VF's by the administrator's word or the PF's, unless this one is trusted.
+        Not that of the PF, and not that of another VF unless one of the two is trusted, in whatever order that was said.
         """
         mac = policy.mac or state.permanent
         if policy.trust:
             return
-        taken = [other for other in self.vfs if other is not state and other.own_mac == mac]
+        taken = [o for o in self.vfs if o is not state and o.own_mac == mac and not o.policy.trust]
         if taken or mac == self.filters.mac or mac in self.filters.macs:
             whose = f"VF {taken[0].number}" if taken else "the PF"
             raise ConfigError(

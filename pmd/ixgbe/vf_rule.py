@@ -20,6 +20,7 @@ from dataplane.pmd.ixgbe.rates import TxRates
 from dataplane.pmd.ixgbe.sampling import Sampler
 from dataplane.pmd.ixgbe.sriov import Sriov
 from dataplane.pmd.ixgbe.vf_service import VfService
+from dataplane.pmd.ixgbe.vf_state_file import VfStateFile
 from dataplane.port import Link, format_mac
 
 __all__ = ["VfRule"]
@@ -37,10 +38,16 @@ class VfRule:
         link: Callable[[], Link],
         counters: Counters,
         rates: TxRates,
+        file: VfStateFile | None = None,
     ) -> None:
         self._shown: list[dict[str, Any]] = []
         self.sriov = Sriov(bar, name, filters, filters.mac, counters, rates)
         self.sampler = Sampler(self.sriov)
+        self._file = file
+        if file:
+            file.restore(self.sriov, file.read())
+            if not file.path.exists():
+                file.save(self.sriov.vfs)  # a path that cannot be written is found now
         self.service = VfService(self.sriov, link)
         self.control = ControlServer(name, {"show": self.show, "set": self.set, "explain": self.explain})
 
@@ -81,6 +88,8 @@ class VfRule:
         self.sriov.bar.check()  # settings of VFs that are gone with their card mean nothing
         self.sriov.change(vf, settings)
         self.service.nudge()
+        if self._file:
+            self._file.save(self.sriov.vfs)
 
     def show(self) -> list[dict[str, Any]]:
         """Every VF: settings, state, and counters by DPDK's names since the PF was opened.

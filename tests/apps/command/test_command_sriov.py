@@ -135,3 +135,28 @@ def test_a_vf_whose_pf_nobody_runs(tmp_path: Path, capsys: pytest.CaptureFixture
         "its PF is not up: open the PF first, with enough VFs, as in 'model0,vfs=1'"
         in capsys.readouterr().err
     )
+
+
+def test_what_is_decided_about_vfs_is_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run begins with the file; one that is wrong, of no PF or of two is refused before a packet moves."""
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "vfs.toml"
+    file.write_text('[vf.1]\nmac = "02:aa:00:00:00:11"\nvlan = 7\n')
+    words = "pktgen", "model0.vf1", "--count", "64"
+    pf = "model0,vfs=2,wire=loop"
+    report = run(*words, "--pf", pf, "--vf-state", "vfs.toml", folder=tmp_path)
+    assert report["sent"] == 64 and "model0.vf1" in report["ports"]
+    file.write_text("[vf.1]\nvlan = 5000\n")
+    run(*words, "--pf", pf, "--vf-state", "vfs.toml", folder=tmp_path, status=1)
+    assert "vfs.toml:2: vf.1.vlan: vlan 5000" in capsys.readouterr().err
+    run("pktgen", "null:", "--count", "1", "--vf-state", "vfs.toml", folder=tmp_path, status=1)
+    assert "none of the ports is a PF with VFs: open one with vfs=N" in capsys.readouterr().err
+    file.write_text("")
+    two = "--pf", pf, "--pf", "model2,vfs=2,wire=loop"
+    run(*words, *two, "--vf-state", "vfs.toml", folder=tmp_path, status=1)
+    assert ",vf_state=FILE behind each" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*words, "--vf-state", "a,b"])
+    assert "must not have a comma" in capsys.readouterr().err

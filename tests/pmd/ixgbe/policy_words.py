@@ -96,6 +96,8 @@ class Law:
             granted = self._set_mac(vf, text)
         elif what == "trust":
             off = vf.trust and text == "off"
+            if off and self._shared(vf, vf.given):
+                return False
             changed, vf.trust = vf.trust != (text == "on"), text == "on"
             if off and vf.mac:
                 vf.wish = ""
@@ -117,11 +119,15 @@ class Law:
             self._begin(*(self.vfs if what == "pf restart" else [vf]))
         return granted
 
+    def _shared(self, vf: Vf, mac: str) -> bool:
+        """Whether the PF has that address, or another VF that is not trusted either."""
+        return mac == self.pf or any(mac == o.given and not o.trust for o in self.vfs if o is not vf)
+
     def _set_mac(self, vf: Vf, text: str) -> bool:
         mac = "" if text == NONE else text
         given = mac or vf.own
         others = [other for other in self.vfs if other is not vf]
-        if not vf.trust and (given == self.pf or any(given == other.given for other in others)):
+        if not vf.trust and self._shared(vf, given):
             return False
         if not mac and not vf.mac:
             return True  # the choice was not the administrator's
