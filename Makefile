@@ -82,7 +82,7 @@ lint: build-bench $(VENV)/.lint  ## ruff, mypy and cython-lint
 	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint dataplane pmd apps bench
 
 bench: build-bench $(VENV)/.bench  ## a table of cycles per packet beside DPDK's, and bench/latest.json (as root, for DPDK)
-	@$(BIN)/python -m pytest -q --benchmark-quiet bench $(ARGS)
+	@$(BIN)/python -m bench $(ARGS)
 
 bench-against: build-bench  ## this tree beside another commit, by turns: REV=HEAD~5; fails when a row of the fast path is slower
 	@$(BIN)/python -m bench.against '$(REV)' $(ARGS)

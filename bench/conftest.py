@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The benchmarks' frame: each measure is one row of a table and of ``bench/latest.json``.
+"""The benchmarks' frame: each measure is one row of a table and, with `python -m bench`, of ``bench/latest.json``.
 
 A measure is run several times by pytest-benchmark; the row quotes the median of what it returned (cycles per packet,
 packets per second, ...), not the time it took. Cycles are of the time-stamp counter.
@@ -7,20 +7,23 @@ packets per second, ...), not the time it took. Cycles are of the time-stamp cou
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench import peer
-from bench.plot import draw
+from bench.goals import goal_of
+from bench.judge import figure
+from bench.noise import wobble
 from bench.report import Row, compared, measured, save, show
+from bench.yardstick import Yardstick
 from dataplane import machine
 
-LATEST = Path(__file__).with_name("latest.json")
-
+YARDSTICK_ROUNDS = 250
 
 rows: list[Row] = []
 skipped: list[tuple[str, str]] = []
@@ -32,10 +35,9 @@ def quick(config: pytest.Config) -> bool:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--quick",
-        action="store_true",
-        help="one round of one slice and no peer: shows that all runs, writes nothing",
+        "--quick", action="store_true", help="one round of one slice and no peer: shows that all runs"
     )
+    parser.addoption("--rows", type=Path, help="write the rows to this file instead of printing a table")
 
 
 @pytest.fixture
@@ -54,10 +56,11 @@ def rounds_of(benchmark, pytestconfig):
 
 
 @pytest.fixture
-def record(benchmark):
+def record(benchmark, request):
     """record(row): a row of the table, and of pytest-benchmark's own report."""
 
     def keep(row: Row) -> float:
+        row = replace(row, test=request.node.nodeid)
         rows.append(row)
         benchmark.extra_info.update(asdict(row))
         return row.value
@@ -67,28 +70,33 @@ def record(benchmark):
 
 @pytest.fixture
 def measure(rounds_of, record, pytestconfig):
-    """measure(name, unit, run, at_most= or at_least=, more=, peer=, peer_value=, slices=1, rounds=5).
+    """measure(name, unit, run, more=False, slices=1, rounds=5): a row without a peer, reported and not judged.
 
-    A round's figure is the best that `run()` returned in so many slices; the row quotes the median of the rounds.
+    A round's figure is the better quartile of what `run()` returned in so many slices; the row quotes their median.
     """
 
     def run_and_record(
-        name: str, unit: str, run: Callable[[], float], *, slices: int = 1, rounds: int = 5, **goal: Any
+        name: str,
+        unit: str,
+        run: Callable[[], float],
+        *,
+        slices: int = 1,
+        rounds: int = 5,
+        more: bool = False,
     ) -> float:
-        best = max if goal.get("at_least") is not None or goal.get("more") else min
         slices = 1 if quick(pytestconfig) else slices
-        values = rounds_of(lambda: best(run() for _ in range(slices)), rounds)
-        return record(measured(name, unit, values, **goal))
+        values = rounds_of(lambda: figure([run() for _ in range(slices)], more=more), rounds)
+        return record(measured(name, unit, values, more=more))
 
     return run_and_record
 
 
 @pytest.fixture
 def compare(rounds_of, record, pytestconfig):
-    """compare(name, unit, ours, theirs, peer, at_most= or at_least=, floor=, slices=5, rounds=5).
+    """compare(name, unit, ours, theirs, peer, more=False, slices=5, rounds=9): a row with a peer.
 
-    `ours()` and `theirs()` measure by turns; a round's figure is each side's best slice, because what else the machine does
-    is nobody's, and the row quotes medians of the rounds. The goal is so many times the peer's figure (None: not judged).
+    `ours()` and `theirs()` measure by turns; a round's pair is each side's better quartile of the slices. The row quotes
+    medians of the rounds, and is judged by the ratio if `bench.goals` has one of that name.
     """
 
     def run_and_record(
@@ -98,20 +106,37 @@ def compare(rounds_of, record, pytestconfig):
         theirs: Callable[[], float],
         peer: str,
         *,
+        more: bool = False,
         slices: int = 5,
-        rounds: int = 5,
-        **goal: Any,
+        rounds: int = 9,
     ) -> float:
-        best = min if goal.get("at_least") is None else max
-        slices = 1 if quick(pytestconfig) else slices
+        slices, wobbles = 1 if quick(pytestconfig) else slices, []
 
         def take_turns() -> tuple[float, float]:
-            taken = [(ours(), theirs()) for _ in range(slices)]
-            return best(one for one, _ in taken), best(other for _, other in taken)
+            taken: tuple[list[float], list[float]] = [], []
+            for turn in range(slices):
+                for which in (0, 1) if turn % 2 else (1, 0):
+                    taken[which].append((ours, theirs)[which]())
+            wobbles.append(wobble([1 / each for each in taken[0]] if more else taken[0]))
+            return figure(taken[0], more=more), figure(taken[1], more=more)
 
-        return record(compared(name, unit, rounds_of(take_turns, rounds), peer, **goal))
+        pairs = rounds_of(take_turns, rounds)
+        row = compared(name, unit, pairs, peer, goal_of(name, more=more), more=more)
+        return record(replace(row, wobble=round(statistics.median(wobbles), 4)))
 
     return run_and_record
+
+
+@pytest.fixture
+def yardstick() -> Callable[[], float]:
+    """Cycles of a turn of the calibration loop: the peer of work that has no other."""
+    loop = Yardstick()
+
+    def turn() -> float:
+        loop.cycles(YARDSTICK_ROUNDS // 10)  # its memory is in the cache again, which the work had meanwhile
+        return float(loop.cycles(YARDSTICK_ROUNDS))
+
+    return turn
 
 
 @pytest.fixture(scope="session")
@@ -149,24 +174,15 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
-    if not rows:
-        return
-    show(rows)
+    if rows and not config.getoption("--rows"):
+        show(rows)
     reasons: dict[str, list[str]] = {}
     for name, reason in skipped:
         reasons.setdefault(reason.removeprefix("Skipped: "), []).append(name)
     for reason, names in reasons.items():
         terminalreporter.write_line(f"skipped: {', '.join(names)}: {reason}")
-    if quick(config):
-        return
-    save(rows, LATEST)
-    terminalreporter.write_line(f"written to {LATEST}{_picture()}")
 
 
-def _picture() -> str:
-    """Draw latest.png; says so, or why not."""
-    target = LATEST.with_suffix(".png")
-    try:
-        return f" and {target}" if draw([asdict(row) for row in rows], target) else ""
-    except ImportError:
-        return "; no picture: it takes matplotlib, pip install '.[bench]'"
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if target := session.config.getoption("--rows"):
+        save(rows, target)

@@ -47,6 +47,33 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     return ordered[skip], ordered[n - 1 - skip]
 
 
+def figure(values: Sequence[float], *, more: bool = False) -> float:
+    """The better quartile of slices that do the same work. more: the larger a figure, the better.
+
+    What else the machine does makes some of them dearer, none cheaper; the very best one moves more from time to time.
+    """
+    return sorted(values, reverse=more)[len(values) // 4]
+
+
+def judged(ratio: Ratio, goal: float, *, more: bool = False) -> str:
+    """Whether a ratio reaches its goal: "met", "missed", or "not judged" when it is known less well than that takes.
+
+    goal: the most that it may be; more: the least.
+    """
+    to_spare = ratio.value - goal if more else goal - ratio.value
+    if abs(to_spare) < ratio.value * ratio.spread:
+        return "not judged"
+    return "met" if to_spare >= 0 else "missed"
+
+
+def pooled(ratios: Sequence[Ratio]) -> Ratio:
+    """One ratio of those that several processes found: where memory happens to lie in each is part of the spread."""
+    values = [each.value for each in ratios]
+    middle, (low, high) = statistics.median(values), interval(values)
+    spread = max(statistics.median(each.spread for each in ratios), (high - middle) / middle, (middle - low) / middle)
+    return Ratio(middle, spread, sum(each.pairs for each in ratios))
+
+
 def against(ratio: Ratio, least: float = 0.02) -> str:
     """What a cost over another revision's says: "slower", "faster", "same", or "not judged".
 

@@ -18,14 +18,9 @@ class Noise:
 
     def __init__(self) -> None:
         self._before, self._ours_before = _ticks(), _ours()
-        self._excess: list[float] = []
 
-    def slices(self, figures: Sequence[float]) -> None:
-        """Costs of slices that do the same work: on a quiet machine the middle one is as good as the best."""
-        self._excess.append(statistics.median(figures) / min(figures) - 1)
-
-    def say(self) -> str:
-        """One line. Children count as ours once they have ended and been waited for."""
+    def say(self, wobbles: Sequence[float] = ()) -> str:
+        """One line. wobbles: of what was measured. Children count as ours once they have ended and been waited for."""
         spent = [now - before for now, before in zip(_ticks(), self._before, strict=True)]
         second = os.sysconf("SC_CLK_TCK") * max(os.cpu_count() or 1, 1)
         seconds = max(sum(spent) / second, 1e-3)
@@ -33,9 +28,14 @@ class Noise:
         others = max(busy - (_ours() - self._ours_before), 0.0) / seconds
         said = f"other programs took {others:.2f} of {os.cpu_count()} CPUs"
         said += f", the host {spent[_STEAL] / max(sum(spent), 1):.1%}"
-        if self._excess:
-            said += f"; a slice cost {statistics.median(self._excess):.0%} more than the best one"
+        if wobbles:
+            said += f"; a slice cost {statistics.median(wobbles):.0%} more than the best one"
         return said
+
+
+def wobble(costs: Sequence[float]) -> float:
+    """By how much the middle one of slices that do the same work is dearer than the best: nothing on a quiet machine."""
+    return statistics.median(costs) / min(costs) - 1
 
 
 def _ticks() -> list[int]:

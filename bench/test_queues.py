@@ -12,8 +12,10 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
 from bench import queues, solo
+from bench.judge import figure
 from dataplane import Pipeline, machine, pmd
 from dataplane.apps import L2Fwd
+from dataplane.clock import hz
 from dataplane.running import start
 
 SLICES, LAPS = 60, 100
@@ -26,7 +28,7 @@ def open_port():
     ports = []
 
     def open_it(n, tx=1, options=",thread=off,rx_desc=128"):
-        port = pmd.probe(f"model0,wire=loop{options}")
+        port = pmd.probe(f"model{len(ports)},wire=loop{options}")
         ports.append(port)
         port.rx(n - 1), port.tx(tx - 1)
         port.start()
@@ -40,14 +42,14 @@ def open_port():
 
 
 def added(port, n):
-    """Cycles that each further queue adds to a lap over the first: laps over one and over n by turns, the best of each.
+    """Cycles that each further queue adds to a lap over the first: laps over one and over n by turns, a better one of each.
 
     What else the machine does is not the driver's, and would count n - 1 times less with many queues than with few.
     """
     engine, tx = port.function.chip.engine, port.tx(0)
     every = [port.rx(q) for q in range(n)]
     alone, together = (
-        min(laps)
+        figure(laps)
         for laps in zip(
             *(
                 [queues.lap_cycles(some, tx, engine, LAPS) for some in (every[:1], every)]
@@ -60,15 +62,17 @@ def added(port, n):
 
 
 @pytest.mark.parametrize("n", [4, 16, 64])
-def test_an_idle_queue(measure, lcore, open_port, n):
+def test_an_idle_queue(compare, lcore, yardstick, open_port, n):
     """32 packets a lap by one queue, and nothing by the others."""
     port = open_port(n)
     solo.fill(port.tx(0), port.mempool, 32, PLAIN)
-    measure(
+    compare(
         f"82599 rx, {n} queues polled, 1 busy: an idle one adds",
         "cycles/poll",
         lambda: added(port, n),
-        at_most=6,
+        lambda: figure([yardstick() for _ in range(SLICES)]),
+        "the yardstick",
+        slices=1,
     )
 
 
@@ -91,19 +95,23 @@ def flows(port, n):
 
 
 @pytest.mark.parametrize("n", [1, 2, 4, 16])
-def test_flows_over_queues(measure, lcore, open_port, n):
-    """32 packets a lap by each queue: one lcore polls all of them."""
-    port = open_port(max(n, 2), n)
-    for q, data in enumerate(flows(port, n)):
-        solo.fill(port.tx(q), port.mempool, 32, data)
-    rx, tx = [port.rx(q) for q in range(n)], [port.tx(q) for q in range(n)]
-    measure(
+def test_flows_over_queues(compare, lcore, yardstick, open_port, n):
+    """32 packets a lap by each queue: one lcore polls all of them. One queue beside the yardstick, several beside one."""
+
+    def spread_over(many):
+        port = open_port(max(many, 2), many)
+        for q, data in enumerate(flows(port, many)):
+            solo.fill(port.tx(q), port.mempool, 32, data)
+        rx, tx = [port.rx(q) for q in range(many)], [port.tx(q) for q in range(many)]
+        return lambda: queues.spread_cycles(rx, tx, port.function.chip.engine, LAPS)
+
+    compare(
         f"82599 rx + tx, solo, {n} queue{'s' * (n > 1)}, each with bursts of 32",
         "cycles/packet",
-        lambda: min(
-            queues.spread_cycles(rx, tx, port.function.chip.engine, LAPS // n) for _ in range(SLICES)
-        ),
-        at_most=13,
+        spread_over(n),
+        spread_over(1) if n > 1 else yardstick,
+        "one queue" if n > 1 else "the yardstick",
+        slices=SLICES,
     )
 
 
@@ -128,7 +136,7 @@ def test_queues_over_lcores(measure, open_port):
     )
 
 
-def test_lcores_do_not_slow_each_other(measure):
+def test_lcores_do_not_slow_each_other(compare):
     """What a packet costs two lcores on queues of one port, over what it costs each of them alone: of CPU time."""
     cpus = two_cpus()
 
@@ -162,13 +170,18 @@ def test_lcores_do_not_slow_each_other(measure):
             lane.join()
         return [lane.cost for lane in lanes]
 
-    def once():
-        alone, together = zip(*(([*costs(0), *costs(1)], costs(0, 1)) for _ in range(8)), strict=True)
-        best = [sum(map(min, zip(*every, strict=True))) for every in (alone, together)]
-        return best[1] / best[0]
+    def cycles_each(*every):
+        return sum(sum(found) for found in every) / 2 * hz()
 
     with pmd.probe("null:") as port:
-        measure("null l2fwd, 2 lcores at a time, a queue each", "times one at a time", once, at_most=1.1)
+        compare(
+            "null l2fwd, 2 lcores at a time, a queue each",
+            "cycles/packet",
+            lambda: cycles_each(costs(0, 1)),
+            lambda: cycles_each(costs(0), costs(1)),
+            "one at a time",
+            slices=8,
+        )
 
 
 def two_cpus():

@@ -2,7 +2,7 @@
 """What VFs cost: the drivers' bursts with and without them, the model's steps with one and with many, the mailbox.
 
 Everything runs on one lcore; 64-byte frames. Everybody sends to itself: by a plug that brings everything back while the
-switch is off, or by the switch alone. A goal is a factor on an earlier row of the same run.
+switch is off, or by the switch alone. What a row is compared with is another card in the same process, by turns.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,15 +35,15 @@ def sockets(tmp_path, monkeypatch):
 class Card:
     """A PF with VFs that all run, looped back. `pf`, `vfs`: their ports."""
 
-    def __init__(self, stack: ExitStack, vfs: int) -> None:
+    def __init__(self, stack: ExitStack, vfs: int, name: str) -> None:
         self.pool = Mempool(1 << 16, name="bench-vfs")
-        self.pf = pmd.probe(f"model0,thread=off,wire=loop,vfs={vfs}")
+        self.pf = pmd.probe(f"{name},thread=off,wire=loop,vfs={vfs}")
         stack.callback(self.pf.close, force=True)
         self._start(self.pf)
         self.vfs = []
         for n in range(vfs):
-            call("model0", "set", vf=n, settings={"spoofchk": "off"})
-            port = pmd.probe(f"model0.vf{n}")
+            call(name, "set", vf=n, settings={"spoofchk": "off"})
+            port = pmd.probe(f"{name}.vf{n}")
             stack.callback(port.close)
             self._start(port)
             self.vfs.append(port)
@@ -70,25 +70,15 @@ class Card:
 
 
 @contextmanager
-def card(vfs: int, way: str = "wire") -> Iterator[Card]:
+def card(vfs: int, way: str = "wire", name: str = "model0") -> Iterator[Card]:
     with ExitStack() as stack:
-        made = Card(stack, vfs)
+        made = Card(stack, vfs, name)
         made.go_by(way)
         yield made
 
 
 def frame(to: str) -> bytes:
     return bytes.fromhex(to.replace(":", "")) + bytes.fromhex("020000000077") + bytes(48)
-
-
-rows: dict[str, float] = {}
-
-
-def against(name: str, factor: float) -> dict[str, Any]:
-    """The arguments of `measure` that compare with an earlier row; nothing if that one was not run."""
-    if name not in rows:
-        return {}
-    return {"at_most": factor * rows[name], "peer": name, "peer_value": rows[name]}
 
 
 # ---- drivers -----------------------------------------------------------------------------------------------------
@@ -99,64 +89,82 @@ def bursts(port: Any, engine: Any) -> float:
     return solo.forward_cycles(port.rx(0), port.tx(0), engine, BURST, ROUNDS)[0]
 
 
-def test_pf_alone(measure, lcore):
-    with pmd.probe("model0,thread=off,wire=loop") as port:
+@contextmanager
+def pf_alone() -> Iterator[Callable[[], float]]:
+    """What the bursts of a PF without VFs cost."""
+    with pmd.probe("model1,thread=off,wire=loop") as port:
+        port.configure(rx_desc=512, tx_desc=512)
         port.rx(0), port.tx(0)
         port.start()
         port.wait_link()
         solo.fill(port.tx(0), port.mempool, BURST, frame("ff:ff:ff:ff:ff:ff"))
-        name = "PF rx + tx, no VFs"
-        rows[name] = measure(
-            name, "cycles/packet", lambda: bursts(port, port.function.chip.engine), slices=SLICES
-        )
+        yield lambda: bursts(port, port.function.chip.engine)
 
 
-def test_pf_beside_vfs(measure, lcore):
-    with card(63) as made:
+def test_pf_alone(compare, lcore, yardstick):
+    with pf_alone() as alone:
+        compare("PF rx + tx, no VFs", "cycles/packet", alone, yardstick, "the yardstick", slices=SLICES)
+
+
+def test_pf_beside_vfs(compare, lcore):
+    with card(63) as made, pf_alone() as alone:
         made.fill(made.pf)
-        name = "PF rx + tx, 63 VFs enabled"
-        rows[name] = measure(
-            name,
+        compare(
+            "PF rx + tx, 63 VFs enabled",
             "cycles/packet",
             lambda: bursts(made.pf, made.engine),
+            alone,
+            "PF rx + tx, no VFs",
             slices=SLICES,
-            **against("PF rx + tx, no VFs", 1.1),
         )
 
 
-def test_vf(measure, lcore):
-    """The same code, so about the same cycles."""
-    with card(63) as made:
+def test_vf(compare, lcore):
+    """The same code, so about the same cycles. A card for each: packets of the one would pass by the other."""
+    with card(63) as made, card(63, name="model1") as other:
         vf = made.vfs[7]
         made.fill(vf)
-        measure(
+        other.fill(other.pf)
+        compare(
             "VF rx + tx, 63 VFs enabled",
             "cycles/packet",
             lambda: bursts(vf, made.engine),
+            lambda: bursts(other.pf, other.engine),
+            "PF rx + tx, 63 VFs enabled",
             slices=SLICES,
-            **against("PF rx + tx, 63 VFs enabled", 1.05),
         )
 
 
 # ---- the model ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("busy", "vfs"), [(1, 1), (1, 63), (63, 63)])
+def steps(made: Card, busy: int) -> Callable[[], float]:
+    """What the model's steps cost while so many VFs have a burst under way each."""
+    ports, rounds = made.vfs[:busy], max(ROUNDS // busy, 32)
+    for port in ports:
+        made.fill(port)
+    queues = [(port.rx(0), port.tx(0)) for port in ports]
+    return lambda: solo.device_cycles(queues, made.engine, BURST, rounds)
+
+
 @pytest.mark.parametrize("way", ["wire", "switch"])
-def test_model(measure, lcore, way, busy, vfs):
-    """So many VFs have a burst under way each."""
-    with card(vfs, way) as made:
-        ports = made.vfs[:busy]
-        for port in ports:
-            made.fill(port)
-        queues, rounds = [(port.rx(0), port.tx(0)) for port in ports], ROUNDS * 2 // busy or 1
-        name = f"model Tx + Rx by the {way}, {busy} of {vfs} VFs busy"
-        rows[name] = measure(
-            name,
+def test_model_with_a_vf(compare, lcore, yardstick, way):
+    with card(1, way) as made:
+        name = f"model Tx + Rx by the {way}, 1 of 1 VFs busy"
+        compare(name, "cycles/packet", steps(made, 1), yardstick, "the yardstick", slices=SLICES)
+
+
+@pytest.mark.parametrize("busy", [1, 63])
+@pytest.mark.parametrize("way", ["wire", "switch"])
+def test_model(compare, lcore, way, busy):
+    with card(63, way) as made, card(1, way, "model1") as single:
+        compare(
+            f"model Tx + Rx by the {way}, {busy} of 63 VFs busy",
             "cycles/packet",
-            lambda: solo.device_cycles(queues, made.engine, BURST, rounds),
+            steps(made, busy),
+            steps(single, 1),
+            f"model Tx + Rx by the {way}, 1 of 1 VFs busy",
             slices=SLICES,
-            **against(f"model Tx + Rx by the {way}, 1 of 1 VFs busy", 1.5) if vfs > 1 else {},
         )
 
 

@@ -21,7 +21,7 @@ from bench.against.report import Line, line_of, show
 from bench.against.tree import Failed, build, changed, checkout, resolve, title
 from bench.against.turns import SLICES, Found, measure
 from bench.against.workloads import WORKLOADS
-from bench.noise import Noise
+from bench.noise import Noise, wobble
 from dataplane import machine
 from dataplane.hugepage import free_hugepages
 
@@ -95,10 +95,8 @@ def compare(
         if not undecided or (done >= pairs and time.monotonic() > deadline):
             break
     say("")
-    for found in rows.values():
-        for figures in found.slices:
-            noise.slices(figures)
-    return [line_of(name, WORKLOADS[name][0], rows[name]) for name in names], noise.say()
+    wobbles = [wobble(costs) for found in rows.values() for costs in found.slices]
+    return [line_of(name, WORKLOADS[name][0], rows[name]) for name in names], noise.say(wobbles)
 
 
 def say(line: str) -> None:

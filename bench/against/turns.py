@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.against.tree import Failed, running
+from bench.judge import figure
 
 SLICES = 48  # of either tree in a pair, by turns
 LIMIT, END = 120.0, 30.0  # seconds for an answer of a process, and for its end
@@ -112,14 +113,6 @@ def side(tree: Path, cpu: int, pages: str) -> Iterator[Side]:
             found = Side(process, tree, log)
             yield found
             found.end()
-
-
-def figure(costs: Sequence[float]) -> float:
-    """The lower quartile of slices that do the same work.
-
-    What else the machine does makes some of them dearer, none cheaper; the very best one moves more from pair to pair.
-    """
-    return sorted(costs)[len(costs) // 4]
 
 
 def by_turns(here: Side, there: Side, slices: int) -> tuple[list[float], list[float]]:

@@ -20,7 +20,7 @@ def test_one_round_of_each():
     before = LATEST.read_bytes() if LATEST.exists() else None
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--benchmark-quiet", "--quick", "bench"),
+            *(sys.executable, "-m", "bench", "-p", "no:cacheprovider", "--quick"),
             *("-k", f"({WORDS}) and not native and not command"),
         ],
         cwd=ROOT, capture_output=True, text=True, timeout=280,

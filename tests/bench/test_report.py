@@ -1,72 +1,138 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Rows: medians, goals, and what the table and the file say of them."""
+"""Rows: medians, ratios, goals, and what the table and the file say of them."""
 
 from __future__ import annotations
 
 import io
 import json
-import re
+from dataclasses import replace
 
 import pytest
 
+from bench.__main__ import again, joined
+from bench.goals import MARGIN, RECORDED, ZEN5, Goal, goal_of
 from bench.plot import compared as bars
-from bench.report import compared, markdown, measured, save, show
+from bench.report import compared, load, markdown, measured, merged, save, show, summary
 
-PAIRS = [(4.0, 10.0), (5.0, 8.0), (9.0, 12.0)]
+
+def pairs(ratio: float, spread: float = 0.0) -> list[tuple[float, float]]:
+    """Nine, whose ratio is known to about so much."""
+    return [(10 * ratio * (1 + spread * each), 10.0) for each in (-1, -1, -0.5, 0, 0, 0, 0.5, 1, 1)]
 
 
 def test_a_row_quotes_the_median_and_half_the_range():
     row = measured("a", "cycles", [3.0, 1.0, 2.0])
-    assert (row.value, row.spread, row.goal, row.met) == (2.0, 0.5, None, True)
+    assert (row.value, row.spread, row.goal, row.verdict) == (2.0, 0.5, None, "")
 
 
 @pytest.mark.parametrize(
-    ("goal", "met"),
+    ("ratio", "spread", "more", "verdict"),
     [
-        ({"at_most": 2.0}, True),
-        ({"at_most": 1.9}, False),
-        ({"at_least": 2.0}, True),
-        ({"at_least": 2.1}, False),
+        (0.50, 0.00, False, "met"),
+        (0.48, 0.01, False, "met"),
+        (0.52, 0.01, False, "missed"),
+        (0.52, 0.10, False, "not judged"),
+        (0.48, 0.10, False, "not judged"),
+        (0.30, 0.10, False, "met"),
+        (0.80, 0.10, False, "missed"),
+        (0.52, 0.01, True, "met"),
+        (0.48, 0.01, True, "missed"),
+        (0.48, 0.10, True, "not judged"),
     ],
 )
-def test_a_goal_of_its_own(goal, met):
-    row = measured("a", "b", [2.0], **goal)
-    assert (row.met, row.goal) == (met, *goal.values())
-    assert row.better == ("less" if "at_most" in goal else "more")
+def test_a_row_is_judged_by_its_ratio_as_far_as_that_is_known(ratio, spread, more, verdict):
+    row = compared("a", "c", pairs(ratio, spread), "p", Goal(0.5), more=more)
+    assert (row.verdict, row.goal, row.ratio) == (verdict, 0.5, pytest.approx(ratio))
+    assert (row.why != "") == (verdict == "not judged")
 
 
-def test_a_goal_is_so_many_times_the_peers_figure():
-    row = compared("a", "cycles", PAIRS, "the peer", at_most=0.4)
-    assert (row.value, row.peer_value, row.ratio, row.goal, row.met) == (5.0, 10.0, 0.5, 4.0, False)
-    assert compared("a", "cycles", PAIRS, "the peer", at_most=0.5).met
-    assert compared("a", "cycles", PAIRS, "the peer").goal is None
+def test_a_slow_machine_changes_no_verdict():
+    """Both sides get slower from round to round, up to tenfold: their ratio does not."""
+    row = compared("a", "c", [(5.0 * n, 10.0 * n) for n in range(1, 10)], "p", Goal(0.51))
+    assert (row.ratio, row.ratio_spread, row.verdict) == (0.5, 0.0, "met") and row.spread > 0.5
 
 
-def test_a_floor_holds_however_slow_the_peer_is():
-    assert compared("a", "Mpps", PAIRS, "the peer", at_least=0.4, floor=6.0).goal == 6.0
-    assert compared("a", "Mpps", PAIRS, "the peer", at_least=0.4, floor=6.0).met is False
-    assert compared("a", "Mpps", PAIRS, "the peer", at_least=0.5, floor=1.0).met is True
+def test_what_has_no_goal_is_reported():
+    assert compared("a", "c", pairs(0.5), "p").verdict == ""
+    assert "0 of 0 goals met" in summary([compared("a", "c", pairs(0.5), "p")])[0]
 
 
-def test_the_table_names_what_is_missed_and_by_how_much():
+@pytest.mark.parametrize("name", RECORDED)
+def test_a_goal_is_the_ratio_on_record_and_three_percent(name):
+    for cpu, ratio in RECORDED[name].items():
+        assert goal_of(name, cpu=cpu) == Goal(ratio * MARGIN)
+        assert goal_of(name, more=True, cpu=cpu) == Goal(ratio / MARGIN)
+
+
+def test_a_cpu_without_record_is_judged_by_the_worst_of_others_or_not_at_all(monkeypatch):
+    monkeypatch.setitem(RECORDED, "two", {"a": 1.0, "b": 2.0})
+    monkeypatch.setitem(RECORDED, "one", {ZEN5: 1.0})
+    assert goal_of("two", cpu="c") == Goal(2.0 * MARGIN)
+    assert goal_of("two", cpu="c", more=True) == Goal(1.0 / MARGIN)
+    goal = goal_of("one", cpu="c")
+    assert goal is not None and "no ratio on record of this CPU (c), only of AMD Zen 5" in goal.why
+    assert compared("one", "c", pairs(5.0), "p", goal).verdict == "not judged"
+    assert goal_of("nothing of that name") is None
+
+
+def test_the_table_names_what_is_missed_and_what_is_not_judged():
     said = io.StringIO()
-    show([compared("fast", "c", PAIRS, "p", at_most=1.0), measured("slow", "c", [3.0], at_most=2.0)], said)
-    assert "1 of 2 goals met; missed, by so much of the goal: slow (50%)" in said.getvalue()
-    assert re.search(r"slow .* 3\.00 .* 2\.00 .*MISSED", said.getvalue())
+    rows = [
+        compared("fast", "c", pairs(0.5), "p", Goal(0.51)),
+        compared("slow", "c", pairs(0.6), "p", Goal(0.5)),
+        compared("unsure", "c", pairs(0.5, 0.1), "p", Goal(0.51)),
+        compared("news", "c", pairs(0.3), "p", Goal(0.5)),
+    ]
+    show(rows, said)
+    text = " ".join(said.getvalue().split())
+    assert "2 of 4 goals met" in text
+    assert "missed, by so much of the goal: slow (20%)" in text
+    assert "not judged: unsure (known to ±10.0%, 2.0% from its goal)" in text
+    assert "better than on record (the goals stay): news (40%)" in text
 
 
-def test_the_file_has_goal_and_met_of_each_row(tmp_path):
-    rows = [compared("fast", "c", PAIRS, "p", at_most=1.0), measured("plain", "c", [3.0])]
+def test_a_row_of_several_processes_is_their_median_and_their_spread():
+    """Each is sure of its own ratio; that they disagree makes the row less sure."""
+    runs = [compared("a", "c", pairs(each), "p", Goal(0.5)) for each in (0.6, 0.4, 0.45)]
+    assert [row.verdict for row in runs] == ["missed", "met", "met"]
+    row = merged(runs, Goal(0.5))
+    assert (row.ratio, row.verdict, row.runs) == (0.45, "not judged", 3)
+    same = merged([runs[0]] * 3, Goal(0.5))
+    assert (same.ratio, same.verdict) == (0.6, "missed")
+
+
+def test_what_is_missed_or_unsure_is_measured_again():
+    rows = [
+        replace(compared(name, "c", found, "p", goal), test=f"bench/test_{name}.py")
+        for name, found, goal in (
+            ("slow", pairs(0.6), Goal(0.5)),
+            ("fast", pairs(0.4), Goal(0.5)),
+            ("unsure", pairs(0.5, 0.1), Goal(0.5)),
+            ("plain", pairs(0.5, 0.1), None),
+            ("unknown", pairs(0.5), Goal(0.4, "no ratio on record of this CPU")),
+        )
+    ]
+    assert again(rows) == ["bench/test_slow.py", "bench/test_unsure.py"]
+    found = joined([rows, [rows[0]]])
+    assert [row.name for row in found] == [row.name for row in rows]
+    assert [row.runs for row in found] == [2, 1, 1, 1, 1]
+
+
+def test_the_file_has_goal_and_verdict_of_each_row(tmp_path):
+    rows = [compared("fast", "c", pairs(0.5), "p", Goal(0.4)), measured("plain", "c", [3.0])]
     save(rows, tmp_path / "latest.json")
     read = json.loads((tmp_path / "latest.json").read_text())
-    assert [(row["name"], row["goal"], row["met"]) for row in read] == [
-        ("fast", 10.0, True),
-        ("plain", None, True),
+    assert [(row["name"], row["goal"], row["verdict"]) for row in read] == [
+        ("fast", 0.4, "missed"),
+        ("plain", None, ""),
     ]
-    assert [label for label, _, _ in bars(read)] == ["fast\np"]
+    assert [(label, times) for label, times, _ in bars(read)] == [("fast\np", 2.0)]
+    assert load(tmp_path / "latest.json") == rows
 
 
-def test_the_table_for_documents_has_what_is_judged_or_compared():
-    rows = [compared("fast", "c", PAIRS, "p", at_most=0.4), measured("plain", "c", [3.0])]
+def test_the_table_for_documents_has_what_is_compared():
+    rows = [compared("fast", "c", pairs(0.5), "p", Goal(0.4)), measured("plain", "c", [3.0])]
     lines = markdown(rows).splitlines()
-    assert lines[2:] == ["| fast | c | 5.00 | 50% | p | 10.00 | 20% | 0.50 | 4.00, **missed by 25%** |"]
+    assert lines[2:] == [
+        "| fast | c | 5.00 | 0% | p | 10.00 | 0% | 0.500 | 0.0% | 0.400, **missed by 25%** |"
+    ]
