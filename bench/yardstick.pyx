@@ -49,7 +49,7 @@ cdef class Yardstick:
         cdef uint32_t i, j, at = self.at
         with nogil:
             start = tsc()
-            for i in range(rounds * 32):
+            for i in range(rounds * 32):  # no-cython-lint: it is read after the loop
                 slot = self.ring + 2 * (at & (SLOTS - 1))
                 if slot[1] & DONE == 0:
                     break
