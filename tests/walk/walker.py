@@ -246,11 +246,7 @@ class Walk:
         try:
             self.keep(take())
         except (SystemExit, KeyboardInterrupt, Exception) as error:
-            self.say(
-                f"  {type(error).__name__}: {str(error)[:160]}"
-                if not isinstance(error, RecursionError)
-                else "  deep"
-            )
+            self.say(f"  {type(error).__name__}: {text_of(error)[:160]}")
 
     def meet(self) -> None:
         """Wait until the other thread has done what it was given."""
@@ -291,6 +287,14 @@ def names_of(call: Any) -> set[str]:
 
 def is_ours(value: Any) -> bool:
     return str(getattr(type(value), "__module__", "")).startswith(("dataplane", "recipes"))
+
+
+def text_of(error: BaseException) -> str:
+    """What it says; an error may carry one of the walk's objects, whose repr raises."""
+    try:
+        return str(error)
+    except Exception as another:
+        return f"(its text raises {type(another).__name__})"
 
 
 def is_the_walk_s(value: Any) -> bool:
