@@ -16,6 +16,7 @@ from dataplane.pmd.datasheet import (
     MCSTCTRL,
     MPSAR_HI,
     MPSAR_LO,
+    MRQE_OFF,
     MRQE_RSS,
     MTA,
     PSRTYPE,
@@ -33,7 +34,7 @@ from dataplane.pmd.datasheet import (
 )
 from dataplane.pmd.function import Bar
 from dataplane.pmd.ixgbe.pools import AddressTable
-from dataplane.pmd.ixgbe.rss import Rss
+from dataplane.pmd.ixgbe.rss import Reach, Rss, read_table
 from dataplane.port import format_mac, parse_mac
 
 __all__ = ["Filters", "multicast_hash"]
@@ -188,11 +189,17 @@ class Filters:
         bar.update(RXCSUM, PCSD=1, IPPCSE=0)
         bar.set(RFCTL.RSC_DIS)  # 7.11: merged packets are not what came over the wire
         self.hashes = rx_queues > 1 or self.rss.wanted
-        if self.hashes:
-            self.rss.write(bar, self.rss_queues(rx_queues), MRQE_RSS)
-        else:
-            self.rss.write_off(bar)
+        self.rss.write(bar, self.rss_usable(rx_queues), MRQE_RSS if self.hashes else MRQE_OFF)
 
-    def rss_queues(self, rx_queues: int) -> int:
-        """How many queues the table may name, of a port with that many."""
+    def rss_usable(self, rx_queues: int) -> int:
+        """How many queues the table may name, the first ones, of a port with that many."""
         return max(min(rx_queues, limits.RSS_QUEUES), 1)
+
+    def rss_reach(self, rx_queues: int) -> Reach:
+        """What the table may name, of a port with that many queues."""
+        usable, most = self.rss_usable(rx_queues), self.rss_usable(limits.RSS_QUEUES)
+        return Reach(max(min(rx_queues, most), usable), usable, most)
+
+    def read_rss_table(self, rx_queues: int) -> tuple[int, ...]:
+        """8.2.3.7.15: the port's queue for each value of the hash's low 7 bits, as the chip has it."""
+        return read_table(self.bar)

@@ -49,7 +49,7 @@ from dataplane.pmd.ixgbe.pool_filters import PoolFilters
 from dataplane.pmd.ixgbe.pools import PoolLayout
 from dataplane.pmd.ixgbe.rates import OwnRates, TxRates
 from dataplane.pmd.ixgbe.reset import Reset
-from dataplane.pmd.ixgbe.rss import parse_key
+from dataplane.pmd.ixgbe.rss import Reach, parse_key, read_key, read_types
 from dataplane.pmd.ixgbe.vf_rule import VfRule
 from dataplane.pmd.ixgbe.vf_state_file import VfStateFile
 from dataplane.pmd.portstring import PortString
@@ -192,7 +192,7 @@ class IxgbePort(IxgbeBase):
         return self.layout.queues_of(self.layout.pf_pool).start if self.layout else 0
 
     def _start(self) -> None:
-        self.filters.rss.check(self._rss_queues)
+        self.filters.rss.check(self.filters.rss_reach(self.rx_queues))
         self._flows.check(self.rx_queues)
         super()._start()
         self._flows.running = True
@@ -336,8 +336,8 @@ class IxgbePort(IxgbeBase):
 
     @property
     def rss_key(self) -> bytes:
-        """The key of the RSS hash; VFs have the same. Settable at any time: see `Port.rss_key`."""
-        return self.filters.rss.key
+        """The key of the RSS hash, the chip's while it runs; VFs have the same. Settable at any time: see `Port.rss_key`."""
+        return read_key(self.bar) if self.started else self.filters.rss.key
 
     @rss_key.setter
     @touches_device
@@ -347,28 +347,32 @@ class IxgbePort(IxgbeBase):
 
     @property
     def rss_table(self) -> tuple[int, ...]:
-        """The Rx queue for each value of the hash's low 7 bits; with VFs within a pool, and for all pools.
+        """The Rx queue for each value of the hash's low 7 bits, the chip's while it runs; with VFs it is for all pools.
 
-        Settable at any time to queues that there are, of the first 16.
+        Settable at any time to queues that there are, of the first 16; with VFs of the first 1, 2 or 4: of 3 the third is
+        refused. A PF of one queue sets, and is told, what its VFs use.
         """
-        return self.filters.rss.entries(self._rss_queues)
+        if self.started:
+            return self.filters.read_rss_table(self.rx_queues)
+        return self.filters.rss.entries(self.filters.rss_usable(self.rx_queues))
 
     @rss_table.setter
     @touches_device
     def rss_table(self, value: Iterable[int]) -> None:
-        self.filters.rss.set_table(value, self._rss_possible)
+        self.filters.rss.set_table(value, self._rss_reach)
         self._write_rss()
 
     @touches_device
     def rss_spread(self, shares: int | Sequence[int] | None = None) -> None:
         """Fill the table evenly or by weights: see `Port.rss_spread`."""
-        self.filters.rss.spread(shares, self._rss_possible)
+        self.filters.rss.spread(shares, self._rss_reach)
         self._write_rss()
 
     @property
     def rss_hash_types(self) -> tuple[str, ...]:
-        """What is hashed: any of `rss.HASH_TYPES`; with one Rx queue only if it has been set before the start."""
-        return self.filters.rss.types
+        """What is hashed, by the chip while it runs: any of `rss.HASH_TYPES`; with one Rx queue only if it has been set
+        before the start."""
+        return read_types(self.bar) if self.started else self.filters.rss.types
 
     @rss_hash_types.setter
     @touches_device
@@ -382,17 +386,12 @@ class IxgbePort(IxgbeBase):
         self._write_rss()
 
     @property
-    def _rss_queues(self) -> int:
-        """Queues that the table may name once the port runs."""
-        return self.filters.rss_queues(self.rx_queues)
-
-    @property
-    def _rss_possible(self) -> int:
-        """Those that it may name now: before the start it is not known how many there will be."""
-        return self._rss_queues if self.started else self.filters.rss_queues(limits.RSS_QUEUES)
+    def _rss_reach(self) -> Reach:
+        """What the table may name now: before the start it is not known how many queues there will be."""
+        return self.filters.rss_reach(self.rx_queues if self.started else limits.RSS_QUEUES)
 
     def _write_rss(self) -> None:
-        if self.started and self.filters.hashes:
+        if self.started:
             self.filters.write_rss(self.rx_queues)
 
     # ---- flow rules ---------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from dataplane.pmd.datasheet import (
 from dataplane.pmd.function import Bar
 from dataplane.pmd.ixgbe.filters import Filters, multicast_hash
 from dataplane.pmd.ixgbe.pools import PoolLayout, VlanSlots
+from dataplane.pmd.ixgbe.rss import read_table
 
 __all__ = ["PoolFilters"]
 
@@ -178,9 +179,18 @@ class PoolFilters(Filters):
         bits = max(min(rx_queues, layout.queues), 1).bit_length() - 1
         bar.write(PSRTYPE[layout.pf_pool], PSRTYPE[layout.pf_pool].pack(RQPL=bits))
 
-    def rss_queues(self, rx_queues: int) -> int:
-        """Those of a pool, whoever's: how many bits of an entry count is for each pool to say."""
-        return self.layout.queues
+    def rss_usable(self, rx_queues: int) -> int:
+        """7.1.2.8: whole bits of an entry count: a PF of 3 queues uses 2, and one of one queue leaves all to VFs."""
+        most = self.layout.queues
+        return 1 << min(rx_queues, most).bit_length() - 1 if rx_queues > 1 else most
+
+    def read_rss_table(self, rx_queues: int) -> tuple[int, ...]:
+        """8.2.3.7.15, 8.2.3.7.4: the bits that the PF's pool uses of each entry; with one queue all, which are the VFs'."""
+        table = read_table(self.bar)
+        if rx_queues < 2:
+            return table
+        mask = (1 << self.bar.get(PSRTYPE[self.layout.pf_pool].RQPL)) - 1
+        return tuple(entry & mask for entry in table)
 
     # ---- VFs ----------------------------------------------------------------------------------------------------
 

@@ -1,20 +1,33 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """RSS: flows are hashed, and a table says which queue a hash means (datasheet 7.1.2.8, 8.2.3.7.12, 8.2.3.7.14, 8.2.3.7.15).
 
-What was asked for is kept here, and written again after each reset. All of it may change while packets come in: the chip
-does that at no packet's edge, so a few that arrive meanwhile go by the old words, or by some of each.
+What was asked for is kept here, and written again after each reset; what holds is read from the chip. All of it may change
+while packets come in: the chip does that at no packet's edge, so a few that arrive meanwhile go by the old words, or by some
+of each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 
 from dataplane.errors import ConfigError
 from dataplane.pmd.datasheet import MRQC, MRQE_OFF, RETA, RSSRK, limits
 from dataplane.pmd.function import Bar
 
-__all__ = ["DEFAULT_KEY", "DEFAULT_TYPES", "HASH_TYPES", "SYMMETRIC_KEY", "Rss", "parse_key"]
+__all__ = [
+    "DEFAULT_KEY",
+    "DEFAULT_TYPES",
+    "HASH_TYPES",
+    "SYMMETRIC_KEY",
+    "Reach",
+    "Rss",
+    "parse_key",
+    "read_key",
+    "read_table",
+    "read_types",
+]
 
 # The key of Microsoft's RSS specification, which everybody uses; and one with the same hash for both directions of a flow.
 DEFAULT_KEY = bytes.fromhex(
@@ -57,6 +70,32 @@ def parse_key(value: str | bytes | bytearray | memoryview) -> bytes:
     return key
 
 
+def read_key(bar: Bar) -> bytes:
+    """8.2.3.7.14: the 40 bytes that the chip hashes with."""
+    return b"".join(bar.read(register).to_bytes(4, "little") for register in RSSRK)
+
+
+def read_table(bar: Bar) -> tuple[int, ...]:
+    """8.2.3.7.15: the chip's 128 entries, all bits of each."""
+    words = [(register, bar.read(register)) for register in RETA]
+    return tuple(register.ENTRY0.extract(word >> 8 * i) for register, word in words for i in range(4))
+
+
+def read_types(bar: Bar) -> tuple[str, ...]:
+    """8.2.3.7.12: what the chip hashes, in the order of `HASH_TYPES`; nothing while RSS is off."""
+    word = bar.read(MRQC)
+    return tuple(name for name, field in HASH_TYPES.items() if getattr(MRQC, field).extract(word))
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Which queues a table may name: the first `usable`. queues: that there are; most: usable of as many as can be."""
+
+    queues: int
+    usable: int
+    most: int
+
+
 class Rss:
     """key: 40 bytes; types: what is hashed, in the order of `HASH_TYPES`.
 
@@ -79,18 +118,18 @@ class Rss:
         self.types = tuple(name for name in HASH_TYPES if name in asked)
         self.wanted = True
 
-    def set_table(self, entries: Iterable[int], queues: int) -> None:
-        """Remember a table: a queue below `queues` for each value of the hash's low 7 bits. Raises ConfigError."""
+    def set_table(self, entries: Iterable[int], reach: Reach) -> None:
+        """Remember a table: a queue for each value of the hash's low 7 bits. Raises ConfigError."""
         table = tuple(int(entry) for entry in entries)
         if len(table) != limits.RETA_SIZE:
             raise ConfigError(f"an RSS table of {len(table)} entries: the chip's has {limits.RETA_SIZE}")
-        self._check(table, queues)
+        _check(table, reach)
         self._table, self._weights = table, None
 
-    def spread(self, shares: int | Sequence[int] | None, queues: int) -> None:
+    def spread(self, shares: int | Sequence[int] | None, reach: Reach) -> None:
         """Remember how to fill the table: evenly (None), over the first `shares` queues, or by a weight for each queue.
 
-        queues: how many there are now; None follows their number at each start. Raises ConfigError.
+        None follows the number of queues at each start. Raises ConfigError.
         """
         if shares is None:
             self._table = self._weights = None
@@ -100,7 +139,7 @@ class Rss:
             raise ConfigError(
                 f"RSS by weights {list(weights)}: whole numbers from 0 on are possible, of 1 to {limits.RETA_SIZE} in sum"
             )
-        self._check(_weighted(weights), queues)
+        _check(_weighted(weights), reach)
         self._table, self._weights = None, weights
 
     def entries(self, queues: int) -> tuple[int, ...]:
@@ -109,9 +148,10 @@ class Rss:
             return self._table
         return _weighted(self._weights or (1,) * queues)
 
-    def check(self, queues: int) -> None:
-        """Raises ConfigError if the table is for more queues than there are."""
-        self._check(self.entries(queues), queues)
+    def check(self, reach: Reach) -> None:
+        """Raises ConfigError if somebody's table names a queue that RSS cannot fill."""
+        if self._table is not None or self._weights is not None:
+            _check(self.entries(reach.usable), reach)
 
     def write(self, bar: Bar, queues: int, mrqe: int) -> None:
         """8.2.3.7.12, 8.2.3.7.14, 8.2.3.7.15: key and table before the switch. mrqe: how queues are chosen."""
@@ -120,18 +160,21 @@ class Rss:
         table = self.entries(queues)
         for n, register in enumerate(RETA):
             bar.write(register, register.pack(**{f"ENTRY{i}": table[4 * n + i] for i in range(4)}))
-        bar.write(MRQC, MRQC.pack(MRQE=mrqe, **{HASH_TYPES[name]: 1 for name in self.types}))
+        types = () if mrqe == MRQE_OFF else self.types
+        bar.write(MRQC, MRQC.pack(MRQE=mrqe, **{HASH_TYPES[name]: 1 for name in types}))
 
-    def write_off(self, bar: Bar) -> None:
-        """8.2.3.7.12: no hash, and one queue."""
-        bar.write(MRQC, MRQC.pack(MRQE=MRQE_OFF))
 
-    def _check(self, table: Sequence[int], queues: int) -> None:
-        if wrong := [entry for entry in table if not 0 <= entry < queues]:
-            raise ConfigError(
-                f"RSS to queue {wrong[0]}: of {queues} queues it can fill 0 to {queues - 1}: name more queues before the "
-                f"port is started, or give it another table"
-            )
+def _check(table: Sequence[int], reach: Reach) -> None:
+    wrong = next((entry for entry in table if not 0 <= entry < reach.usable), None)
+    if wrong is None:
+        return
+    way = "give it another table"
+    if 0 <= wrong < reach.most:
+        way = f"name more queues, up to {reach.most - 1}, before the port is started, or {way}"
+    why = ", with VFs 2 or 4" if reach.usable < min(reach.queues, reach.most) else ""
+    raise ConfigError(
+        f"RSS to queue {wrong}: of {reach.queues} queues it can fill 0 to {reach.usable - 1}{why}: {way}"
+    )
 
 
 def _weighted(weights: Sequence[int]) -> tuple[int, ...]:

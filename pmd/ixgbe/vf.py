@@ -160,9 +160,20 @@ class IxgbeVfPort(VfAddressVerbs):
 
     def _start_rx(self, rings: list[Block]) -> None:
         """7.1.2.8, 8.2.3.7.4: the PF's key and table; how many of its bits count is the VF's."""
-        bits = max(len(rings), 1).bit_length() - 1
+        bits = _table_bits(len(rings))
         self.bar.write(VFPSRTYPE, VFPSRTYPE.pack(TCP=1, UDP=1, IPV4=1, IPV6=1, L2=1, RQPL=bits))
         super()._start_rx(rings)
+
+    def _check_rss(self) -> None:
+        """7.1.2.8: RSS alone fills a VF's queues, and uses whole bits of an entry. Raises ConfigError for 3 queues."""
+        usable = 1 << _table_bits(self.rx_queues)
+        if self.rx_queues > usable:
+            most = self.info.max_rx_queues
+            more = f", or name queue {2 * usable - 1} as well" if 2 * usable <= most else ""
+            raise ConfigError(
+                f"{self.name}: Rx queue {usable} would stay empty: of a VF's {self.rx_queues} queues RSS fills 0 to "
+                f"{usable - 1}. Open it anew and use {usable}{more}"
+            )
 
     @property
     def hidden_vlan(self) -> bool:
@@ -173,7 +184,13 @@ class IxgbeVfPort(VfAddressVerbs):
         """A word of our own: VFSTATUS is the PF's register, which is there when this VF is not. The watchdog looks."""
         return ctypes.addressof(self._presence)
 
+    def prepare(self) -> None:
+        """Check that RSS can fill its queues, and what goes with the function. Raises ConfigError."""
+        self._check_rss()
+        super().prepare()
+
     def _start(self) -> None:
+        self._check_rss()
         self._presence.value = 0
         super()._start()
         self._running = True
@@ -351,10 +368,11 @@ class IxgbeVfPort(VfAddressVerbs):
     @property
     def rss_table(self) -> tuple[int, ...]:
         """This VF's Rx queue for each value of the hash's low 7 bits, from the PF. Raises MailboxRefused, PortError."""
-        words = self._query_rss(GetReta()).words[1 : mailbox.GET_RETA_REPLY_WORDS]
-        # As many bits of an entry count as VFPSRTYPE.RQPL says.
-        mask = (1 << max(self.rx_queues, 1).bit_length() - 1) - 1
-        return tuple(entry & mask for entry in unpack_reta(words))
+        with self._lock:
+            words = self._query_rss(GetReta()).words[1 : mailbox.GET_RETA_REPLY_WORDS]
+            # As many bits of an entry count as VFPSRTYPE.RQPL says; before the start: as it will say.
+            bits = self.bar.get(VFPSRTYPE.RQPL) if self._running else _table_bits(self.rx_queues)
+        return tuple(entry & (1 << bits) - 1 for entry in unpack_reta(words))
 
     @rss_table.setter
     def rss_table(self, value: Iterable[int]) -> None:
@@ -460,6 +478,11 @@ class IxgbeVfPort(VfAddressVerbs):
         stats |= {"rx_missed_errors": 0, "rx_errors": 0}
         stats |= {"vf_recoveries": self.recoveries, "vf_repeated_requests": self.session.repeated}
         return stats
+
+
+def _table_bits(queues: int) -> int:
+    """8.2.3.7.4: how many bits of an entry of the RSS table a VF of that many Rx queues uses."""
+    return max(queues, 1).bit_length() - 1
 
 
 class _Paused:

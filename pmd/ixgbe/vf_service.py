@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dataplane.errors import DataplaneError, DeviceGone
-from dataplane.pmd.datasheet import EICR, RETA, limits, mailbox
+from dataplane.pmd.datasheet import EICR, limits, mailbox
 from dataplane.pmd.ixgbe.bell import Bell
 from dataplane.pmd.ixgbe.mailbox import PfMailboxes
 from dataplane.pmd.ixgbe.messages import (
@@ -39,6 +39,7 @@ from dataplane.pmd.ixgbe.messages import (
     pack_reta,
 )
 from dataplane.pmd.ixgbe.policy import VfState
+from dataplane.pmd.ixgbe.rss import read_key, read_table
 from dataplane.pmd.ixgbe.sriov import Refused, Sriov
 from dataplane.port import Link
 
@@ -483,12 +484,11 @@ class VfService:
 
     def _get_reta(self, state: VfState, message: Message) -> list[int]:
         self._may_query(state)
-        entries = [byte & 3 for register in RETA for byte in self.bar.read(register).to_bytes(4, "little")]
-        return pack_reta(entries)
+        return pack_reta([entry & 3 for entry in read_table(self.bar)])
 
     def _get_rss_key(self, state: VfState, message: Message) -> list[int]:
         self._may_query(state)
-        key = self.sriov.filters.rss.key
+        key = read_key(self.bar)
         return [int.from_bytes(key[n : n + 4], "little") for n in range(0, limits.RSS_KEY_SIZE, 4)]
 
     def _may_query(self, state: VfState) -> None:
