@@ -16,15 +16,18 @@ import logging
 import mmap
 import os
 import struct
+import sys
 import threading
 import weakref
 from bisect import bisect_right, insort
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from dataplane.errors import ConfigError, MemoryExhausted, PortGone
+from dataplane.machine import keep_for_good
 from dataplane.memory_room import available
 
 __all__ = [
@@ -326,9 +329,18 @@ class Arena:
                     log.error("%r stays mapped, a device does not let go of it: %s", self, error)
         return free
 
-    def __del__(self) -> None:
-        # The mapping goes with its own object: a mempool of the same garbage may look into it once more.
-        if hasattr(self, "_map") and not self._closed:
+    def __del__(
+        self,
+        ending: Callable[[], bool] = sys.is_finalizing,
+        keep: Callable[[object], None] = keep_for_good,
+    ) -> None:
+        # The defaults outlive this module's globals, which the interpreter's end clears, perhaps before the last arena.
+        if not hasattr(self, "_map") or self._closed:
+            return
+        if ending():
+            keep(self._map)  # a thread that could not be stopped may write to it until the process is gone
+        else:
+            # The mapping goes with its own object: a mempool of the same garbage may look into it once more.
             self._close()
 
     def __reduce__(self) -> str:

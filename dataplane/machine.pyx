@@ -16,6 +16,9 @@ cdef extern from *:
     """
     unsigned int dp_this_lcore
 
+# A C variable: the interpreter's end clears what the module's own globals refer to, not this.
+cdef list _for_good = []
+
 _numbers = threading.Lock()
 _free = list(range(MAX_LCORE - 1, -1, -1))
 
@@ -58,6 +61,11 @@ def leave():
     with _numbers:
         _free.append(dp_this_lcore)
     dp_this_lcore = LCORE_NONE
+
+
+def keep_for_good(thing):
+    """Keep `thing` until the process ends, even past the end of the interpreter: memory that a thread may still use."""
+    _for_good.append(thing)
 
 
 def free_lcores():

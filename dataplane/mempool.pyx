@@ -281,9 +281,9 @@ cdef class Mempool:
         # Here and not in __dealloc__, because arena and block may be in pieces by then when a cycle is collected.
         if self._block is None:
             return
-        self._over = self._end == 0 or _free_in(self.pool) == self.pool.n
         if _is_finalizing():
-            return
+            return  # a thread that could not be stopped may still take from it
+        self._over = self._end == 0 or _free_in(self.pool) == self.pool.n
         if self._over:
             self.arena.free_from_finalizer(self._block)
         else:
@@ -292,13 +292,13 @@ cdef class Mempool:
             _alive[<size_t> self.pool] = weakref.ref(self)
 
     def __dealloc__(self):
-        if self.pool == NULL:
+        if self.pool == NULL or _is_finalizing():
             return
         _alive.pop(<size_t> self.pool, None)
         if not self._over and _free_in(self.pool) == self.pool.n:
             # An orphan whose mbufs are back: its __del__ was called when it became one.
             self._over = True
-            if self.arena is not None and self._block is not None and not _is_finalizing():
+            if self.arena is not None and self._block is not None:
                 self.arena.free_from_finalizer(self._block)
         if self._over:
             free(self.pool.stack)
