@@ -15,6 +15,7 @@ __all__ = [
     "FileError",
     "FileInUse",
     "GraphError",
+    "LcoreStuck",
     "MempoolError",
     "MemoryExhausted",
     "PcapError",
@@ -41,6 +42,10 @@ class AppError(DataplaneError):
 
 class BurstError(DataplaneError):
     """A burst or packet used after `process` returned, or told something that does not fit it."""
+
+
+class LcoreStuck(DataplaneError):
+    """An lcore that was told to stop and has not: an app has not returned."""
 
 
 class MemoryExhausted(DataplaneError, MemoryError):

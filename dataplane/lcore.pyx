@@ -181,6 +181,15 @@ cdef class Loop:
         if fault is not None:
             raise fault
 
+    def stop_compiled(self):
+        """Call `stop` of the apps without Python, for a loop whose thread does not come back from an app."""
+        for app in self.apps:
+            if not hasattr(app, "process"):
+                try:
+                    app.stop()
+                except Exception as error:
+                    log.error("%s: stop() raised %s: %s", app.name, type(error).__name__, error)
+
     def _stop_apps(self, raising):
         first = None
         while self._opened:

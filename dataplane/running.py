@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import atexit
 import logging
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from dataplane.app import app_error
-from dataplane.clock import hz
-from dataplane.errors import ConfigError, DataplaneError, GraphError
+from dataplane.clock import cycles, hz
+from dataplane.errors import ConfigError, DataplaneError, GraphError, LcoreStuck
 from dataplane.graph import Graph, takes_gil
 from dataplane.lcore import DONE, Loop, Worker
 from dataplane.machine import current_lcore, enter, leave
@@ -35,6 +37,8 @@ log = logging.getLogger("dataplane")
 
 _TICK = 0.02  # s between two looks of the waiting thread: Ctrl-C and `until` are noticed in it
 _CHUNK = 65536  # laps between two looks of the stepper for Ctrl-C
+_PATIENCE = 5.0  # s that Ctrl-C waits for apps to return; at the interpreter's end it is _LAST_PATIENCE
+_LAST_PATIENCE = 1.0
 _FOLD = 10.0  # s between two readings of the ports' counters, so that none of a NIC's wraps twice unseen
 
 Until = Callable[[], bool] | threading.Event | None
@@ -122,7 +126,7 @@ class _Setup:
     def report(self, ok: bool, ports: dict[str, dict[str, int]]) -> Report:
         edges, drops = self.counts()
         began = min((loop.began for loop in self.loops if loop.began), default=0)
-        ended = max(loop.ended for loop in self.loops)
+        ended = max(loop.ended or (cycles() if loop.began else 0) for loop in self.loops)
         return Report(
             app=self.name,
             seconds=max(ended - began, 0) / hz(),
@@ -133,15 +137,19 @@ class _Setup:
             ok=ok,
         )
 
-    def undo(self, ok: bool) -> Report:
-        """Stop the ports and let go of the stages; returns the report. Raises what a port raises, after all of it."""
+    def halt(self, ok: bool) -> tuple[Report, list[BaseException]]:
+        """Stop the ports; returns the report, and what the ports raised."""
         errors: list[BaseException] = []
         ports: dict[str, dict[str, int]] = {}
         # Packets leave and arrive until a port stands still, and some ports forget what they counted when they stop.
         errors += self._read_into(ports)
         errors += _stop_ports(self.ports)
         self._read_into(ports)
-        report = self.report(ok and not errors, ports)
+        return self.report(ok and not errors, ports), errors
+
+    def undo(self, ok: bool) -> Report:
+        """Stop the ports and let go of the stages; returns the report. Raises what a port raises, after all of it."""
+        report, errors = self.halt(ok)
         for loop in self.loops:
             loop.unbind()
         for pipeline in self.pipelines:
@@ -195,6 +203,11 @@ class Run:
         """Whether an lcore still polls."""
         return not self._over.is_set()
 
+    @property
+    def packets(self) -> int:
+        """What the sources have made so far."""
+        return sum(loop.packets for loop in self._setup.loops)
+
     def read(self) -> Readings:
         """Edges, drops and xstats as they are now."""
         return (*self._setup.counts(), self._setup.xstats())
@@ -217,9 +230,33 @@ class Run:
                 self._setup.xstats()
         return self._over.is_set()
 
-    def stop(self) -> Report:
-        """Stop the lcores and clean up. Raises what stopped one of them before; the second call returns the report again."""
-        return self._end()
+    def stop(self, timeout: float | None = None) -> Report:
+        """Stop the lcores and clean up. Raises what stopped one of them before; the second call returns the report again.
+
+        timeout: s to wait for apps to return, None: as long as they take. Raises LcoreStuck when one has not by then;
+        nothing is cleaned up yet: call it again, or `abandon`.
+        """
+        return self._end(timeout)
+
+    def abandon(self) -> Report:
+        """Give up lcores that do not stop, for a program that ends at once (`os._exit`). Returns what is known, not ok.
+
+        Ports are stopped, and compiled apps of those lcores, so that captures are whole. An app in Python that has not
+        returned is left as it is, and its memory stays: the stages remain claimed.
+        """
+        with self._closing:
+            if self.report is not None:
+                return self.report
+            for worker in self._started:
+                worker.loop.stop()
+                if worker.is_alive():
+                    worker.loop.stop_compiled()
+            self._over.set()
+            _running.discard(self)
+            self.report, errors = self._setup.halt(False)
+            for error in errors:
+                log.error("%s: %s", self._setup.name, error)
+            return self.report
 
     def join(self, timeout: float | None = None) -> Report:
         """Wait until the lcores are over by themselves, and clean up. Raises ConfigError when `timeout` s are over first."""
@@ -237,7 +274,9 @@ class Run:
             self._end()
             return
         try:
-            self._end()
+            self._end(_PATIENCE)
+        except KeyboardInterrupt:
+            log.error("%s: interrupted while it stopped: %s", self._setup.name, self._where_stuck())
         except BaseException as other:
             log.error("%s: %s", self._setup.name, other)  # the error that is on its way goes first
 
@@ -250,14 +289,22 @@ class Run:
         if all(worker.over for worker in workers):
             self._over.set()
 
-    def _end(self) -> Report:
+    def _where_stuck(self) -> str:
+        """The lcores that still run, each with the function of Python that it is in."""
+        alive = [worker for worker in self._started if worker.is_alive()]
+        return ", ".join(f"{worker.name} has not returned from {_place(worker)}" for worker in alive)
+
+    def _end(self, timeout: float | None = None) -> Report:
         with self._closing:
             if self.report is not None:
                 return self.report
             for worker in self._workers:
                 worker.loop.stop()
+            deadline = None if timeout is None else monotonic() + timeout
             for worker in self._started:
-                worker.join()
+                worker.join(None if deadline is None else max(deadline - monotonic(), 0.0))
+            if stuck := self._where_stuck():
+                raise LcoreStuck(f"{self._setup.name} does not stop: {stuck}")
             self._over.set()
             _running.discard(self)
             errors = [worker.error for worker in self._workers if worker.error is not None]
@@ -356,9 +403,17 @@ def _stop_all() -> None:
     """A program that ends stops what it started: an lcore must not poll memory that is on its way out."""
     for running in list(_running):
         try:
-            running.stop()
-        except Exception as error:
-            log.error("%s", error)
+            running.stop(_LAST_PATIENCE)
+        except BaseException as error:  # Ctrl-C too: the interpreter ends anyhow
+            log.error("%s", str(error) or type(error).__name__)
+
+
+def _place(worker: Worker) -> str:
+    """The function of Python that its thread is in."""
+    frame = sys._current_frames().get(worker.ident or 0)
+    if frame is None or frame.f_code.co_filename == threading.__file__:
+        return "a compiled function"
+    return f"{frame.f_code.co_name}() at {Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
 
 
 def _claim(graphs: list[Graph]) -> None:
