@@ -7,6 +7,7 @@ import argparse
 
 from dataplane.apps.command.binding import DRIVERS, Binder, addresses, neighbours
 from dataplane.apps.command.host import Host
+from dataplane.apps.command.signals import Signals
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,12 +22,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    host = Host()
-    for address in addresses(args.cards):
-        print(Binder(host).bind(address, args.driver, args.force))
-        if args.driver == DRIVERS[0] and (others := neighbours(host, address)):
-            print(
-                f"{address} shares its IOMMU group with {', '.join(others)}: VFIO opens it only when no kernel driver has "
-                "one of them"
-            )
-    return 0
+    with Signals() as signals:
+        signals.raising = False  # the card in hand is finished first
+        host = Host()
+        for address in addresses(args.cards):
+            if signals.is_set():
+                raise KeyboardInterrupt
+            print(Binder(host).bind(address, args.driver, args.force))
+            if args.driver == DRIVERS[0] and (others := neighbours(host, address)):
+                print(
+                    f"{address} shares its IOMMU group with {', '.join(others)}: VFIO opens it only when no kernel "
+                    "driver has one of them"
+                )
+        return 0

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import resource
 import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 
+from dataplane.apps.command.streams import complain
 from dataplane.errors import DataplaneError
 from dataplane.output import is_standard_output
 
@@ -37,23 +39,32 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with these arguments (default: the process's) and return its exit status."""
     words = sys.argv[1:] if argv is None else argv
-    args = _parser(words).parse_args(words)
+    debug = "--debug" in words
     try:
+        args = _parser(words).parse_args(words)
         with _voice(args):
             status: int = args.run(args)
         sys.stdout.flush()
         return status
     except DataplaneError as error:
-        return _complain(args, str(error))
+        return _complain(debug, str(error))
     except BrokenPipeError:
         # Whoever read our output has gone (`dataplane ports | head -1`): nothing is left to tell, not even at exit.
         sys.stdout = None
         return 1
     except OSError as error:
         name = f"{error.filename}: " if error.filename else ""
-        return _complain(args, f"{name}{error.strerror or error}; run 'dataplane doctor'")
+        return _complain(debug, f"{name}{error.strerror or error}; run 'dataplane doctor'")
     except KeyboardInterrupt:
-        return _complain(args, "interrupted before the run began")
+        return _complain(debug, "interrupted before the run began")
+    except Exception as error:
+        if not _limited(error):
+            raise
+        root: BaseException = error
+        while (cause := root.__cause__ or root.__context__) is not None:
+            root = cause  # NumPy makes a page of advice of it
+        reason = str(root) or "out of memory"
+        return _complain(debug, f"{reason}: this process may have too little memory ('ulimit -a', --debug)")
 
 
 def _voice(args: argparse.Namespace) -> AbstractContextManager[object]:
@@ -63,10 +74,19 @@ def _voice(args: argparse.Namespace) -> AbstractContextManager[object]:
     return redirect_stdout(sys.stderr) if taken else nullcontext()
 
 
-def _complain(args: argparse.Namespace, message: str) -> int:
-    if args.debug:
+def _limited(error: Exception) -> bool:
+    """Whether an unexpected error is likely one of a limit: modules that cannot be loaded whole fail in any way."""
+    if isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and "start new thread" in str(error)
+    ):
+        return True
+    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+
+
+def _complain(debug: bool, message: str) -> int:
+    if debug:
         traceback.print_exc()
-    print(f"dataplane: {' '.join(message.split())}", file=sys.stderr)
+    complain(message)
     return 1
 
 

@@ -5,22 +5,31 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from time import monotonic
+from typing import TYPE_CHECKING, Any, TextIO
 
 from dataplane.apps.command.served import default_folder
+from dataplane.apps.command.signals import Signals
+from dataplane.apps.command.streams import complain, log_to_stderr
 from dataplane.errors import ConfigError
 from dataplane.output import Lines
 
 if TYPE_CHECKING:
     from dataplane.pmd.model.card import Card
     from dataplane.pmd.model.findings import Finding, Findings
+
+
+_TICK = 0.05  # s in which a signal is noticed
+_NO_PATIENCE = 0.5  # s that a program has after SIGQUIT or a second signal
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -139,8 +148,8 @@ def _serve(args: argparse.Namespace) -> int:
 
     args.dir = args.dir or default_folder(args.index)
     if args.verbose:
-        logging.basicConfig(format="%(message)s", level=logging.INFO)
-    with ExitStack() as stack:
+        log_to_stderr("%(message)s", logging.INFO)
+    with Signals() as signals, ExitStack() as stack:
         card, findings, out = _card(args, stack)
         trace = stack.enter_context(Lines(args.trace, "--trace")) if args.trace else None
         server = stack.enter_context(
@@ -155,13 +164,27 @@ def _serve(args: argparse.Namespace) -> int:
         for pull in plug_wires(card, args.wire):
             stack.callback(pull)
         _begin(card, args, out, trace)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: server.stop())
+        began = monotonic()
+
+        def end(number: signal.Signals) -> bool:
+            server.stop()
+            return True
+
+        def status() -> None:
+            if signals.status:
+                signals.status = False
+                clients = ", ".join(server.clients) or "none"
+                complain(
+                    f"nic serve: {monotonic() - began:.1f} s, {card.moved:,} packets, functions in use: {clients}"
+                )
+
+        signals.hears, signals.raising = end, False
         for n in range(args.ports):
             vfs = f", and {args.vfs} VFs" if args.vfs else ""
             print(f"{args.dir}/pf{n}.sock: {format_mac(card.mac(n))}{vfs}")
         print("serving; Ctrl-C ends it", flush=True)
-        server.run()
+        server.run(status)
+        signals.closing = True
         _sum_up(args, findings, out)
     return 0
 
@@ -183,7 +206,7 @@ def _run(args: argparse.Namespace) -> int:
         raise ConfigError("which program? dataplane nic run -- dpdk-testpmd -l 0,1 --in-memory -- -i")
     if not shutil.which(command[0]):
         raise ConfigError(f"there is no program {command[0]!r}: testpmd is in Debian's dpdk-dev")
-    with ExitStack() as stack:
+    with Signals() as signals, ExitStack() as stack:
         card, findings, out = _card(args, stack)
         trace = stack.enter_context(Lines(args.trace, "--trace")) if args.trace else None
         stack.enter_context(card)
@@ -197,10 +220,42 @@ def _run(args: argparse.Namespace) -> int:
         _begin(card, args, out, trace)
         for slot in slots:
             print(f"{slot.address}: {slot.function.name}", file=sys.stderr)
-        signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is the program's, which shares our terminal
-        status = slots.start(command).wait()
+        signals.hears = lambda number: not _from_terminal(number)
+        signals.raising = False
+        status = _attend(slots.start(command), card, signals)
+        signals.closing = True
         _sum_up(args, findings, out)
     return status if status >= 0 else 128 - status
+
+
+def _attend(program: subprocess.Popen[Any], card: Card, signals: Signals) -> int:
+    """Wait for the program; what asks us for an end, asks it. Returns its status, as `Popen` has it."""
+    began, passed, deadline = monotonic(), "", 0.0
+    while True:
+        with suppress(subprocess.TimeoutExpired):
+            return program.wait(_TICK)
+        if signals.status:
+            signals.status = False
+            complain(
+                f"nic run: {monotonic() - began:.1f} s, {card.moved:,} packets, process {program.pid} runs"
+            )
+        if signals.caught and not passed:
+            passed = signals.caught
+            program.send_signal(signal.Signals[passed])
+        if signals.at_once and not deadline:
+            deadline = monotonic() + _NO_PATIENCE
+        if deadline and monotonic() > deadline:
+            program.kill()
+
+
+def _from_terminal(number: signal.Signals) -> bool:
+    """Whether a signal comes from the keyboard: then the program, which shares our terminal, has it as well."""
+    if number not in (signal.SIGINT, signal.SIGQUIT):
+        return False
+    try:
+        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except (OSError, ValueError):
+        return False  # no terminal, or not ours
 
 
 def _card(args: argparse.Namespace, stack: ExitStack) -> tuple[Card, Findings | None, TextIO | Lines]:

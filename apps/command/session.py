@@ -6,28 +6,35 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import re
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from types import FrameType, TracebackType
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from time import monotonic
+from types import TracebackType
 from typing import Any
 
 from dataplane.apps.command.display import Display, totals
 from dataplane.apps.command.options import json_report
-from dataplane.errors import ConfigError, DataplaneError, FileError, PortError
-from dataplane.output import standard_output_taken
+from dataplane.apps.command.signals import Signals
+from dataplane.apps.command.streams import complain, failure, log_to_stderr, out
+from dataplane.errors import ConfigError, DataplaneError, FileError, LcoreStuck, PortError
 from dataplane.pipeline import Pipeline
 from dataplane.pmd import probe
 from dataplane.port import Port
 from dataplane.running import Run, start
-from dataplane.stats import Report
+from dataplane.stats import Report, Sampler, mpps
 
 __all__ = ["Outcome", "Session", "mac_of"]
 
-_REFRESH = 0.25  # s
+log = logging.getLogger("dataplane")
+
+_REFRESH = 0.25  # s between two pictures of the display
+_TICK = 0.05  # s in which a stop notices a signal
+_HINT = 1.0  # s after which a stop says what it waits for
+_PATIENCE = 10.0  # s for apps to return after the end of the run, and
+_NO_PATIENCE = 0.5  # after SIGQUIT or a second signal
 
 # What a command adds to the totals once its run is over: figures for the JSON, lines to print, and complaints (what was
 # asked for and not done).
@@ -46,14 +53,17 @@ class Session:
         self.app = app
         self.report = Report(app, 0.0, ok=False)
         self._json = json_report(args)
+        self.signals = Signals()
         self._ports = ExitStack()
+        self._opened: list[Port] = []
+        self._lost = ""  # what has not returned, if the run was given up
         self._names: dict[str, int] = {}
         self._first = list(args.pf)
         self._written = False
         self._ruling: list[Port] = []
         self._state_of = ""  # the PF that --vf-state is for
         level = logging.DEBUG if args.debug else logging.WARNING
-        logging.basicConfig(format="dataplane: %(message)s", level=level)
+        log_to_stderr("dataplane: %(message)s", level)
 
     def open(self, text: str) -> Port:
         """The port of a port string, with the ring lengths that were asked for; it is closed with the session.
@@ -69,6 +79,7 @@ class Session:
         port: Port = self._ports.enter_context(probe(text + option))
         if option:
             port.name = text
+        self._opened.append(port)
         # Reports go by name, and "null:" may well be opened twice.
         self._names[text] = self._names.get(text, 0) + 1
         if self._names[text] > 1:
@@ -108,51 +119,98 @@ class Session:
             raise ConfigError(
                 f"--vf-state {self.args.vf_state}: none of the ports is a PF with VFs: open one with vfs=N"
             )
-        with _signals() as stop:
+        for port in self._ruling:
+            port.prepare()
+        running = start(*pipelines, lcores=self.args.lcores or (None,))
+        self.signals.raising = False
+        try:
             for port in self._ruling:
-                port.prepare()
-            running = start(*pipelines, lcores=self.args.lcores or (None,))
-            try:
-                for port in self._ruling:
-                    port.begin()
-                over = self._wait(running, stop, until)
-                self.report = running.stop()
-            except DataplaneError:
-                with suppress(DataplaneError):
-                    running.stop()
-                self.report = running.report or self.report
-                raise
+                port.begin()
+            over = self._wait(running, until)
+            self.report = self._stop(running)
+        except DataplaneError:
+            with suppress(DataplaneError):
+                running.stop(_PATIENCE)
+            self.report = running.report or self.report
+            raise
         self.report.app = self.app
         complaints = []
-        if self.args.seconds and stop.caught and not over:
+        if self.args.seconds and self.signals.is_set() and not over:
             complaints.append(
-                f"{stop.caught} came after {self.report.seconds:.1f} of {self.args.seconds:g} s"
+                f"{self.signals.caught} came after {self.report.seconds:.1f} of {self.args.seconds:g} s"
             )
-        if not self.report.ok:
+        if self._lost:
+            complaints.append(f"{self._lost}; totals are those known then")
+        elif not self.report.ok:
             complaints.append("an lcore failed")
-        figures, lines, unmet = outcome(self.report) if outcome else ({}, [], [])
+        figures, lines, unmet = self._outcome(outcome)
         complaints += unmet
-        for line in (*totals(self.report, headline), *lines):
-            print(line, file=sys.stderr if standard_output_taken() else sys.stdout)
-        for complaint in complaints:
-            print(f"dataplane: {self.app}: {complaint}", file=sys.stderr)
-        self._write({**figures, "ok": not complaints})
+        lost = {"error": self._lost} if self._lost else {}
+        try:
+            self._write({**figures, "ok": not complaints, **lost})
+        finally:
+            _print([*totals(self.report, headline), *lines])
+            for complaint in complaints:
+                complain(f"{self.app}: {complaint}")
+        if self._lost:
+            self._leave()
         return 1 if complaints else 0
 
-    def _wait(self, running: Run, stop: _Stop, until: Callable[[], bool] | None) -> bool:
+    def _wait(self, running: Run, until: Callable[[], bool] | None) -> bool:
         """Returns whether the run came to an end that was asked for."""
+        view = _View(self.app, running, self.args.seconds, self.signals)
+        deadline = None if self.args.seconds is None else monotonic() + self.args.seconds
 
         def ended() -> bool:
-            return stop.is_set() or (until is not None and until())
+            view.answer()
+            return self.signals.is_set() or (until is not None and until())
 
-        if not sys.stdout.isatty():
-            return running.wait(self.args.seconds, ended) or not stop.is_set()
-        with Display(self.app, running.sampler(), self.args.seconds) as display:
-            while not running.wait(display.until_next(_REFRESH), ended):
-                if ended() or display.over:
+        try:
+            while not (over := running.wait(view.pause(deadline), ended)):
+                if ended() or (deadline is not None and monotonic() >= deadline):
                     break
-                display.update()
-        return not stop.is_set()
+                view.update()
+        finally:
+            view.close()
+        return over or not self.signals.is_set()
+
+    def _stop(self, running: Run) -> Report:
+        """Stop the lcores; give up those that do not return from an app, sooner or later as the signals say."""
+        began, hinted = monotonic(), False
+        while True:
+            try:
+                return running.stop(_TICK)
+            except LcoreStuck as error:
+                waited = monotonic() - began
+                if waited > (_NO_PATIENCE if self.signals.at_once else _PATIENCE):
+                    self._lost = str(error)
+                    return running.abandon()
+                if waited > _HINT and not hinted:
+                    hinted = True
+                    complain(f"{self.app}: {error}; SIGQUIT (Ctrl-\\) ends the run without it")
+
+    def _outcome(self, outcome: Callable[[Report], Outcome] | None) -> Outcome:
+        """What the command says of the report. That may take time: the demo's second half."""
+        if outcome is None:
+            return {}, [], []
+        self.signals.between, self.signals.raising = "ending", True
+        try:
+            return outcome(self.report)
+        except KeyboardInterrupt:
+            return {}, [], [f"{self.signals.caught} came before the end"]
+        finally:
+            self.signals.raising = False
+
+    def _leave(self) -> None:
+        """End the process beside a thread that does not return: no device may write to its memory any more."""
+        self.signals.closing = True
+        for port in self._opened:
+            if port.started:
+                with suppress(DataplaneError):
+                    port.stop()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
 
     def _write(self, more: dict[str, Any]) -> None:
         self._written = True
@@ -160,25 +218,92 @@ class Session:
             self._json.write(json.dumps({**self.report.to_dict(), **more}, indent=2) + "\n")
 
     def __enter__(self) -> Session:
-        # Until the run begins, SIGTERM is like Ctrl-C: what was opened is closed again.
-        self._ports.callback(signal.signal, signal.SIGTERM, signal.getsignal(signal.SIGTERM))
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        self.signals.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.signals.raising, self.signals.closing = False, True
         try:
-            self._ports.close()
-        finally:
             if error is not None and not self._written:
                 self.report.app = self.app
                 try:
                     self._write({"ok": False, "error": str(error) or type(error).__name__})
                 except FileError as other:
-                    print(f"dataplane: {other}", file=sys.stderr)  # the error that is on its way goes first
+                    complain(str(other))  # the error that is on its way goes first
             elif self._json is not None:
                 self._json.release()
+        finally:
+            try:
+                self._ports.close()
+            finally:
+                self.signals.__exit__()
+
+
+class _View:
+    """What a run shows while it goes on: the display, where there is a terminal for it, and a line for each SIGUSR1."""
+
+    def __init__(self, app: str, running: Run, seconds: float | None, signals: Signals) -> None:
+        self._app, self._running, self._signals = app, running, signals
+        self._status: Sampler = running.sampler()
+        self._packets = 0
+        self._display: Display | None = None
+        with suppress(OSError, ValueError):  # no terminal, or none that has a display
+            self._display = Display(app, running.sampler(), seconds, sys.stdout)
+
+    def pause(self, deadline: float | None) -> float | None:
+        """Seconds to the next picture, or to `deadline` if that is sooner; None: there is nothing to wait for."""
+        waits = [] if self._display is None else [_REFRESH]
+        if deadline is not None:
+            waits.append(max(deadline - monotonic(), 0.0))
+        return min(waits, default=None)
+
+    def update(self) -> None:
+        """The next picture."""
+        if self._display is not None and self._signals.resumed:
+            self._signals.resumed = False
+            self._display.forget()  # the shell has written to the terminal meanwhile
+        self._draw(Display.update)
+
+    def answer(self) -> None:
+        """Print the status line that SIGUSR1 asked for."""
+        if not self._signals.status:
+            return
+        self._signals.status = False
+        sample, packets = self._status.sample(), self._running.packets
+        rate = mpps(packets - self._packets, sample.interval)
+        self._packets = packets
+        dropped = sum(self._running.read()[1].values())
+        self._draw(Display.hide)
+        complain(
+            f"{self._app}: {sample.seconds:.1f} s, {packets:,} packets, {rate:.3f} Mpps now, {dropped:,} dropped"
+        )
+
+    def close(self) -> None:
+        """Clear the display away."""
+        if self._display is not None:
+            self._display.close()
+            self._display = None
+
+    def _draw(self, how: Callable[[Display], None]) -> None:
+        """A display that fails is gone; the run goes on without it."""
+        if self._display is not None:
+            try:
+                how(self._display)
+            except Exception as error:
+                log.debug("the display ends: %r", error)
+                self.close()
+
+
+def _print(lines: list[str]) -> None:
+    """Totals, to standard output if that takes them, else to standard error."""
+    stream = out()
+    for line in lines:
+        print(line, file=stream)
+    if failure() and stream is not sys.stderr:
+        for line in lines:
+            print(line, file=sys.stderr)
 
 
 def mac_of(port: Port) -> str | None:
@@ -187,30 +312,3 @@ def mac_of(port: Port) -> str | None:
         return port.mac
     except PortError:
         return None
-
-
-class _Stop(threading.Event):
-    """Set by the first signal; `caught` is its name."""
-
-    caught = ""
-
-
-@contextmanager
-def _signals() -> Iterator[_Stop]:
-    """SIGINT and SIGTERM ask for an end; a second one takes it by force."""
-    stop = _Stop()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def note(number: int, frame: FrameType | None) -> None:
-        stop.caught = signal.Signals(number).name
-        stop.set()
-        for each in before:
-            signal.signal(each, signal.default_int_handler)
-
-    for number in before:
-        signal.signal(number, note)
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

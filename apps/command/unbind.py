@@ -7,6 +7,7 @@ import argparse
 
 from dataplane.apps.command.binding import Binder, addresses
 from dataplane.apps.command.host import Host
+from dataplane.apps.command.signals import Signals
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,7 +16,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    binder = Binder(Host())
-    for address in addresses(args.cards):
-        print(binder.unbind(address, args.force))
-    return 0
+    with Signals() as signals:
+        signals.raising = False  # the card in hand is finished first
+        binder = Binder(Host())
+        for address in addresses(args.cards):
+            if signals.is_set():
+                raise KeyboardInterrupt
+            print(binder.unbind(address, args.force))
+        return 0

@@ -207,6 +207,11 @@ class Card:
         if self._runner is not None:
             self._runner.nudge()
 
+    @property
+    def moved(self) -> int:
+        """Packets that its ports have moved since it runs by itself; 0 while it does not."""
+        return self._runner.packets if self._runner is not None else 0
+
     def stop(self) -> None:
         """End the thread."""
         if self._runner is not None:

@@ -17,6 +17,7 @@ import select
 import socket
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from dataplane.errors import ConfigError, PortError
@@ -136,9 +137,11 @@ class NicServer:
         """The functions that somebody has."""
         return sorted(account.name for account in self._sessions)
 
-    def run(self) -> None:
-        """Serve until `stop`."""
+    def run(self, each: Callable[[], None] | None = None) -> None:
+        """Serve until `stop`. each: called now and then, ten times a second at least."""
         while not self._stop.is_set():
+            if each is not None:
+                each()
             if not self._look(0) and not self._waiting:
                 self._look(self._rest)
             if self._waiting:
