@@ -138,16 +138,16 @@ class NicServer:
         return sorted(account.name for account in self._sessions)
 
     def run(self, each: Callable[[], None] | None = None) -> None:
-        """Serve until `stop`. each: called now and then, ten times a second at least."""
+        """Serve until `stop`. each: called every tenth of a second."""
         while not self._stop.is_set():
-            if each is not None:
-                each()
             if not self._look(0) and not self._waiting:
                 self._look(self._rest)
             if self._waiting:
                 self._serve(min(self._waiting, key=_cost))
             if time.monotonic() >= self._next_care:
                 self._take_care()
+                if each is not None:
+                    each()
 
     def stop(self) -> None:
         """End `run`; from any thread, or a signal's handler."""
