@@ -14,7 +14,7 @@ import threading
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -192,10 +192,16 @@ class Run:
         _running.add(self)
         try:
             for worker in self._workers:
-                worker.start()
-                self._started.append(worker)
+                self._started.append(
+                    worker
+                )  # before: Ctrl-C may come when the thread is there, and `start` not over
+                try:
+                    worker.start()
+                except RuntimeError:
+                    self._started.remove(worker)  # there is no thread
+                    raise
         except BaseException:
-            self._end()
+            self._end_for_error()
             raise
 
     @property
@@ -273,12 +279,16 @@ class Run:
         if kind is None:
             self._end()
             return
+        self._end_for_error()
+
+    def _end_for_error(self) -> None:
+        """Stop the lcores because of an error that is on its way: what goes wrong in that is told in the log."""
         try:
             self._end(_PATIENCE)
         except KeyboardInterrupt:
             log.error("%s: interrupted while it stopped: %s", self._setup.name, self._where_stuck())
         except BaseException as other:
-            log.error("%s: %s", self._setup.name, other)  # the error that is on its way goes first
+            log.error("%s: %s", self._setup.name, other)
 
     def _look(self) -> None:
         """Called by a worker that ends: one that failed ends all; the last one wakes who waits."""
@@ -302,7 +312,8 @@ class Run:
                 worker.loop.stop()
             deadline = None if timeout is None else monotonic() + timeout
             for worker in self._started:
-                worker.join(None if deadline is None else max(deadline - monotonic(), 0.0))
+                if _is_up(worker):
+                    worker.join(None if deadline is None else max(deadline - monotonic(), 0.0))
             if stuck := self._where_stuck():
                 raise LcoreStuck(f"{self._setup.name} does not stop: {stuck}")
             self._over.set()
@@ -406,6 +417,14 @@ def _stop_all() -> None:
             running.stop(_LAST_PATIENCE)
         except BaseException as error:  # Ctrl-C too: the interpreter ends anyhow
             log.error("%s", str(error) or type(error).__name__)
+
+
+def _is_up(worker: Worker) -> bool:
+    """Whether its thread runs or ran: one whose start was interrupted is there in a moment, or never."""
+    deadline = monotonic() + 1.0
+    while not (worker.is_alive() or worker.over) and monotonic() < deadline:
+        sleep(0.001)
+    return worker.is_alive() or worker.over
 
 
 def _place(worker: Worker) -> str:
