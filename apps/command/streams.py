@@ -16,13 +16,13 @@ import sys
 from contextlib import suppress
 from typing import TextIO
 
-__all__ = ["complain", "failure", "guard", "log_to_stderr", "out", "totals_to_stderr"]
+__all__ = ["complain", "failure", "guard", "log_to_stderr", "out"]
 
 _BLOCKED_MS = 10_000  # a stream that does not block, and takes nothing for that long, has failed
 
 _guards: dict[int, _Guard] = {}
+_streams: dict[int, TextIO] = {}
 _closed: set[int] = set()
-_captured = False
 
 
 class _Guard(io.RawIOBase):
@@ -73,25 +73,22 @@ def _guarded(fd: int, stream: TextIO | None) -> TextIO:
     lines = fd == 2 or raw.isatty()
     encoding = stream.encoding if stream is not None else "utf-8"
     # What the terminal cannot show is written as \u2026: a name of a file may hold anything.
-    return io.TextIOWrapper(
+    _streams[fd] = io.TextIOWrapper(
         io.BufferedWriter(raw),
         encoding,
         errors="backslashreplace",
         line_buffering=lines,
         write_through=fd == 2,
     )
-
-
-def totals_to_stderr() -> None:
-    """Standard output is a capture: what people read goes to standard error."""
-    global _captured
-    _captured = True
+    return _streams[fd]
 
 
 def out() -> TextIO:
     """Where totals go: standard output; standard error if that is a capture, was closed, or is full."""
-    full = failure() is not None
-    return sys.stderr if _captured or 1 in _closed or full else sys.stdout
+    from dataplane.output import standard_output_taken
+
+    elsewhere = 1 in _closed or standard_output_taken() or failure() is not None
+    return sys.stderr if elsewhere else sys.stdout
 
 
 def failure() -> str | None:
@@ -99,7 +96,7 @@ def failure() -> str | None:
     raw = _guards.get(1)
     if raw is None:
         return None
-    sys.stdout.flush()
+    _streams[1].flush()
     if raw.error is None or raw.error.errno == errno.EPIPE:
         return None
     return f"standard output: {os.strerror(raw.error.errno or errno.EIO)}"
