@@ -17,6 +17,7 @@ def main() -> int:
     signals.begin()
     streams.guard()
     logging.getLogger().addHandler(logging.NullHandler())  # what other libraries log is nobody's line
+    streams.log_to_stderr(logging.WARNING)
     try:
         from dataplane.apps.command import cli
 

@@ -165,6 +165,13 @@ class Port:
             self.closed = True
             self._close()
 
+    def abandon(self) -> None:
+        """For a process that ends at once, beside a poller that does not come back: no packet taken for sending is lost in a
+        buffer, and no device writes to memory any more. Raises PortError.
+        """
+        if self.gated:
+            self.stop()  # of any other port, the kernel takes away what it has
+
     def __enter__(self) -> Port:
         return self
 

@@ -137,19 +137,9 @@ class _Setup:
             ok=ok,
         )
 
-    def halt(self, ok: bool) -> tuple[Report, list[BaseException]]:
-        """Stop the ports; returns the report, and what the ports raised."""
-        errors: list[BaseException] = []
-        ports: dict[str, dict[str, int]] = {}
-        # Packets leave and arrive until a port stands still, and some ports forget what they counted when they stop.
-        errors += self._read_into(ports)
-        errors += _stop_ports(self.ports)
-        self._read_into(ports)
-        return self.report(ok and not errors, ports), errors
-
     def undo(self, ok: bool) -> Report:
         """Stop the ports and let go of the stages; returns the report. Raises what a port raises, after all of it."""
-        report, errors = self.halt(ok)
+        report, errors = self._quiet(ok, lambda: _stop_ports(self.ports))
         for loop in self.loops:
             loop.unbind()
         for pipeline in self.pipelines:
@@ -158,6 +148,19 @@ class _Setup:
         if errors:
             raise errors[0]
         return report
+
+    def abandon(self) -> tuple[Report, list[BaseException]]:
+        """Of ports and stages that are polled for good: the report, and what the ports raised."""
+        return self._quiet(False, lambda: _abandon_ports(self.ports))
+
+    def _quiet(self, ok: bool, end: Callable[[], list[BaseException]]) -> tuple[Report, list[BaseException]]:
+        errors: list[BaseException] = []
+        ports: dict[str, dict[str, int]] = {}
+        # Packets leave and arrive until a port stands still, and some ports forget what they counted when they stop.
+        errors += self._read_into(ports)
+        errors += end()
+        self._read_into(ports)
+        return self.report(ok and not errors, ports), errors
 
 
 class Run:
@@ -259,7 +262,7 @@ class Run:
                     worker.loop.stop_compiled()
             self._over.set()
             _running.discard(self)
-            self.report, errors = self._setup.halt(False)
+            self.report, errors = self._setup.abandon()
             for error in errors:
                 log.error("%s: %s", self._setup.name, error)
             return self.report
@@ -492,6 +495,18 @@ def _stop_ports(ports: list[Port]) -> list[BaseException]:
             try:
                 port.stop()
             except Exception as error:
+                errors.append(error)
+    return errors
+
+
+def _abandon_ports(ports: list[Port]) -> list[BaseException]:
+    """Tell the running ones that the process ends; returns what went wrong."""
+    errors: list[BaseException] = []
+    for port in ports:
+        if port.started:
+            try:
+                port.abandon()
+            except DataplaneError as error:
                 errors.append(error)
     return errors
 

@@ -148,7 +148,7 @@ def _serve(args: argparse.Namespace) -> int:
 
     args.dir = args.dir or default_folder(args.index)
     if args.verbose:
-        log_to_stderr("%(message)s", logging.INFO)
+        log_to_stderr(logging.INFO)
     with Signals() as signals, ExitStack() as stack:
         card, findings, out = _card(args, stack)
         trace = stack.enter_context(Lines(args.trace, "--trace")) if args.trace else None

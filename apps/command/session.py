@@ -63,7 +63,7 @@ class Session:
         self._ruling: list[Port] = []
         self._state_of = ""  # the PF that --vf-state is for
         level = logging.DEBUG if args.debug else logging.WARNING
-        log_to_stderr("dataplane: %(message)s", level)
+        log_to_stderr(level)
 
     def open(self, text: str) -> Port:
         """The port of a port string, with the ring lengths that were asked for; it is closed with the session.
@@ -207,7 +207,7 @@ class Session:
         for port in self._opened:
             if port.started:
                 with suppress(DataplaneError):
-                    port.stop()
+                    port.abandon()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(1)

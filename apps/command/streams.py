@@ -102,14 +102,15 @@ def failure() -> str | None:
     return f"standard output: {os.strerror(raw.error.errno or errno.EIO)}"
 
 
-def log_to_stderr(form: str, level: int) -> None:
-    """Our log lines, no other library's, go to standard error from here on. In a guarded process only."""
+def log_to_stderr(level: int) -> None:
+    """Our log lines of that level, no other library's, go to standard error from here on. In a guarded process only."""
     if not _guards:
         return
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter(form))
     logger = logging.getLogger("dataplane")
-    logger.addHandler(handler)
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("dataplane: %(message)s"))
+        logger.addHandler(handler)
     logger.setLevel(level)
 
 

@@ -281,6 +281,11 @@ class PcapPort(VirtualPort):
         for queue in self._tx.values():
             queue.settle()
 
+    def abandon(self):
+        """Write what is buffered; a poller that does not come back meets an open file. Raises PcapError."""
+        if self.started:
+            self._stop()
+
     def close(self):
         """Stop, and write what is buffered. Raises PcapError when the file did not take it."""
         self._check_unused()
