@@ -119,10 +119,14 @@ class Session:
             raise ConfigError(
                 f"--vf-state {self.args.vf_state}: none of the ports is a PF with VFs: open one with vfs=N"
             )
-        for port in self._ruling:
+        # What may wait for somebody (the reader of a FIFO) comes first, while a signal still is an exception.
+        for port in self._opened:
             port.prepare()
-        running = start(*pipelines, lcores=self.args.lcores or (None,))
+        for pipeline in pipelines:
+            for app in pipeline.check().apps:
+                app.prepare()
         self.signals.raising = False
+        running = start(*pipelines, lcores=self.args.lcores or (None,))
         try:
             for port in self._ruling:
                 port.begin()
