@@ -56,9 +56,10 @@ def main(words: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         status, first = run(["bench", *words], Path(folder))
         runs, rows = [first], first
-        while status == 0 and "--quick" not in words and len(runs) < PROCESSES and (tests := again(rows)):
+        while "--quick" not in words and len(runs) < PROCESSES and (tests := again(rows)):
             print(f"once more, in a new process: {len(tests)} of {len(rows)} rows", flush=True)
-            status, more = run(tests, Path(folder))
+            failed, more = run(tests, Path(folder))
+            status = status or failed
             runs.append(more)
             rows = joined(runs)
     if not rows:
