@@ -63,7 +63,8 @@ def main(words: Sequence[str]) -> int:
             runs.append(more)
             rows = joined(runs)
     if not rows:
-        return status
+        print(f"no row was measured: pytest ended with status {status}", file=sys.stderr)
+        return status or 1
     show(rows)
     print(f"the machine: {kind()}; {noise.say([row.wobble for row in rows if row.ratio is not None])}")
     if "--quick" not in words:
