@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import Any, TypeVar, cast
 
+from dataplane.errors import DeviceGone
 from dataplane.pmd.datasheet.general import STATUS
 from dataplane.pmd.function import ALL_ONES, Bar
 
-__all__ = ["DeviceBar", "touches_device"]
+__all__ = ["DeviceBar", "VfBar", "touches_device"]
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
@@ -68,6 +69,17 @@ class DeviceBar(Bar):
     def accompany(self, work: Callable[[], object]) -> Callable[[], None] | None:
         """Have `work` called while somebody waits, on a device that moves only then."""
         return self._bar.accompany(work)
+
+
+class VfBar(DeviceBar):
+    """The registers of a VF, which can be gone while its card is there."""
+
+    def gone(self) -> DeviceGone:
+        """The error of a VF that no longer answers."""
+        return DeviceGone(
+            f"{self.name} is gone: its registers read all ones. Its PF has fewer VFs now, its card was removed, or its "
+            f"server process ended: give the PF enough VFs, then open it again"
+        )
 
 
 def touches_device(verb: Verb) -> Verb:

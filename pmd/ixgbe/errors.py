@@ -7,7 +7,16 @@ from typing import Any
 
 from dataplane.errors import DeviceError, DeviceGone, DeviceTimeout, PortError
 
-__all__ = ["MailboxRefused", "MailboxSilent", "PfNotUp", "PfWasReset", "Refused", "VfsInUse", "queue_gone"]
+__all__ = [
+    "FrameRefused",
+    "MailboxRefused",
+    "MailboxSilent",
+    "PfNotUp",
+    "PfWasReset",
+    "Refused",
+    "VfsInUse",
+    "queue_gone",
+]
 
 
 class MailboxSilent(DeviceTimeout):
@@ -15,7 +24,22 @@ class MailboxSilent(DeviceTimeout):
 
 
 class MailboxRefused(PortError):
-    """The PF answered no."""
+    """The PF answered no. words: its answer."""
+
+    def __init__(self, text: str, words: tuple[int, ...] = ()) -> None:
+        super().__init__(text)
+        self.words = words
+
+
+class FrameRefused(MailboxRefused):
+    """The PF refuses the largest frame that a VF wants, and has not forgotten the VF (SET_LPE).
+
+    largest: the frame that the PF takes, bytes with FCS; 0 if it does not say.
+    """
+
+    def __init__(self, refused: MailboxRefused, largest: int) -> None:
+        super().__init__(str(refused), refused.words)
+        self.largest = largest
 
 
 class PfWasReset(DeviceError):
@@ -27,7 +51,11 @@ class PfNotUp(DeviceError):
 
 
 class Refused(Exception):
-    """A VF asked for what it does not get; the text says why."""
+    """A VF asked for what it does not get; the text says why. words: what the answer has after its first word."""
+
+    def __init__(self, why: str, words: tuple[int, ...] = ()) -> None:
+        super().__init__(why)
+        self.words = words
 
 
 class VfsInUse(PortError):

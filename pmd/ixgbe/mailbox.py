@@ -136,12 +136,19 @@ class VfMailbox:
         self.bar = bar
         self.on_control = on_control or (lambda reply: None)
         self._seen = 0  # bits that a read of VFMAILBOX clears, kept until they are used
+        self._in_reset = False
+        self.heard = (
+            False  # a reset of the PF is over, or it has sent a message of its own; its user clears this
+        )
 
     def look(self) -> int:
         """VFMAILBOX with what earlier reads cleared. DeviceGone if the VF is no longer there."""
         word = self.bar.read(VFMAILBOX)
         if word == _GONE:
             self.bar.check()
+        in_reset = bool(word & VFMAILBOX.RSTI.mask)
+        self.heard |= bool(word & VFMAILBOX.RSTD.mask) or (self._in_reset and not in_reset)
+        self._in_reset = in_reset
         self._seen |= word & (VFMAILBOX.PFSTS.mask | VFMAILBOX.PFACK.mask | VFMAILBOX.RSTD.mask)
         return word | self._seen
 
@@ -158,7 +165,7 @@ class VfMailbox:
     def forget(self) -> None:
         """The VF was reset: what was seen before is over."""
         self.look()
-        self._seen = 0
+        self._seen, self.heard = 0, False
 
     def poll(self) -> None:
         """Take a message that the PF sent of its own, if there is one."""
@@ -217,6 +224,7 @@ class VfMailbox:
         words = first, *(self.bar.read(VFMBMEM[n]) for n in range(1, size)), *[0] * (mailbox.WORDS - size)
         reply = Reply(words)
         if reply.type == mailbox.PF_CONTROL_MSG or reply.words[0] == mailbox.NACK:
+            self.heard = True
             self.on_control(reply)
             return None
         return reply

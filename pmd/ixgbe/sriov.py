@@ -240,17 +240,19 @@ class Sriov:
                 )
             jumbo = self.frame > limits.FRAME_STANDARD
             why = ""
+            words: tuple[int, ...] = ()
             if jumbo and state.api < mailbox.API_1_1:
                 why = f"the PF takes frames of {self.frame} bytes, and a VF that speaks API 1.0 cannot say that it does"
             elif not jumbo and frame > limits.FRAME_STANDARD:
                 why = f"frames of {frame} bytes, the PF's largest are {self.frame}: set its MTU"
+                words = (self.frame,)  # ours, from which its driver can say what would do; others do not look
             state.frame, state.too_large = (0, frame) if why else (frame, 0)
             if not why and frame > self.bar.get(MAXFRS.MFS):
                 self.bar.update(MAXFRS, MFS=frame)
                 self.bar.set(HLREG0.JUMBOEN)
             self._write_gates(state)
             if why:
-                raise Refused(why)
+                raise Refused(why, words)
 
     def give_hashes(self, state: VfState, hashes: tuple[int, ...]) -> None:
         """SET_MULTICAST: instead of those it had."""

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from dataplane.errors import ConfigError, DataplaneError, DeviceError, DeviceGone, DeviceTimeout, PortError
+from dataplane.errors import ConfigError, DataplaneError, DeviceGone, DeviceTimeout, PortError
 from dataplane.hugepage import Block
 from dataplane.pmd.datasheet import MBPS, limits, mailbox, pci
 from dataplane.pmd.datasheet.vf import (
@@ -40,8 +40,8 @@ from dataplane.pmd.datasheet.vf import (
 from dataplane.pmd.function import Function
 from dataplane.pmd.ixgbe.common import RING_LENGTHS
 from dataplane.pmd.ixgbe.datapath import RxRegisters, TxRegisters
-from dataplane.pmd.ixgbe.device_bar import DeviceBar, touches_device
-from dataplane.pmd.ixgbe.errors import MailboxRefused, PfWasReset
+from dataplane.pmd.ixgbe.device_bar import VfBar, touches_device
+from dataplane.pmd.ixgbe.errors import FrameRefused, MailboxRefused, PfWasReset
 from dataplane.pmd.ixgbe.findings import answer
 from dataplane.pmd.ixgbe.messages import (
     GetReta,
@@ -56,6 +56,7 @@ from dataplane.pmd.ixgbe.vf_counters import VfCounters
 from dataplane.pmd.ixgbe.vf_explain import explain_vf
 from dataplane.pmd.ixgbe.vf_macs import VfAddressVerbs
 from dataplane.pmd.ixgbe.vf_session import VfSession
+from dataplane.pmd.ixgbe.vf_watch import Backoff, Paused, mtu_refused, notes_trouble, reason, why_no_link
 from dataplane.pmd.portstring import PortString
 from dataplane.port import Link, PortInfo, parse_mac
 
@@ -64,7 +65,6 @@ __all__ = ["IxgbeVfPort"]
 log = logging.getLogger("dataplane")
 
 WATCH_INTERVAL = 0.02  # seconds between two looks at the mailbox
-AGAIN = 0.1  # and between two tries to find a PF that is not up
 PATIENCE = 5  # seconds that opening waits for the PF
 TALK = 0.1  # seconds that a reading of the counters waits for another thread's talk with the PF
 
@@ -83,7 +83,7 @@ class IxgbeVfPort(VfAddressVerbs):
     shared = True
 
     def __init__(self, function: Function, spec: PortString) -> None:
-        bar = DeviceBar(function.bar(pci.VF_BAR_REGISTERS))
+        bar = VfBar(function.bar(pci.VF_BAR_REGISTERS))
         self.session = VfSession(bar)
         self.info = self._info(1)
         super().__init__(function, spec, bar)
@@ -93,6 +93,7 @@ class IxgbeVfPort(VfAddressVerbs):
         self._end = threading.Event()
         self._running = False  # the queues are set up on the device
         self.recoveries = 0
+        self.trouble: DataplaneError | None = None  # why the last try to agree with the PF failed
         self._presence = ctypes.c_uint32(0)  # all ones once the VF is gone: VF Enable was taken away
         self._promiscuous = spec.flag("promiscuous", False)
         self._allmulticast = spec.flag("allmulticast", False)
@@ -118,19 +119,21 @@ class IxgbeVfPort(VfAddressVerbs):
 
     # ---- beginning ------------------------------------------------------------------------------------------------
 
-    def _agree(self, patience: float) -> None:
-        """Reset, handshake, and everything that is wanted. Raises PfNotUp, PortError."""
+    @notes_trouble
+    def _agree(self, patience: float, *, anew: bool = True) -> None:
+        """Reset (if anew), handshake, and everything that is wanted. Raises PfNotUp, PortError."""
         session = self.session
         session.wanted.frame = self._mtu + limits.HEADER_AND_FCS
         session.wanted.xcast = self._mode()
         try:
-            session.connect(patience)
-        except MailboxRefused as error:
-            session.quiet()
-            raise PortError(
-                f"{self.name}: an MTU of {self._mtu} is more than its PF lets it have ({error}): raise the PF's MTU, or "
-                f"lower this one"
-            ) from error
+            if anew:
+                session.connect(patience)
+            else:
+                session.resume()
+        except FrameRefused as error:
+            if not self.started:
+                session.quiet()  # else the PF keeps on knowing what this VF wants, for `vf explain`
+            raise PortError(f"{self.name}: {mtu_refused(self._mtu, error)}") from error
         self._counters.rebase()
         queues = session.queues
         if max(self.rx_queues, self.tx_queues) > min(queues.rx, queues.tx):
@@ -202,7 +205,7 @@ class IxgbeVfPort(VfAddressVerbs):
         self._end.set()
         if self._dog is not None and self._dog is not threading.current_thread():
             self._dog.join()
-        self._dog, self._running = None, False
+        self._dog, self._running, self.trouble = None, False, None
         super()._stop()
 
     def _close(self) -> None:
@@ -216,11 +219,15 @@ class IxgbeVfPort(VfAddressVerbs):
     # ---- the watchdog ---------------------------------------------------------------------------------------------
 
     def _watch_pf(self) -> None:
-        told = ""
-        pause = WATCH_INTERVAL
-        while not self._end.wait(pause):
+        told, retry = "", Backoff()
+        while not self._end.wait(WATCH_INTERVAL):
             try:
                 with self._lock:
+                    if not retry.due:
+                        if not self.session.news():
+                            continue
+                        retry.reset()
+                    self.session.box.heard = False
                     self.watch()
             except DeviceGone as error:
                 log.error("%s: %s", self.name, error)
@@ -228,19 +235,24 @@ class IxgbeVfPort(VfAddressVerbs):
                 self.session.up = False
                 return
             except DataplaneError as error:
-                if not told:
-                    log.warning("no link until the PF is back: %s", error)
-                told, pause = str(error), AGAIN
+                retry.failed()
+                why = reason(self.name, self.trouble or error)
+                if why != told:
+                    log.warning("%s: no link: %s", self.name, why)
+                told = why
             else:
                 if told:
                     log.warning("%s: the PF is back, and so is this VF", self.name)
-                told, pause = "", WATCH_INTERVAL
+                told = ""
+                retry.reset()
 
     def watch(self) -> None:
-        """Hear what the PF says, and begin anew if that is due; the watchdog does it all the time. Raises PfNotUp."""
+        """Hear what the PF says, and begin anew if that is due. Raises PfNotUp, PortError for what the PF refuses."""
         with self._lock:
-            if self.session.poll() or not self.session.up or self._was_reset():
-                self.recover()
+            session = self.session
+            anew = session.poll() or self._was_reset() or not session.agreed
+            if anew or not session.up or (self.started and not self._running):
+                self.recover(anew=anew)
 
     def _was_reset(self) -> bool:
         """4.2.2: whether somebody has reset this VF, its host by a function level reset: that alone is told to nobody but
@@ -251,16 +263,25 @@ class IxgbeVfPort(VfAddressVerbs):
             return not self.bar.get(VFRXDCTL[0].ENABLE)
         return bool(self._tx) and not self.bar.get(VFTXDCTL[0].ENABLE)
 
-    def recover(self) -> None:
-        """Begin anew under whoever polls the queues: no burst sees them half set up. Raises PfNotUp."""
+    @notes_trouble
+    def recover(self, *, anew: bool = True) -> None:
+        """Begin anew under the lcores that poll the queues: no burst sees them half set up. Raises PfNotUp, PortError.
+
+        anew: with a reset; else go on where the PF refused something.
+        """
         with self._lock:
             self._take_apart()
             # Without patience: the watchdog comes again, and meanwhile the port can be stopped.
-            self._agree(0)
+            self._agree(0, anew=anew)
             if not self.started:
                 return
-            with _Paused(self):
-                self._start_queues()
+            try:
+                with Paused(self):
+                    self._start_queues()
+            except DataplaneError:
+                self.session.up = self.session.agreed = False
+                self._running = True  # half of it: the next try takes the queues apart first
+                raise
             self.recoveries += 1
             self._running = True
 
@@ -270,7 +291,7 @@ class IxgbeVfPort(VfAddressVerbs):
             return
         self._running = False
         self.session.quiet()
-        with _Paused(self):
+        with Paused(self):
             for queue in (*self._rx.values(), *self._tx.values()):
                 queue.detach()  # type: ignore[attr-defined]
 
@@ -448,14 +469,7 @@ class IxgbeVfPort(VfAddressVerbs):
 
     def why_no_link(self) -> str:
         """What keeps the link down, and what to do."""
-        if not self.session.up or self.session.stale or self._was_reset():
-            return "its PF is not up, or has been reset: start the PF"
-        if not self.session.enabled:
-            return "the PF's administrator has switched it off: 'dataplane vf set PF N state auto'"
-        return (
-            f"{VFLINKS.UP} is 0 (datasheet {VFLINKS.section}): see that the PF's cable and module are in, and that the "
-            f"other end is up"
-        )
+        return why_no_link(self)
 
     # ---- counters -------------------------------------------------------------------------------------------------
 
@@ -483,24 +497,3 @@ class IxgbeVfPort(VfAddressVerbs):
 def _table_bits(queues: int) -> int:
     """8.2.3.7.4: how many bits of an entry of the RSS table a VF of that many Rx queues uses."""
     return max(queues, 1).bit_length() - 1
-
-
-class _Paused:
-    """Every queue of a port, out of reach of whoever polls it."""
-
-    def __init__(self, port: IxgbeVfPort) -> None:
-        self.queues: tuple[Any, ...] = (*port._rx.values(), *port._tx.values())
-        self.paused: list[Any] = []
-
-    def __enter__(self) -> None:
-        try:
-            for queue in self.queues:
-                queue.pause()
-                self.paused.append(queue)
-        except DeviceError:
-            self.__exit__()
-            raise
-
-    def __exit__(self, *exc: object) -> None:
-        for queue in self.paused:
-            queue.resume()

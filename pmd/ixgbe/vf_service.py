@@ -439,7 +439,7 @@ class VfService:
             payload = handler(state, message)
         except Refused as why:
             self._note(state, message, str(why))
-            return [head | mailbox.NACK | mailbox.CTS]
+            return [head | mailbox.NACK | mailbox.CTS, *why.words]
         return [head | mailbox.ACK | mailbox.CTS, *payload]
 
     def _note(self, state: VfState, message: Message, why: str) -> None:

@@ -29,7 +29,7 @@ from dataplane.pmd.datasheet.vf import (
     VTEIMC,
 )
 from dataplane.pmd.function import Bar
-from dataplane.pmd.ixgbe.errors import MailboxRefused, MailboxSilent, PfNotUp, PfWasReset
+from dataplane.pmd.ixgbe.errors import FrameRefused, MailboxRefused, MailboxSilent, PfNotUp, PfWasReset
 from dataplane.pmd.ixgbe.mailbox import VfMailbox
 from dataplane.pmd.ixgbe.messages import (
     ApiNegotiate,
@@ -83,13 +83,14 @@ def index_of(macs: tuple[bytes, ...]) -> int:
 
 
 class VfSession:
-    """The VF's side of the agreement. `up`: there is one."""
+    """The VF's side of the agreement. `up`: there is one, and the frame size is granted."""
 
     def __init__(self, bar: Bar) -> None:
         self.bar = bar
         self.box = VfMailbox(bar, self._on_control)
         self.wanted = Wanted()
         self.up = False
+        self.agreed = False  # the PF knows us, though it may refuse our frame size
         self.stale = False  # the PF has told us to begin anew
         self.link_told = False  # and to look at the link
         self.enabled = True  # the administrator's word about our link
@@ -107,7 +108,10 @@ class VfSession:
     # ---- beginning ------------------------------------------------------------------------------------------------
 
     def connect(self, patience: float) -> None:
-        """Reset, and agree with the PF; again for `patience` s while the PF is not up. Raises PfNotUp, MailboxRefused."""
+        """Reset, and agree with the PF; again for `patience` s while the PF is not up.
+
+        Raises PfNotUp, MailboxRefused; after FrameRefused the VF is `agreed`, not `up`, and `resume` asks again.
+        """
         deadline = self.bar.now() + patience
         while True:
             late = self.bar.now() >= deadline
@@ -125,16 +129,31 @@ class VfSession:
                         f"vfs=N or by loading its kernel driver, then try again"
                     ) from error
                 self.bar.sleep(0.05)
+            except MailboxRefused as error:
+                self._until = math.inf
+                self.agreed = isinstance(error, FrameRefused)
+                raise
             else:
                 self._until = math.inf
-                self.up = True
+                self.up = self.agreed = True
                 self.handshakes += 1
                 return
+
+    def resume(self) -> None:
+        """Ask again for what was refused, without a reset while the PF knows this VF. Raises PfNotUp, MailboxRefused."""
+        if self.up:
+            return
+        try:
+            self.restore()
+        except (PfWasReset, DeviceTimeout):
+            self.connect(0)
+        else:
+            self.up = True
 
     def quiet(self) -> None:
         """4.6.10.2: everything off, then VFCTRL.RST. After it the device touches no memory."""
         bar = self.bar
-        self.up = self.stale = False
+        self.up = self.agreed = self.stale = False
         bar.write(VTEIMC, VTEIMC.CAUSE.mask)
         bar.read(VTEICR)
         # After the PF's reset they are off, and there are no pools yet to which they belong.
@@ -206,9 +225,14 @@ class VfSession:
         self._set_defaults()
 
     def restore(self) -> None:
-        """Ask for what is wanted. What the PF no longer grants is told in the log, except the frame size: MailboxRefused."""
+        """Ask for what is wanted. What the PF no longer grants is told in the log, except the frame size: FrameRefused."""
         wanted = self.wanted
-        self.ask(SetLpe(wanted.frame))
+        try:
+            self.ask(SetLpe(wanted.frame))
+        except MailboxRefused as error:
+            # Our PF answers with its own largest frame. A PF that writes one word leaves ours in the memory.
+            largest = error.words[1] if limits.FRAME_MIN <= error.words[1] < wanted.frame else 0
+            raise FrameRefused(error, largest) from error
         self._restore_mac()
         self.restore_macs()
         if wanted.groups:
@@ -268,7 +292,8 @@ class VfSession:
         if not reply.acknowledged:
             raise MailboxRefused(
                 f"{self.bar.name}: the PF refuses {message}: its administrator may allow it (on the PF, 'dataplane vf "
-                f"explain' or the kernel's log says why)"
+                f"explain' or the kernel's log says why)",
+                reply.words,
             )
         return reply
 
@@ -334,6 +359,11 @@ class VfSession:
 
     # ---- what the PF says of its own ------------------------------------------------------------------------------
 
+    def news(self) -> bool:
+        """Whether the PF has sent a message of its own, or ended a reset, since `box.heard` was cleared."""
+        self.box.poll()
+        return self.box.heard
+
     def poll(self) -> bool:
         """Take what the PF has said of its own. True if this VF has to begin anew. Raises DeviceGone."""
         self.box.poll()
@@ -350,5 +380,5 @@ class VfSession:
     def _on_control(self, reply: Reply) -> None:
         if reply.clear_to_send:
             self.link_told = True
-        elif self.up:
+        elif self.agreed:
             self.stale = True

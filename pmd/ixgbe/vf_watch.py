@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the watchdog of a VF works with: when to try again, why there is no link, and queues kept from their pollers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from dataplane.errors import DataplaneError, DeviceError, DeviceGone
+from dataplane.pmd.datasheet import limits
+from dataplane.pmd.datasheet.vf import VFLINKS
+from dataplane.pmd.ixgbe.errors import FrameRefused, PfNotUp
+
+if TYPE_CHECKING:
+    from dataplane.pmd.ixgbe.vf import IxgbeVfPort
+
+__all__ = [
+    "AGAIN",
+    "AGAIN_MOST",
+    "Backoff",
+    "Paused",
+    "mtu_refused",
+    "notes_trouble",
+    "reason",
+    "why_no_link",
+]
+
+AGAIN, AGAIN_MOST = 0.1, 5.0  # seconds from a failed try to the next: at first, and after many
+
+Verb = TypeVar("Verb", bound=Callable[..., Any])
+
+
+class Backoff:
+    """When to try again: AGAIN seconds after a failure, doubled with each further one up to AGAIN_MOST."""
+
+    def __init__(self) -> None:
+        self.delay = 0.0  # seconds
+        self._at = 0.0
+
+    @property
+    def due(self) -> bool:
+        """Whether the wait is over, or nothing has failed."""
+        return time.monotonic() >= self._at
+
+    def failed(self) -> None:
+        """Begin the wait, twice as long as the one before."""
+        self.delay = min(max(2 * self.delay, AGAIN), AGAIN_MOST)
+        self._at = time.monotonic() + self.delay
+
+    def reset(self) -> None:
+        """Be due at once: a try has succeeded, or something has changed."""
+        self.delay = self._at = 0.0
+
+
+class Paused:
+    """Every queue of a port, out of reach of the lcores that poll them, until the `with` block ends."""
+
+    def __init__(self, port: IxgbeVfPort) -> None:
+        self.queues: tuple[Any, ...] = (*port._rx.values(), *port._tx.values())
+        self.paused: list[Any] = []
+
+    def __enter__(self) -> None:
+        try:
+            for queue in self.queues:
+                queue.pause()
+                self.paused.append(queue)
+        except DeviceError:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *exc: object) -> None:
+        for queue in self.paused:
+            queue.resume()
+
+
+def notes_trouble(verb: Verb) -> Verb:
+    """A method of a VF's port after which `trouble` is the error that it raised, None if it raised none."""
+
+    @wraps(verb)
+    def noting(port: IxgbeVfPort, /, *args: Any, **kwargs: Any) -> Any:
+        try:
+            result = verb(port, *args, **kwargs)
+        except DataplaneError as error:
+            port.trouble = error
+            raise
+        port.trouble = None
+        return result
+
+    return cast(Verb, noting)
+
+
+def mtu_refused(mtu: int, error: FrameRefused) -> str:
+    """What to say of an MTU that the PF refuses, with the PF's own where it has named it."""
+    refused = f"an MTU of {mtu} is more than its PF lets it have"
+    if not error.largest:
+        return f"{refused} ({error}): raise the PF's MTU, or lower this one"
+    largest = error.largest - limits.HEADER_AND_FCS
+    return f"{refused} ({largest}): raise the PF's MTU to {mtu}, or lower this one to {largest} while the port is stopped"
+
+
+def reason(name: str, error: DataplaneError) -> str:
+    """Why port `name` has no link, when this error ended its last try to agree with its PF."""
+    if isinstance(error, PfNotUp):
+        return "its PF is not up: start the PF, by opening it with vfs=N or by loading its kernel driver"
+    return str(error).removeprefix(f"{name}: ")
+
+
+def why_no_link(port: IxgbeVfPort) -> str:
+    """What keeps the link of this port down, and what to do."""
+    if port.closed:
+        return "its port is closed: open it again"
+    try:
+        port.bar.check()
+    except DeviceGone as error:
+        return str(error)
+    session = port.session
+    if port.trouble is not None:
+        return reason(port.name, port.trouble)
+    if not port.started and not session.up:
+        return "its port is stopped: start it"
+    if not session.up or session.stale or port._was_reset():
+        return "its PF is not up, or has been reset just now: start the PF if it does not come back"
+    if not session.enabled:
+        return "the PF's administrator has switched it off: 'dataplane vf set PF N state auto'"
+    return (
+        f"{VFLINKS.UP} is 0 (datasheet {VFLINKS.section}): see that the PF's cable and module are in, and that the "
+        f"other end is up"
+    )
