@@ -210,7 +210,7 @@ def test_state(bed: Bed) -> None:
 
 
 def test_trust(bed: Bed) -> None:
-    """Who is trusted gets every group, and may choose an address; what it chose before the administrator did is forgotten."""
+    """Who is trusted gets every group and may choose an address; what it chose before the administrator is forgotten."""
     assert bed.ask("allmulticast", True) == "done"
     assert not bed.status()["allmulticast"]
     bed.rule("trust on")
