@@ -31,6 +31,7 @@ from dataplane.pmd.virtual.port import VirtualPort
 
 
 cdef enum:
+    STALL_NS = 100_000_000  # speed=original: the longest time without a poll that is made up for
     KEEP = 256 << 20
 
 
@@ -41,6 +42,7 @@ cdef class PcapRx(VirtualRx):
     cdef uint64_t passes       # whole ones since the start
     cdef uint64_t first_ns     # timestamp of the first record of this pass
     cdef uint64_t begun_ns     # when the first record was due, 0: not yet
+    cdef uint64_t looked_ns    # when the time was looked at last
 
     cdef uint16_t rx_burst(self, mbuf **pkts, uint16_t n) noexcept nogil:
         cdef uint64_t until = UINT64_MAX
@@ -146,6 +148,10 @@ cdef class PcapRx(VirtualRx):
         if self.begun_ns == 0:
             self.begun_ns = now
             self.first_ns = stamp
+        elif now - self.looked_ns > STALL_NS:
+            # A process that was stopped goes on where it was: what came due meanwhile must not come all at once.
+            self.begun_ns += now - self.looked_ns - STALL_NS
+        self.looked_ns = now
         until[0] = self.first_ns + (now - self.begun_ns)
         return stamp <= until[0]
 

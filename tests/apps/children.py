@@ -109,10 +109,11 @@ def report_of(file: Path) -> dict[str, Any]:
     return found
 
 
-def capture(file: Path, frames: int = 100) -> Path:
-    """A capture file of that many frames of 60 bytes."""
+def capture(file: Path, frames: int = 100, gap_us: int = 1) -> Path:
+    """A capture file of that many frames of 60 bytes, `gap_us` microseconds apart."""
     frame = bytes([2, 0, 0, 0, 0, 1]) + bytes(6) + b"\x08\x00" + bytes(46)
-    records = b"".join(struct.pack("<IIII", 1, number, 60, 60) + frame for number in range(frames))
+    times = [divmod(number * gap_us, 10**6) for number in range(frames)]
+    records = b"".join(struct.pack("<IIII", 1 + s, us, 60, 60) + frame for s, us in times)
     file.write_bytes(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1) + records)
     return file
 

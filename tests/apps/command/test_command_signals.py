@@ -144,6 +144,29 @@ def test_a_status_line_does_not_end_the_run(tmp_path: Path) -> None:
         assert line.endswith(" dropped")
 
 
+@pytest.mark.parametrize("source", ["generator", "replay"])
+def test_a_stop_of_the_process_is_followed_by_no_burst(tmp_path: Path, source: str) -> None:
+    """Ctrl-Z and fg: of what was due meanwhile, at most a tenth of a second's frames come at once."""
+    out, stopped = tmp_path / "out.pcap", 1.5
+    if source == "generator":
+        words = ["pktgen", f"pcap:>{out}", "--rate", "1 kpps"]
+    else:  # a frame each millisecond
+        played = capture(tmp_path / "in.pcap", frames=10_000, gap_us=1000)
+        words = ["l2fwd", f"pcap:{played},speed=original", f"pcap:>{out}", "--portmap", "0:1"]
+    process = spawn(*words, "--json", str(tmp_path / "report.json"))
+    running(process)
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(stopped)
+    process.send_signal(signal.SIGCONT)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    status, _, err = end(process)
+    assert (status, err) == (0, "")
+    report = report_of(tmp_path / "report.json")
+    # It ran that long; without the stop's end as a limit it would have sent 1,500 more.
+    assert report["packets"] < (report["seconds"] - stopped) * 1000 + 350
+
+
 @pytest.mark.parametrize("number", [*STOPS, signal.SIGUSR1])
 @pytest.mark.parametrize("delay", [0.0, 0.02, 0.05, 0.1, 0.2])
 def test_while_modules_load(tmp_path: Path, number: signal.Signals, delay: float) -> None:
