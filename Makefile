@@ -43,7 +43,7 @@ demo: build  ## packets from a generator through two cards in software into demo
 test: build-bench $(VENV)/.test  ## every test that needs no root and no minutes
 	@$(BIN)/python -m pytest -q -n $(TESTERS) -m "not root and not slow" $(ARGS)
 
-test-slow: build-bench $(VENV)/.test  ## the tests that build packages and install them
+test-slow: build-bench $(VENV)/.test  ## the tests that take minutes: packages built and installed, a walk through every row of the bench
 	@$(BIN)/python -m pytest -q -m "slow and not root" $(ARGS)
 
 test-hostile: build $(VENV)/.test  ## what a hostile VF can do: ACTIONS=1000000 of them, made of SEED=any

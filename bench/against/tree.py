@@ -58,7 +58,8 @@ def checkout(root: Path, commit: str) -> Iterator[Path]:
             raise Failed(f"git archive {commit}: {done.stderr.strip()[:120]}")
         tree = folder / "tree"
         with tarfile.open(archive) as files:
-            files.extractall(tree, filter="tar")
+            # Python before 3.11.4 has no filters; the archive is git's own.
+            files.extractall(tree, **({"filter": "tar"} if hasattr(tarfile, "tar_filter") else {}))
         archive.unlink()
         yield tree
     finally:

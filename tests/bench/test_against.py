@@ -47,6 +47,7 @@ def repository(tmp_path):
     return root
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_every_row_of_this_tree_beside_itself():
     """Both trees have a figure for each row; what the verdict is depends on the machine, that there is one does not."""

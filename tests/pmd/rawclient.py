@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from dataplane.pmd.datasheet import pci
-from dataplane.pmd.vfio_user.framing import Incoming, Receiver
+from dataplane.pmd.vfio_user.framing import Hangup, Incoming, Receiver
 from dataplane.pmd.vfio_user.messages import (
     Command,
     DmaMap,
@@ -52,10 +52,14 @@ class RawClient:
         self.raw(Header.of_command(self._id, command, len(body), no_reply).pack() + body, fds)
 
     def raw(self, data: bytes, fds: Sequence[int] = ()) -> None:
-        if fds:
-            sent = socket.send_fds(self.socket, [data], list(fds))
-            data = data[sent:]
-        self.socket.sendall(data)
+        """Send these bytes. Hangup when the server has cut us off, which a send may see before a read does."""
+        try:
+            if fds:
+                sent = socket.send_fds(self.socket, [data], list(fds))
+                data = data[sent:]
+            self.socket.sendall(data)
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise Hangup(str(error)) from error
 
     def answer(self) -> Incoming:
         """The next message; Hangup when the server has cut us off, TimeoutError when it says nothing."""

@@ -54,17 +54,18 @@ def asking(*questions: Callable[[], object]) -> Iterator[list[int]]:
         raise wrong[0]
 
 
-def test_readers_during_resets_of_the_pf(made: Fleet) -> None:
+@pytest.mark.parametrize("rounds", [ROUNDS // 4, pytest.param(ROUNDS, marks=pytest.mark.slow)])
+def test_readers_during_resets_of_the_pf(made: Fleet, rounds: int) -> None:
     pf = made.pf
     with asking(
         pf.xstats, lambda: pf.link, pf.vf_show, lambda: pf.vf_explain(0), lambda: pf.vf_set(1, query_rss=True)
     ) as asked:
-        for n in range(ROUNDS):
+        for n in range(rounds):
             pf.stop()
             pf.start()
             pf.vf_set(1, query_rss=bool(n % 2))
     assert all(asked), "each of them was answered"
-    assert min(asked[:3]) > ROUNDS / 2, "and they need not wait for long"
+    assert min(asked[:3]) > rounds / 2, "and they need not wait for long"
 
 
 def test_readers_during_resets_of_a_vf(made: Fleet) -> None:

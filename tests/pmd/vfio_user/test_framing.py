@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataplane.pmd.vfio_user.framing import Hangup, Incoming, Receiver
@@ -63,6 +63,7 @@ def test_messages_are_whole_however_they_arrive(bodies: list[bytes], cuts: list[
         assert [each.header.id for each in got] == list(range(len(bodies)))
 
 
+@settings(max_examples=40)  # each example collects garbage twice
 @given(counts=st.lists(st.integers(0, 3), min_size=1, max_size=6), by_header=st.booleans())
 def test_descriptors_belong_to_their_message(counts: list[int], by_header: bool) -> None:
     """Also when many messages are waiting, and whether descriptors come with the header or with what follows."""
