@@ -67,7 +67,7 @@ def test_slots_are_used_again() -> None:
     os.close(fd)
 
 
-@pytest.mark.skipif(free_hugepages() < 2, reason="needs two free hugepages of 2 MiB")
+@pytest.mark.skipif(free_hugepages() < 2, reason="needs 2 free hugepages of 2 MiB")
 def test_hugepages_are_mapped_whole() -> None:
     fd = memfd(2 * HUGE, 0x4)
     lines = len(Path("/proc/self/maps").read_text().splitlines())

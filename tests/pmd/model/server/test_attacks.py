@@ -71,7 +71,7 @@ def send_from(client: RawClient, address: int) -> None:
 @pytest.fixture
 def hugepages() -> int:
     if free_hugepages(HUGE) < 4:
-        pytest.skip("needs four free hugepages of 2 MiB: echo 8 >/proc/sys/vm/nr_hugepages")
+        pytest.skip("needs 4 free hugepages of 2 MiB: echo 8 >/proc/sys/vm/nr_hugepages")
     return os.memfd_create("huge", MFD_HUGETLB | 21 << 26)
 
 
