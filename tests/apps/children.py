@@ -38,6 +38,11 @@ sys.exit(main())
 """
 
 
+def complaints(err: str) -> str:
+    """What standard error says beside the line about plain pages, which depends on the machine."""
+    return "".join(line for line in err.splitlines(keepends=True) if "using plain pages" not in line)
+
+
 def spawn(*words: str, env: dict[str, str] | None = None, **more: Any) -> subprocess.Popen[bytes]:
     """Start the command; standard output and standard error are pipes unless told otherwise."""
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}

@@ -187,7 +187,8 @@ def test_a_signal_before_the_run_begins_is_one_line(tmp_path: Path, number: sign
 
 def test_live_statistics_on_a_terminal(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
-    process = spawn("l2fwd", "null:", "null:", "--seconds", "1.2", folder=tmp_path, stdout=theirs)
+    words = ("l2fwd", "null:", "null:", "--seconds", "1.2")
+    process = spawn(*words, folder=tmp_path, stdout=theirs, env={**os.environ, "TERM": "xterm"})
     os.close(theirs)
     shown = b""
     while True:
