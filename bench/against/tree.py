@@ -66,10 +66,16 @@ def checkout(root: Path, commit: str) -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
+# As this tree's setup.py has it. An older commit's loops lie where chance has put them, which moves a row by up to 7 %.
+ALIGNED = "-falign-functions=64 -falign-loops=32"
+
+
 def build(tree: Path) -> None:
     """Compile its extensions in place, those of bench/ too, with the Cython and the compiler of this one. Raises Failed."""
     jobs = str(os.cpu_count() or 1)
+    flags = f"{ALIGNED} {os.environ.get('DATAPLANE_CFLAGS', '')}"
     environment = {**os.environ, "DATAPLANE_BENCH": "1", "DATAPLANE_JOBS": jobs, "PYTHONPATH": str(tree)}
+    environment["DATAPLANE_CFLAGS"] = flags
     if shutil.which("ccache"):  # the folder has another name each time, and is not to count
         compiler = {"CC": f"ccache {os.environ.get('CC', 'gcc').removeprefix('ccache ')}"}
         environment |= compiler | {"CCACHE_BASEDIR": str(tree), "CCACHE_NOHASHDIR": "1"}

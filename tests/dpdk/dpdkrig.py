@@ -69,6 +69,14 @@ class Rig:
         self._stack.close()
 
 
+def eventually(holds: Callable[[], object], what: str, seconds: float = 10.0) -> None:
+    """Wait until it holds; AssertionError that says what did not come."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        time.sleep(2e-3)
+
+
 def receive_all(
     port: Port, most: int | None = None, quiet: float | None = None, seconds: float = 20.0
 ) -> list[bytes]:

@@ -112,7 +112,7 @@ def test_tcp_both_ways(bed: Bed) -> None:
 
 def test_tcp_to_the_other_vf(bed: Bed) -> None:
     server = bed.guest.python_line(str(TRANSFER), "serve", "5003")
-    bed.guest.run(f"({bed.other(server)} >/tmp/served 2>&1 &)")
+    bed.guest.begin(bed.other(server), "/tmp/served")
     bed.guest.until("grep -q listening /tmp/served")
     status, said = bed.guest.python(str(TRANSFER), "send", SECOND, "5003", "2", timeout=60)
     assert status == 0, said

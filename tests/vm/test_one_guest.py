@@ -71,9 +71,7 @@ class Bed:
     def open(self) -> None:
         """Our driver takes VF 1."""
         tenant = self.guest.python_line(str(FOLDER / "tenant.py"), VF1, "ours", "/tmp/status")
-        self.guest.run(
-            f"(exec 9<>/host/tmp/in; {self.ours(tenant)} <&9 >/tmp/tenant 2>&1; echo $? >/tmp/ended) & echo"
-        )
+        self.guest.begin(f"exec 9<>/host/tmp/in; {self.ours(tenant)} <&9", "/tmp/tenant", "/tmp/ended")
         self.guest.until("grep -q running /tmp/tenant || [ -s /tmp/ended ]", 150)
         assert "running" in self.said(), self.said()
         self.guest.run(f"ip -n ours addr add {OURS}/24 dev ours")

@@ -57,7 +57,7 @@ def test_vfio(guest: Guest, step: str) -> None:
 
 def test_a_program_that_has_it_open_keeps_it(guest: Guest) -> None:
     dataplane(guest, "bind", CARD)
-    guest.run(f"({guest.python_line(PROGRAM, 'hold', CARD)} >/tmp/held 2>&1 &)")
+    guest.begin(guest.python_line(PROGRAM, "hold", CARD), "/tmp/held")
     guest.until("grep -q holding /tmp/held")
     status, said = guest.python("-m", "dataplane", "unbind", CARD)
     assert status == 1

@@ -90,6 +90,16 @@ def test_it_goes_on(trouble: Callable[[Fleet], None]) -> None:
                 flow.flows()
 
 
+def test_a_queue_that_goes_off_is_out_of_its_senders_reach() -> None:
+    """Its tail moves in every burst: none may come between the queue's end and the VF's reset (4.6.8.1)."""
+    with fleet(2) as made:
+        flow = Flow(made, "1 Mpps")
+        with flow.running():
+            for _ in range(20):
+                flow.a.recover()
+                flow.flows()
+
+
 def test_a_pf_that_is_taken_away_and_comes_back() -> None:
     """Forced: its VFs see link down, their lcores poll on, and a PF that is opened anew finds them again."""
     with fleet(2) as made, ExitStack() as later:

@@ -39,7 +39,7 @@ class Forwarder:
         line = self.guest.python_line(
             "-m", "dataplane", "l2fwd", *CARDS, "--json", "/tmp/report.json", *options
         )
-        self.guest.run(f"({line} >/tmp/l2fwd 2>&1; echo $? >/tmp/status) & echo")
+        self.guest.begin(line, "/tmp/l2fwd", "/tmp/status")
         try:
             self.ping_soon()
         except AssertionError as error:

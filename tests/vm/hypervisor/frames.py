@@ -29,15 +29,13 @@ class Arrivals:
         self._batch += 1
         source, last = (f"02:00:00:be:{self._batch:02x}:{kind:02x}" for kind in (1, 2))
         # -p: not promiscuous, so the card's filters stay as they are. -Z root: the guest has no other user.
-        self.guest.run(
-            f"(tcpdump -p -l -n -e -Z root --immediate-mode -i {self.interface} ether src {source} or ether src {last}"
-            " >/tmp/arrivals 2>/tmp/tcpdump & echo $! >/tmp/tcpdump.pid);"
-            " until grep -q listening /tmp/tcpdump;"
-            " do sleep 0.05; kill -0 $(cat /tmp/tcpdump.pid) || { cat /tmp/tcpdump; exit 1; }; done"
+        self.guest.begin(
+            f"exec tcpdump -p -l -n -e -Z root --immediate-mode -i {self.interface} ether src {source} or ether src {last}",
+            "/tmp/arrivals",
+            "/tmp/tcpdump.status",
         )
+        self.guest.until("grep -q listening /tmp/arrivals || [ -s /tmp/tcpdump.status ]")
         send = f"{sys.executable} {RAW_FRAMES} {self.sender}"
         self.run(f"{send} {source} {destination} {count} {vid or ''} && {send} {last} {EVERYBODY} 1")
         self.guest.until(f"grep -q '{last} >' /tmp/arrivals")
-        return int(
-            self.guest.run(f"kill $(cat /tmp/tcpdump.pid); grep -c '{source} >' /tmp/arrivals || true")
-        )
+        return int(self.guest.run(f"killall tcpdump; grep -c '{source} >' /tmp/arrivals || true"))

@@ -150,6 +150,14 @@ class Guest:
                 status, _, output = rest.partition(" ")
                 return int(status), base64.b64decode(output).decode(errors="replace").rstrip("\n")
 
+    def begin(self, script: str, output: str, status: str = "") -> None:
+        """Start a script in the background; what it writes goes to the file `output`, its exit status to `status`.
+
+        Files of an earlier one are removed before it starts: who waits for a word in them never meets an old one.
+        """
+        ending = f"; echo $? >{status}" if status else ""
+        self.run(f"rm -f {output} {status}; (({script}) >{output} 2>&1{ending}) >/dev/null 2>&1 </dev/null &")
+
     def until(self, script: str, timeout: float = 60) -> str:
         """Run it again and again until it exits with 0; then its output."""
         loop = (

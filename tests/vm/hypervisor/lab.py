@@ -156,7 +156,7 @@ def patient_ping(target: str, seconds: int = 60) -> str:
 def transfer(lab: Lab, guest: Guest, namespace: str, host: str, guest_address: str, megabytes: int) -> None:
     """TCP both ways between a guest and a namespace of the host, whose checksums must agree. Addresses are of both ends."""
     # To the guest.
-    guest.run(f"({guest.python_line(str(TRANSFER), 'serve', '5001')} >/tmp/served 2>&1 &)")
+    guest.begin(guest.python_line(str(TRANSFER), "serve", "5001"), "/tmp/served")
     guest.until("grep -q listening /tmp/served")
     client = lab.net.start(
         namespace, sys.executable, str(TRANSFER), "send", guest_address, "5001", str(megabytes)
