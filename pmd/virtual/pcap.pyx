@@ -57,10 +57,10 @@ cdef class PcapRx(VirtualRx):
             free_bulk(self.pool, pkts + 1, have - 1)  # a long record may need them
             have = 1
             got = self._odd(pkts[0], until)
+            self.burst_bytes = bytes_of(pkts, got)
         if got < have:
             free_bulk(self.pool, pkts + got, have - got)
         self.packets += got
-        self.burst_bytes = bytes_of(pkts, got)
         self.bytes += self.burst_bytes
         return got
 
@@ -72,8 +72,9 @@ cdef class PcapRx(VirtualRx):
         cdef uint32_t unit = 1 if self.reader.nanosecond else 1000
         # Where lengths are not what they seem, every record goes the long way.
         cdef uint32_t room = 0 if self.reader.fcs_bytes else self.pool.data_room
-        cdef uint32_t length, k
-        cdef uint64_t stamp
+        cdef uint32_t length, original, k
+        cdef mbuf *m
+        cdef uint64_t stamp, total = 0
         cdef uint8_t *to
         cdef uint16_t i = 0
         while i < n and end - at > RECORD_HEADER:
@@ -83,17 +84,22 @@ cdef class PcapRx(VirtualRx):
             stamp = record_time(at, swapped, unit)
             if unlikely(stamp > until):
                 break
-            arrived_at(pkts[i], length, stamp)
-            set_original_length(pkts[i], word(at + 12, swapped))
+            m = pkts[i]
+            original = word(at + 12, swapped)
+            arrived_at(m, length, stamp)
+            if unlikely(original > length):
+                set_original_length(m, original)
             at += RECORD_HEADER
-            to = data(pkts[i])
+            to = data(m)
             if length <= 256:
                 for k in range(0, length, 64):  # past the record's end, but inside the buffer and the data room
                     memcpy(to + k, at + k, 64)
             else:
                 memcpy(to, at, length)
             at += length
+            total += length
             i += 1
+        self.burst_bytes = total
         self.reader.at = at - self.reader.buffer
         self.reader.records += i
         return i
