@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import resource
 import sys
 import traceback
@@ -36,10 +37,15 @@ COMMANDS = {
 }
 
 
+ADDRESS_SPACE = 320 << 20  # bytes; 200 MiB were measured, with scapy
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with these arguments (default: the process's) and return its exit status."""
     words = sys.argv[1:] if argv is None else argv
     debug = "--debug" in words
+    if too_little := _too_little(words):
+        return _complain(debug, too_little)
     try:
         args = _parser(words).parse_args(words)
         with _voice(args):
@@ -65,6 +71,23 @@ def main(argv: Sequence[str] | None = None) -> int:
             root = cause  # NumPy makes a page of advice of it
         reason = str(root) or "out of memory"
         return _complain(debug, f"{reason}: this process may have too little memory ('ulimit -a', --debug)")
+
+
+def _too_little(words: Sequence[str]) -> str:
+    """What to say of a limit on address space that the modules cannot be loaded within, "" if there is none.
+
+    Asked first: what fails within NumPy's or OpenSSL's own code prints lines of its own, and goes on.
+    """
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit == resource.RLIM_INFINITY or not any(word in COMMANDS for word in words):
+        return ""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's library takes tens of MiB for each thread
+    if limit >= ADDRESS_SPACE:
+        return ""
+    return (
+        f"the limit on this process's address space is {limit >> 20} MiB, and {ADDRESS_SPACE >> 20} MiB are needed to load "
+        f"its modules: raise it ('ulimit -v unlimited')"
+    )
 
 
 def _voice(args: argparse.Namespace) -> AbstractContextManager[object]:

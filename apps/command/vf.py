@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`dataplane vf show | set | explain NIC`: the VFs of a PF that runs here, in the words of ``ip link set PF vf N``."""
+"""`dataplane vf show | set | explain NIC`: the VFs of a PF that runs here, in the words of ``ip link set PF vf N``.
+
+`explain` asks a VF as well, which answers with what it knows itself.
+"""
 
 from __future__ import annotations
 
@@ -39,14 +42,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     why.add_argument(
         "nic",
         metavar="NIC",
-        help="the PF, as in model0 or 0000:03:00.0; it must run, with vfs=N",
+        help="the PF, as in model0 or 0000:03:00.0, which must run, with vfs=N; or a VF, as in model0.vf0, that a program "
+        "here has started: it says what it knows itself",
     )
     why.add_argument(
         "vf",
         type=_number,
         metavar="N",
         nargs="?",
-        help="the VF's number, from 0 on; without it every VF of the PF",
+        help="the VF's number, from 0 on; without it every VF of the PF (not after a VF)",
     )
     _add_json(why)
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How other processes speak with a running PF: a Unix socket of its own, one line of JSON each way.
+"""How other processes speak with a running PF, or with a VF: a Unix socket of its own, one line of JSON each way.
 
-``{"verb": "set", "args": {...}}`` is answered by ``{"result": ...}`` or ``{"error": "..."}``. Only the user that runs the
-PF, and root, are heard: the socket has mode 0600 in a directory of mode 0700, and the kernel says who is at its other end.
+``{"verb": "set", "args": {...}}`` is answered by ``{"result": ...}`` or ``{"error": "..."}``. Only the user that runs
+it, and root, are heard: the socket has mode 0600 in a directory of mode 0700, and the kernel says who is at its other end.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def directories() -> list[Path]:
 
 
 def socket_paths(name: str) -> list[Path]:
-    """Where the socket of a PF may be. Raises ConfigError for what is no name.
+    """Where the socket of a PF or VF may be. Raises ConfigError for what is no name.
 
     A NIC that goes by the path of a file ("vfio-user:/run/nic/pf0.sock") has one called after its last part, and a number.
     """
@@ -57,12 +57,14 @@ def socket_paths(name: str) -> list[Path]:
 
 
 class ControlServer:
-    """Answers for a PF until `close`. verbs: what may be asked, each called with the question's arguments.
+    """Answers for a PF or VF until `close`. verbs: what may be asked, each called with the question's arguments.
 
-    A PF does its work without it as well: when no socket can be made, that is told in the log.
+    It does its work without an answerer as well: when no socket can be made, that is told in the log, at `level`.
     """
 
-    def __init__(self, name: str, verbs: Mapping[str, Callable[..., object]]) -> None:
+    def __init__(
+        self, name: str, verbs: Mapping[str, Callable[..., object]], level: int = logging.WARNING
+    ) -> None:
         self.name, self._verbs = name, verbs
         self.path: Path | None = None
         self._socket: socket.socket | None = None
@@ -77,7 +79,7 @@ class ControlServer:
                 self.path = path
                 break
         if self._socket is None:
-            log.warning("%s: 'dataplane vf' cannot reach its PF: %s", name, "; ".join(reasons))
+            log.log(level, "%s: 'dataplane vf' cannot reach it: %s", name, "; ".join(reasons))
             return
         self._thread = threading.Thread(target=self._run, name=f"{name}-control", daemon=True)
         self._thread.start()
@@ -136,7 +138,7 @@ class ControlServer:
 
 
 def call(name: str, verb: str, **args: object) -> Any:
-    """Ask the PF of that name. Raises PortError if none runs here, or with what it says is wrong."""
+    """Ask the PF or VF of that name. Raises PortError if it does not run here, or with what it says is wrong."""
     paths = socket_paths(name)
     foreign: Path | None = None
     for path in paths:
@@ -158,21 +160,21 @@ def call(name: str, verb: str, **args: object) -> Any:
                 continue
             except TimeoutError:
                 raise PortError(
-                    f"the PF of {name} does not answer within {connection.gettimeout():g} s: its process hangs or is stopped"
+                    f"{name} does not answer within {connection.gettimeout():g} s: its process hangs or is stopped"
                 ) from None
             except (OSError, ValueError) as error:
                 raise PortError(
-                    f"the PF of {name} went away while it was asked ({error}): is it still running?"
+                    f"{name} went away while it was asked ({error}): is it still running?"
                 ) from None
         if "error" in answer:
             raise PortError(f"{name}: {answer['error']}")
         return answer["result"]
     if foreign is not None:
-        raise PortError(f"{foreign} belongs to another user: ask as the user that runs the PF of {name}")
-    if virtual := re.fullmatch(r"(.+)\.vf\d+(\.sock)?", name):
-        pf = virtual[1] + (virtual[2] or "")
+        raise PortError(f"{foreign} belongs to another user: ask as the user that runs {name}")
+    if virtual := re.fullmatch(r"(.+)\.vf(\d+)(\.sock)?", name):
+        pf = virtual[1] + (virtual[3] or "")
         raise PortError(
-            f"{name} is a VF, and VFs are ruled by their PF: ask {pf}, and name the VF by its number"
+            f"{name} is a VF that no program here has started: VFs are ruled by their PF, ask {pf} about VF {virtual[2]}"
         )
     raise PortError(
         f"no PF of {name} runs here (there is no socket in {', '.join(str(path.parent) for path in paths)}): its VFs have "
@@ -181,7 +183,7 @@ def call(name: str, verb: str, **args: object) -> Any:
 
 
 def running() -> list[str]:
-    """The PFs that can be asked here, by name."""
+    """The PFs and VFs that can be asked here, by name."""
     names = {
         path.stem for folder in directories() if os.access(folder, os.R_OK) for path in folder.glob("*.sock")
     }
@@ -198,7 +200,7 @@ def _listen(path: Path) -> socket.socket:
         raise OSError("the directory is not this user's alone")
     if path.exists():
         if _alive(path):
-            raise OSError("a PF of this name runs in another process")
+            raise OSError("one of this name runs in another process")
         path.unlink()  # its process died
     listening = socket.socket(socket.AF_UNIX)
     try:

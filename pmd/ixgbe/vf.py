@@ -39,6 +39,7 @@ from dataplane.pmd.datasheet.vf import (
 )
 from dataplane.pmd.function import Function
 from dataplane.pmd.ixgbe.common import RING_LENGTHS
+from dataplane.pmd.ixgbe.control import ControlServer
 from dataplane.pmd.ixgbe.datapath import RxRegisters, TxRegisters
 from dataplane.pmd.ixgbe.device_bar import VfBar, touches_device
 from dataplane.pmd.ixgbe.errors import FrameRefused, MailboxRefused, PfWasReset
@@ -53,7 +54,7 @@ from dataplane.pmd.ixgbe.messages import (
     unpack_reta,
 )
 from dataplane.pmd.ixgbe.vf_counters import VfCounters
-from dataplane.pmd.ixgbe.vf_explain import explain_vf
+from dataplane.pmd.ixgbe.vf_explain import explain_vf, listen
 from dataplane.pmd.ixgbe.vf_macs import VfAddressVerbs
 from dataplane.pmd.ixgbe.vf_session import VfSession
 from dataplane.pmd.ixgbe.vf_watch import Backoff, Paused, mtu_refused, notes_trouble, reason, why_no_link
@@ -90,6 +91,7 @@ class IxgbeVfPort(VfAddressVerbs):
         self._counters = VfCounters(bar, lambda: self.session.box.pf_was_reset)
         self._lock = threading.RLock()  # who speaks with the PF
         self._dog: threading.Thread | None = None
+        self._control: ControlServer | None = None
         self._end = threading.Event()
         self._running = False  # the queues are set up on the device
         self.recoveries = 0
@@ -200,8 +202,12 @@ class IxgbeVfPort(VfAddressVerbs):
         self._end.clear()
         self._dog = threading.Thread(target=self._watch_pf, name=f"{self.name}-pf", daemon=True)
         self._dog.start()
+        self._control = listen(self)
 
     def _stop(self) -> None:
+        if self._control is not None:
+            self._control.close()
+            self._control = None
         self._end.set()
         if self._dog is not None and self._dog is not threading.current_thread():
             self._dog.join()
@@ -289,9 +295,9 @@ class IxgbeVfPort(VfAddressVerbs):
         """The device touches no memory, and every mbuf is back in its pool."""
         if not self._running:
             return
-        self._running = False
-        self.session.quiet()
-        with Paused(self):
+        with Paused(self):  # first: a tail that moves while its queue is off is lost (4.6.8.1)
+            self._running = False
+            self.session.quiet()
             for queue in (*self._rx.values(), *self._tx.values()):
                 queue.detach()  # type: ignore[attr-defined]
 

@@ -3,19 +3,35 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from dataplane.errors import ConfigError
 from dataplane.pmd.datasheet.vf import VFGPTC, VFRDH, VFRDT, VFTDH, VFTDT
+from dataplane.pmd.ixgbe.control import ControlServer
 from dataplane.pmd.ixgbe.findings import NOTE, PROBLEM, Finding
 
 if TYPE_CHECKING:
     from dataplane.pmd.ixgbe.vf import IxgbeVfPort
 
-__all__ = ["explain_vf"]
+__all__ = ["explain_vf", "listen"]
 
 SAMPLE_TIME = 0.25  # seconds
 _ASK = "ask its PF: dataplane vf explain PF N"
+
+
+def listen(port: IxgbeVfPort) -> ControlServer:
+    """Answer other processes that ask this VF (`dataplane vf explain VF`), until the server is closed."""
+    name = port.function.name
+
+    def explain(vf: int | None = None) -> dict[str, Any]:
+        if vf is not None:
+            raise ConfigError(f"this is a VF and knows itself alone: leave {vf} out, or ask its PF")
+        return port.explain()
+
+    # At a low level: VFs of one name in two processes are no trouble to anybody who does not ask.
+    return ControlServer(name, {"explain": explain}, logging.DEBUG)
 
 
 def explain_vf(port: IxgbeVfPort) -> Iterator[Finding]:

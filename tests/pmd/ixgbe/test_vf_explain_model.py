@@ -208,3 +208,23 @@ def test_a_group_that_it_never_asked_for(place: Place) -> None:
     assert "multicast: 1 groups by their hashes" in place.notes()
     assert len(receive(place.one.rx(0))) == 5
     assert receive(place.two.rx(0)) == []
+
+
+def test_a_vf_answers_for_itself(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """`dataplane vf explain VF` asks the program that has the VF: its PF may be in another machine."""
+    assert main(["vf", "explain", "model0.vf0"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("model0.vf0: nothing keeps it from sending and receiving\n")
+    assert f"unicast: it has {place.one.mac}" in said
+
+    unplug(place.card)
+    place.settle()
+    assert main(["vf", "explain", "model0.vf0"]) == 1
+    assert "both ways  no link" in capsys.readouterr().out
+    plug(place.card)
+
+    assert main(["vf", "explain", "model0.vf0", "1"]) == 1
+    assert "knows itself alone: leave 1 out, or ask its PF" in capsys.readouterr().err
+    place.one.stop()
+    assert main(["vf", "explain", "model0.vf0"]) == 1
+    assert "is a VF that no program here has started" in capsys.readouterr().err

@@ -13,7 +13,7 @@ from scapy.layers.l2 import Ether
 
 from dataplane import Pipeline
 from dataplane.apps import Latency, PktGen, Sink
-from dataplane.pmd.datasheet.vf import VFMAILBOX, VFMBMEM
+from dataplane.pmd.datasheet.vf import VFMAILBOX, VFMBMEM, VFTDT
 from dataplane.pmd.model.fault import plug, unplug
 from dataplane.running import start
 from tests.pmd.ixgbe.fleet import Fleet, fleet, until
@@ -90,14 +90,26 @@ def test_it_goes_on(trouble: Callable[[Fleet], None]) -> None:
                 flow.flows()
 
 
-def test_a_queue_that_goes_off_is_out_of_its_senders_reach() -> None:
-    """Its tail moves in every burst: none may come between the queue's end and the VF's reset (4.6.8.1)."""
+def test_queues_go_off_while_their_lcores_are_kept_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tail must not move between a queue's end and the VF's reset: the chip would lose it (4.6.8.1)."""
+    moved: list[tuple[int, int]] = []
     with fleet(2) as made:
         flow = Flow(made, "1 Mpps")
+        quiet = flow.a.session.quiet
+
+        def watched() -> None:
+            before = flow.a.bar.read(VFTDT[0])
+            time.sleep(0.02)
+            moved.append((before, flow.a.bar.read(VFTDT[0])))
+            quiet()
+
         with flow.running():
-            for _ in range(20):
+            monkeypatch.setattr(flow.a.session, "quiet", watched)
+            for _ in range(3):
                 flow.a.recover()
                 flow.flows()
+            monkeypatch.undo()
+    assert moved and all(before == after for before, after in moved), moved
 
 
 def test_a_pf_that_is_taken_away_and_comes_back() -> None:
