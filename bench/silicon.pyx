@@ -4,6 +4,9 @@
 A sends bursts to B over a perfect wire: Tx on one port and Rx on the other, as they alternate on one core.
 """
 
+import os
+import socket
+
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
@@ -38,6 +41,8 @@ from dataplane.pmd.model.engine cimport Engine
 from dataplane.pmd.model.interrupt cimport Interrupts
 from dataplane.pmd.model.shared cimport Clock, RegisterFile
 from dataplane.pmd.model.wire import PortWire
+from dataplane.pmd.model.wire_greeting import make_memory
+from dataplane.pmd.model.wire_peer import PeerWire
 
 cdef enum:
     RING = 512
@@ -47,7 +52,7 @@ cdef enum:
 
 
 cdef class Pair:
-    """Two ports and a wire. `frame` is what A sends, without FCS."""
+    """Two ports and a wire. `frame` is what A sends, without FCS. shared: the wire is one between processes."""
 
     cdef Engine a, b
     cdef object _arenas, _wire, _tx, _rx
@@ -55,13 +60,14 @@ cdef class Pair:
     cdef uint64_t *rx_ring
     cdef uint64_t tx_room, rx_room
     cdef uint32_t at, size
+    cdef bint shared
     cdef volatile uint32_t *tdt
     cdef volatile uint32_t *rdt
 
-    def __init__(self, bytes frame):
+    def __init__(self, bytes frame, *, bint shared=False):
         self._arenas = []
-        self.a, self.b = self._engine("a"), self._engine("b")
-        self._wire = PortWire(self.a, self.b)
+        self.a, self.b, self.shared = self._engine("a"), self._engine("b"), shared
+        self._wire = _shared_wire(self.a, self.b) if shared else PortWire(self.a, self.b)
         arena_a, arena_b = self._arenas
         self._tx = arena_a.alloc(RING * 16, align=128), arena_a.alloc(RING * BUFFER)
         self._rx = arena_b.alloc(RING * 16, align=128), arena_b.alloc(RING * BUFFER)
@@ -123,6 +129,8 @@ cdef class Pair:
                 self.tdt[0] = self.at
                 begin = tsc()
                 self.a.step(64)
+                if self.shared:
+                    self.a.step(64)  # what a step fetches leaves for the other process in the next one
                 middle = tsc()
                 self.b.step(64)
                 rx[round] = tsc() - middle
@@ -132,3 +140,16 @@ cdef class Pair:
         if arrived != burst * rounds:
             raise RuntimeError(f"{burst * rounds} packets left and {arrived} arrived")
         return float(np.median(spent_tx)) / burst, float(np.median(spent_rx)) / burst
+
+
+def _shared_wire(a, b):
+    """Both ends of a wire between processes, in one."""
+    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ends = PeerWire(a), PeerWire(b)
+    memory = make_memory()
+    try:
+        ends[0].connect(near.detach(), memory, True)
+        ends[1].connect(far.detach(), memory, False)
+    finally:
+        os.close(memory)
+    return ends

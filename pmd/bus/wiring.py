@@ -135,7 +135,8 @@ def _to_process(card: Card, port: int, name: str, spec: PortString, *, listens: 
         raise ConfigError(
             f"{spec.text}: which socket? write wire=listen:PATH at one end, wire=connect:PATH at the other"
         )
-    return WireEnd(card.lock, card.ports[port].engine, Path(name), listens=listens).close
+    engine = card.ports[port].engine
+    return WireEnd(card.lock, engine, Path(name), listens=listens, nudge=card.nudge).close
 
 
 def _close(card: Card, wire: TapWire | PcapWire) -> None:

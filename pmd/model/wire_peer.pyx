@@ -1,26 +1,29 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A wire whose other end is a port of the model in another process: frames over a connected SOCK_SEQPACKET socket.
+"""A wire whose other end is a port of the model in another process: a ring of frames each way, in memory that both have.
 
-A message is four bytes, kind, value and version, and after those of kind FRAME the frame without its FCS. The first
-message each way is a STATE, and another follows whenever the sender's light goes on or off.
+The peer is not believed: `peer_ring.h` checks each of its words, and a frame is copied out of the shared memory before
+anything looks at it. The connected socket carries nothing once both ends have greeted (`wire_greeting`): it only shows that
+the peer has gone.
 """
 
 import os
+from functools import partial
 
-from libc.errno cimport EAGAIN, EINTR, ENOBUFS, ENOMEM, errno
-from libc.stdint cimport uint32_t, uint64_t, uint8_t
-from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy, memset
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from posix.unistd cimport close
 
 from dataplane.clock cimport tsc_hz
-from dataplane.machine cimport tsc
+from dataplane.machine cimport tsc, unlikely
 
+from dataplane.closer import Closer
 from dataplane.errors import ConfigError
+from dataplane.guard import PeerMemory
 
 from dataplane.pmd.model.engine cimport Engine, Wire
 from dataplane.pmd.model.model cimport (
     BAD_CRC,
     mdl_commit,
+    mdl_copy,
     mdl_fifo,
     mdl_fifo_clear,
     mdl_fifo_free,
@@ -33,144 +36,183 @@ from dataplane.pmd.model.model cimport (
     mdl_reserve,
 )
 
-cdef extern from "<sys/socket.h>" nogil:
-    struct iovec:
-        void *iov_base
-        size_t iov_len
-
-    struct msghdr:
-        iovec *msg_iov
-        size_t msg_iovlen
-        int msg_flags
-
-    struct mmsghdr:
-        msghdr msg_hdr
-        unsigned int msg_len
+cdef extern from "<poll.h>" nogil:
+    struct pollfd:
+        int fd
+        short events, revents
 
     enum:
-        MSG_DONTWAIT, MSG_NOSIGNAL, MSG_TRUNC
+        POLLIN, POLLRDHUP
 
-    int sendmmsg(int fd, mmsghdr *messages, unsigned int n, int flags)
-    int recvmmsg(int fd, mmsghdr *messages, unsigned int n, int flags, void *timeout)
-    ssize_t send(int fd, const void *data, size_t size, int flags)
+    int poll(pollfd *fds, unsigned long n, int timeout)
+
+cdef extern from "peer_ring.h" nogil:
+    enum:
+        MDL_RING_BYTES, MDL_RING_PAGE, MDL_RING_MEMORY
+        MDL_RING_FRAME_MIN, MDL_RING_FRAME_MAX, MDL_RING_BAD_CRC, MDL_RING_LIE
+
+    struct mdl_lane:
+        uint32_t asleep
+
+    struct mdl_ring_out:
+        mdl_lane *lane
+        uint8_t *data
+        uint64_t tail, published, head
+
+    struct mdl_ring_in:
+        mdl_lane *lane
+        uint8_t *data
+        uint64_t head, published, tail
+
+    int mdl_ring_put(mdl_ring_out *o, const uint8_t *frame, uint32_t len, uint32_t flags)
+    void mdl_ring_publish(mdl_ring_out *o)
+    void mdl_ring_shine(mdl_ring_out *o, int lit)
+    int mdl_ring_asleep(const mdl_ring_out *o)
+    void mdl_ring_wake(mdl_ring_out *o)
+    int mdl_ring_look(mdl_ring_in *i)
+    int32_t mdl_ring_peek(mdl_ring_in *i, const uint8_t **frame, uint32_t *flags)
+    void mdl_ring_pop(mdl_ring_in *i, uint32_t len)
+    void mdl_ring_release(mdl_ring_in *i)
+    int mdl_ring_light(const mdl_ring_in *i)
+    void mdl_ring_doze(mdl_ring_in *i)
+    int mdl_ring_sleep(uint32_t *asleep, long us)
 
 cdef enum:
     TX_BUFFER = 160 << 10
-    BATCH = 32  # messages a system call
-    FRAME_MIN = 14  # shorter than a header is no frame
-    FRAME_MAX = 15868
-    ROOM = 16 << 10  # for a message that arrives
-    HEADER = 4
-    STATE = 0
-    FRAME = 1
-    VERSION = 1
+    PUMP = 128  # frames a step and direction
     PATIENCE_NS = 1_000_000_000  # for a peer that takes nothing, until frames to it are lost
 
-_IDLE_US = 2  # how long an empty socket is left alone: a system call costs more than a burst
+# Why a peer was cut off: indices of `_WHY`.
+cdef enum Wrong:
+    NOTHING
+    FRAME
+    INDEX
+    LIGHT
+    SPEECH
+    MEMORY
 
-cdef packed struct Header:
-    uint8_t kind
-    uint8_t value  # of a frame: 1 if its FCS is wrong; of a state: 1 if the light is on
-    uint8_t version
-    uint8_t zero
-
-
-# Where a fifo is read, so that frames can be put back into it.
-cdef struct Mark:
-    uint32_t rpos
-    uint64_t out
-
-
-cdef struct Batch:
-    mmsghdr[BATCH] message
-    iovec[2 * BATCH] piece
-    Header[BATCH] header
+_WHY = (
+    None,
+    "what it put into the ring is no frame",
+    "an index of the ring that it wrote is impossible",
+    "its light is neither on nor off",
+    "it sent a message after its greeting",
+    "the memory was taken away",
+)
+_LOOK_US = 500  # how often the socket is looked at, which is a system call
+_REST_MOST = 0.1  # seconds
+RING_MEMORY = MDL_RING_MEMORY
+"""Bytes of the memory that both ends of a wire map."""
 
 
 cdef class PeerWire(Wire):
     """Plugged into `port`. Without a connection, or while the peer's light is off, its link is down.
 
-    `connect` gives it a socket. While the peer takes no frames the port waits, as long as `PATIENCE_NS`; then frames are
-    lost until it takes some. The caller of every method holds the card's lock. Raises ConfigError if the port has a wire.
+    `connect` gives it a socket and memory. While the peer takes no frames the port waits, as long as `PATIENCE_NS`; then
+    frames are lost until it takes some. The caller of every method but `rest` holds the card's lock. Raises ConfigError if
+    the port has a wire.
     """
 
     cdef readonly Engine port
     cdef readonly bint connected
     cdef readonly str why  # the peer was cut off, None: it went by itself
     cdef readonly uint64_t sent, received, lost
+    cdef readonly object closer  # what the peer sent is closed by a thread: that could wait
     cdef int _fd
     cdef int _wrong
-    cdef bint _peer_lit, _told, _greeted
-    cdef uint64_t _poll_at, _idle_cycles, _stuck_since
+    cdef bint _peer_lit, _told, _ending
+    cdef uint64_t _look_at, _look_cycles, _end_at, _end_cycles, _wake_at, _stuck_since, _received_before
     cdef mdl_fifo *_out
-    cdef Batch *_send_batch
-    cdef Batch *_receive_batch
-    cdef uint8_t *_room
-    cdef uint32_t _next, _got  # of what was received: not in the port's packet buffer yet
+    cdef object _memory  # mapped while there is a connection
+    cdef mdl_ring_out _outward
+    cdef mdl_ring_in _inward
+    cdef uint32_t *_asleep  # where `rest` waits; NULL: the peer does not wake us
 
     def __cinit__(self, Engine port not None):
         self._fd = -1
         if port.wire is not None:
             raise ConfigError(f"{port.name} has a wire already: unplug it first")
         self.port = port
-        self._idle_cycles = <uint64_t> (tsc_hz() * _IDLE_US / 1e6)
+        self.closer = Closer(f"wire-{port.name}")
+        self._look_cycles = <uint64_t> (tsc_hz() * _LOOK_US / 1e6)
+        self._end_cycles = <uint64_t> (tsc_hz() * PATIENCE_NS / 1e9)
         self._out = mdl_fifo_new(TX_BUFFER)
-        self._send_batch, self._receive_batch = <Batch *> malloc(sizeof(Batch)), <Batch *> malloc(sizeof(Batch))
-        self._room = <uint8_t *> malloc(BATCH * ROOM)
-        if self._out == NULL or self._send_batch == NULL or self._receive_batch == NULL or self._room == NULL:
+        if self._out == NULL:
             raise MemoryError("no memory for a wire")
-        self._lay_out(self._send_batch, NULL)
-        self._lay_out(self._receive_batch, self._room)
         self.live = True
         port.plug(self, self._out, True, True, &self._peer_lit)
 
-    cdef void _lay_out(self, Batch *batch, uint8_t *room) noexcept:
-        cdef int n
-        memset(batch, 0, sizeof(Batch))
-        for n in range(BATCH):
-            batch.header[n].version = VERSION
-            batch.message[n].msg_hdr.msg_iov, batch.message[n].msg_hdr.msg_iovlen = &batch.piece[2 * n], 2
-            batch.piece[2 * n].iov_base, batch.piece[2 * n].iov_len = &batch.header[n], HEADER
-            if room != NULL:
-                batch.piece[2 * n + 1].iov_base, batch.piece[2 * n + 1].iov_len = room + n * ROOM, ROOM
-
     def __dealloc__(self):
         if self._fd >= 0 and self._out != NULL:  # without one nothing was connected, and 0 is a descriptor too
-            os.close(self._fd)
+            close(self._fd)
         mdl_fifo_free(self._out)
-        free(self._send_batch)
-        free(self._receive_batch)
-        free(self._room)
 
     # ---- the connection -------------------------------------------------------------------------------------
 
-    def connect(self, int fd):
-        """From now on the peer is at the other end of this connected socket, which is the wire's to close."""
+    def connect(self, int fd, int memory, bint first):
+        """From now on the peer is at the other end of this connected socket, which is the wire's to close.
+
+        memory: a file of RING_MEMORY bytes that the peer has, too; it may be closed afterwards. first: which ring is ours to
+        write, the peer's is the other. Raises OSError, and the socket is the caller's still, for memory that cannot be mapped.
+        """
         self.disconnect()
-        self._fd, self.connected, self._greeted, self._wrong = fd, True, False, 0
+        self._memory = PeerMemory(memory, 0, RING_MEMORY, True)
+        cdef size_t at = self._memory.address
+        cdef mdl_lane *lanes = <mdl_lane *> at
+        cdef uint8_t *data = <uint8_t *> (at + MDL_RING_PAGE)
+        self._outward.lane, self._outward.data = &lanes[not first], data + (0 if first else MDL_RING_BYTES)
+        self._inward.lane, self._inward.data = &lanes[first], data + (MDL_RING_BYTES if first else 0)
+        self._outward.tail = self._outward.published = self._outward.head = 0
+        self._inward.head = self._inward.published = self._inward.tail = 0
+        self._fd, self.connected, self._ending, self._wrong = fd, True, False, NOTHING
+        self._stuck_since = self._look_at = self._wake_at = 0
+        self._received_before = ~<uint64_t> 0
         self._told = not self.port.lit
-        self._stuck_since = self._poll_at = 0
         self._tell()
 
     def disconnect(self):
         """The cable is out; what it carried is lost."""
-        self._hang_up(0)
+        self._hang_up(NOTHING)
+        self._asleep = NULL
         if self._fd >= 0:
-            os.close(self._fd)
+            self.closer.do(partial(os.close, self._fd))
             self._fd = -1
-        self._next = self._got = 0
+        self._memory = None
 
     def tend(self):
-        """What `pump` cannot do: close a connection that has ended, and say that our light is off on a port that nobody steps.
+        """What `pump` cannot do: close a connection that has ended, and look and tell for a port that is not stepped.
 
         Returns whether there is a connection; if there is none any more, `why` says what was wrong with it.
         """
         if self.connected:
             self._tell()
+            if self._memory.lost:
+                self._hang_up(MEMORY)
+            elif not self._ending:
+                self._look()
+            elif tsc() >= self._end_at:
+                self._hang_up(NOTHING)
         if not self.connected and self._fd >= 0:
-            self.why = (None, "what it sent is no frame", "it is no wire of this version")[self._wrong]
+            self.why = _WHY[self._wrong]
             self.disconnect()
+        self._asleep = NULL
+        if self.connected and self.received == self._received_before:
+            self._asleep = &self._inward.lane.asleep
+            mdl_ring_doze(&self._inward)
+        self._received_before = self.received
         return bool(self.connected)
+
+    def rest(self, double seconds):
+        """Sleep so long, at most 0.1 s, or until the peer has a frame for us after a pause. Whether it has.
+
+        Not under the card's lock. A peer wakes us if no frame came between the last two calls of `tend`.
+        """
+        cdef uint32_t *asleep = self._asleep
+        cdef long us = <long> (min(seconds, _REST_MOST) * 1e6) if seconds > 0 else 0
+        cdef bint woken
+        with nogil:
+            woken = mdl_ring_sleep(asleep, us)
+        return woken
 
     def close(self):
         """Unplug, and hang up."""
@@ -178,117 +220,121 @@ cdef class PeerWire(Wire):
         self.port.unplug()
 
     cdef void _hang_up(self, int wrong) noexcept nogil:
-        # The descriptor is closed by who has the GIL: until then nothing else can get its number.
+        # The socket is closed and the memory unmapped by `tend`, which has the GIL: until then nothing else gets their place.
         self.connected = self._peer_lit = False
         self._wrong = wrong
 
     cdef void _tell(self) noexcept nogil:
-        """The peer hears of our light once it has changed; while its socket is full, later."""
-        cdef Header state
-        if self._told == self.port.lit:
-            return
-        state.kind, state.value, state.version, state.zero = STATE, self.port.lit, VERSION, 0
-        if send(self._fd, &state, HEADER, MSG_DONTWAIT | MSG_NOSIGNAL) == HEADER:
+        """The peer sees our light."""
+        if self._told != self.port.lit:
             self._told = self.port.lit
-        elif errno != EAGAIN and errno != EINTR:
-            self._hang_up(0)
+            mdl_ring_shine(&self._outward, self._told)
+
+    cdef void _look(self) noexcept nogil:
+        """Whether the peer is there still. If not, what it sent before is taken, as long as `PATIENCE_NS`."""
+        cdef pollfd state
+        state.fd, state.events, state.revents = self._fd, POLLIN | POLLRDHUP, 0
+        self._look_at = tsc() + self._look_cycles
+        if poll(&state, 1, 0) <= 0:
+            return
+        if state.revents == POLLIN:
+            self._hang_up(SPEECH)
+        elif mdl_ring_look(&self._inward) == MDL_RING_LIE:
+            self._hang_up(INDEX)
+        else:
+            self._ending, self._peer_lit = True, False
+            self._end_at = tsc() + self._end_cycles
 
     # ---- frames ---------------------------------------------------------------------------------------------
 
     cdef uint32_t pump(self, Engine engine) noexcept nogil:
         cdef uint32_t done
+        cdef int lit
+        if self.connected and not self._ending and tsc() >= self._look_at:
+            self._look()
         if not self.connected:
             mdl_fifo_clear(self._out)
             return 0
+        if self._ending:
+            mdl_fifo_clear(self._out)
+            done = self._receive()
+            if self._inward.head == self._inward.tail or tsc() >= self._end_at:
+                self._hang_up(self._wrong)
+            return done
         self._tell()
+        lit = mdl_ring_light(&self._inward)
+        if lit == MDL_RING_LIE:
+            self._hang_up(LIGHT)
+            return 0
+        self._peer_lit = lit
+        if mdl_ring_look(&self._inward) == MDL_RING_LIE:
+            self._hang_up(INDEX)
+            return 0
         done = self._receive()
         if self.connected:
             done += self._send()
         return done
 
     cdef uint32_t _send(self) noexcept nogil:
-        """To the peer: what it does not take goes back to where it was."""
+        """To the peer: what its ring has no room for stays where it is."""
         cdef mdl_fifo *fifo = self._out
         cdef mdl_frame *frame = mdl_peek(fifo)
-        cdef Batch *batch = self._send_batch
-        cdef Mark[BATCH] marks
         cdef uint32_t n = 0
-        cdef int taken
-        while frame != NULL and n < BATCH:
-            # The one who fills this fifo is this thread: what is popped stays as it is until we return.
-            marks[n].rpos, marks[n].out = fifo.rpos, fifo.out
-            batch.header[n].kind, batch.header[n].value = FRAME, frame.flags & BAD_CRC
-            batch.piece[2 * n + 1].iov_base, batch.piece[2 * n + 1].iov_len = frame.data, frame.len
+        cdef int put = 1
+        if frame == NULL:
+            return 0
+        while frame != NULL and n < PUMP:
+            put = mdl_ring_put(
+                &self._outward, frame.data, frame.len, MDL_RING_BAD_CRC if frame.flags & BAD_CRC else 0
+            )
+            if put <= 0:
+                break
             mdl_pop(fifo, frame)
             n += 1
             frame = mdl_peek(fifo)
-        if n == 0:
+        if unlikely(put == MDL_RING_LIE):
+            self._hang_up(INDEX)
             return 0
-        taken = sendmmsg(self._fd, batch.message, n, MSG_DONTWAIT | MSG_NOSIGNAL)
-        if taken > 0:
+        if n:
             self._stuck_since = 0
-            self.sent += <uint32_t> taken
-        elif errno not in (EAGAIN, EINTR, ENOBUFS, ENOMEM):
-            self._hang_up(0)
-            return 0
+            self.sent += n
+            mdl_ring_publish(&self._outward)
+            # A peer that says it sleeps all the time costs us a system call a millisecond, not one a step.
+            if unlikely(mdl_ring_asleep(&self._outward)) and tsc() >= self._wake_at:
+                self._wake_at = tsc() + self._look_cycles
+                mdl_ring_wake(&self._outward)
         elif self._stuck_since == 0:
-            taken, self._stuck_since = 0, self.port.port.now_ns
+            self._stuck_since = self.port.port.now_ns
         elif self.port.port.now_ns > self._stuck_since + PATIENCE_NS:
-            taken = n
+            while frame != NULL and n < PUMP:
+                mdl_pop(fifo, frame)
+                n += 1
+                frame = mdl_peek(fifo)
             self.lost += n
-        else:
-            taken = 0
-        if <uint32_t> taken < n:
-            fifo.rpos, fifo.out = marks[taken].rpos, marks[taken].out
-        return <uint32_t> taken
+        return n
 
     cdef uint32_t _receive(self) noexcept nogil:
-        cdef uint32_t done = self._deliver()
-        cdef int got
-        if self._next < self._got or tsc() < self._poll_at:
-            return done  # the packet buffer is full: the peer waits
-        got = recvmmsg(self._fd, self._receive_batch.message, BATCH, MSG_DONTWAIT, NULL)
-        if got <= 0:
-            if errno == EAGAIN:
-                self._poll_at = tsc() + self._idle_cycles
-            elif errno != EINTR:
-                self._hang_up(0)
-            return done
-        self._next, self._got = 0, <uint32_t> got
-        return done + self._deliver()
-
-    cdef uint32_t _deliver(self) noexcept nogil:
-        """Messages that are here, as long as there is room for their frames. Whoever sends nonsense is cut off."""
+        """Frames that are here, as long as there is room for them. A peer that put nonsense there is cut off."""
         cdef mdl_fifo *fifo = self.port.port.rx_fifo
         cdef mdl_frame *frame
-        cdef mmsghdr *message
-        cdef Header *header
-        cdef uint32_t done = 0, size
-        if self._next == self._got:
-            return 0
+        cdef const uint8_t *data
+        cdef uint32_t done = 0, flags = 0
+        cdef int32_t size = 0
         mdl_fifo_refresh(fifo)
-        while self._next < self._got:
-            message, header = &self._receive_batch.message[self._next], &self._receive_batch.header[self._next]
-            if message.msg_len == 0:
-                self._hang_up(0)  # there are no empty messages: it is the end
+        while done < PUMP:
+            size = mdl_ring_peek(&self._inward, &data, &flags)
+            if size <= 0:
                 break
-            if message.msg_len < HEADER or header.version != VERSION or header.kind != STATE and not self._greeted:
-                self._hang_up(2)
+            frame = mdl_reserve(fifo, size)
+            if frame == NULL:
                 break
-            size = message.msg_len - HEADER
-            if header.kind == STATE and size == 0:
-                self._greeted, self._peer_lit = True, header.value & 1
-            elif header.kind != FRAME or not FRAME_MIN <= size <= FRAME_MAX or message.msg_hdr.msg_flags & MSG_TRUNC:
-                self._hang_up(1)
-                break
-            else:
-                frame = mdl_reserve(fifo, size)
-                if frame == NULL:
-                    break
-                memcpy(frame.data, self._room + self._next * ROOM, size)
-                mdl_label(frame, size, header.value & BAD_CRC, 0, self.port.port.now_ns)
-                mdl_commit(fifo, size)
-                self.received += 1
-                done += 1
-            self._next += 1
+            mdl_copy(frame.data, data, size)
+            mdl_label(frame, size, BAD_CRC if flags else 0, 0, self.port.port.now_ns)
+            mdl_commit(fifo, size)
+            mdl_ring_pop(&self._inward, size)
+            done += 1
+        self.received += done
+        mdl_ring_release(&self._inward)
+        if size == MDL_RING_LIE:
+            self._hang_up(FRAME)
         return done
