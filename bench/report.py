@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -85,6 +86,8 @@ def compared(
 
 
 def _decided(row: Row, ratio: Ratio, goal: Goal | None) -> Row:
+    if goal is not None:  # the median of k processes is known that much better than one of them
+        ratio = replace(ratio, spread=max(ratio.spread, goal.scatter / math.sqrt(row.runs)))
     row = replace(row, ratio=round(ratio.value, 4), ratio_spread=round(ratio.spread, 4))
     if goal is None:
         return row

@@ -295,6 +295,26 @@ def offloads(head: int) -> Iterator[Slice]:
         yield lambda: solo.offload_cycles(rx, tx, engine, port.mempool, BURST, ROUNDS, frame, head)[0]
 
 
+@rows(
+    "cycles/packet",
+    {
+        "82599 rx + tx, 4 queues busy": (4,),
+        "82599 rx + tx, 16 queues busy": (16,),
+    },
+)
+def spread(n: int) -> Iterator[Slice]:
+    """32 packets a lap by each queue."""
+    with ExitStack() as stack:
+        port = opened(stack, "model0,wire=loop,thread=off,rx_desc=128")
+        rx, tx = [port.rx(q) for q in range(n)], [port.tx(q) for q in range(n)]
+        port.start()
+        port.wait_link()
+        for queue, frame in zip(tx, loops("test_queues").flows(port, n), strict=True):
+            loops("solo").fill(queue, port.mempool, BURST, frame)
+        engine = port.function.chip.engine
+        yield lambda: loops("queues").spread_cycles(rx, tx, engine, ROUNDS // n)
+
+
 @rows("cycles/poll", {"82599 rx, a poll in vain": ()})
 def idle() -> Iterator[Slice]:
     with ExitStack() as stack:

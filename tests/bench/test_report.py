@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from bench.__main__ import again, joined
-from bench.goals import MARGIN, RECORDED, ZEN5, Goal, goal_of
+from bench.goals import MARGIN, RECORDED, ZEN5, Goal, Record, goal_of
 from bench.plot import compared as bars
 from bench.report import compared, load, markdown, measured, merged, save, show, summary
 
@@ -59,14 +59,15 @@ def test_what_has_no_goal_is_reported():
 
 @pytest.mark.parametrize("name", RECORDED)
 def test_a_goal_is_the_ratio_on_record_and_three_percent(name):
-    for cpu, ratio in RECORDED[name].items():
-        assert goal_of(name, cpu=cpu) == Goal(ratio * MARGIN)
-        assert goal_of(name, more=True, cpu=cpu) == Goal(ratio / MARGIN)
+    record = RECORDED[name]
+    for cpu, ratio in record.ratios.items():
+        assert goal_of(name, cpu=cpu) == Goal(ratio * MARGIN, record.scatter)
+        assert goal_of(name, more=True, cpu=cpu) == Goal(ratio / MARGIN, record.scatter)
 
 
 def test_a_cpu_without_record_is_judged_by_the_worst_of_others_or_not_at_all(monkeypatch):
-    monkeypatch.setitem(RECORDED, "two", {"a": 1.0, "b": 2.0})
-    monkeypatch.setitem(RECORDED, "one", {ZEN5: 1.0})
+    monkeypatch.setitem(RECORDED, "two", Record({"a": 1.0, "b": 2.0}))
+    monkeypatch.setitem(RECORDED, "one", Record({ZEN5: 1.0}))
     assert goal_of("two", cpu="c") == Goal(2.0 * MARGIN)
     assert goal_of("two", cpu="c", more=True) == Goal(1.0 / MARGIN)
     goal = goal_of("one", cpu="c")
@@ -109,7 +110,7 @@ def test_what_is_missed_or_unsure_is_measured_again():
             ("fast", pairs(0.4), Goal(0.5)),
             ("unsure", pairs(0.5, 0.1), Goal(0.5)),
             ("plain", pairs(0.5, 0.1), None),
-            ("unknown", pairs(0.5), Goal(0.4, "no ratio on record of this CPU")),
+            ("unknown", pairs(0.5), Goal(0.4, why="no ratio on record of this CPU")),
         )
     ]
     assert again(rows) == ["bench/test_slow.py", "bench/test_unsure.py"]

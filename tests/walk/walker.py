@@ -318,10 +318,24 @@ def brief(value: Any) -> str:
 PLAIN = (int, float, str, bytes, tuple, bool)
 
 
-def leftovers(walk: Walk, descriptors: int, threads: set[threading.Thread]) -> list[str]:
-    """What the walk could not put away."""
+def descriptors() -> dict[int, str]:
+    """What each open descriptor of this process leads to, but for the one that lists them."""
+    found = {}
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found[int(entry.name)] = os.readlink(entry)
+    return found
+
+
+def leftovers(before: dict[int, str], threads: set[threading.Thread]) -> list[str]:
+    """What the walk could not put away. before: descriptors that were open when it began."""
     found = [f"{pool!r} still has {pool.in_use} mbufs out" for pool in mempool.pools() if pool.in_use]
     found += [f"thread {thread.name}" for thread in set(threading.enumerate()) - threads]
+    found += [
+        f"descriptor {number} of {target}"
+        for number, target in descriptors().items()
+        if before.get(number) != target
+    ]
     if machine.free_lcores() != 32:
         found.append(f"{32 - machine.free_lcores()} lcore numbers")
     return found
@@ -341,7 +355,7 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     found = everything()
     threads = set(threading.enumerate())
-    descriptors = len(list(Path("/proc/self/fd").iterdir()))
+    before = descriptors()
     with tempfile.TemporaryDirectory(prefix="dp-walk-") as folder:
         os.chdir(folder)
         walk = Walk(random.Random(seed), found, Path(folder), log)
@@ -351,7 +365,7 @@ def main() -> int:
             gc.collect()
         os.chdir("/")
     faulthandler.cancel_dump_traceback_later()
-    left = leftovers(walk, descriptors, threads)
+    left = leftovers(before, threads)
     for line in left:
         walk.say(f"left behind: {line}")
         print(f"left behind: {line}", file=sys.stderr)
