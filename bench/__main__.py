@@ -21,13 +21,15 @@ from bench.report import Row, load, merged, save, show
 
 ROOT = Path(__file__).resolve().parents[1]
 LATEST = Path(__file__).with_name("latest.json")
+PATIENCE = 900  # seconds for one benchmark; beside other programs some take minutes
 PROCESSES = 5  # at most: where memory happens to lie makes a process faster or slower for as long as it lives
 
 
 def run(words: Sequence[str], folder: Path) -> tuple[int, list[Row]]:
     """pytest's status with these words, and the rows that it found."""
     target = folder / "rows.json"
-    command = [sys.executable, "-m", "pytest", "-q", "--benchmark-quiet", "--rows", str(target), *words]
+    command = [sys.executable, "-m", "pytest", "-q", "--benchmark-quiet", "--timeout", str(PATIENCE)]
+    command += ["--rows", str(target), *words]
     status = subprocess.run(command, cwd=ROOT).returncode
     return status, load(target) if target.exists() else []
 

@@ -19,6 +19,7 @@ from dataplane.clock import hz
 from dataplane.running import start
 
 SLICES, LAPS = 60, 100
+LEAST = 0.05  # cycles; on a busy machine a difference of two laps may be less, or none
 PLAIN = solo.broadcast(60)  # no protocol: no hash, so it comes by queue 0
 
 
@@ -58,7 +59,7 @@ def added(port, n):
             strict=True,
         )
     )
-    return (together - alone) / (n - 1)
+    return max((together - alone) / (n - 1), LEAST)
 
 
 @pytest.mark.parametrize("n", [4, 16, 64])
