@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What a slot's socket answers: accesses to BARs and to configuration space, and the memory that the driver maps.
 
-The other end, and the meaning of a request's fields, is in trap.c.
+The other end is link.c; the meaning of a request's fields is in trap.h.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import struct
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast
 
 from dataplane.errors import DeviceError, DeviceGone
 from dataplane.hugepage import Arena
@@ -25,15 +25,25 @@ from dataplane.pmd.bus.model import ModelFunction
 from dataplane.pmd.bus.model_vf import ModelVfFunction
 from dataplane.pmd.datasheet import RDT, TDT, decode, pci
 
-__all__ = ["Memory", "Service"]
+__all__ = ["Host", "Memory", "Service"]
 
 log = logging.getLogger("dataplane")
 
 _REQUEST = struct.Struct("<IIQQQII")  # op, bar, offset, value, address, size, pid
 _REPLY, _COUNT = struct.Struct("<Q"), struct.Struct("<I")
-_READ, _WRITE, _CONFIG_READ, _CONFIG_WRITE, _MAP, _UNMAP, _TAIL = range(7)
+_READ, _WRITE, _CONFIG_READ, _CONFIG_WRITE, _MAP, _UNMAP, _TAIL, _ENTER, _RESET, _SET_DRIVER = range(10)
 _UIO_VECTOR, _VECTOR_CONTROL = 0, 12  # the one that goes to /dev/uioN; where its mask bit is
 _ANSWER_SECONDS = 10  # for a thread that is to end
+
+
+class Host(Protocol):
+    """What the kernel does about a function besides its registers."""
+
+    def place(self) -> None:
+        """The function has been reset: say again where its BARs are."""
+
+    def bind(self, on: bool) -> None:
+        """The function has a driver, or has none any more."""
 
 
 class Memory:
@@ -63,16 +73,26 @@ class Service:
 
     path: the socket for accesses. uio: that of /dev/uioN, and what is said there is what igb_uio says: each read gives the
     number of interrupts (4 bytes); writing 1 or 0 turns them on and off. doorbells: whether tails may be stored to memory.
+
+    One program drives the function at a time; any number look into its configuration space meanwhile.
     """
 
     def __init__(
-        self, function: ModelFunction | ModelVfFunction, path: Path, uio: Path, doorbells: bool = True
+        self,
+        function: ModelFunction | ModelVfFunction,
+        path: Path,
+        uio: Path,
+        host: Host,
+        doorbells: bool = True,
     ) -> None:
-        self._function, self._doorbells = function, doorbells
+        self._function, self._doorbells, self._host = function, doorbells, host
+        self._master(False)  # until a driver says so
+        self._registers = function.vf if isinstance(function, ModelVfFunction) else function.chip
         self._memory: dict[int, Memory] = {}
         self._interrupt, self._ending = os.eventfd(0, os.EFD_NONBLOCK), os.eventfd(0)
         self._doors = {_listen(path): self._enter, _listen(uio): self._open_uio}
-        self._accesses: socket.socket | None = None  # of the program that is in the slot
+        self._visitors: list[socket.socket] = []  # programs that have mapped nothing
+        self._accesses: socket.socket | None = None  # of the program that drives the function
         self._uio: socket.socket | None = None
         self._thread = threading.Thread(target=self._run, name=f"slot-{function.name}", daemon=True)
 
@@ -99,26 +119,41 @@ class Service:
     def _run(self) -> None:
         while True:
             known: list[int | socket.socket] = [self._interrupt, self._ending]
-            known += [each for each in (*self._doors, self._accesses, self._uio) if each is not None]
+            known += [
+                each
+                for each in (*self._doors, *self._visitors, self._accesses, self._uio)
+                if each is not None
+            ]
             ready, _, _ = select.select(known, [], [])
             if self._ending in ready:
                 break
             if self._interrupt in ready:
                 self._tell(os.eventfd_read(self._interrupt))
-            for door, enter in self._doors.items():
-                if door in ready:
-                    enter(door.accept()[0])
+            # A program that has ended has left before the next one is heard.
             if self._uio in ready and self._uio is not None:
                 self._control(self._uio)
             if self._accesses in ready and self._accesses is not None:
                 self._serve(self._accesses)
+            for visitor in [each for each in self._visitors if each in ready]:
+                self._serve(visitor)
+            for door, enter in self._doors.items():
+                if door in ready:
+                    enter(door.accept()[0])
+        for visitor in self._visitors:
+            visitor.close()
         self._leave()
         self._close_uio()
 
     def _enter(self, connection: socket.socket) -> None:
+        """A program looks at configuration space, or is about to map the device."""
+        self._visitors.append(connection)
+
+    def _drive(self, connection: socket.socket) -> None:
         """A program maps the device. The one before it has gone, or goes now."""
-        self._leave()
-        self._accesses = connection
+        if connection is not self._accesses:
+            self._visitors.remove(connection)
+            self._leave()
+            self._accesses = connection
 
     def _leave(self) -> None:
         """As the host does when a program ends, in whatever way: no DMA, and a reset, so that the next one starts afresh.
@@ -132,18 +167,30 @@ class Service:
         self._master(False)
         for iova in tuple(self._memory):
             self._unmap(iova)
+        self._reset()
+        self._host.bind(True)
+
+    def _reset(self) -> None:
         if not self._function.vfs:
             with suppress(DeviceGone):
                 self._function.reset()
+                self._host.place()
 
     def _serve(self, connection: socket.socket) -> None:
         """One request."""
         data, fds = _receive(connection)
         if len(data) != _REQUEST.size:
-            self._leave()
+            if connection is self._accesses:
+                self._leave()
+            else:
+                self._visitors.remove(connection)
+                connection.close()
             return
         try:
-            reply = self._answer(_REQUEST.unpack(data), fds)
+            request = _REQUEST.unpack(data)
+            if request[0] == _ENTER:
+                self._drive(connection)
+            reply = self._answer(request, fds)
         finally:
             for each in fds:
                 os.close(each)
@@ -195,9 +242,9 @@ class Service:
     def _answer(self, request: tuple[int, ...], fds: list[int]) -> int:
         op, bar, offset, value, address, size, pid = request
         if op == _READ:
-            return self._function.bar(bar).read32(offset)
+            return self._read(bar, offset, size)
         if op == _WRITE:
-            self._function.bar(bar).write32(offset, value)
+            self._write(bar, offset, size, value)
         elif op == _CONFIG_READ:
             return int.from_bytes(self._config_read(offset, size), "little")
         elif op == _CONFIG_WRITE:
@@ -209,7 +256,37 @@ class Service:
             self._unmap(value)
         elif op == _TAIL:
             return self._tail(offset)
+        elif op == _RESET:
+            self._reset()
+        elif op == _SET_DRIVER:
+            if not value:
+                self._master(False)  # as the kernel's driver does when it lets go
+            self._host.bind(bool(value))
         return 0
+
+    def _read(self, bar: int, offset: int, size: int) -> int:
+        """1 to 8 bytes of a BAR; registers are dwords (8.1.1), so of another size parts of them are seen."""
+        if size == 4 and not offset & 3:
+            return self._function.bar(bar).read32(offset)
+        if bar == pci.PF_BAR_REGISTERS:
+            return int.from_bytes(self._registers.read_bytes(offset, size), "little")
+        first = offset & ~3
+        words = (
+            self._function.bar(bar).read32(at).to_bytes(4, "little") for at in range(first, offset + size, 4)
+        )
+        return int.from_bytes(b"".join(words)[offset - first : offset - first + size], "little")
+
+    def _write(self, bar: int, offset: int, size: int, value: int) -> None:
+        """1 to 8 bytes of a BAR; what does not cover a whole dword is discarded (8.1.1)."""
+        if size == 4 and not offset & 3:
+            self._function.bar(bar).write32(offset, value & 0xFFFF_FFFF)
+            return
+        data = value.to_bytes(8, "little")[:size]
+        if bar == pci.PF_BAR_REGISTERS:
+            self._registers.write_bytes(offset, data)
+            return
+        for skip in range(-offset % 4, size - 3, 4):
+            self._function.bar(bar).write32(offset + skip, int.from_bytes(data[skip : skip + 4], "little"))
 
     def _tail(self, offset: int) -> int:
         """Where in the register file the tail of a queue is, plus one; 0: there is no tail at that offset of BAR0."""

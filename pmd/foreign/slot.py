@@ -2,7 +2,7 @@
 """A function of the model in a slot that a program with a userspace driver sees: what Linux shows of a card bound to UIO.
 
 A slot is a folder with the files of sysfs, and two sockets: one is /dev/uioN, to the other goes every access to a BAR.
-`trap.c`, preloaded into the program, sends the program there; a thread here answers.
+The library of `trap.h`, preloaded into the program, sends the program there; a thread here answers.
 """
 
 from __future__ import annotations
@@ -21,21 +21,18 @@ from dataplane.pmd.bus.model import ModelFunction, open_function
 from dataplane.pmd.bus.model_vf import ModelVfFunction
 from dataplane.pmd.datasheet import pci
 from dataplane.pmd.foreign.service import Service
+from dataplane.pmd.foreign.sysfs import Folder, make_tree
 from dataplane.pmd.model.findings import Findings
 from dataplane.pmd.portstring import PortString
 
 __all__ = ["Slot", "Slots", "compile_trap"]
 
-_DRIVER = "igb_uio"  # one MSI-X message for everything, and VFs; DPDK takes it for what it is
-_TRAP = Path(__file__).with_name("trap.c")
-_SUBSYSTEM = 0x0003  # of a dual-port SFP+ adapter
-_PF_BARS = {pci.PF_BAR_REGISTERS: 0x80000, pci.PF_BAR_MSIX: pci.MSIX_SIZE}
-_VF_BARS = {pci.VF_BAR_REGISTERS: pci.VF_REGISTERS_SIZE, pci.VF_BAR_MSIX: pci.MSIX_SIZE}
-_MEMORY_64BIT = 0x14220C  # a resource's flags, as Linux prints them
+_HERE = Path(__file__).parent
+_SOURCES = [_HERE / f"{name}.c" for name in ("link", "names", "content", "memory", "fault", "decode")]
 
 
 class Slot:
-    """One function, at a PCI `address`."""
+    """One function, at a PCI `address`; `folder` has what sysfs shows of it."""
 
     def __init__(
         self, root: Path, number: int, function: ModelFunction | ModelVfFunction, doorbells: bool = True
@@ -43,46 +40,25 @@ class Slot:
         self.function, self.number = function, number
         virtual = isinstance(function, ModelVfFunction)
         self.address = f"0000:{1 + number // 8:02x}:{0x10 if virtual else 0:02x}.{number % 8}"
-        self.folder = root / "devices" / self.address
-        self._bars = _VF_BARS if virtual else _PF_BARS
-        self._sysfs(root)
-        self.service = Service(function, self.folder / "socket", root / "dev" / f"uio{number}", doorbells)
+        self._sysfs = Folder(root, number, function, self.address)
+        self.folder = self._sysfs.at
+        card = root / "card" / self.address
+        card.mkdir()
+        # Tails are stored to the register file; a VF's BAR is a window on its PF's.
+        (card / "registers").symlink_to(f"/proc/{os.getpid()}/fd/{function.chip.registers.fd}")
+        self.place()
+        self.service = Service(function, card / "socket", root / "dev" / f"uio{number}", self, doorbells)
 
-    def _sysfs(self, root: Path) -> None:
-        uio, f = f"uio{self.number}", self.function
-        (self.folder / "uio" / uio).mkdir(parents=True)
-        (root / "class/uio" / uio).mkdir(parents=True)
-        (root / "class/uio" / uio / "device").symlink_to(self.folder)
-        (self.folder / "driver").symlink_to(root / "drivers" / _DRIVER)
-        vfs = f.vfs if isinstance(f, ModelFunction) else 0
-        for name, text in {
-            "vendor": f"{f.vendor_id:#06x}",
-            "device": f"{f.device_id:#06x}",
-            "subsystem_vendor": f"{pci.INTEL:#06x}",
-            "subsystem_device": f"{_SUBSYSTEM:#06x}",
-            "class": f"{pci.CLASS_ETHERNET:#08x}",
-            "numa_node": "-1",
-            "sriov_numvfs": str(vfs),
-            "resource": self._resources(),
-            "config": "",  # the socket answers
-            f"uio/{uio}/dev": f"240:{self.number}",
-        }.items():
-            (self.folder / name).write_text(text + "\n")
-        for bar, size in self._bars.items():
-            file = self.folder / f"resource{bar}"
-            if bar == 0:  # a VF's is a window on its PF's; only tails are stored to it
-                file.symlink_to(f"/proc/{os.getpid()}/fd/{f.chip.registers.fd}")
-                continue
-            file.touch()
-            os.truncate(file, size)
+    def place(self) -> None:
+        """Write into configuration space where the BARs are: a host does after each reset. A VF has none of its own."""
+        if isinstance(self.function, ModelVfFunction):
+            return
+        for bar, (address, _) in self._sysfs.bars.items():
+            self.function.config.write32(pci.BAR0 + 4 * bar, address)
 
-    def _resources(self) -> str:
-        """Start, end and flags of six BARs and the ROM."""
-        lines, at = ["0x" + " 0x".join(["0" * 16] * 3)] * 7, 0xF000_0000 + self.number * 0x10_0000
-        for bar, size in self._bars.items():
-            lines[bar] = f"{at:#018x} {at + size - 1:#018x} {_MEMORY_64BIT:#018x}"
-            at += size
-        return "\n".join(lines)
+    def bind(self, on: bool) -> None:
+        """What sysfs shows once a program has bound the function to its driver, or unbound it."""
+        self._sysfs.bind(on)
 
 
 class Slots:
@@ -107,8 +83,7 @@ class Slots:
         self.root = Path(tempfile.mkdtemp(prefix="dataplane-"))  # short: sockets' paths are
         self._stack.callback(shutil.rmtree, self.root, ignore_errors=True)
         try:
-            for name in ("devices", "dev", f"drivers/{_DRIVER}"):
-                (self.root / name).mkdir(parents=True)
+            make_tree(self.root)
             self.trap = trap or compile_trap(self.root)
             self.findings = Findings()
             opened = [self._open(each) if isinstance(each, str) else each for each in functions]
@@ -140,7 +115,7 @@ class Slots:
         return {
             "LD_PRELOAD": str(self.trap),
             "DATAPLANE_SLOTS": str(self.root),
-            "SYSFS_PCI_DEVICES": str(self.root / "devices"),
+            "SYSFS_PCI_DEVICES": str(self.root / "sys/bus/pci/devices"),
         }
 
     def start(
@@ -170,25 +145,23 @@ def compile_trap(folder: Path) -> Path:
     """The library to preload, in that folder: made for the machine's C library, on the spot."""
     target = folder / "trap.so"
     compiler = os.environ.get("CC", "cc").split()
-    command = [
-        *compiler,
+    # Without fortified headers: their inline functions have the names that are defined there.
+    options = [
+        "-std=gnu11",
         "-O2",
+        "-U_FORTIFY_SOURCE",
         "-Wall",
         "-Wextra",
         "-Werror",
-        "-shared",
+        "-fvisibility=hidden",
         "-fPIC",
-        "-o",
-        str(target),
-        str(_TRAP),
-        "-ldl",
+        "-shared",
     ]
+    command = [*compiler, *options, "-o", str(target), *map(str, _SOURCES), "-ldl"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     except OSError as error:
-        raise ConfigError(
-            f"no C compiler for {_TRAP.name} ({error}): install gcc, or name one in CC"
-        ) from None
+        raise ConfigError(f"no C compiler for {_HERE} ({error}): install gcc, or name one in CC") from None
     if done.returncode:
         raise ConfigError(f"{' '.join(command)} failed:\n{done.stderr}")
     return target

@@ -197,7 +197,7 @@ def test_no_compiler(function, monkeypatch):
 
 
 def test_the_slots_sockets_are_their_owner_s_alone(slots):
-    sockets = [slots[0].folder / "socket", slots.root / "dev" / "uio0"]
+    sockets = [slots.root / "card" / slots[0].address / "socket", slots.root / "dev" / "uio0"]
     assert [oct(path.stat().st_mode & 0o777) for path in sockets] == ["0o600", "0o600"]
     assert slots.root.stat().st_mode & 0o077 == 0
 
