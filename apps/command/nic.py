@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`dataplane nic serve | run | qemu-args`: an 82599 in a process of its own, for virtual machines and DPDK's programs."""
+"""`dataplane nic serve | run | qemu-args`: an 82599 for virtual machines and for other people's drivers."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "program",
         nargs=argparse.REMAINDER,
         metavar="-- PROGRAM",
-        help="a program of DPDK's, with its arguments, as in: -- dpdk-testpmd -l 0,1 --in-memory -- -i",
+        help="the program with its arguments, as in: -- dpdk-testpmd -l 0,1 --in-memory -- -i, or -- ./my-driver 0000:01:00.0",
     )
     guest = verbs.add_parser(
         "qemu-args", help="QEMU's options that give functions of a served NIC to a guest"

@@ -121,8 +121,11 @@ class Slots:
     def start(
         self, command: Sequence[str], env: Mapping[str, str] = os.environ, **more: Any
     ) -> subprocess.Popen[Any]:
-        """Run a program on the slots; arguments as `subprocess.Popen`'s."""
-        return subprocess.Popen(command, env={**env, **self.environment}, **more)
+        """Run a program on the slots; arguments as `subprocess.Popen`'s. What `env` preloads already stays."""
+        ours = self.environment
+        if env.get("LD_PRELOAD"):
+            ours["LD_PRELOAD"] += f":{env['LD_PRELOAD']}"
+        return subprocess.Popen(command, env={**env, **ours}, **more)
 
     def close(self) -> None:
         """End the answers. Programs that are still on the slots end with an error."""
