@@ -149,7 +149,8 @@ void find_slots(void)
         struct slot *slot = &slots[slot_count++];
         slot->socket = -1;
         snprintf(slot->address, sizeof slot->address, "%.15s", each->d_name);
-        snprintf(slot->folder, sizeof slot->folder, "%.64s/card/%.15s", slots_root(), each->d_name);
+        if (snprintf(slot->folder, sizeof slot->folder, "%s/card/%.15s", slots_root(), each->d_name) >= (int)sizeof slot->folder)
+            give_up("%s: the path is too long for sockets in it", slots_root());
         snprintf(path, sizeof path, "%s/sys/devices/pci0000:00/%s", slots_root(), slot->address);
         find_files(path, slot);
     }

@@ -25,10 +25,10 @@ from dataplane.pmd.foreign.sysfs import Folder, make_tree
 from dataplane.pmd.model.findings import Findings
 from dataplane.pmd.portstring import PortString
 
-__all__ = ["Slot", "Slots", "compile_trap"]
+__all__ = ["SOURCES", "Slot", "Slots", "compile_trap"]
 
 _HERE = Path(__file__).parent
-_SOURCES = [_HERE / f"{name}.c" for name in ("link", "names", "content", "memory", "fault", "decode")]
+SOURCES = [_HERE / f"{name}.c" for name in ("link", "names", "content", "memory", "fault", "decode")]
 
 
 class Slot:
@@ -148,19 +148,10 @@ def compile_trap(folder: Path) -> Path:
     """The library to preload, in that folder: made for the machine's C library, on the spot."""
     target = folder / "trap.so"
     compiler = os.environ.get("CC", "cc").split()
-    # Without fortified headers: their inline functions have the names that are defined there.
-    options = [
-        "-std=gnu11",
-        "-O2",
-        "-U_FORTIFY_SOURCE",
-        "-Wall",
-        "-Wextra",
-        "-Werror",
-        "-fvisibility=hidden",
-        "-fPIC",
-        "-shared",
-    ]
-    command = [*compiler, *options, "-o", str(target), *map(str, _SOURCES), "-ldl"]
+    # Without fortified headers: their inline functions have the names that are defined there. Warnings are errors in our
+    # tests alone: other compilers have others.
+    options = ["-std=gnu11", "-O2", "-U_FORTIFY_SOURCE", "-fvisibility=hidden", "-fPIC", "-shared", "-w"]
+    command = [*compiler, *options, "-o", str(target), *map(str, SOURCES), "-ldl"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     except OSError as error:

@@ -15,7 +15,7 @@ import pytest
 from dataplane.errors import ConfigError
 from dataplane.pmd.bus.model import ModelFunction
 from dataplane.pmd.datasheet import CTRL, EICR, EICS, EIMS, GPRC, MAXFRS, RDBAL, RDT, STATUS, TDT, pci
-from dataplane.pmd.foreign.slot import Slots, compile_trap
+from dataplane.pmd.foreign.slot import SOURCES, Slots, compile_trap
 from dataplane.pmd.model.card import Card
 
 SOURCE = Path(__file__).with_name("driver.c")
@@ -196,6 +196,23 @@ def test_no_compiler(function, monkeypatch):
         Slots([function])
 
 
+@pytest.mark.parametrize("level", ["-O0", "-O2"])
+def test_the_trap_has_no_warnings(level, tmp_path):
+    command = [
+        "gcc",
+        "-std=gnu11",
+        level,
+        "-Wall",
+        "-Wextra",
+        "-Wshadow",
+        "-Werror",
+        "-fPIC",
+        "-shared",
+        "-U_FORTIFY_SOURCE",
+    ]
+    subprocess.run([*command, "-o", str(tmp_path / "trap.so"), *map(str, SOURCES)], check=True, timeout=60)
+
+
 def test_the_slots_sockets_are_their_owner_s_alone(slots):
     sockets = [slots.root / "card" / slots[0].address / "socket", slots.root / "dev" / "uio0"]
     assert [oct(path.stat().st_mode & 0o777) for path in sockets] == ["0o600", "0o600"]
@@ -206,3 +223,19 @@ def test_the_trap_is_made_once_for_programs_that_start_before_their_slots(functi
     trap = compile_trap(tmp_path)
     with Slots([function], trap) as slots:
         assert slots.environment["LD_PRELOAD"] == str(trap)
+
+
+def test_what_it_says_last_fits_its_room(tmp_path):
+    """A folder whose path is longer than the message may be."""
+    trap, root = compile_trap(tmp_path), tmp_path
+    for _ in range(4):
+        root /= "f" * 200
+    (root / "dev").mkdir(parents=True)
+    (root / "dev/uio0").touch()
+    done = subprocess.run(
+        ["cat", "/dev/uio0"],
+        env={"LD_PRELOAD": str(trap), "DATAPLANE_SLOTS": str(root)},
+        capture_output=True, timeout=20,
+    )  # fmt: skip
+    assert done.returncode == 70
+    assert done.stderr.startswith(b"dataplane: ") and done.stderr.endswith(b"f\n") and len(done.stderr) == 511
