@@ -3,6 +3,7 @@
 
 import pytest
 
+from bench import wire
 from bench.silicon import Pair
 
 SLICES, ROUNDS = 10, 1000
@@ -43,4 +44,16 @@ def test_wire_between_processes(compare, lcore, size):
         lambda: sum(plain.cycles(32, ROUNDS)),
         "a wire within the process",
         slices=SLICES,
+    )
+
+
+@pytest.mark.parametrize("both", [False, True], ids=["one way", "both ways"])
+def test_wire_of_two_processes(measure, both):
+    """Each with a card, our driver and a generator or a sink, on a CPU of its own if there are two."""
+    measure(
+        f"two processes and a wire, 64-byte frames, {'both ways together' if both else 'one way'}",
+        "Mpps",
+        lambda: wire.measure(both=both)[0],
+        more=True,
+        rounds=3,
     )

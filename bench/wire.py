@@ -143,7 +143,10 @@ def main(words: Sequence[str] | None = None) -> None:
         print(json.dumps(end(found.end, found.sends, found.takes, found.size, found.seconds)), flush=True)
     else:
         mpps, cpus = measure(found.size, seconds=found.seconds, both=found.both, server=found.server)
-        print(f"{mpps:.2f} Mpps of {found.size} bytes; CPU: {', '.join(f'{each:.0%}' for each in cpus)}")
+        print(
+            f"{mpps:.2f} Mpps of {found.size} bytes; CPU: {', '.join(f'{each:.0%}' for each in cpus)}; "
+            f"{mpps / max(cpus):.2f} million for a second of the busier end's CPU"
+        )
 
 
 if __name__ == "__main__":
