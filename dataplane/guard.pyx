@@ -189,11 +189,6 @@ cdef class PeerMemory:
     takes little time even if the file goes with it. Raises OSError with what is wrong.
     """
 
-    cdef long long _slot
-    cdef readonly uint64_t size, mapped
-    cdef readonly size_t address
-    cdef readonly bint quick
-
     def __cinit__(self, int fd, uint64_t offset, uint64_t size, bint writable):
         self._slot = -1
         seals = seals_of(fd)
@@ -210,7 +205,13 @@ cdef class PeerMemory:
         if slot < 0:
             raise OSError(-slot, os.strerror(-slot))
         self._slot, self.size, self.address = slot, size, start_of(slot) + (offset - first)
+        self._writable = writable
         self.quick = seals & _SEAL_GROW and have <= QUICK
+
+    cdef bint covers(self, size_t at, uint64_t n, bint write) noexcept:
+        if self._slot < 0 or not self.address or at < self.address or (write and not self._writable):
+            return False
+        return at - self.address <= self.size and n <= self.size - (at - self.address)
 
     @property
     def lost(self):

@@ -18,6 +18,7 @@ cdef class Domain:
     cdef dict _owners  # iova -> what must outlive the mapping
     cdef uint64_t _taken  # faults handed out so far
     cdef CardLock lock  # held while ranges change; None: nothing runs by itself
+    cdef bint _is_known(self, object owner, size_t address, uint64_t size, bint write)
     cdef int _map(self, uint64_t iova, uint64_t size, size_t address, bint read, bint write) except -1
     cdef int _unmap(self, uint64_t iova) except -1
     cdef void _enter(self) noexcept

@@ -127,6 +127,7 @@ class DmaMaps:
                 memory.address,
                 read=bool(flags & DmaFlags.READ),
                 write=bool(flags & DmaFlags.WRITE),
+                owner=memory,
             )
 
     def _touched(self, iova: int, size: int) -> tuple[list[int], int]:
