@@ -17,6 +17,7 @@ from dataplane.pmd.vfio_user.messages import Header, Malformed
 __all__ = ["DESCRIPTORS", "Hangup", "Incoming", "Receiver", "close_all", "descriptors_of"]
 
 DESCRIPTORS = 253  # the most that the kernel lets one sendmsg carry
+_CUT = int(socket.MSG_CTRUNC)  # an enum of Python costs more than the call
 
 
 class Hangup(ConnectionError):
@@ -112,7 +113,7 @@ class Receiver:
             came = descriptors_of(ancillary)
             self._descriptors += came
             self._took(len(came))
-        if flags & socket.MSG_CTRUNC or len(self._descriptors) > self._descriptors_most:
+        if flags & _CUT or len(self._descriptors) > self._descriptors_most:
             raise Malformed(
                 f"descriptors came along that could not be received: {self._descriptors_most} are the most"
             )

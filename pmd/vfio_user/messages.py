@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
+from operator import attrgetter
 from typing import Any, ClassVar, Self
 
 __all__ = [
@@ -141,12 +143,15 @@ class _Struct:
     """Fixed fields, in the order of LAYOUT."""
 
     LAYOUT: ClassVar[struct.Struct]
+    _values: ClassVar[Callable[[Any], tuple[int, ...]]]  # of the fields, without a loop in Python
+
+    def __init_subclass__(cls) -> None:
+        cls._values = attrgetter(*(name for name in cls.__annotations__ if name != "LAYOUT"))
 
     def pack(self) -> bytes:
         """The struct's bytes. Raises ValueError for a value that does not fit its field."""
-        values = (getattr(self, name) for name in self.__dataclass_fields__)  # type: ignore[attr-defined]
         try:
-            return self.LAYOUT.pack(*values)
+            return self.LAYOUT.pack(*type(self)._values(self))
         except struct.error as error:
             raise ValueError(f"{self}: {error}") from None
 
