@@ -248,6 +248,7 @@ ATTACKS: dict[str, Attack] = {
 def main(name: str, path: str, seconds: float, seed: int, messages: int = 0) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
     attack, dice, done, turns = ATTACKS.get(name) or Fuzzer(), random.Random(seed), 0, 0
+    print(name, "begins", flush=True)
     end = time.monotonic() + seconds
     while time.monotonic() < end or done < messages:
         turns += 1
