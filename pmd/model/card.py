@@ -207,6 +207,15 @@ class Card:
         if self._runner is not None:
             self._runner.nudge()
 
+    def hear(self, every: bool) -> None:
+        """every: from now on `nudge` is called after each write, so a card with nothing to do rests longer.
+
+        Tails in pages that clients map are looked at all the same. Drivers of this process nudge nobody: with one of them
+        a card does not hear of every write.
+        """
+        if self._runner is not None:
+            self._runner.told = every and not any(part is not None for part in self._users)
+
     @property
     def moved(self) -> int:
         """Packets that its ports have moved since it runs by itself; 0 while it does not."""
@@ -344,6 +353,8 @@ def hold_card(card: Card, part: Controller | VirtualFunction | None = None) -> N
                 f"{part.name} is open already, and a port has one driver: use the port that is open, or close it first"
             )
         card._users.append(part)
+        if part is not None:
+            card.hear(False)
     card.start()
 
 

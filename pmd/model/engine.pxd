@@ -60,6 +60,11 @@ cdef class Engine(DataPath):
     cdef Doorbells _pf_bells
     cdef list _vf_bells
     cdef (void *)[64] _vf_bell       # the same, for who has no GIL
+    cdef bint _has_bells             # a client may move tails without a message
+
+    # Whether nothing can happen here unless a register is written: no wire to look at, no tail that moves by itself, no
+    # interrupt that waits. For the runner, before it rests for long.
+    cdef bint is_quiet(self) noexcept nogil
     cdef volatile uint32_t *_register_tail(self, uint32_t queue, bint tx) noexcept nogil
     cdef void _move_tail(self, volatile uint32_t **place, volatile uint32_t *to) noexcept nogil
     cdef void _place_tails(self) noexcept nogil

@@ -313,6 +313,7 @@ cdef class Engine(DataPath):
             before = self._vf_bells[vf]
             self._vf_bells[vf] = bells
             self._vf_bell[vf] = <void *> bells if bells is not None else NULL
+        self._has_bells = self._pf_bells is not None or self._vf_bells.count(None) < POOLS
         self._place_tails()
         self._remap()
         self._leave()
@@ -338,6 +339,12 @@ cdef class Engine(DataPath):
             tx = (<Doorbells> bells).tx_tail(queue - first) if bells != NULL else NULL
             self._move_tail(&p.rx_tail[queue], rx if rx != NULL else self._register_tail(queue, False))
             self._move_tail(&p.tx_tail[queue], tx if tx != NULL else self._register_tail(queue, True))
+
+    cdef bint is_quiet(self) noexcept nogil:
+        cdef mdl_port *p = self.port
+        if p.pumped or self.interrupts.held or self.interrupts.vfs.waiting or p.rated[0] | p.rated[1]:
+            return False
+        return not self._has_bells or not (p.rx_enabled[0] | p.rx_enabled[1] | p.tx_enabled[0] | p.tx_enabled[1])
 
     cdef void _move_tail(self, volatile uint32_t **place, volatile uint32_t *to) noexcept nogil:
         if place[0] != to:

@@ -22,6 +22,7 @@ class Runner:
     rounds: int
     busy_rounds: int
     packets: int
+    told: bool
     def __init__(self, card: _Card, *, cpu: int | None = None, budget: int = 64) -> None: ...
     @property
     def running(self) -> bool: ...

@@ -26,26 +26,28 @@ cdef extern from *:
         struct timespec t = {0, us * 1000L};
         nanosleep(&t, NULL);
     }
-    /* Sleep until the time is over or somebody calls dp_wake. Whether somebody did. */
-    static int dp_rest_us(uint32_t *resting, int us)
+    /* Sleep until the time is over or dp_wake has been called since `*calls` was `seen`. Whether it has. */
+    static int dp_rest_us(uint32_t *calls, uint32_t seen, uint32_t *resting, int us)
     {
         struct timespec t = {0, us * 1000L};
         __atomic_store_n(resting, 1, __ATOMIC_SEQ_CST);
-        syscall(SYS_futex, resting, FUTEX_WAIT_PRIVATE, 1, &t, NULL, 0);
-        return !__atomic_exchange_n(resting, 0, __ATOMIC_SEQ_CST);
+        syscall(SYS_futex, calls, FUTEX_WAIT_PRIVATE, seen, &t, NULL, 0);
+        __atomic_store_n(resting, 0, __ATOMIC_SEQ_CST);
+        return __atomic_load_n(calls, __ATOMIC_SEQ_CST) != seen;
     }
-    static void dp_wake(uint32_t *resting)
+    static void dp_wake(uint32_t *calls, uint32_t *resting)
     {
+        __atomic_add_fetch(calls, 1, __ATOMIC_SEQ_CST);
         if (__atomic_exchange_n(resting, 0, __ATOMIC_SEQ_CST))
-            syscall(SYS_futex, resting, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+            syscall(SYS_futex, calls, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
     }
     /* A sleep of this thread ends when it should, not up to 50 us later. */
     static void dp_sharp_timers(void) { prctl(PR_SET_TIMERSLACK, 1000ul, 0, 0, 0); }
     """
     void give_core "sched_yield" () noexcept nogil
     void sleep_us "dp_sleep_us" (int us) noexcept nogil
-    bint rest_us "dp_rest_us" (uint32_t *resting, int us) noexcept nogil
-    void wake "dp_wake" (uint32_t *resting) noexcept nogil
+    bint rest_us "dp_rest_us" (uint32_t *calls, uint32_t seen, uint32_t *resting, int us) noexcept nogil
+    void wake "dp_wake" (uint32_t *calls, uint32_t *resting) noexcept nogil
     void sharp_timers "dp_sharp_timers" () noexcept nogil
 
 cdef enum:
@@ -53,7 +55,8 @@ cdef enum:
     YIELDS = 4096  # then rounds that offer the core to others
     SLEEP_US = 50  # then sleeps, growing to this by 1 us every STEP rounds: some 150 ms in all
     STEP = 64
-    REST_US = 1700  # then rests of this length: less than 1 % of a CPU, and the first packet waits less than 2 ms
+    REST_US = 1850  # then rests of this length: the first packet waits less than 2 ms, and a rest costs about 15 us of CPU
+    LONG_REST_US = 20000  # and of this where only a message can bring something to do; timers of registers may be so late
     AFTER_NUDGE = YIELDS + STEP * 40  # idle rounds that a nudge leaves: 30 ms of sleeps before the next rest
 
 
@@ -69,7 +72,8 @@ cdef class Runner:
     cdef readonly object cpu
     cdef readonly uint32_t budget
     cdef readonly uint64_t rounds, busy_rounds, packets
-    cdef uint32_t _stopping, _resting
+    cdef uint32_t _stopping, _calls, _resting
+    cdef public bint told  # whoever writes a register calls `nudge`; only tails in pages of their own move by themselves
     cdef object _thread, _failure
 
     def __cinit__(self, card, *, cpu=None, uint32_t budget=64):
@@ -111,8 +115,8 @@ cdef class Runner:
             raise failure
 
     def nudge(self):
-        """There may be something to do: a card that rests looks at once. Needed by nobody, since rests are short."""
-        wake(&self._resting)
+        """There may be something to do: a card that rests looks at once. Without it that takes as long as a rest."""
+        wake(&self._calls, &self._resting)
 
     cdef uint32_t _round(self) noexcept nogil:
         cdef uint32_t work
@@ -136,8 +140,15 @@ cdef class Runner:
         except BaseException as error:
             self._failure = error
 
+    cdef int _rest(self) noexcept nogil:
+        """Microseconds until the next look. Whoever changes the answer writes a register, and so wakes us."""
+        if not self.told or not self.first.is_quiet() or (self.second is not None and not self.second.is_quiet()):
+            return REST_US
+        return LONG_REST_US
+
     cdef void _loop(self) noexcept nogil:
-        cdef uint32_t idle = 0
+        cdef uint32_t idle = 0, seen = 0  # calls of nudge() before the last round
+        cdef bint nudged
         sharp_timers()
         self.lock.take()
         while not load_acquire(&self._stopping):
@@ -155,7 +166,10 @@ cdef class Runner:
                 give_core()
             elif idle < YIELDS + STEP * SLEEP_US:
                 sleep_us((idle - YIELDS) // STEP + 1)
+                seen = load_acquire(&self._calls)
             else:
-                idle = AFTER_NUDGE if rest_us(&self._resting, REST_US) else YIELDS + STEP * SLEEP_US
+                nudged = rest_us(&self._calls, seen, &self._resting, self._rest())
+                idle = AFTER_NUDGE if nudged else YIELDS + STEP * SLEEP_US
+                seen = load_acquire(&self._calls)
             self.lock.take()
         self.lock.give()

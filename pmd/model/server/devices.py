@@ -73,6 +73,7 @@ class Device(ABC):
         """The function's tails are there from now on, None: where messages reach them and nothing else."""
         with self.card.lock:
             self.chip.engine.attach(self.number, bells)
+        self.card.nudge()
 
     def asks(self, since: int) -> None:
         """A message is about to be done, which was sent at `since` (ns of the card's clock) or later; 0: just now."""

@@ -298,8 +298,7 @@ class Session:
         if len(data) != ask.count:
             raise Refused(errno.EINVAL, f"{len(data)} bytes of data for a write of {ask.count}")
         self._region(ask).write(ask.offset, data)
-        if ask.region != Region.CONFIG:
-            self.device.card.nudge()
+        self.device.card.nudge()
         return ask.pack(), []
 
     def _own_region(self, index: int) -> RegionSpec | None:
