@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from hypervisor.initramfs import Initramfs
@@ -34,8 +34,9 @@ class Guest:
     """One virtual machine, up when this returns.
 
     sockets: vfio-user sockets, each a PCI Express device behind a root port of its own: the first is 0000:01:00.0, the
-    second 0000:02:00.0. modules are loaded at boot, those of `spare` by `load`. memory: MiB. iommu: the guest has QEMU's
-    VT-d, on. hugepages: how many of 2 MiB it keeps. host: the host's files are at /host, read-only, for `python`.
+    second 0000:02:00.0. waiting: those of them whose registers' writes wait for an answer (x-no-posted-writes). modules are
+    loaded at boot, those of `spare` by `load`. memory: MiB. iommu: the guest has QEMU's VT-d, on. hugepages: how many of
+    2 MiB it keeps. host: the host's files are at /host, read-only, for `python`.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Guest:
         *,
         kernel: str = "6.1",
         sockets: Sequence[Path] = (),
+        waiting: Collection[Path] = (),
         modules: Iterable[str] = (),
         spare: Iterable[str] = (),
         memory: int = 384,
@@ -77,7 +79,11 @@ class Guest:
             *("-chardev", f"socket,id=control,path={folder / (name + '.control')},server=on,wait=on"),
             *("-device", "virtio-serial-pci", "-device", "virtserialport,chardev=control,nr=1"),
             *(_HOST_FILES if host else ()),
-            *(word for number, path in enumerate(sockets, start=1) for word in _behind_port(number, path)),
+            *(
+                word
+                for number, path in enumerate(sockets, start=1)
+                for word in _behind_port(number, path, path in waiting)
+            ),
             *devices,
         ]
         self._log = (folder / f"{name}.qemu").open("w")
@@ -297,15 +303,17 @@ def _kernel_line(iommu: bool, hugepages: int) -> str:
     return " ".join(words)
 
 
-def _behind_port(number: int, path: Path) -> list[str]:
+def _behind_port(number: int, path: Path, waits: bool) -> list[str]:
     """A root port with a vfio-user device behind it."""
-    device = {
+    device: dict[str, object] = {
         "driver": "vfio-user-pci",
         "x-msg-timeout": 120_000,  # ms; its 5 s are too few where the server gets little of a CPU
         "bus": f"rp{number}",
         "addr": "0.0",
         "socket": {"type": "unix", "path": str(path)},
     }
+    if waits:
+        device["x-no-posted-writes"] = True
     return [
         *("-device", f"pcie-root-port,id=rp{number},slot={number},pref64-reserve=32M,mem-reserve=4M"),
         *("-device", json.dumps(device)),
