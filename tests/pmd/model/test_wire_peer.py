@@ -337,11 +337,13 @@ def test_memory_that_cannot_be_mapped(wire):
 
 def test_the_first_frame_after_a_pause_wakes_who_rests(port, wire, peer):
     assert wire.tend() and wire.tend()  # nothing came between them
-    threading.Timer(0.02, lambda: peer.poke(peer.out_lane + 256, 0, 4)).start()
     assert not wire.rest(0.001)
+    waker = threading.Timer(0.02, lambda: peer.poke(peer.out_lane + 256, 0, 4))
+    waker.start()
     began = time.monotonic()
     while not wire.rest(0.1):
         assert time.monotonic() < began + TIMEOUT, "nothing wakes it"
+    waker.join()
     # The other way: we wake the peer, once.
     peer.poke(peer.in_lane + 256, 1, 4)
     port.tx[0].send(frame(60))
