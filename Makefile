@@ -58,8 +58,9 @@ test-walk: build $(VENV)/.test  ## odd calls of everything that Python can call:
 test-abuse: build $(VENV)/.test  ## hostile clients of a served NIC, all at once: the fuzzer sends MESSAGES=1000000, made of SEED=any
 	@ABUSE_MESSAGES=$(MESSAGES) ABUSE_SEED=$(strip $(SEED)) $(BIN)/python -m pytest -q -s tests/pmd/model/server/test_abuse.py $(ARGS)
 
+# MESSAGES=20000 ARGS=tests/pmd/model/server/test_abuse.py: the hostile clients and that many messages of their fuzzer.
 test-sanitize: build-bench $(VENV)/.test  ## model, server and driver kernels on a build with ASan and UBSan, in build/sanitized
-	@.ci/sanitize $(ARGS)
+	@$(if $(filter command%,$(origin MESSAGES)),ABUSE_MESSAGES=$(MESSAGES)) .ci/sanitize $(ARGS)
 
 test-root: build-bench $(VENV)/.test  ## the tests on network namespaces, taps and interfaces (as root)
 	@[ "$$(id -u)" = 0 ] || { echo "these tests make network namespaces: run 'sudo make test-root'" >&2; exit 1; }

@@ -27,6 +27,8 @@ from tests.pmd.model.server.hostiles import ATTACKS
 
 MESSAGES = int(os.environ.get("ABUSE_MESSAGES") or 0)
 SEED = int(os.environ.get("ABUSE_SEED") or 82599)
+SANITIZED = "asan" in os.environ.get("LD_PRELOAD", "")  # all of it takes several times as long
+EXACT = MESSAGES > 0 and not SANITIZED
 SECONDS = 30.0 if MESSAGES else 6.0  # of all of them; the fuzzer goes on until it has said what it has to
 LIMIT = 0.005  # seconds: the victim's reads at the 99th percentile
 BURSTS = 16  # of 32 frames between two reads where traffic is measured: messages do not limit it then
@@ -184,7 +186,7 @@ def test_a_neighbour_of_hostile_clients_gets_its_share(nic: Served) -> None:
         process.kill()
         process.communicate()
     print(f"ended within {took:.2f} s")
-    assert took < (1 if MESSAGES else TIMEOUT)
+    assert took < (1 if EXACT else TIMEOUT)
 
 
 def beside_hostile(nic: Served, victim: Victim) -> None:
@@ -205,11 +207,11 @@ def beside_hostile(nic: Served, victim: Victim) -> None:
     assert nic.process.poll() is None, "the server has died"
 
     # On a machine that others use, too, whole seconds go by without a CPU for the server: the best half counts there.
-    pick, quiet = (max, 0.0) if MESSAGES else (min, 4 * max(alone.late, again.late))
+    pick, quiet = (max, 0.0) if EXACT else (min, 4 * max(alone.late, again.late))
     late = pick(each.late for each in beside)
     assert late < LIMIT + quiet, "a register's read waits for the hostile"
     rate = sum(each.frames for each in beside) / sum(each.cpu for each in beside)
-    if MESSAGES:  # in each second, too
+    if EXACT:  # in each second, too
         rate = min(rate, *(each.rate for each in beside))
     assert rate > min(alone.rate, again.rate) / SHARE, "its traffic is not its share"
 
