@@ -75,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "program",
         nargs=argparse.REMAINDER,
         metavar="-- PROGRAM",
-        help="the program with its arguments, as in: -- dpdk-testpmd -l 0,1 --in-memory -- -i, or -- ./my-driver 0000:01:00.0",
+        help="a program and its arguments: -- dpdk-testpmd -l 0,1 --in-memory -- -i, or -- ./my-driver 0000:01:00.0",
     )
     guest = verbs.add_parser(
         "qemu-args", help="QEMU's options that give functions of a served NIC to a guest"
