@@ -5,11 +5,30 @@ Names are Linux' and DPDK's; the datasheet's name, where it differs, is the seco
 its own registers at other offsets: ``dataplane.pmd.datasheet.vf``.
 """
 
+from dataplane.pmd.datasheet.filters import (
+    MRQE_16POOLS_8TC,
+    MRQE_32POOLS_4TC,
+    MRQE_32POOLS_RSS,
+    MRQE_64POOLS,
+    MRQE_64POOLS_RSS,
+)
 from dataplane.pmd.datasheet.register import RC, RO, SC, W1C, W1S, WO, Register, bit, bits
+from dataplane.pmd.datasheet.tx import MTQC_16POOLS_8TC, MTQC_32POOLS, MTQC_32POOLS_4TC, MTQC_64POOLS
 
 # GCR_EXT.VT_MODE and GPIE.VT_MODE; VMVIR.VLANA
 VT_MODE_NONE, VT_MODE_16, VT_MODE_32, VT_MODE_64 = range(4)
 VLANA_DESCRIPTOR, VLANA_ALWAYS, VLANA_NEVER = range(3)
+
+# Queues of a pool: by GCR_EXT.VT_MODE for VFs (7.10.2), by MRQC.MRQE for Rx (8.2.3.7.12), by MTQC for Tx (8.2.3.9.15)
+POOL_QUEUES = {VT_MODE_16: 8, VT_MODE_32: 4, VT_MODE_64: 2}
+POOL_QUEUES_RX = {
+    MRQE_16POOLS_8TC: 8,
+    MRQE_32POOLS_RSS: 4,
+    MRQE_32POOLS_4TC: 4,
+    MRQE_64POOLS: 2,
+    MRQE_64POOLS_RSS: 2,
+}
+POOL_QUEUES_TX = {MTQC_16POOLS_8TC: 8, MTQC_32POOLS: 4, MTQC_32POOLS_4TC: 4, MTQC_64POOLS: 2}
 
 # fmt: off
 VT_CTL = PFVTCTL = Register("VT_CTL", 0x051B0, "8.2.3.27.1", VT_ENA=bit[0], DEF_PL=bits[12:7],

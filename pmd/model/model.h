@@ -342,7 +342,7 @@ struct mdl_mirror { /* an enabled rule: what is copied to `target` */
 };
 
 struct mdl_pools {
-    uint8_t shift, pad1; /* queue q is pool q >> shift's */
+    uint8_t shift, tx_shift; /* Rx queue q is pool q >> shift's, Tx queue q is pool q >> tx_shift's (MRQC, MTQC) */
     uint8_t replicate, switching, classes, mirrors, pad[2]; /* classes: queue by traffic class, not by hash */
     uint64_t fallback;       /* the default pool, or none */
     uint64_t receive, echo;  /* who receives; who may get back what it sent */
@@ -369,14 +369,15 @@ struct mdl_rxq {
     uint8_t usual; /* mapped in one piece, advanced descriptors, tags stay: the short way */
     uint64_t base;
     uint32_t bad_tail; /* the tail complained about last */
-    uint32_t pad1;
+    uint8_t doubtful;  /* SRRCTL is wrong, and no frame has come yet */
+    uint8_t pad1[3];
 } DP_ALIGNED;
 
 struct mdl_context {
     uint16_t vlan;
     uint8_t mac_len, l4_len;
     uint16_t ip_len, mss;
-    uint8_t ipv4, l4_type, pad[2];
+    uint8_t ipv4, l4_type, fcoe, pad;
 };
 
 struct mdl_txq {
@@ -406,6 +407,7 @@ enum mdl_violation_code {
     MDL_V_TX_SEGMENTS, MDL_V_TX_PAYLEN, MDL_V_TX_DTYP, MDL_V_TX_CONTEXT, MDL_V_TX_QUEUE, MDL_V_TX_BUFFER,
     MDL_V_TX_OFFLOAD, MDL_V_TX_MSS, MDL_V_RX_HEADER, MDL_V_RX_ODD, MDL_V_RX_SPLIT, MDL_V_RX_SMALL_RING,
     MDL_V_RX_BUFFER_SIZE, MDL_V_RX_CRC, MDL_V_TX_OVER_MAXFRS,
+    MDL_V_TX_SECURITY, MDL_V_TX_FCOE,
 };
 
 struct mdl_violation {
@@ -449,7 +451,8 @@ struct mdl_port {
     uint16_t pad1;
     uint32_t tx_max; /* MAXFRS when jumbo, else 1518 */
     uint32_t stats_queue; /* RXDSTATCTRL */
-    /* Who owns a queue: pool = queue >> pool_shift. 0: there are no pools and everything is the PF's (GCR_EXT.VT_MODE). */
+    /* Which function has a queue: pool = queue >> pool_shift; 0: everything is the PF's (GCR_EXT.VT_MODE). Where frames
+     * go is another matter: `vt`. */
     uint8_t pool_shift, pad3[7];
     uint64_t vf_pools; /* pools that are a VF's; the others are the PF's */
     struct mdl_domain *domain_of_pool[MDL_POOLS]; /* of that function; NULL: it is not a bus master, its queues stand still */

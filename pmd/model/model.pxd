@@ -56,6 +56,8 @@ cdef extern from "model.h" nogil:
         V_TX_OFFLOAD "MDL_V_TX_OFFLOAD"
         V_TX_MSS "MDL_V_TX_MSS"
         V_TX_OVER_MAXFRS "MDL_V_TX_OVER_MAXFRS"
+        V_TX_SECURITY "MDL_V_TX_SECURITY"
+        V_TX_FCOE "MDL_V_TX_FCOE"
         V_RX_HEADER "MDL_V_RX_HEADER"
         V_RX_ODD "MDL_V_RX_ODD"
         V_RX_SPLIT "MDL_V_RX_SPLIT"
@@ -183,7 +185,7 @@ cdef extern from "model.h" nogil:
         uint8_t uplink, downlink
 
     struct mdl_pools:
-        uint8_t shift, replicate, switching, classes, mirrors
+        uint8_t shift, tx_shift, replicate, switching, classes, mirrors
         uint64_t fallback, receive, echo
         uint64_t untagged, broadcast, all_multicast, hash_multicast, hash_unicast
         uint64_t check_mac, check_vlan, count_spoofed
@@ -198,7 +200,7 @@ cdef extern from "model.h" nogil:
         volatile uint32_t *tail
         volatile uint32_t *head_reg
         uint32_t n, head, buffer
-        uint8_t enabled, stalled, drop, legacy, strip, set, warned, usual
+        uint8_t enabled, stalled, drop, legacy, strip, set, warned, usual, doubtful
         uint64_t base
         uint32_t bad_tail
 
@@ -206,7 +208,7 @@ cdef extern from "model.h" nogil:
         uint16_t vlan
         uint8_t mac_len, l4_len
         uint16_t ip_len, mss
-        uint8_t ipv4, l4_type
+        uint8_t ipv4, l4_type, fcoe
 
     struct mdl_txq:
         mdl_domain *domain

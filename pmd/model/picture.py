@@ -12,7 +12,10 @@ from dataplane.pmd.datasheet import (
     GCR_EXT,
     LINKS,
     MBPS,
+    MRQC,
     PFDTXGSWC,
+    POOL_QUEUES,
+    POOL_QUEUES_RX,
     RAH,
     RAL,
     RC,
@@ -105,8 +108,9 @@ def _addresses(chip: Controller) -> list[str]:
 
 def _pools(chip: Controller) -> list[str]:
     control = VT_CTL.unpack(chip.peek(VT_CTL.offset))
-    mode = GCR_EXT.VT_MODE.extract(chip.peek(GCR_EXT.offset))
-    if not control["VT_ENA"] or not mode:
+    mode, mrqe = GCR_EXT.VT_MODE.extract(chip.peek(GCR_EXT.offset)), MRQC.MRQE.extract(chip.peek(MRQC.offset))
+    queues = POOL_QUEUES_RX.get(mrqe, POOL_QUEUES.get(mode))
+    if not control["VT_ENA"] or not queues:
         return []
     default = "no default pool" if control["DIS_DEF_POOL"] else f"default pool {control['DEF_PL']}"
     gates = [
@@ -116,7 +120,7 @@ def _pools(chip: Controller) -> list[str]:
     switch = "on" if PFDTXGSWC.LBE.extract(chip.peek(PFDTXGSWC.offset)) else "off"
     vfs = chip.config.sriov.num_vfs if chip.config.sriov.enabled else 0
     return [
-        f"  {8 << mode} pools of {16 >> mode} queues, {vfs} VFs, {default}, {', '.join(gates)}, switch {switch}"
+        f"  {128 // queues} pools of {queues} queues, {vfs} VFs, {default}, {', '.join(gates)}, switch {switch}"
     ]
 
 

@@ -39,9 +39,17 @@ cdef enum:
     UPME = 1 << 1
     DPME = 1 << 2
     VLME = 1 << 3
-    # MRQC.MRQE of pools with traffic classes
-    MRQE_16POOLS = 0xC
+    # MRQC.MRQE
+    MRQE_64POOLS = 8
+    MRQE_32POOLS_RSS = 0xA
+    MRQE_64POOLS_RSS = 0xB
+    MRQE_16POOLS_8TC = 0xC
     MRQE_32POOLS_4TC = 0xD
+    # MTQC
+    MTQC_64POOLS = 6
+    MTQC_32POOLS = 0xA
+    MTQC_32POOLS_4TC = 0xB
+    MTQC_16POOLS_8TC = 0xF
     ETQF_POOL = 1 << 26
 
 cdef extern from *:
@@ -58,17 +66,49 @@ cdef inline uint64_t _pair(const uint32_t *r, uint32_t word) noexcept nogil:
     return r[word] | <uint64_t> r[word + 1] << 32
 
 
+cdef uint32_t _rx_layout(uint32_t mrqe) noexcept nogil:
+    """How many bits of a queue's number are within its pool; 0: no pools (8.2.3.7.12)."""
+    if mrqe == MRQE_16POOLS_8TC:
+        return 3
+    if mrqe == MRQE_32POOLS_RSS or mrqe == MRQE_32POOLS_4TC:
+        return 2
+    return 1 if mrqe == MRQE_64POOLS or mrqe == MRQE_64POOLS_RSS else 0
+
+
+cdef uint32_t _tx_layout(uint32_t mtqc) noexcept nogil:
+    """The same of Tx queues (8.2.3.9.15)."""
+    if mtqc == MTQC_16POOLS_8TC:
+        return 3
+    if mtqc == MTQC_32POOLS or mtqc == MTQC_32POOLS_4TC:
+        return 2
+    return 1 if mtqc == MTQC_64POOLS else 0
+
+
+cdef void _lay_out(mdl_port *p, uint32_t mrqe, uint32_t mtqc) noexcept nogil:
+    """7.10.2: VT_CTL turns pools on, MRQC and MTQC say which queues they have. GCR_EXT only says which of them are VFs'.
+
+    SILENT about MRQE or MTQC without pools while VT_CTL.VT_ENA is 1: taken as GCR_EXT has it, else as the other side.
+    """
+    cdef mdl_pools *v = &p.vt
+    cdef uint32_t rx = _rx_layout(mrqe), tx = _tx_layout(mtqc), either = p.pool_shift
+    if not either:
+        either = rx if rx else tx
+    v.shift, v.tx_shift = rx if rx else either, tx if tx else either
+    p.pooled = p.regs[W_VT_CTL] & VT_ENA and v.shift
+
+
 cdef void decode_pools(mdl_port *p) noexcept nogil:
     cdef const uint32_t *r = p.regs
     cdef mdl_pools *v = &p.vt
     cdef uint32_t control = r[W_VT_CTL], mrqe = r[W_MRQC] & 0xF, n, word
-    p.pooled = control & VT_ENA and p.pool_shift
-    v.shift = p.pool_shift
+    _lay_out(p, mrqe, r[W_MTQC] & 0xF)
     v.replicate = (control & RPL_EN) != 0
     v.fallback = 0 if control & DIS_DEF_POOL else ONE << (control >> 7 & 63)
     v.switching = r[W_PFDTXGSWC] & LBE
-    v.classes = mrqe == MRQE_16POOLS or mrqe == MRQE_32POOLS_4TC
+    v.classes = mrqe == MRQE_16POOLS_8TC or mrqe == MRQE_32POOLS_4TC
     v.receive, v.echo, v.count_spoofed = _pair(r, W_VFRE), _pair(r, W_VMTXSW), _pair(r, W_VMECM)
+    if v.shift > 1:  # only the first pools have queues
+        v.receive &= (ONE << (QUEUES >> v.shift)) - 1
     v.untagged = v.broadcast = v.all_multicast = v.hash_multicast = v.hash_unicast = 0
     for n in range(POOLS):
         word = r[W_VMOLR + n]
@@ -123,7 +163,7 @@ cdef void _decode_queues(mdl_port *p) noexcept nogil:
     cdef uint32_t queue, pool, word
     p.tx_gate[0] = p.tx_gate[1] = 0
     for queue in range(QUEUES):
-        pool = queue >> p.vt.shift if p.pooled else 0
+        pool = queue >> p.vt.tx_shift if p.pooled else 0
         word = p.regs[W_VMVIR + pool] if p.pooled else 0
         p.txq[queue].sender = pool
         p.txq[queue].port_tag = word & 0xFFFF

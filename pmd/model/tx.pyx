@@ -43,7 +43,8 @@ cdef extern from *:
     """
     #include "hw82599.h"
     /* What tells the usual descriptor from all others. */
-    #define TX_FORM (HW_TXD_DTYP_MASK | HW_TXD_CMD_DEXT | HW_TXD_CMD_EOP | HW_TXD_CMD_IFCS | HW_TXD_CMD_TSE | HW_TXD_CMD_VLE)
+    #define TX_FORM (HW_TXD_DTYP_MASK | HW_TXD_CMD_DEXT | HW_TXD_CMD_EOP | HW_TXD_CMD_IFCS | HW_TXD_CMD_TSE | HW_TXD_CMD_VLE \
+                     | HW_TXD_MAC_LINKSEC)
     #define TX_PLAIN (HW_TXD_DTYP_DATA | HW_TXD_CMD_DEXT | HW_TXD_CMD_EOP | HW_TXD_CMD_IFCS)
     #define TX_CONTEXT (HW_TXD_DTYP_CTX | HW_TXD_CMD_DEXT)
     #define TX_POPTS (HW_TXD_POPTS_IXSM | HW_TXD_POPTS_TXSM | HW_TXD_POPTS_IPSEC)
@@ -335,7 +336,7 @@ cdef inline uint32_t _turn_of_pool(mdl_port *p, uint64_t *ringing, uint32_t inde
     The queue of `index`'s pool whose turn it is; the others wait for the next round, and *more says that there are some.
     SILENT: without RTTDT1C's weights (RTTDCS.VMPAC).
     """
-    cdef uint32_t size = 1 << p.vt.shift, first = index & ~(size - 1), pool = first >> p.vt.shift
+    cdef uint32_t size = 1 << p.vt.tx_shift, first = index & ~(size - 1), pool = first >> p.vt.tx_shift
     cdef uint64_t every = ((<uint64_t> 1 << size) - 1) << (first & 63)
     cdef uint64_t mine = (ringing[first >> 6] & every) >> (first & 63)
     cdef uint64_t later = mine >> p.tx_turn[pool] << p.tx_turn[pool]

@@ -65,17 +65,27 @@ class Lines:
 
 
 class PoolPort(Port):
-    """A port in a layout of `queues` queues a pool; `use` opens the first queues of some pools."""
+    """A port in a layout of `queues` queues a pool; `use` opens the first queues of some pools.
 
-    def __init__(self, name: str, clock: Clock, queues: int = 2, size: int = 1 << 22) -> None:
+    sriov: GCR_EXT.VT_MODE says so too; without it (VMDq alone) MRQC and MTQC do.
+    """
+
+    def __init__(
+        self, name: str, clock: Clock, queues: int = 2, size: int = 1 << 22, *, sriov: bool = True
+    ) -> None:
         super().__init__(name, clock, size)
-        self.queues = queues
-        mode, mtqc, mrqe = LAYOUTS[queues]
-        self.write(GCR_EXT, mode)
-        self.write(MTQC, mtqc)
-        self.write(MRQC, mrqe)
+        self.sriov = sriov
+        self.lay_out(queues)
         self.lines = Lines(self, {})
         self.first: dict[int, tuple[RxQueue, TxQueue]] = {}
+
+    def lay_out(self, queues: int) -> None:
+        """Deal queues out anew."""
+        self.queues = queues
+        mode, mtqc, mrqe = LAYOUTS[queues]
+        self.write(GCR_EXT, mode if self.sriov else 0)
+        self.write(MTQC, mtqc)
+        self.write(MRQC, mrqe)
 
     def use(self, pools: Iterable[int], n: int = 32, **options: int) -> None:
         for pool in pools:
@@ -207,10 +217,12 @@ class Street:
         return self.home.take(), [got.data for got in self.far.rx[0].take()]
 
 
-def street(pools: Iterable[int], queues: int = 2, n: int = 32, **wire: object) -> Street:
+def street(
+    pools: Iterable[int], queues: int = 2, n: int = 32, *, sriov: bool = True, **wire: object
+) -> Street:
     """A port with these pools in use, and its neighbour."""
     clock = Clock(virtual=True)
-    made = Street(Port("far", clock, 1 << 21), PoolPort("home", clock, queues))
+    made = Street(Port("far", clock, 1 << 21), PoolPort("home", clock, queues, sriov=sriov))
     PortWire(made.far.engine, made.home.engine, **wire)  # type: ignore[arg-type]
     made.far.write(FCTRL, FCTRL.pack(UPE=1, MPE=1, BAM=1))
     made.far.tx_queue(), made.far.rx_queue(drop=1)
