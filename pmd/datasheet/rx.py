@@ -43,7 +43,8 @@ RXPBSIZE  = Register("RXPBSIZE",  0x03C00, "8.2.3.8.9", count=8, reset=512 << 10
 RXMEMWRAP = Register("RXMEMWRAP", 0x03190, "8.2.3.8", RO)
 RSCDBU    = Register("RSCDBU",    0x03028, "8.2.3.8.12", RSCFREEOFFSET=bits[6:0], RSCACKDIS=bit[7])
 SECRXCTRL = Register("SECRXCTRL", 0x08D00, "8.2.3.12.5", SECRX_DIS=bit[0], RX_DIS=bit[1])
-SECRXSTAT = Register("SECRXSTAT", 0x08D04, "8.2.3.12.6", RO, SECRX_RDY=bit[0])
+SECRXSTAT = Register("SECRXSTAT", 0x08D04, "8.2.3.12.6", RO, SECRX_RDY=bit[0], SECRX_OFF_DIS=bit[1],
+                     ECC_RXERR=bit[2])
 
 # Traffic classes (DCB): left at 0 with one class
 RTRUP2TC  = Register("RTRUP2TC",  0x03020, "8.2.3.10.4")

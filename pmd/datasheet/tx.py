@@ -35,7 +35,8 @@ TXPBTHRESH = Register("TXPBTHRESH", 0x04950, "8.2.3.9.16", count=8, reset={0: 0x
 MNGTXMAP  = Register("MNGTXMAP",  0x0CD10, "8.2.3.9.14")
 TIPG      = Register("TIPG",      0x0CB00, "8.2.3.9")
 SECTXCTRL = Register("SECTXCTRL", 0x08800, "8.2.3.12", SECTX_DIS=bit[0], TX_DIS=bit[1])
-SECTXSTAT = Register("SECTXSTAT", 0x08804, "8.2.3.12", RO, SECTX_RDY=bit[0])
+SECTXSTAT = Register("SECTXSTAT", 0x08804, "8.2.3.12", RO, SECTX_RDY=bit[0], SECTX_OFF_DIS=bit[1],
+                     ECC_TXERR=bit[2])  # OFF_DIS: the chip has no IPsec and no LinkSec
 SECTXBUFFAF = Register("SECTXBUFFAF", 0x08808, "8.2.3.12")
 SECTXMINIFG = Register("SECTXMINIFG", 0x08810, "8.2.3.12")
 

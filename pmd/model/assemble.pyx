@@ -24,12 +24,14 @@ from dataplane.pmd.model.model cimport (
     V_TX_CONTEXT,
     V_TX_DTYP,
     V_TX_EMPTY,
+    V_TX_FCOE,
     V_TX_LONG,
     V_TX_MSS,
     V_TX_NO_EOP,
     V_TX_OFFLOAD,
     V_TX_OVER_MAXFRS,
     V_TX_PAYLEN,
+    V_TX_SECURITY,
     V_TX_SEGMENTS,
     V_TX_SHORT,
     mdl_commit,
@@ -62,6 +64,8 @@ cdef extern from "hw82599.h" nogil:
     const uint32_t HW_TXD_DTYP_DATA
     const uint32_t HW_TXD_POPTS_IXSM
     const uint32_t HW_TXD_POPTS_TXSM
+    const uint32_t HW_TXD_POPTS_IPSEC
+    const uint32_t HW_TXD_MAC_LINKSEC
     const uint32_t HW_TXD_PAYLEN_SHIFT
     const uint32_t HW_TXC_MACLEN_SHIFT
 
@@ -104,6 +108,7 @@ cdef void _take_context(mdl_txq *q, uint64_t *words) noexcept nogil:
     c.vlan = words[0] >> 16 & 0xFFFF
     c.ipv4 = words[1] >> 10 & 1
     c.l4_type = words[1] >> 11 & 3
+    c.fcoe = words[1] >> 15 & 1
     c.l4_len = words[1] >> 40 & 0xFF
     c.mss = words[1] >> 48
 
@@ -208,10 +213,21 @@ cdef void _offload(mdl_port *p, mdl_txq *q, uint32_t index, const Packet *k, uin
         mdl_violate(p, V_TX_OFFLOAD, index, k.first, k.upper)
 
 
+cdef void _note_absent(mdl_port *p, uint32_t index, const Packet *k) noexcept nogil:
+    """What the packet asks for and the chip does not do: it leaves as it is. A context alone asks for nothing."""
+    cdef const mdl_context *c = &p.txq[index].context[k.upper >> 4 & 1]
+    if k.upper & HW_TXD_POPTS_IPSEC or k.lower & HW_TXD_MAC_LINKSEC:
+        mdl_violate(p, V_TX_SECURITY, index, k.first, k.upper)
+    if c.fcoe and (k.upper & HW_TXD_POPTS_TXSM or k.lower & HW_TXD_CMD_TSE):
+        mdl_violate(p, V_TX_FCOE, index, k.first, k.upper)
+
+
 cdef bint _sendable(mdl_port *p, uint32_t index, const Packet *k) noexcept nogil:
     """Notes what is wrong with the packet as a whole. False: it cannot be sent at all."""
     if k.broken or k.total == 0:
         return False
+    if k.lower & HW_TXD_CMD_DEXT:
+        _note_absent(p, index, k)
     if k.lower & HW_TXD_CMD_DEXT and k.lower & HW_TXD_CMD_TSE:
         if k.total > TSO_PACKET_MAX:
             mdl_violate(p, V_TX_LONG, index, k.first, k.total)

@@ -28,7 +28,8 @@ from dataplane.pmd.model.model cimport (
     mdl_swap16,
 )
 from dataplane.pmd.model.pools cimport decode_pools
-from dataplane.pmd.model.rx cimport decode_rxq, rx_step
+from dataplane.pmd.model.rx cimport rx_step
+from dataplane.pmd.model.rxq cimport decode_rxq
 from dataplane.pmd.model.shared cimport REGISTER_BYTES
 from dataplane.pmd.model.steer cimport decode_steer
 from dataplane.pmd.model.tso cimport TSO_PACKET_MAX

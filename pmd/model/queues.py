@@ -34,13 +34,16 @@ class Queues(Block):
 
     def reset(self, power_up: bool) -> None:
         self.drop_enable = [0] * RX_QUEUES
-        self.told: dict[int, int] = {}  # to the strict manner: what was written to bases and lengths of rings
+        self.told: dict[
+            int, int
+        ] = {}  # to the strict manner: what a driver wrote to some registers last, by offset
         self.banks = {RTTDT1C.offset: [0] * TX_QUEUES, RTTBCNRC.offset: [0] * TX_QUEUES}
         self.chip.load(
             [
                 (RDRXCTL.offset, RDRXCTL.update(RDRXCTL.reset, DMAIDONE=0)),
-                (SECRXSTAT.offset, SECRXSTAT.pack(SECRX_RDY=1)),
-                (SECTXSTAT.offset, SECTXSTAT.pack(SECTX_RDY=1)),
+                # There is no IPsec in it, and cards like that exist: drivers look here before they offer it.
+                (SECRXSTAT.offset, SECRXSTAT.pack(SECRX_RDY=1, SECRX_OFF_DIS=1)),
+                (SECTXSTAT.offset, SECTXSTAT.pack(SECTX_RDY=1, SECTX_OFF_DIS=1)),
             ]
         )
         self.later(self.timing.dma_init, RDRXCTL.DMAIDONE, 1)

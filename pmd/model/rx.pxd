@@ -8,6 +8,3 @@ from dataplane.pmd.model.model cimport mdl_port
 
 # Move up to `budget` frames. Returns how many left the packet buffer.
 cdef uint32_t rx_step(mdl_port *p, uint32_t budget) noexcept nogil
-
-# Queue `index` from its registers: after a write to one of them, and when the DMA map changed.
-cdef void decode_rxq(mdl_port *p, uint32_t index) noexcept nogil

@@ -13,7 +13,7 @@ from libc.string cimport memset
 from dataplane.machine cimport likely, prefetch_write, read32, rmb, store_release, unlikely
 from dataplane.pmd.model.checksum cimport fcs
 from dataplane.pmd.model.filter cimport PASS_EXACT, PASS_INEXACT, PASS_NOT, TAG_SIZE, accept, longest
-from dataplane.pmd.model.iommu cimport dma_read, dma_write, lookup, translate
+from dataplane.pmd.model.iommu cimport dma_read, dma_write, translate
 from dataplane.pmd.model.mac_stats cimport Tally, count, count36, flush_rx, note_good
 from dataplane.pmd.model.model cimport (
     ADDRESS,
@@ -26,16 +26,13 @@ from dataplane.pmd.model.model cimport (
     L4_MADE,
     LOCAL,
     LOST,
-    READ,
     REFUSED,
     RX_DATA,
     RX_DESC_FETCH,
     RX_DESC_WRITE,
     RXE,
-    V_RX_BUFFER_SIZE,
     V_RX_HEADER,
     V_RX_SMALL_RING,
-    V_RX_SPLIT,
     V_RX_TAIL,
     WRITE,
     mdl_be16,
@@ -56,6 +53,7 @@ from dataplane.pmd.model.model cimport (
 )
 from dataplane.pmd.model.packet cimport *
 from dataplane.pmd.model.pools cimport pools_of_arrival
+from dataplane.pmd.model.rxq cimport doubt
 from dataplane.pmd.model.steer cimport Choice, choose, redirect
 from dataplane.pmd.model.word cimport *
 
@@ -85,47 +83,6 @@ cdef struct Visit:
     uint64_t bytes
     uint32_t done_packets  # for RXDGPC
     uint64_t done_bytes
-
-
-cdef void decode_rxq(mdl_port *p, uint32_t index) noexcept nogil:
-    cdef uint32_t *r = p.regs + (W_RXQ + index * 16 if index < 64 else W_RXQ_HIGH + (index - 64) * 16)
-    cdef mdl_rxq *q = &p.rxq[index]
-    cdef uint64_t bit = <uint64_t> 1 << (index & 63)
-    cdef uint32_t srrctl = r[W_SRRCTL], kind = srrctl >> 25 & 7
-    cdef bint enable = r[W_RXDCTL] >> 25 & 1
-    q.tail, q.head_reg = p.rx_tail[index], r + W_RDH
-    q.domain = p.domain_of_pool[index >> p.pool_shift] if p.pool_shift else p.domain
-    q.drop = (srrctl >> 28 & 1) or (p.qde[index >> 6] & bit) != 0
-    q.strip = r[W_RXDCTL] >> 30 & 1
-    q.legacy = kind == 0
-    q.buffer = (srrctl & 0x1F) << 10
-    q.set = p.regs[W_RQSMR + (index >> 2)] >> ((index & 3) * 8) & 0xF
-    if not enable or q.domain == NULL:
-        q.enabled = q.usual = 0
-        p.rx_enabled[index >> 6] &= ~bit
-        return
-    if not q.enabled:
-        q.base = (r[W_RDBAL] & ~<uint32_t> 0x7F) | <uint64_t> r[W_RDBAH] << 32
-        q.n = (r[W_RDLEN] & 0xFFFFF) >> 4 & ~<uint32_t> 7
-        q.head = r[W_RDH] & 0xFFFF
-        if q.head >= q.n:
-            q.head = 0
-        q.bad_tail = 0xFFFFFFFF
-        q.warned = kind == 1  # a single buffer: nobody looks at the header address, and Linux leaves DD there
-        if kind != 0 and kind != 1:
-            # Header split is not to be relied on (7.1.10): such a queue works as one with a single buffer.
-            mdl_violate(p, V_RX_SPLIT, index, 0, srrctl)
-        if q.buffer == 0 or q.buffer > 16384:
-            mdl_violate(p, V_RX_BUFFER_SIZE, index, 0, srrctl)
-    if q.buffer == 0 or q.buffer > 16384:
-        q.buffer = 2048
-    q.enabled, q.stalled = q.n != 0, 0
-    q.ring = NULL
-    if q.n and lookup(q.domain, q.base, q.n * 16, READ) != NULL:
-        q.ring = lookup(q.domain, q.base, q.n * 16, WRITE)
-    q.usual = q.enabled and q.ring != NULL and not q.legacy and not q.strip
-    if q.enabled:
-        p.rx_enabled[index >> 6] |= bit
 
 
 # ---- the MAC -----------------------------------------------------------------------------------------------------
@@ -356,6 +313,8 @@ cdef int _put(
     cdef uint64_t high
     if unlikely(not q.enabled or q.stalled):
         return _drop(p, q)
+    if unlikely(q.doubtful):
+        doubt(p, q, index)
     if q.strip and status & HW_RXD_STAT_VP:
         skip_at = parsed.tag_at
         total -= TAG_SIZE

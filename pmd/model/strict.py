@@ -3,7 +3,7 @@
 
 A card that reports (`Card.report`) is told instead, and goes on as silicon would.
 
-The rules about single registers are data, in `dataplane.pmd.model.violations`. Here is what concerns any access: addresses
+The rules about single registers are data, in `dataplane.pmd.model.rules`. Here is what concerns any access: addresses
 without a register, sizes, and the wait after a reset.
 """
 
@@ -13,8 +13,8 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from dataplane.errors import DatasheetViolation
-from dataplane.pmd.datasheet import CTRL, RDBAL, RDLEN, STATUS, TDBAL, TDLEN, RegisterRef, decode
-from dataplane.pmd.model.violations import VIOLATIONS, Violation, Write
+from dataplane.pmd.datasheet import CTRL, L34TIMIR, RDBAL, RDLEN, STATUS, TDBAL, TDLEN, RegisterRef, decode
+from dataplane.pmd.model.rules import VIOLATIONS, Violation, Write
 
 if TYPE_CHECKING:
     from dataplane.pmd.model.controller import Controller
@@ -33,7 +33,8 @@ LED_BY = {
     "Tx head": ("TDWBAL", "8.2.3.9.11"),
 }
 
-_RING_WORDS = (RDBAL, RDLEN, TDBAL, TDLEN)
+# What a driver wrote to these counts later, all of its bits: some do not exist, and L34TIMIR comes up with noise.
+_REMEMBERED = (RDBAL, RDLEN, TDBAL, TDLEN, L34TIMIR)
 
 # Written where no register is, by drivers that work on cards: DPDK's PF with VFs clears MPSAR[128], one past the end, and
 # its flow director has a mask of SCTP's ports, which only later chips compare.
@@ -49,7 +50,7 @@ def broken_rule(
     chip: Controller, register: RegisterRef, value: int, spared: Collection[str] = ()
 ) -> tuple[str, str] | None:
     """What is wrong with a write, and the section that says so; None if no rule forbids it. spared: rules left out."""
-    if register.register in _RING_WORDS:
+    if register.register in _REMEMBERED:
         chip.blocks["queues"].told[register.offset] = value
     for violation in _by_line.get(register.register.name, ()):
         wrong = violation.broken(Write(chip, register, chip.peek(register.offset), value))

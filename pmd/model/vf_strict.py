@@ -20,24 +20,10 @@ __all__ = ["VfStrict"]
 
 _MAILBOX = window.VFMAILBOX
 _CONTROLS = (window.VFRXDCTL, window.VFTXDCTL)
-_IN_USE = (
-    *_CONTROLS,
-    window.VFRDBAL,
-    window.VFRDBAH,
-    window.VFRDLEN,
-    window.VFTDBAL,
-    window.VFTDBAH,
-    window.VFTDLEN,
-)
 # A VF has no RXEN, before which these count for nothing: the self-test of Linux's ixgbevf enables queues without rings and
 # moves tails at will, and no frame comes. What a queue then does with its tail, the data path sees.
 _RX = (window.VFRXDCTL, window.VFRDT)
 _SPARED = ("queue-without-ring", "queue-with-tail", "tail-past-length")
-
-
-def _in_use(register: RegisterRef) -> int:
-    """The bits of one of those registers by which a queue is put to use."""
-    return int(register.ENABLE.mask) if register.register in _CONTROLS else 0xFFFF_FFFF
 
 
 class VfStrict:
@@ -58,15 +44,20 @@ class VfStrict:
     def accessing(
         self, kind: str, offset: int, register: RegisterRef | None, twin: RegisterRef | None, value: int
     ) -> None:
-        """9.4: an offset without a register, or a queue that the pool does not have; and what DMA did meanwhile."""
+        """9.4: an offset without a register, or a queue enabled that the pool does not have; and what DMA did meanwhile."""
         self.look()
         if register is None:
             self._refuse(
                 f"{kind} of {offset:#07x}: a VF has no register there", f"{offset:#07x}", value, "9.4"
             )
-        elif twin is None and kind == "write" and register.register in _IN_USE and value & _in_use(register):
-            # Nothing happens to a queue that is not there, and DPDK's driver writes reset values to all eight: only one
-            # who goes on to use it is wrong.
+        elif (
+            twin is None
+            and kind == "write"
+            and register.register in _CONTROLS
+            and value & register.ENABLE.mask
+        ):
+            # Nothing happens to a queue that is not there, and DPDK's driver writes reset values to all eight: only a
+            # driver that enables it is wrong.
             self._refuse(
                 f"{kind} of {register.name}: the VF's pool has {self.function.queues} queues",
                 register.name, value, "7.10.2, 9.4",

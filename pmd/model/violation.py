@@ -29,6 +29,8 @@ VIOLATIONS = (
     ("SRRCTL", "8.2.3.8.7", "BSIZEPACKET must be 1 to 16 KiB ({value:#010x})"),
     ("RDRXCTL", "8.2.3.8.8", "CRCSTRIP and HLREG0.RXCRCSTRP differ ({value:#010x})"),
     ("MAXFRS", "8.2.3.22.13", "the packet at descriptor {index} has {value} bytes with FCS: more than MAXFRS allows"),
+    ("TDT", "7.12, 7.8", "descriptor {index} asks for IPsec or LinkSec, which the chip lacks (SECTXSTAT.SECTX_OFF_DIS)"),
+    ("TDT", "7.13", "descriptor {index} asks for an offload of FCoE, which the model does not have"),
 )
 # fmt: on
 

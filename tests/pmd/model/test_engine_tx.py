@@ -273,6 +273,9 @@ def raw(size: int, flags: int, payload: int | None = None) -> int:
         ([raw(2, PLAIN & ~EOP, 84)] * 41 + [raw(2, PLAIN)], "more than 40 descriptors", 1),
         ([raw(2000, PLAIN)], "more than MAXFRS", 1),
         ([raw(64, PLAIN) | 1 << 41], "offload", 1),
+        ([raw(64, PLAIN) | 1 << 42], "asks for IPsec", 1),
+        ([raw(64, PLAIN | 1 << 18)], "asks for IPsec or LinkSec", 1),
+        ([2 << 20 | DEXT | 1 << 15, raw(64, PLAIN) | 1 << 41], "FCoE", 1),
     ],
 )
 def test_nonsense_is_noted_and_survived(descriptors, complaint, sent):
@@ -286,6 +289,17 @@ def test_nonsense_is_noted_and_survived(descriptors, complaint, sent):
     b.step()
     assert rx.take()[-1].data == frame(64), "the next packet leaves"
     assert a.clear(GPTC) == sent + 1 and tx.head == tx.tail
+
+
+def test_a_context_alone_asks_for_no_security():
+    """Its IPsec and FCoE bits count when a packet uses them."""
+    a, b = pair()
+    tx, rx = a.tx_queue(n=16), b.rx_queue()
+    tx.put(0x3FF << 32, 2 << 20 | DEXT | 7 << 13)
+    tx.send(frame(64))
+    a.step(2)
+    b.step()
+    assert a.violations() == [] and [got.data for got in rx.take()] == [frame(64)]
 
 
 def test_no_end_of_packet():

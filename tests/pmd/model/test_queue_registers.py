@@ -5,6 +5,7 @@ import pytest
 from chip_fixtures import Chip
 
 from dataplane.pmd.datasheet import (
+    CTRL,
     FDIRCMD,
     FDIRCTRL,
     QDE,
@@ -93,10 +94,21 @@ def test_flush_clears_itself_and_a_change_of_mind_counts(chip, control):
 )
 def test_security_block_says_when_it_is_empty(chip, disable, ready):
     chip.bar.set(disable)
-    assert chip.stored(ready.register) == 0
+    assert not ready.extract(chip.stored(ready.register))
     chip.bar.wait(ready, timeout=40e-3, interval=10e-6)
     chip.bar.clear(disable)
     assert chip.bar.get(ready) == 1
+
+
+def test_there_is_no_ipsec_and_the_chip_says_so(chip):
+    """Before and after a reset: drivers read it once and decide for good."""
+    for _ in range(2):
+        assert chip.bar.get(SECTXSTAT.SECTX_OFF_DIS) == chip.bar.get(SECRXSTAT.SECRX_OFF_DIS) == 1
+        chip.bar.write(SECTXSTAT, 0)  # read-only
+        chip.bar.write(SECRXSTAT, 0)
+        assert chip.bar.get(SECTXSTAT.SECTX_OFF_DIS) == chip.bar.get(SECRXSTAT.SECRX_OFF_DIS) == 1
+        chip.bar.set(CTRL.RST)
+        chip.bar.sleep(0.02)
 
 
 def test_drop_enable_is_stored_and_fetched_by_strobes(chip):

@@ -7,6 +7,27 @@ import struct
 
 import pytest
 from chip_fixtures import Chip
+from strict_steps import (
+    after,
+    buffers,
+    director,
+    enabled,
+    no_filters,
+    pools,
+    receiving,
+    reset,
+    running,
+    rx_ready,
+    rx_ring,
+    seen,
+    sending,
+    turn_on,
+    tx_ready,
+    tx_ring,
+    update,
+    vmdq,
+    write,
+)
 
 from dataplane.errors import DatasheetViolation
 from dataplane.hugepage import Arena
@@ -18,19 +39,21 @@ from dataplane.pmd.datasheet import (
     EIMS,
     EIMS_EX,
     ETQF,
-    FCRTH,
+    FCBUFF,
     FDIRCMD,
     FDIRCTRL,
     FDIRM,
+    FTQF,
     GCR_EXT,
     GPIE,
     HLREG0,
+    IPSRXIDX,
+    IPSTXIDX,
     L34TIMIR,
     LINKS,
     MRQC,
     MTA,
     MTQC,
-    MTQC_32POOLS,
     MTQC_64POOLS,
     RDBAL,
     RDH,
@@ -38,6 +61,7 @@ from dataplane.pmd.datasheet import (
     RDRXCTL,
     RDT,
     RFCTL,
+    RSCCTL,
     RTTDCS,
     RXCTRL,
     RXDCTL,
@@ -50,13 +74,15 @@ from dataplane.pmd.datasheet import (
     TDH,
     TDLEN,
     TDT,
+    TSYNCRXCTL,
+    TSYNCTXCTL,
     TXDCTL,
     TXPBSIZE,
     VLNCTRL,
     VMOLR,
     VT_CTL,
 )
-from dataplane.pmd.model.violations import VIOLATIONS
+from dataplane.pmd.model.rules import VIOLATIONS
 from dataplane.pmd.model.wire import PortWire
 
 
@@ -66,99 +92,19 @@ def chip():
         yield chip
 
 
-def reset(bar):
-    bar.set(CTRL.RST)
-    bar.wait(CTRL.RST, 0)
-    bar.sleep(0.01)
-
-
-def rx_ready(bar):
-    """Everything that RXEN asks for."""
-    for each in RXPBSIZE:
-        bar.write(each, RXPBSIZE[0].pack(SIZE=512) if each.index == 0 else 0)
-    bar.update(RDRXCTL, RSCFRSTSIZE=0, CRCSTRIP=1)
-    bar.update(FCRTH[0], RTH=(512 * 1024 - 0x6000) // 32)
-
-
-def tx_ready(bar):
-    """Everything that TE asks for."""
-    for each in TXPBSIZE:
-        bar.write(each, TXPBSIZE[0].pack(SIZE=160) if each.index == 0 else 0)
-
-
-def pools(bar):
-    """32 pools, as far as RXEN and TE look at them."""
-    for register in (GPIE, GCR_EXT):
-        bar.update(register, VT_MODE=2)
-    bar.set(RTTDCS.ARBDIS)
-    bar.write(MTQC, MTQC_32POOLS)
-    bar.update(MRQC, MRQE=0xA)
-    bar.set(RFCTL.RSC_DIS)
-    bar.set(VT_CTL.VT_ENA)
-
-
-def rx_ring(bar, queue=0):
-    bar.write(RDBAL[queue], 0x10_0000)
-    bar.write(RDLEN[queue], 64 * 16)
-    bar.update(SRRCTL[queue], DESCTYPE=1, BSIZEPACKET=2)
-
-
-def tx_ring(bar, queue=0):
-    bar.write(TDBAL[queue], 0x20_0000)
-    bar.write(TDLEN[queue], 64 * 16)
-
-
-def running(bar):
-    rx_ready(bar)
-    tx_ready(bar)
-    rx_ring(bar)
-    tx_ring(bar)
-    bar.set(RXCTRL.RXEN)
-    bar.set(DMATXCTL.TE)
-    for enable in (RXDCTL[0].ENABLE, TXDCTL[0].ENABLE):
-        bar.set(enable)
-        bar.wait(enable)
-
-
-def director(bar, perfect=1, **control):
-    """The flow director with 64 KB of the packet buffer, and no filter yet."""
-    rx_ready(bar)
-    bar.update(RXPBSIZE[0], SIZE=448)
-    bar.write(FDIRCTRL, FDIRCTRL.pack(PBALLOC=1, PERFECT_MATCH=perfect, **control))
-    bar.wait(FDIRCTRL.INIT_DONE)
-
-
-def after(*steps):
-    def act(bar):
-        for step in steps:
-            step(bar)
-
-    return act
-
-
-def write(register, value):
-    return lambda bar: bar.write(register, value)
-
-
-def update(register, **values):
-    return lambda bar: bar.update(register, **values)
-
-
-def turn_on(field):
-    return lambda bar: bar.set(field)
-
-
 ADDED = FDIRCMD.pack(LAST=1, QUEUE_EN=1) | 1
 
 # name of the rule -> (what leads up to it, the access that breaks it)
 BREAKS = [
-    ("ring-base", after(rx_ring, write(RDBAL[0], 0x1040)), turn_on(RXDCTL[0].ENABLE)),
+    ("ring-base", after(receiving, rx_ring, write(RDBAL[0], 0x1040)), turn_on(RXDCTL[0].ENABLE)),
+    ("ring-base", after(rx_ready, rx_ring, write(RDBAL[0], 0x1040), enabled), turn_on(RXCTRL.RXEN)),
     (
         "ring-base",
         after(tx_ready, tx_ring, turn_on(DMATXCTL.TE), write(TDBAL[0], 0x1001)),
         turn_on(TXDCTL[0].ENABLE),
     ),
-    ("ring-length", after(rx_ring, write(RDLEN[0], 64 * 16 + 16)), turn_on(RXDCTL[0].ENABLE)),
+    ("ring-length", after(receiving, rx_ring, write(RDLEN[0], 64 * 16 + 16)), turn_on(RXDCTL[0].ENABLE)),
+    ("ring-length", after(rx_ready, rx_ring, write(RDLEN[0], 64 * 16 + 16), enabled), turn_on(RXCTRL.RXEN)),
     (
         "ring-length",
         after(tx_ready, tx_ring, turn_on(DMATXCTL.TE), write(TDLEN[0], 8200 * 16)),
@@ -171,6 +117,7 @@ BREAKS = [
     ("head-written", running, write(TDH[0], 1)),
     ("tail-past-length", running, write(RDT[0], 64)),
     ("tail-past-length", running, write(TDT[0], 0xFFFF)),
+    ("tail-past-length", after(rx_ready, rx_ring, enabled, write(RDT[0], 64)), turn_on(RXCTRL.RXEN)),
     ("tail-before-enable", rx_ring, write(RDT[0], 63)),
     ("tail-before-enable", tx_ring, write(TDT[0], 1)),
     ("queue-without-ring", after(rx_ready, turn_on(RXCTRL.RXEN)), turn_on(RXDCTL[0].ENABLE)),
@@ -192,10 +139,11 @@ BREAKS = [
         after(tx_ready, lambda bar: tx_ring(bar, 64), turn_on(DMATXCTL.TE)),
         turn_on(TXDCTL[64].ENABLE),
     ),
-    ("buffer-size", None, update(SRRCTL[0], DESCTYPE=3)),
-    ("buffer-size", None, update(SRRCTL[0], BSIZEPACKET=0)),
-    ("buffer-size", None, update(SRRCTL[0], BSIZEPACKET=17)),
-    ("buffer-size", None, update(SRRCTL[0], DESCTYPE=2, BSIZEHEADER=0)),
+    ("buffer-size", buffers(DESCTYPE=3), turn_on(RXDCTL[0].ENABLE)),
+    ("buffer-size", buffers(BSIZEPACKET=0), turn_on(RXDCTL[0].ENABLE)),
+    ("buffer-size", buffers(BSIZEPACKET=17), turn_on(RXDCTL[0].ENABLE)),
+    ("buffer-size", buffers(DESCTYPE=2, BSIZEHEADER=0), turn_on(RXDCTL[0].ENABLE)),
+    ("buffer-size", after(rx_ready, rx_ring, write(SRRCTL[0], 0), enabled), turn_on(RXCTRL.RXEN)),
     ("rx-buffers", after(rx_ready, write(RXPBSIZE[0], RXPBSIZE[0].pack(SIZE=513))), turn_on(RXCTRL.RXEN)),
     ("rx-buffers", after(rx_ready, write(RXPBSIZE[0], 0)), turn_on(RXCTRL.RXEN)),
     (
@@ -206,7 +154,22 @@ BREAKS = [
     ("pool-mode", update(GPIE, VT_MODE=2), write(EIMS, 1)),
     ("pool-mode", update(GCR_EXT, VT_MODE=1), write(EIMS_EX[0], 1)),
     ("pool-layout", after(rx_ready, pools, update(MRQC, MRQE=0xB)), turn_on(RXCTRL.RXEN)),
-    ("pool-layout", after(tx_ready, pools, write(MTQC, MTQC_64POOLS)), turn_on(DMATXCTL.TE)),
+    ("pool-layout", sending(pools, write(MTQC, MTQC_64POOLS)), turn_on(TXDCTL[0].ENABLE)),
+    ("pool-layout", after(rx_ready, vmdq, update(MRQC, MRQE=1)), turn_on(RXCTRL.RXEN)),
+    ("pool-layout", after(rx_ready, vmdq, update(VT_CTL, VT_ENA=0)), turn_on(RXCTRL.RXEN)),
+    ("pool-layout", sending(vmdq, write(MTQC, 0)), turn_on(TXDCTL[0].ENABLE)),
+    (
+        "pool-layout",
+        sending(vmdq, rx_ready, update(MRQC, MRQE=0xB), turn_on(RXCTRL.RXEN)),
+        turn_on(TXDCTL[0].ENABLE),
+    ),
+    (
+        "pool-layout",
+        after(
+            sending(vmdq, rx_ready), turn_on(TXDCTL[0].ENABLE), seen(TXDCTL[0].ENABLE), update(MRQC, MRQE=0xB)
+        ),
+        turn_on(RXCTRL.RXEN),
+    ),
     ("pool-merging", after(rx_ready, pools, update(RFCTL, RSC_DIS=0)), turn_on(RXCTRL.RXEN)),
     ("rx-running", running, write(RXPBSIZE[0], RXPBSIZE[0].pack(SIZE=256))),
     ("rx-running", running, update(HLREG0, RXCRCSTRP=0)),
@@ -216,7 +179,8 @@ BREAKS = [
     ("arbiter", None, write(MTQC, 0x9)),
     ("reset-running", running, turn_on(CTRL.RST)),
     ("reset-running", after(rx_ready, turn_on(RXCTRL.RXEN)), turn_on(CTRL.LRST)),
-    ("director-memory", rx_ready, write(FDIRCTRL, FDIRCTRL.pack(PBALLOC=1))),
+    ("director-memory", after(rx_ready, write(FDIRCTRL, FDIRCTRL.pack(PBALLOC=1))), turn_on(RXCTRL.RXEN)),
+    ("director-memory", receiving, write(FDIRCTRL, FDIRCTRL.pack(PBALLOC=1))),
     ("director-ready", None, write(FDIRCMD, ADDED)),
     ("director-ready", director, write(FDIRCMD, ADDED | FDIRCMD.CLEARHT.mask)),
     ("director-busy", after(director, write(FDIRCMD, ADDED)), write(FDIRCMD, ADDED)),
@@ -225,9 +189,16 @@ BREAKS = [
     ("director-add", lambda bar: director(bar, perfect=0), write(FDIRCMD, ADDED | FDIRCMD.DROP.mask)),
     ("director-masks", after(director, write(FDIRCMD, ADDED)), turn_on(FDIRM.FLEX)),
     ("director-report", lambda bar: director(bar, REPORT_STATUS=1), turn_on(RXCTRL.RXEN)),
-    ("filter-reserved", None, update(L34TIMIR[0], RX_QUEUE=3)),
+    ("filter-reserved", after(no_filters, write(L34TIMIR[0], 3 << 21)), turn_on(FTQF[0].ENABLE)),
+    ("filter-reserved", after(no_filters, turn_on(FTQF[0].ENABLE)), write(L34TIMIR[0], 3 << 21)),
     ("eeprom-busy", write(EERD, EERD.pack(START=1, ADDR=1)), write(EERD, EERD.pack(START=1, ADDR=2))),
     ("semaphore", None, write(SW_FW_SYNC, 1)),
+    ("no-security", None, turn_on(IPSTXIDX.EN)),
+    ("no-security", None, turn_on(IPSRXIDX.EN)),
+    ("no-stamps", None, turn_on(TSYNCRXCTL.ENABLE)),
+    ("no-stamps", None, turn_on(TSYNCTXCTL.ENABLE)),
+    ("no-merging", after(receiving, rx_ring, turn_on(RSCCTL[0].RSCEN)), turn_on(RXDCTL[0].ENABLE)),
+    ("no-fcoe", None, turn_on(FCBUFF.VALID)),
     ("reserved-bits", None, write(RXDCTL[0], 1 << 15)),
     ("reserved-bits", None, write(VMOLR[5], 1 << 22)),
     ("reserved-bits", None, write(ETQF[2], 1 << 29)),

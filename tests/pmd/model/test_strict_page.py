@@ -5,7 +5,8 @@ import re
 from pathlib import Path
 
 from dataplane.pmd.model.fault import FAULTS_AT_BRINGUP
-from dataplane.pmd.model.violations import VIOLATIONS
+from dataplane.pmd.model.rules import VIOLATIONS
+from dataplane.pmd.model.violation import VIOLATIONS as SEEN
 
 PAGE = (Path(__file__).parents[3] / "docs" / "strict.md").read_text()
 
@@ -15,12 +16,26 @@ def rows(pattern):
 
 
 def test_rules():
-    told = rows(r"^\| .* \| `[a-z-]+` \| [A-Z0-9_, ]+ \| [0-9., ]+ \|$")
+    told = rows(r"^\| .* \| `[a-z-]+` \| [A-Z0-9_, ]+ \| [^|]+ \| [0-9., ]+ \|$")
     there = {
-        f"| {rule.rule} | `{rule.name}` | {', '.join(line.name for line in rule.registers)} | {rule.section} |"
+        f"| {rule.rule} | `{rule.name}` | {', '.join(line.name for line in rule.registers)} | {rule.when} "
+        f"| {rule.section} |"
         for rule in VIOLATIONS
     }
     assert told == there
+
+
+def test_what_the_data_path_sees():
+    section = PAGE.partition("## Seen by the data path")[2].partition("\n## ")[0]
+    told = {line for line in section.splitlines() if line.startswith("| ")} - {
+        "| what | register | section |"
+    }
+    there = set()
+    for register, section, text in SEEN:
+        plain = re.sub(r" \((upper word |lengths )?\{value[^)]*\)", "", text)
+        plain = plain.replace("{index}", "n").replace("{value}", "v")
+        there.add(f"| {plain} | {register} | {section} |")
+    assert told - {"| --- | --- | --- |"} == there
 
 
 def test_faults():

@@ -21,21 +21,19 @@ def bar():
 BEYOND = 5  # a pool of two queues does not have it
 
 
-@pytest.mark.parametrize(
-    ("line", "value"),
-    [
-        (window.VFRDBAL, 0x1000),
-        (window.VFRDLEN, 0x400),
-        (window.VFTDBAL, 0x1000),
-        (window.VFTDLEN, 0x400),
-        (window.VFRXDCTL, window.VFRXDCTL[0].ENABLE.mask),
-        (window.VFTXDCTL, window.VFTXDCTL[0].ENABLE.mask),
-    ],
-    ids=lambda value: getattr(value, "name", None),
-)
-def test_a_queue_beyond_the_pool_is_not_put_to_use(bar, line, value):
+@pytest.mark.parametrize("line", [window.VFRXDCTL, window.VFTXDCTL], ids=lambda line: line.name)
+def test_a_queue_beyond_the_pool_is_not_enabled(bar, line):
     with pytest.raises(DatasheetViolation, match="pool has 2 queues"):
-        bar.write(line[BEYOND], value)
+        bar.write(line[BEYOND], line[BEYOND].ENABLE.mask)
+
+
+@pytest.mark.parametrize(
+    "line", [window.VFRDBAL, window.VFRDLEN, window.VFTDBAL, window.VFTDLEN], ids=lambda line: line.name
+)
+def test_a_ring_for_a_queue_beyond_the_pool_is_no_offence(bar, line):
+    """It does nothing; a queue that is enabled with it would."""
+    bar.write(line[BEYOND], 0x400)
+    assert bar.read(line[BEYOND]) == 0
 
 
 def test_reset_values_for_all_eight_queues_are_no_offence(bar):
@@ -100,9 +98,9 @@ def test_a_doorbell_of_a_vf_whose_pf_was_reset_is_no_offence():
     with VfChip(queues=2, manner="strict") as chip:
         bar = chip.vf(1)
         chip.bar.write(VFTE[0], 1 << 1)
-        for length, wrong in ((0, "ring has 0 descriptors"), (1024, "moved while")):
+        for length in (0, 1024):
             chip.bar.write(TDLEN[2], length)
-            with pytest.raises(DatasheetViolation, match=wrong):
+            with pytest.raises(DatasheetViolation, match="moved while"):
                 bar.write(window.VFTDT[0], 3)
         chip.bar.write(VFTE[0], 0)
         for length in (0, 1024):
