@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import hmac
 import re
+import struct
 import sys
 import time
 from pathlib import Path
@@ -19,6 +21,8 @@ HERE, THERE = "10.9.0.1", "10.9.0.2"  # the host's end of the wire, the guest's
 CARD = "/sys/bus/pci/devices/0000:01:00.0"
 DATAGRAMS = str(Path(__file__).with_name("datagrams.py"))
 VLAN_PEER = str(Path(__file__).with_name("vlan_peer.py"))
+ESP_MIRROR = str(Path(__file__).with_name("esp_mirror.py"))
+IPSEC = ("esp4", "esp4_offload", "xfrm_user", "authenc", "echainiv")  # a guest has no modprobe
 UP = "[ $(cat /sys/class/net/eth0/carrier) = 1 ]"
 
 
@@ -30,7 +34,12 @@ class Bed:
         self.nic: Nic = lab.nic(wires={"pf0": "tap:t0", "pf1": "none"}, strict=True, namespace=self.wire)
         lab.net.plain(self.wire, "t0", f"{HERE}/24")
         self.guest: Guest = lab.guest(
-            sockets=[self.nic.socket("pf0")], modules=["ixgbe", "8021q"], memory=512, cpus=2, host=True
+            sockets=[self.nic.socket("pf0")],
+            modules=["ixgbe", "8021q"],
+            spare=IPSEC,
+            memory=512,
+            cpus=2,
+            host=True,
         )
         self.guest.run("sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1")
         self.guest.run(f"ip addr add {THERE}/24 dev eth0; ip link set eth0 up")
@@ -158,6 +167,33 @@ def test_vlans_are_filtered_tagged_and_stripped(bed: Bed) -> None:
     assert bed.arrivals.of(mac, vid=6) == 5
     bed.guest.run("ip link del v6; ip link del v5")
     assert bed.arrivals.of(mac, vid=6) == bed.arrivals.of(mac, vid=5) == 0
+
+
+def test_ipsec_is_not_the_card_s(bed: Bed) -> None:
+    """The chip says that it has none, so Linux encrypts itself, though the offload is asked for; both ways."""
+    bed.guest.load(*IPSEC)
+    assert "esp-hw-offload: off [fixed]" in bed.guest.run("ethtool -k eth0")
+    mirror = bed.lab.net.start(bed.wire, sys.executable, ESP_MIRROR, "t0")
+    mirror.until(lambda: "listening" in mirror.output(), "listening socket")
+    key, signer, mark = "42" * 16, bytes(range(32)), b"PLAIN"
+    keys = f"enc 'cbc(aes)' 0x{key} auth-trunc 'hmac(sha256)' 0x{signer.hex()} 128"
+    for way, start, end in (("out", THERE, HERE), ("in", HERE, THERE)):
+        which = f"src {start} dst {end}"
+        bed.guest.run(
+            f"ip xfrm state add {which} proto esp spi 0x1001 reqid 1 mode transport {keys} offload dev eth0 dir {way} && "
+            f"ip xfrm policy add {which} dir {way} tmpl {which} proto esp reqid 1 mode transport"
+        )
+    assert "crypto offload" not in bed.guest.run("ip xfrm state")
+    bed.guest.run(pings(HERE, "-p", mark.hex(), "-s", "200"))
+    packets = [bytes.fromhex(line) for line in mirror.output().split() if line != "listening"]
+    mirror.stop()
+    bed.guest.run("ip xfrm policy flush; ip xfrm state flush")
+    assert len(packets) == 10  # each ping is mirrored, and so is its answer
+    for number, packet in enumerate(packets, 1):
+        assert packet[20:28] == struct.pack("!II", 0x1001, number)  # SPI, sequence
+        assert packet[-16:] == hmac.digest(signer, packet[20:-16], "sha256")[:16]
+        assert mark not in packet
+    bed.settle()
 
 
 def test_mtu_9000(bed: Bed) -> None:
