@@ -31,7 +31,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 class Testpmd:
-    """devices: EAL's words for what it is to run on; words: its own. cores: main, and the one that forwards.
+    """devices: EAL's words for what it is to run on; words: its own. cores: main, and those that forward (EAL's --lcores).
 
     start: what starts a program, as `subprocess.Popen` does. Raises AssertionError, with all it has said, when it does not
     answer in time or ends.
@@ -52,7 +52,7 @@ class Testpmd:
         self.said = ""
         here, there = pty.openpty()
         self.command = [
-            "dpdk-testpmd", "-l", cores, "--in-memory", "--no-telemetry", "-m", str(megabytes), *devices,
+            "dpdk-testpmd", "--lcores", cores, "--in-memory", "--no-telemetry", "-m", str(megabytes), *devices,
             "--", "-i", f"--total-num-mbufs={mbufs}", *words,
         ]  # fmt: skip
         self._terminal, self.timeout = here, timeout

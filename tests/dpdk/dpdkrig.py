@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from typing import Any
 
 from modelrig import frame
 
@@ -49,7 +50,7 @@ class Rig:
         self.slots = self._stack.enter_context(Slots(functions))
         return self.slots
 
-    def testpmd(self, *words: str, eal: Sequence[str] = (), **more: int) -> Testpmd:
+    def testpmd(self, *words: str, eal: Sequence[str] = (), **more: Any) -> Testpmd:
         """testpmd on the slots, at its first prompt."""
         devices = [word for slot in self.slots for word in ("-a", slot.address)]
         program = Testpmd([*devices, *eal], *words, start=self.slots.start, **more)
