@@ -11,6 +11,8 @@
 #include <stdarg.h>
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <sys/xattr.h>
 
 enum { UIO_MAJOR = 240 };
 
@@ -216,6 +218,13 @@ HERE(int, ftw, (const char *path, __ftw_func_t each, int fds), (here(path, room)
 HERE(int, ftw64, (const char *path, __ftw64_func_t each, int fds), (here(path, room), each, fds))
 HERE(int, nftw, (const char *path, __nftw_func_t each, int fds, int flags), (here(path, room), each, fds, flags))
 HERE(int, nftw64, (const char *path, __nftw64_func_t each, int fds, int flags), (here(path, room), each, fds, flags))
+
+HERE(int, statfs, (const char *path, struct statfs *to), (here(path, room), to))
+HERE(int, statfs64, (const char *path, struct statfs64 *to), (here(path, room), to))
+HERE(ssize_t, getxattr, (const char *path, const char *name, void *to, size_t n), (here(path, room), name, to, n))
+HERE(ssize_t, lgetxattr, (const char *path, const char *name, void *to, size_t n), (here(path, room), name, to, n))
+HERE(ssize_t, listxattr, (const char *path, char *to, size_t n), (here(path, room), to, n))
+HERE(ssize_t, llistxattr, (const char *path, char *to, size_t n), (here(path, room), to, n))
 
 /* ---- paths that libc answers with ---- */
 

@@ -73,3 +73,18 @@ def test_what_it_sends_arrives(source, built, hugetlbfs, far):
         finally:
             _, said = driver.communicate("\n", timeout=20)
         assert (driver.returncode, said) == (0, "")
+
+
+def test_hidden_physical_addresses_are_named(built):
+    """Without CAP_SYS_ADMIN the kernel does not say them: the program goes on, and knows why nothing is sent."""
+    if int(FREE.read_text()) < 1:
+        pytest.skip("needs 1 free hugepage")
+    program, trap = built
+    with open_function(PortString("model0", "", "model0", {})) as function, Slots([function], trap) as slots:
+        driver = slots.start(
+            ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin", str(program), slots[0].address, "memfd"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        _, said = driver.communicate(timeout=30)
+    assert driver.returncode == 1
+    assert "the kernel hides physical addresses: run as root" in said and "pagemap" in said

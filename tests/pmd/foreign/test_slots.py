@@ -61,9 +61,14 @@ def function():
         yield function
 
 
+@pytest.fixture(scope="module")
+def trap(tmp_path_factory):
+    return compile_trap(tmp_path_factory.mktemp("trap"))
+
+
 @pytest.fixture
-def slots(function):
-    with Slots([function]) as slots:
+def slots(function, trap):
+    with Slots([function], trap) as slots:
         yield slots
 
 
@@ -225,9 +230,9 @@ def test_the_trap_is_made_once_for_programs_that_start_before_their_slots(functi
         assert slots.environment["LD_PRELOAD"] == str(trap)
 
 
-def test_what_it_says_last_fits_its_room(tmp_path):
+def test_what_it_says_last_fits_its_room(trap, tmp_path):
     """A folder whose path is longer than the message may be."""
-    trap, root = compile_trap(tmp_path), tmp_path
+    root = tmp_path
     for _ in range(4):
         root /= "f" * 200
     (root / "dev").mkdir(parents=True)
@@ -239,3 +244,17 @@ def test_what_it_says_last_fits_its_room(tmp_path):
     )  # fmt: skip
     assert done.returncode == 70
     assert done.stderr.startswith(b"dataplane: ") and done.stderr.endswith(b"f\n") and len(done.stderr) == 511
+
+
+def test_the_shell_s_tools_see_what_they_would_see_on_a_machine(slots):
+    script = """set -e
+        ls -lL /sys/class/uio/uio0/ /sys/bus/pci/devices > /dev/null
+        od -A n -t x1 -N 4 /sys/bus/pci/devices/*/config; head -c 4 /sys/bus/pci/devices/*/config | od -A n -t x1
+        cd /sys/bus/pci/devices/0000:01:00.0; pwd -P; find . -name map1; cat uio/uio0/maps/map1/name
+        echo 0000:01:00.0 > driver/unbind; test ! -e driver; test ! -e /sys/class/uio/uio0"""
+    started = slots.start(["sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    said, _ = started.communicate(timeout=30)
+    assert (started.returncode, said.splitlines()) == (
+        0,
+        [" 86 80 fb 10"] * 2 + ["/sys/devices/pci0000:00/0000:01:00.0", "./uio/uio0/maps/map1", "BAR4"],
+    )
