@@ -66,6 +66,6 @@ def test_a_vf_is_no_pf() -> None:
         ("vfio-user:/run/nic/pf0.vf3.sock", "vfio-user:/run/nic/pf0.sock"),
     ):
         with pytest.raises(
-            DataplaneError, match=f"{name} is a VF.*: ask {pf}, and name the VF by its number"
+            DataplaneError, match=f"{name} is a VF that no program here has started: .*, ask {pf} about VF 3"
         ):
             call(name, "show")
