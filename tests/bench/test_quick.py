@@ -15,6 +15,7 @@ LATEST = ROOT / "bench" / "latest.json"
 WORDS = "test_apps or test_model.py or test_nic or test_pktgen or test_ports"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_one_round_of_each():
     before = LATEST.read_bytes() if LATEST.exists() else None

@@ -180,10 +180,11 @@ def ways(storm: Storm, member: Member) -> list[Callable[[], object]]:
 
 
 @pytest.mark.timeout(300)
-def test_a_thousand_resets_of_vfs(storm: Storm) -> None:
-    """Under traffic of all others, and while one mailbox message in a few is lost."""
-    for n in range(1000):
-        storm.lose = 0.02 if n >= 500 else 0.0
+@pytest.mark.parametrize("resets", [200, pytest.param(1000, marks=pytest.mark.slow)])
+def test_resets_of_vfs(storm: Storm, resets: int) -> None:
+    """Under traffic of all others, and in the second half while one mailbox message in a few is lost."""
+    for n in range(resets):
+        storm.lose = 0.02 if n >= resets // 2 else 0.0
         member = storm.vfs[n % VFS]
         storm.reset([member], storm.dice.choice(ways(storm, member)))
         storm.wait(1e-3)
@@ -193,7 +194,8 @@ def test_a_thousand_resets_of_vfs(storm: Storm) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_a_hundred_resets_of_the_pf(storm: Storm) -> None:
+@pytest.mark.parametrize("resets", [20, pytest.param(100, marks=pytest.mark.slow)])
+def test_resets_of_the_pf(storm: Storm, resets: int) -> None:
     """Stopped and started; every other time its link has been down, too."""
     pf = storm.pf.port
 
@@ -207,7 +209,7 @@ def test_a_hundred_resets_of_the_pf(storm: Storm) -> None:
         storm.wait(0.01)
         plug(storm.card)
 
-    for n in range(100):
+    for n in range(resets):
         before = [member.port.recoveries for member in storm.vfs]  # type: ignore[attr-defined]
         storm.reset([storm.pf, *storm.vfs, storm.far], flap if n % 2 else restart)
         after = [member.port.recoveries for member in storm.vfs]  # type: ignore[attr-defined]
