@@ -13,6 +13,7 @@ SUMMARY = Path(__file__).resolve().parent.parent / ".ci" / "summary.py"
 PASSED = '<testcase classname="t" name="a"/>'
 FAILED = '<testcase classname="t" name="b"><failure message="no"/></testcase>'
 BROKEN = '<testcase classname="t" name="c"><error message="no"/></testcase>'
+RAN = '<testcase classname="t" name="d"/>'
 SKIPPED = '<testcase classname="t" name="d"><skipped message="{}"/></testcase>'
 
 
@@ -36,7 +37,15 @@ def test_one_case_fails_the_run(tmp_path: Path, case: str) -> None:
 
 @pytest.mark.parametrize(("report", "status"), [("user", 0), ("root", 1)])
 def test_a_skip_passes_only_where_its_reason_holds(tmp_path: Path, report: str, status: int) -> None:
-    assert summary(tmp_path, **{report: PASSED + SKIPPED.format("needs root")})[0] == status
+    reports = {report: PASSED + SKIPPED.format("needs root"), "dpdk": RAN}
+    assert summary(tmp_path, **reports)[0] == status
+
+
+def test_a_skip_in_every_run_fails_where_root_runs_ci(tmp_path: Path) -> None:
+    skip = SKIPPED.format("needs root")
+    assert summary(tmp_path, user=PASSED + skip) == (0, "2 passed, 0 failed, 1 skipped")
+    assert summary(tmp_path, user=PASSED + skip, root=PASSED) == (1, "3 passed, 1 failed, 1 skipped")
+    assert summary(tmp_path, user=PASSED + skip, root=RAN) == (0, "3 passed, 0 failed, 1 skipped")
 
 
 def test_a_step_that_failed_fails_the_run(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_what_it_sends_arrives(source, built, hugetlbfs, far):
 def test_hidden_physical_addresses_are_named(built):
     """Without CAP_SYS_ADMIN the kernel does not say them: the program goes on, and knows why nothing is sent."""
     if int(FREE.read_text()) < 1:
-        pytest.skip("needs 1 free hugepage")
+        pytest.skip("needs 1 free hugepages")
     program, trap = built
     with open_function(PortString("model0", "", "model0", {})) as function, Slots([function], trap) as slots:
         driver = slots.start(
