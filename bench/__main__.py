@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from bench.goals import goal_of, kind
@@ -21,6 +21,7 @@ from bench.report import Row, load, merged, save, show
 
 ROOT = Path(__file__).resolve().parents[1]
 LATEST = Path(__file__).with_name("latest.json")
+ALONE = 0.1  # CPUs that other programs may take beside a row whose memory fills the cache
 PATIENCE = 900  # seconds for one benchmark; beside other programs some take minutes
 PROCESSES = 5  # at most: where memory happens to lie makes a process faster or slower for as long as it lives
 
@@ -53,6 +54,15 @@ def joined(runs: Sequence[Sequence[Row]]) -> list[Row]:
     ]
 
 
+def shared(row: Row, others: float) -> Row:
+    """The row, not judged if its memory fills the cache and other programs took part of that."""
+    goal = goal_of(row.name, more=row.better == "more")
+    if goal is None or not goal.fills_cache or others < ALONE or not row.verdict:
+        return row
+    why = f"its memory fills the cache, and other programs took {others:.2f} CPUs"
+    return replace(row, verdict="not judged", why=why)
+
+
 def main(words: Sequence[str]) -> int:
     noise = Noise()
     with tempfile.TemporaryDirectory() as folder:
@@ -67,6 +77,7 @@ def main(words: Sequence[str]) -> int:
     if not rows:
         print(f"no row was measured: pytest ended with status {status}", file=sys.stderr)
         return status or 1
+    rows = [shared(row, noise.others()) for row in rows]
     show(rows)
     print(f"the machine: {kind()}; {noise.say([row.wobble for row in rows if row.ratio is not None])}")
     if "--quick" not in words:

@@ -19,14 +19,20 @@ class Noise:
     def __init__(self) -> None:
         self._before, self._ours_before = _ticks(), _ours()
 
+    def _spent(self) -> list[int]:
+        return [now - before for now, before in zip(_ticks(), self._before, strict=True)]
+
+    def others(self) -> float:
+        """CPUs that other programs took, on average."""
+        spent, tick = self._spent(), os.sysconf("SC_CLK_TCK")
+        seconds = max(sum(spent) / (tick * max(os.cpu_count() or 1, 1)), 1e-3)
+        busy = (sum(spent) - spent[_IDLE] - spent[_IOWAIT] - spent[_STEAL]) / tick
+        return max(busy - (_ours() - self._ours_before), 0.0) / seconds
+
     def say(self, wobbles: Sequence[float] = ()) -> str:
         """One line. wobbles: of what was measured. Children count as ours once they have ended and been waited for."""
-        spent = [now - before for now, before in zip(_ticks(), self._before, strict=True)]
-        second = os.sysconf("SC_CLK_TCK") * max(os.cpu_count() or 1, 1)
-        seconds = max(sum(spent) / second, 1e-3)
-        busy = (sum(spent) - spent[_IDLE] - spent[_IOWAIT] - spent[_STEAL]) / os.sysconf("SC_CLK_TCK")
-        others = max(busy - (_ours() - self._ours_before), 0.0) / seconds
-        said = f"other programs took {others:.2f} of {os.cpu_count()} CPUs"
+        spent = self._spent()
+        said = f"other programs took {self.others():.2f} of {os.cpu_count()} CPUs"
         said += f", the host {spent[_STEAL] / max(sum(spent), 1):.1%}"
         if wobbles:
             said += f"; a slice cost {statistics.median(wobbles):.0%} more than the best one"

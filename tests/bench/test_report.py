@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+import bench.__main__ as bench_main
 from bench.__main__ import again, joined
 from bench.goals import MARGIN, RECORDED, ZEN5, Goal, Record, goal_of
 from bench.plot import compared as bars
@@ -61,8 +62,10 @@ def test_what_has_no_goal_is_reported():
 def test_a_goal_is_the_ratio_on_record_and_three_percent(name):
     record = RECORDED[name]
     for cpu, ratio in record.ratios.items():
-        assert goal_of(name, cpu=cpu) == Goal(ratio * MARGIN, record.scatter)
-        assert goal_of(name, more=True, cpu=cpu) == Goal(ratio / MARGIN, record.scatter)
+        assert goal_of(name, cpu=cpu) == Goal(ratio * MARGIN, record.scatter, "", record.fills_cache)
+        assert goal_of(name, more=True, cpu=cpu) == Goal(
+            ratio / MARGIN, record.scatter, "", record.fills_cache
+        )
 
 
 def test_a_cpu_without_record_is_judged_by_the_worst_of_others_or_not_at_all(monkeypatch):
@@ -137,3 +140,17 @@ def test_the_table_for_documents_has_what_is_compared():
     assert lines[2:] == [
         "| fast | c | 5.00 | 0% | p | 10.00 | 0% | 0.500 | 0.0% | 0.400, **missed by 25%** |"
     ]
+
+
+@pytest.mark.parametrize(("others", "verdict"), [(0.0, "missed"), (0.8, "not judged")])
+def test_a_row_that_fills_the_cache_is_judged_only_alone(
+    monkeypatch: pytest.MonkeyPatch, others: float, verdict: str
+) -> None:
+    monkeypatch.setitem(RECORDED, "large", Record({"a": 1.0, "b": 1.0}, fills_cache=True))
+    monkeypatch.setitem(RECORDED, "small", Record({"a": 1.0, "b": 1.0}))
+    found = [
+        compared(name, "c", [(2.0, 1.0)] * 9, "p", goal_of(name, cpu="a")) for name in ("large", "small")
+    ]
+    rows = [bench_main.shared(row, others) for row in found]
+    assert [row.verdict for row in rows] == [verdict, "missed"]
+    assert ("other programs took 0.80 CPUs" in rows[0].why) == (verdict == "not judged")
