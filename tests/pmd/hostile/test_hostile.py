@@ -86,8 +86,8 @@ def besiege(siege: Siege, hostile: Arsenal, count: int, which: str = "") -> None
         f"blocked; {state.messages:,} messages, {state.resets:,} resets; the PF's longest round "
         f"{siege.longest_round * 1e6:.0f} us"
     )
-    # It did get somewhere: else all this would show nothing. A strict card ends many an action at what is wrong with it.
-    assert siege.ledger.foreign > count / (100 if which == "strict" else 50)
+    # It did get somewhere: else all this would show nothing.
+    assert siege.ledger.foreign > count / 50
     assert domain.fault_count > count / 200
     assert min(state.messages, state.resets) > count / 200
 
