@@ -59,7 +59,7 @@ def socket_paths(name: str) -> list[Path]:
 class ControlServer:
     """Answers for a PF or VF until `close`. verbs: what may be asked, each called with the question's arguments.
 
-    It does its work without an answerer as well: when no socket can be made, that is told in the log, at `level`.
+    The port works without it, too: when no socket can be made, the log says so, at `level`.
     """
 
     def __init__(
