@@ -62,13 +62,15 @@ class ControlServer:
     The port works without it, too: when no socket can be made, the log says so, at `level`.
     """
 
+    path: Path | None = None
+    _socket: socket.socket | None = None
+    _thread: threading.Thread | None = None
+
     def __init__(
         self, name: str, verbs: Mapping[str, Callable[..., object]], level: int = logging.WARNING
     ) -> None:
+        self.close()  # a second __init__ must not lose the thread of the first
         self.name, self._verbs = name, verbs
-        self.path: Path | None = None
-        self._socket: socket.socket | None = None
-        self._thread: threading.Thread | None = None
         reasons = []
         for path in socket_paths(name):
             try:
@@ -91,6 +93,7 @@ class ControlServer:
         listening, self._socket = self._socket, None
         if self.path is not None:
             self.path.unlink(missing_ok=True)
+            self.path = None
         with contextlib.suppress(OSError):
             listening.shutdown(socket.SHUT_RDWR)  # wakes the thread
         listening.close()

@@ -265,8 +265,9 @@ class Walk:
         self.second.give(machine.leave)
         self.second.steps.put(None)
         self.second.join()
-        for kinds in (("Run", "Watch"), ("Stepper", "Trial"), ("Port",), ("Wire",), ("Card",), ()):
-            for each in [each for each in gc.get_objects() if is_ours(each)] if kinds else []:
+        # Users before what they use; last, whatever else can be closed, such as a server with its thread.
+        for kinds in (("Run", "Watch"), ("Stepper", "Trial"), ("Port",), ("Wire",), ("Card",), ("object",)):
+            for each in [each for each in gc.get_objects() if is_ours(each)]:
                 if any(kind in kinds_of(each) for kind in kinds):
                     for verb in ("stop", "close"):
                         if hasattr(type(each), verb):

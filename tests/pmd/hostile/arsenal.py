@@ -279,12 +279,12 @@ class Arsenal:
     # ---- pieces -----------------------------------------------------------------------------------------------------
 
     def _set_up(self, queue: int, dice: Random) -> None:
-        """Rx and Tx queue `queue` on a ring in its own memory, now and then in another's."""
+        """Rx and Tx queue `queue` on a ring in its own memory, now and then in another's; all of it before ENABLE (4.6.7)."""
         for lines, place in (
-            ((VFRDBAL, VFRDBAH, VFRDLEN, VFRDH, VFRXDCTL), queue),
-            ((VFTDBAL, VFTDBAH, VFTDLEN, VFTDH, VFTXDCTL), queue + QUEUES),
+            ((VFRDBAL, VFRDBAH, VFRDLEN, VFRDH, VFRDT, VFRXDCTL), queue),
+            ((VFTDBAL, VFTDBAH, VFTDLEN, VFTDH, VFTDT, VFTXDCTL), queue + QUEUES),
         ):
-            low, high, length, head, control = (line[queue] for line in lines)
+            low, high, length, head, tail, control = (line[queue] for line in lines)
             ring = (
                 self.arena.iova + place * RING * 16
                 if dice.random() < 0.9
@@ -297,12 +297,13 @@ class Arsenal:
                 (high, ring >> 32 & 0xFFFF_FFFF),
                 (length, RING * 16),
                 (head, 0),
+                (tail, 0),
             ):
                 self.bar.write(register, word)
+            if control.register is VFRXDCTL:
+                sizes = VFSRRCTL[queue].pack(BSIZEPACKET=dice.choice((1, 2, 2, 16)), DESCTYPE=1)
+                self.bar.write(VFSRRCTL[queue], sizes)
             self.bar.write(control, control.ENABLE.mask)
-        self.bar.write(
-            VFSRRCTL[queue], VFSRRCTL[queue].pack(BSIZEPACKET=dice.choice((1, 2, 2, 16)), DESCTYPE=1)
-        )
         self.bar.write(VFTDWBAL[queue], self._where(dice, 4) & 0xFFFF_FFFC | 1 if dice.random() < 0.1 else 0)
         self.siege.card.step(12)
         for n in range(RING):

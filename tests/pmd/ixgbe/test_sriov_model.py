@@ -16,7 +16,7 @@ from dataplane.port import Link
 from tests.pmd.ixgbe.fleet import fleet, until
 
 
-@pytest.mark.parametrize("vfs", [1, 31, 63])
+@pytest.mark.parametrize("vfs", [1, 31, pytest.param(63, marks=pytest.mark.slow)])
 def test_every_vf_comes_up(vfs: int) -> None:
     with fleet(vfs) as made:
         ports = made.open(*range(vfs))

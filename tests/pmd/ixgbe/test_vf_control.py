@@ -55,6 +55,13 @@ def test_a_question_and_its_answer(server: ControlServer, folder: Path) -> None:
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
+def test_a_second_init_closes_the_first(server: ControlServer, folder: Path) -> None:
+    """Its thread would wait for questions for ever (the fixture that looks for leaks finds it)."""
+    server.__init__("nic1", {"add": lambda: 7})  # type: ignore[misc]
+    assert running() == ["nic1"]
+    assert call("nic1", "add") == 7
+
+
 @pytest.mark.parametrize(
     ("verb", "args", "why"),
     [

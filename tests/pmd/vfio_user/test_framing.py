@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dataplane.pmd.vfio_user.framing import Hangup, Incoming, Receiver
@@ -33,8 +33,13 @@ def message(number: int, body: bytes = b"") -> bytes:
     return Header.of_command(number, 9, len(body)).pack() + body
 
 
+@pytest.fixture(autouse=True)
+def collected() -> None:
+    """What earlier tests left behind is closed now, and not between two counts of descriptors."""
+    gc.collect()
+
+
 def descriptors() -> int:
-    gc.collect()  # what tests before this one left is closed now, and not between two counts
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
@@ -63,7 +68,6 @@ def test_messages_are_whole_however_they_arrive(bodies: list[bytes], cuts: list[
         assert [each.header.id for each in got] == list(range(len(bodies)))
 
 
-@settings(max_examples=40)  # each example collects garbage twice
 @given(counts=st.lists(st.integers(0, 3), min_size=1, max_size=6), by_header=st.booleans())
 def test_descriptors_belong_to_their_message(counts: list[int], by_header: bool) -> None:
     """Also when many messages are waiting, and whether descriptors come with the header or with what follows."""
