@@ -17,11 +17,11 @@ from pathlib import Path
 from bench.goals import goal_of, kind
 from bench.noise import Noise
 from bench.plot import draw
-from bench.report import Row, load, merged, save, show
+from bench.report import Row, beside, load, merged, save, show
 
 ROOT = Path(__file__).resolve().parents[1]
 LATEST = Path(__file__).with_name("latest.json")
-ALONE = 0.1  # CPUs that other programs may take beside a row whose memory fills the cache
+ALONE = 0.1  # CPUs that other programs may take before a row is judged as on a busy machine
 PATIENCE = 900  # seconds for one benchmark; beside other programs some take minutes
 PROCESSES = 5  # at most: where memory happens to lie makes a process faster or slower for as long as it lives
 
@@ -55,12 +55,14 @@ def joined(runs: Sequence[Sequence[Row]]) -> list[Row]:
 
 
 def shared(row: Row, others: float) -> Row:
-    """The row, not judged if its memory fills the cache and other programs took part of that."""
+    """The row as it is judged on a machine where other programs took `others` CPUs meanwhile."""
     goal = goal_of(row.name, more=row.better == "more")
-    if goal is None or not goal.fills_cache or others < ALONE or not row.verdict:
+    if goal is None or others < ALONE or row.verdict not in ("met", "missed"):
         return row
-    why = f"its memory fills the cache, and other programs took {others:.2f} CPUs"
-    return replace(row, verdict="not judged", why=why)
+    if goal.fills_cache:
+        why = f"its memory fills the cache, and other programs took {others:.2f} CPUs"
+        return replace(row, verdict="not judged", why=why)
+    return beside(row, goal, others)
 
 
 def main(words: Sequence[str]) -> int:

@@ -111,6 +111,19 @@ def merged(runs: Sequence[Row], goal: Goal | None) -> Row:
     return _decided(row, pooled([Ratio(row.ratio or 0, row.ratio_spread or 0, 1) for row in runs]), goal)
 
 
+def beside(row: Row, goal: Goal, others: float) -> Row:
+    """The row known less well, since other programs took `others` CPUs: they move both figures, and not alike."""
+    assert row.ratio is not None
+    moved = goal.busy * max(1.0, others)
+    known = (row.ratio_spread or 0.0) + moved
+    verdict = judged(Ratio(row.ratio, known, 1), goal.ratio, more=row.better == "more")
+    why = ""
+    if verdict == "not judged":
+        off = abs(row.ratio / goal.ratio - 1)
+        why = f"known to ±{known:.1%} beside programs that took {others:.2f} CPUs, {off:.1%} from its goal"
+    return replace(row, ratio_spread=round(known, 4), verdict=verdict, why=why)
+
+
 def save(rows: Sequence[Row], target: Path) -> None:
     target.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
 

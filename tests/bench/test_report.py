@@ -62,10 +62,9 @@ def test_what_has_no_goal_is_reported():
 def test_a_goal_is_the_ratio_on_record_and_three_percent(name):
     record = RECORDED[name]
     for cpu, ratio in record.ratios.items():
-        assert goal_of(name, cpu=cpu) == Goal(ratio * MARGIN, record.scatter, "", record.fills_cache)
-        assert goal_of(name, more=True, cpu=cpu) == Goal(
-            ratio / MARGIN, record.scatter, "", record.fills_cache
-        )
+        rest = (record.scatter, record.busy, "", record.fills_cache)
+        assert goal_of(name, cpu=cpu) == Goal(ratio * MARGIN, *rest)
+        assert goal_of(name, more=True, cpu=cpu) == Goal(ratio / MARGIN, *rest)
 
 
 def test_a_cpu_without_record_is_judged_by_the_worst_of_others_or_not_at_all(monkeypatch):
@@ -154,3 +153,26 @@ def test_a_row_that_fills_the_cache_is_judged_only_alone(
     rows = [bench_main.shared(row, others) for row in found]
     assert [row.verdict for row in rows] == [verdict, "missed"]
     assert ("other programs took 0.80 CPUs" in rows[0].why) == (verdict == "not judged")
+
+
+@pytest.mark.parametrize(
+    ("ratio", "others", "verdict"),
+    [
+        (1.05, 0.0, "missed"),
+        (1.05, 0.05, "missed"),
+        (1.05, 0.8, "not judged"),
+        (0.99, 0.8, "not judged"),
+        (1.10, 0.8, "missed"),
+        (0.94, 0.8, "met"),
+        (1.10, 2.0, "not judged"),
+    ],
+)
+def test_beside_other_programs_a_ratio_is_known_less_well(
+    monkeypatch: pytest.MonkeyPatch, ratio: float, others: float, verdict: str
+) -> None:
+    monkeypatch.setitem(RECORDED, "moved", Record({"a": 1 / MARGIN, "b": 1 / MARGIN}, busy=0.05))
+    goal = goal_of("moved", cpu="a")
+    assert goal and goal.ratio == pytest.approx(1.0)
+    row = bench_main.shared(compared("moved", "c", [(ratio, 1.0)] * 9, "p", goal), others)
+    assert row.verdict == verdict
+    assert (f"programs that took {others:.2f} CPUs" in row.why) == (verdict == "not judged")

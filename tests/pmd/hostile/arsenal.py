@@ -279,7 +279,7 @@ class Arsenal:
     # ---- pieces -----------------------------------------------------------------------------------------------------
 
     def _set_up(self, queue: int, dice: Random) -> None:
-        """Rx and Tx queue `queue` on a ring in its own memory, now and then in another's; all of it before ENABLE (4.6.7)."""
+        """Rx and Tx queue `queue` on a ring in its memory or, now and then, in another's; ENABLE comes last (4.6.7)."""
         for lines, place in (
             ((VFRDBAL, VFRDBAH, VFRDLEN, VFRDH, VFRDT, VFRXDCTL), queue),
             ((VFTDBAL, VFTDBAH, VFTDLEN, VFTDH, VFTDT, VFTXDCTL), queue + QUEUES),
