@@ -11,14 +11,16 @@ from dataplane.apps.command.signals import Signals
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("cards", nargs="+", metavar="ADDRESS", help="as in 0000:03:00.0 or 03:00.0")
+    parser.add_argument(
+        "cards", nargs="+", metavar="ADDRESS", help="PCI address, as in 0000:03:00.0 or 03:00.0"
+    )
     parser.add_argument(
         "--driver",
         choices=DRIVERS,
         default=DRIVERS[0],
-        help="vfio-pci behind an IOMMU (default); uio_pci_generic or igb_uio on a machine without one",
+        help="vfio-pci with an IOMMU (default); uio_pci_generic or igb_uio without one",
     )
-    parser.add_argument("--force", action="store_true", help="even if the card is in use")
+    parser.add_argument("--force", action="store_true", help="bind the card even if it is in use")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -23,17 +23,17 @@ __all__ = ["COMMANDS", "main"]
 
 # What the list of commands says of each: its module is imported only when it is named.
 COMMANDS = {
-    "demo": "packets across two 82599s in software into a capture file, and between two VFs; needs no card and no root",
-    "l2fwd": "forward between ports, pair by pair",
-    "pktgen": "send generated traffic, described by a scapy expression",
+    "demo": "send packets across two 82599s in software into a capture file, and between two VFs; without card or root",
+    "l2fwd": "forward between ports, in pairs",
+    "pktgen": "send traffic generated from a scapy expression",
     "pcapdump": "write what a port receives to a pcap file",
-    "macswap": "send back what a port receives, source and destination swapped",
-    "vf": "the virtual functions of a running PF: show them, set what they may, explain why one is silent",
-    "nic": "serve an 82599 in software to other processes and virtual machines, one vfio-user socket for each function",
-    "bind": "give cards to vfio-pci (or a UIO driver), so that programs can drive them",
-    "unbind": "give cards back to the kernel's own driver",
-    "ports": "what can be opened here: model ports, served NICs, network interfaces, PCI 82599s and their kernel driver",
-    "doctor": "what this machine has, what is missing, and the command that mends it",
+    "macswap": "send back what a port receives, with source and destination MAC swapped",
+    "vf": "show the virtual functions of a running PF, change their settings, find out why one is silent",
+    "nic": "serve an 82599 in software to other processes and virtual machines, or run a program with its own driver on one",
+    "bind": "bind cards to vfio-pci (or a UIO driver), so that programs can drive them",
+    "unbind": "return cards to the kernel's driver",
+    "ports": "list the ports of this machine: model ports, served NICs, network interfaces, 82599s and their kernel driver",
+    "doctor": "check this machine, and print the command that fixes each problem",
 }
 
 
@@ -85,8 +85,8 @@ def _too_little(words: Sequence[str]) -> str:
     if limit >= ADDRESS_SPACE:
         return ""
     return (
-        f"the limit on this process's address space is {limit >> 20} MiB, and {ADDRESS_SPACE >> 20} MiB are needed to load "
-        f"its modules: raise it ('ulimit -v unlimited')"
+        f"the limit on this process's address space is {limit >> 20} MiB, but loading its modules requires "
+        f"{ADDRESS_SPACE >> 20} MiB: raise it ('ulimit -v unlimited')"
     )
 
 
@@ -118,8 +118,8 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     named = next((word for word in words if not word.startswith("-")), None)
     parser = argparse.ArgumentParser(
         prog="dataplane",
-        description="Packet processing with poll-mode drivers, on an 82599 or on the model of one.",
-        epilog="PORT is what 'dataplane ports' lists: model0, af_packet:eth0, tap:NAME, pcap:FILE, null ...",
+        description="Process packets with poll-mode drivers, on an 82599 or on a model of it.",
+        epilog="'dataplane ports' lists values for PORT: model0, af_packet:eth0, tap:NAME, pcap:FILE, null: ...",
     )
     parser.add_argument("--version", action=_Version, help="show the version and exit")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")

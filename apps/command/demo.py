@@ -29,11 +29,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--count", type=count, default=2_000_000, metavar="N", help="packets to send (default 2000000)"
     )
     parser.add_argument(
-        "--size", type=count, default=64, metavar="BYTES", help="of each, FCS included (default 64)"
+        "--size", type=count, default=64, metavar="BYTES", help="size of each frame with FCS (default 64)"
     )
-    parser.add_argument("--rate", metavar="RATE", help="as in '1 Mpps' (default: as fast as it goes)")
     parser.add_argument(
-        "--file", type=Path, default=Path("demo.pcap"), metavar="FILE", help="the capture (default demo.pcap)"
+        "--rate", metavar="RATE", help="rate to send, as in '1 Mpps' (default: as fast as possible)"
+    )
+    parser.add_argument(
+        "--file",
+        type=Path,
+        default=Path("demo.pcap"),
+        metavar="FILE",
+        help="the capture to write (default demo.pcap)",
     )
     add_run_arguments(parser)
     parser.set_defaults(seconds=25.0)

@@ -52,9 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="DIR",
-        help="examine the served NIC there, too; may be repeated",
+        help="also check the served NIC in DIR (may be repeated)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the findings to FILE as well")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the findings to FILE")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -15,26 +15,26 @@ log = logging.getLogger("dataplane")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "ports", nargs="+", metavar="PORT", help="a port string; 'dataplane ports' lists what there is"
+        "ports", nargs="+", metavar="PORT", help="a port string; 'dataplane ports' lists them"
     )
     parser.add_argument(
         "--no-mac-updating",
         dest="mac_updating",
         action="store_false",
-        help="leave addresses as they are (default: the source becomes that of the port that sends)",
+        help="do not change addresses (default: set the source MAC to that of the sending port)",
     )
     parser.add_argument(
         "--portmap",
         type=_portmap,
         metavar="MAP",
-        help="where packets go, as in 0:1,1:2,2:0 (default: neighbours in pairs, both ways)",
+        help="forward from:to, as in 0:1,1:2,2:0 (default: ports in pairs, in both directions)",
     )
     parser.add_argument(
         "--queues",
         type=count,
         default=1,
         metavar="N",
-        help="Rx queues of each port, which RSS fills flow by flow, dealt out to the lcores (default 1)",
+        help="Rx queues of each port; RSS distributes flows over them, and the lcores share them (default 1)",
     )
     add_run_arguments(parser)
 
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
 
     ways = args.portmap if args.portmap is not None else _pairs(len(args.ports))
     if most := [port for way in ways for port in way if port >= len(args.ports)]:
-        raise ConfigError(f"--portmap names port {most[0]}: there are 0 to {len(args.ports) - 1}")
+        raise ConfigError(f"--portmap names port {most[0]}: must be 0 to {len(args.ports) - 1}")
     with Session(args, "l2fwd") as session:
         ports = [session.open(text) for text in args.ports]
         # Each queue of each way is a chain; lcores take turns, so that a port's queues go to different ones.
@@ -81,8 +81,8 @@ def _pairs(ports: int) -> list[tuple[int, int]]:
 
 def _portmap(text: str) -> list[tuple[int, int]]:
     if not re.fullmatch(r"\d+:\d+(,\d+:\d+)*", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no map: write from:to pairs, as in 0:1,1:0")
+        raise argparse.ArgumentTypeError(f"{text!r}: expected from:to pairs, as in 0:1,1:0")
     ways = [(int(way.split(":")[0]), int(way.split(":")[1])) for way in text.split(",")]
     if len({origin for origin, _ in ways}) != len(ways):
-        raise argparse.ArgumentTypeError(f"{text!r}: a port is named twice as origin; its packets go one way")
+        raise argparse.ArgumentTypeError(f"{text!r}: each port may be the origin of only one pair")
     return ways

@@ -9,7 +9,7 @@ from dataplane.apps.command.options import add_run_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("port", metavar="PORT", help="a port string; 'dataplane ports' lists what there is")
+    parser.add_argument("port", metavar="PORT", help="a port string; 'dataplane ports' lists them")
     add_run_arguments(parser)
 
 

@@ -28,57 +28,62 @@ if TYPE_CHECKING:
     from dataplane.pmd.model.findings import Finding, Findings
 
 
+_SERVE = (
+    "serve an 82599 in software to other processes and virtual machines until Ctrl-C, with one vfio-user socket for each "
+    "function"
+)
 _TICK = 0.05  # s in which a signal is noticed
 _NO_PATIENCE = 0.5  # s that a program has after SIGQUIT or a second signal
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(title="verbs", dest="verb", required=True, metavar="VERB")
-    serve = verbs.add_parser("serve", help="serve a card until Ctrl-C", description=parser.description)
+    serve = verbs.add_parser("serve", help="serve a card until Ctrl-C", description=_SERVE)
     _add_card(serve)
     serve.add_argument(
-        "--vfs", type=int, default=0, metavar="N", help="sockets for N VFs of each port (default 0)"
+        "--vfs", type=int, default=0, metavar="N", help="make sockets for N VFs of each port (default 0)"
     )
     serve.add_argument(
         "--dir",
         type=Path,
         metavar="DIR",
-        help="where the sockets are: DIR/pf0.sock, DIR/pf0.vf3.sock (default: $XDG_RUNTIME_DIR/dataplane/nicN, for root "
+        help="folder for the sockets DIR/pf0.sock, DIR/pf0.vf3.sock (default: $XDG_RUNTIME_DIR/dataplane/nicN, for root "
         "/run/dataplane/nicN; N is the card's number)",
     )
     serve.add_argument(
         "--no-doorbells",
         dest="doorbells",
         action="store_false",
-        help="clients write the tails of their queues by messages only; so it is with --trace",
+        help="make clients send a message for each write of a tail (--trace does so, too)",
     )
     serve.add_argument(
         "--client-memory",
         default="128G",
         metavar="SIZE",
-        help="how much memory a client's DMA maps may have (default 128G)",
+        help="limit for the memory in a client's DMA maps (default 128G)",
     )
     serve.add_argument(
         "--client-maps",
         type=int,
         default=16384,
         metavar="N",
-        help="how many DMA maps a client may have (default 16384)",
+        help="limit for the number of a client's DMA maps (default 16384)",
     )
-    serve.add_argument("--verbose", action="store_true", help="say who comes and goes")
+    serve.add_argument("--verbose", action="store_true", help="log each client that connects or disconnects")
     program = verbs.add_parser(
-        "run", help="run a program whose userspace driver takes the card's PFs for cards bound to igb_uio"
+        "run",
+        help="run a program with a userspace driver, which sees the card's PFs as cards bound to igb_uio",
     )
     _add_card(program)
-    program.add_argument("--vfs", type=int, default=0, metavar="N", help="VFs that each PF has (default 0)")
+    program.add_argument("--vfs", type=int, default=0, metavar="N", help="VFs of each PF (default 0)")
     program.add_argument(
         "program",
         nargs=argparse.REMAINDER,
         metavar="-- PROGRAM",
-        help="a program and its arguments: -- dpdk-testpmd -l 0,1 --in-memory -- -i, or -- ./my-driver 0000:01:00.0",
+        help="the program and its arguments, as in -- dpdk-testpmd -l 0,1 --in-memory -- -i, or -- ./my-driver 0000:01:00.0",
     )
     guest = verbs.add_parser(
-        "qemu-args", help="QEMU's options that give functions of a served NIC to a guest"
+        "qemu-args", help="print the QEMU options that give functions of a served NIC to a guest"
     )
     guest.add_argument("dir", type=Path, metavar="DIR", help="the folder with the sockets")
     guest.add_argument(
@@ -88,9 +93,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     guest.add_argument(
         "--posted-writes",
         action="store_true",
-        help="writes to registers return at once: 34,100 packets a second of Linux's ixgbe that writes for each, and 10,300 "
-        "without; a guest that writes in a busy loop then waits for seconds at its next read (default: each write waits "
-        "until it has been done)",
+        help="let register writes return before the server has done them (default: each write waits). Faster where a guest "
+        "writes a tail for each packet: 34,100 instead of 10,300 packets a second with Linux's ixgbe. But after writes in a "
+        "busy loop the guest's next read can take seconds",
     )
 
 
@@ -102,30 +107,30 @@ def _add_card(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="WIRE",
-        help="pf0-pf1 (the default), pf0=tap:NAME, pf0=pcap:IN>OUT, pf0=listen:PATH and pf0=connect:PATH "
-        "(the ends of a wire between two processes), pf0=loop or pf0=none; once for each port",
+        help="connect a port: pf0-pf1 (the default), pf0=tap:NAME, pf0=pcap:IN>OUT, pf0=listen:PATH or pf0=connect:PATH "
+        "(the two ends of a wire between processes), pf0=loop or pf0=none; once for each port",
     )
     parser.add_argument(
         "--manner",
         choices=("lenient", "strict"),
         default="lenient",
-        help="strict: say what the datasheet forbids and a driver does all the same",
+        help="strict: report what a driver does although the datasheet forbids it (default lenient)",
     )
     parser.add_argument(
         "--findings",
         type=Path,
         metavar="FILE",
-        help="write what the strict manner finds to FILE (default: standard error)",
+        help="write the findings of --manner strict to FILE (default: standard error)",
     )
     parser.add_argument(
-        "--trace", type=Path, metavar="FILE", help="write every access to a register to FILE, by its name"
+        "--trace", type=Path, metavar="FILE", help="log each register access to FILE, by the register's name"
     )
     parser.add_argument(
         "--index",
         type=int,
         default=0,
         metavar="N",
-        help="the card's number, which its MAC addresses contain (default 0)",
+        help="the card's number, which is part of its MAC addresses (default 0)",
     )
 
 
@@ -204,9 +209,11 @@ def _run(args: argparse.Namespace) -> int:
 
     command = args.program[1:] if args.program[:1] == ["--"] else args.program
     if not command:
-        raise ConfigError("which program? dataplane nic run -- dpdk-testpmd -l 0,1 --in-memory -- -i")
+        raise ConfigError("no program given: dataplane nic run -- dpdk-testpmd -l 0,1 --in-memory -- -i")
     if not shutil.which(command[0]):
-        raise ConfigError(f"there is no program {command[0]!r}: testpmd is in Debian's dpdk-dev")
+        raise ConfigError(
+            f"program {command[0]!r} not found: give its path (dpdk-testpmd is in Debian's dpdk-dev)"
+        )
     with Signals() as signals, ExitStack() as stack:
         card, findings, out = _card(args, stack)
         trace = stack.enter_context(Lines(args.trace, "--trace")) if args.trace else None
@@ -265,7 +272,7 @@ def _card(args: argparse.Namespace, stack: ExitStack) -> tuple[Card, Findings | 
     from dataplane.pmd.model.findings import Findings
 
     if args.findings and args.manner != "strict":
-        raise ConfigError("--findings FILE: findings are those of --manner strict: say that, too")
+        raise ConfigError("--findings FILE requires --manner strict")
     out = stack.enter_context(Lines(args.findings, "--findings")) if args.findings else sys.stderr
 
     def say(finding: Finding) -> None:

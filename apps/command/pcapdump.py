@@ -10,19 +10,19 @@ from dataplane.apps.command.options import add_run_arguments, count, size_or_tim
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("port", metavar="PORT", help="a port string; 'dataplane ports' lists what there is")
+    parser.add_argument("port", metavar="PORT", help="a port string; 'dataplane ports' lists them")
     parser.add_argument(
         "file",
         type=Path,
         metavar="FILE",
-        help="the capture to write, - is standard output; an old one is replaced",
+        help="the capture to write, - is standard output; an existing file is replaced",
     )
     parser.add_argument(
         "--snaplen",
         type=count,
         default=262144,
         metavar="BYTES",
-        help="keep that much of each frame (default: all)",
+        help="bytes to keep of each frame (default: all)",
     )
     parser.add_argument("--count", type=count, metavar="N", help="stop after N frames")
     parser.add_argument(
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=size_or_time,
         default=(None, None),
         metavar="LIMIT",
-        help="begin a new file at a size (64k, 100M, 2G) or an age (90s, 10min, 1h); FILE gets a number",
+        help="start a new file at this size (64k, 100M, 2G) or age (90s, 10min, 1h); a number is added to FILE",
     )
     add_run_arguments(parser)
 

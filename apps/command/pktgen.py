@@ -12,7 +12,7 @@ DEFAULT_MAC = "02:00:00:00:00:02"  # of a port that has none
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("port", metavar="PORT", help="a port string; 'dataplane ports' lists what there is")
+    parser.add_argument("port", metavar="PORT", help="a port string; 'dataplane ports' lists them")
     parser.add_argument(
         "--flows",
         metavar="EXPR",
@@ -20,12 +20,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: 256 UDP flows from the port's address)",
     )
     parser.add_argument(
-        "--size", type=count, metavar="BYTES", help="of each frame, FCS included (default: as it comes)"
+        "--size",
+        type=count,
+        metavar="BYTES",
+        help="size of each frame with FCS (default: that of the packet in --flows, at least 64)",
     )
     parser.add_argument(
-        "--rate", metavar="RATE", help="as in '5 Mpps', '2 Gbps', '50%%' (default: as fast as it goes)"
+        "--rate",
+        metavar="RATE",
+        help="rate to send, as in '5 Mpps', '2 Gbps', '50%%' (default: as fast as possible)",
     )
-    parser.add_argument("--gaps", choices=("even", "poisson", "burst"), default="even", help="between frames")
+    parser.add_argument(
+        "--gaps",
+        choices=("even", "poisson", "burst"),
+        default="even",
+        help="gaps between frames (default even)",
+    )
     parser.add_argument("--count", type=count, metavar="N", help="stop after N frames")
     add_run_arguments(parser)
 
@@ -42,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         unmet = (
             [f"{left:,} of {args.count:,} frames left the port"] if args.count and left != args.count else []
         )
-        line = f"  skipped {generator.skipped:,} frames: port or machine do not keep up with the rate"
+        line = f"  skipped {generator.skipped:,} frames: the port or the machine cannot keep up with the rate"
         return {"sent": left, "skipped": generator.skipped}, [line] if generator.skipped else [], unmet
 
     with Session(args, "pktgen") as session:

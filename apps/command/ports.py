@@ -33,9 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="DIR",
-        help="look for a served NIC there, too; may be repeated",
+        help="also list the served NIC in DIR (may be repeated)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the list to FILE as well")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the list to FILE")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -39,7 +39,7 @@ def qemu_args(
     Raises ConfigError for functions that are not served there.
     """
     if not re.fullmatch(r"\d+[MG]", memory):
-        raise ConfigError(f"{memory!r} is no amount of memory for a guest: write 512M or 2G")
+        raise ConfigError(f"--memory {memory}: expected an amount, as in 512M or 2G")
     args = ["-machine", "q35,memory-backend=dataplane", "-m", memory]
     # DMA_MAP comes with a descriptor only if the guest's memory is a file that can be shared.
     args += ["-object", f"memory-backend-memfd,id=dataplane,size={memory},share=on"]
@@ -55,7 +55,7 @@ def device_args(folder: Path, functions: Iterable[str], *, posted_writes: bool =
     """
     served, wanted = functions_of(folder), sorted(dict.fromkeys(functions), key=order)
     if unknown := [name for name in wanted if name not in served]:
-        raise ConfigError(f"{unknown[0]} is not served in {folder}: there are {', '.join(served)}")
+        raise ConfigError(f"{unknown[0]} is not served in {folder}, which has {', '.join(served)}")
     args = []
     together = {name for name in wanted if "vf" not in name}
     for number, names in enumerate(_groups(wanted, together), start=1):
@@ -83,7 +83,7 @@ def shown(args: list[str], terminal: bool) -> str:
         return " \\\n".join(shlex.join(pair) for pair in pairs)
     if spaced := [arg for arg in args if re.search(r"\s", arg)]:
         raise ConfigError(
-            f"{spaced[0]}: a shell would take it apart at the blank: serve from a folder without blanks"
+            f"{spaced[0]}: a shell would split this at the blank: serve from a folder without blanks in its path"
         )
     return "\n".join(args)
 

@@ -59,7 +59,7 @@ def default_folder(index: int) -> Path:
         return Path(f"/run/dataplane/nic{index}")
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if not runtime:
-        raise ConfigError("XDG_RUNTIME_DIR is not set: say with --dir DIR where the sockets shall be")
+        raise ConfigError("XDG_RUNTIME_DIR is not set: give the folder for the sockets with --dir DIR")
     return Path(runtime) / "dataplane" / f"nic{index}"
 
 
@@ -67,7 +67,7 @@ def order(name: str) -> tuple[bool, int, int]:
     """By which functions are sorted, PFs first: (whether it is a VF, its port, its number). Raises ConfigError."""
     found = re.fullmatch(FUNCTION, name)
     if not found:
-        raise ConfigError(f"{name!r} is no function: write pf0 or pf0.vf3")
+        raise ConfigError(f"{name!r}: expected a function, as in pf0 or pf0.vf3")
     return found[2] is not None, int(found[1]), int(found[2] or 0)
 
 

@@ -99,7 +99,7 @@ class Session:
             return ""
         if self._state_of:
             raise ConfigError(
-                f"--vf-state is for one PF, not for {self._state_of} and {text}: write ,vf_state=FILE behind each instead"
+                f"--vf-state is for one PF, not for {self._state_of} and {text}: write ,vf_state=FILE after each instead"
             )
         self._state_of = text
         return f",vf_state={self.args.vf_state}"

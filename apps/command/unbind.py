@@ -11,8 +11,10 @@ from dataplane.apps.command.signals import Signals
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("cards", nargs="+", metavar="ADDRESS", help="as in 0000:03:00.0 or 03:00.0")
-    parser.add_argument("--force", action="store_true", help="even if a program has the card open")
+    parser.add_argument(
+        "cards", nargs="+", metavar="ADDRESS", help="PCI address, as in 0000:03:00.0 or 03:00.0"
+    )
+    parser.add_argument("--force", action="store_true", help="unbind the card even if a program has it open")
 
 
 def run(args: argparse.Namespace) -> int:

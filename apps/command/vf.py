@@ -20,37 +20,35 @@ _SETTINGS = "mac, vlan, qos, spoofchk, trust, state, max_tx_rate, query_rss"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(title="verbs", dest="verb", required=True, metavar="VERB")
     nic = argparse.ArgumentParser(add_help=False)
-    nic.add_argument(
-        "nic", metavar="NIC", help="the PF, as in model0 or 0000:03:00.0; it must run, with vfs=N"
-    )
+    nic.add_argument("nic", metavar="NIC", help="a running PF with vfs=N, as in model0 or 0000:03:00.0")
     number = argparse.ArgumentParser(add_help=False)
-    number.add_argument("vf", type=_number, metavar="N", help="the VF's number, from 0 on")
+    number.add_argument("vf", type=_number, metavar="N", help="the VF's number, starting at 0")
 
-    show = verbs.add_parser("show", parents=[nic], help="every VF: what it may, and what it does")
+    show = verbs.add_parser("show", parents=[nic], help="print settings and counters of every VF")
     _add_json(show)
     change = verbs.add_parser(
         "set",
         parents=[nic, number],
-        help="decide about a VF: mac LLADDR, vlan VID, qos 0..7, spoofchk on|off, trust on|off, state auto|enable|disable, "
-        "max_tx_rate MBIT, query_rss on|off",
+        help="change settings of a VF: mac LLADDR, vlan VID, qos 0..7, spoofchk on|off, trust on|off, state auto|enable|"
+        "disable, max_tx_rate MBIT, query_rss on|off",
     )
     change.add_argument("settings", nargs="+", metavar="SETTING VALUE", help=f"one or more of {_SETTINGS}")
     why = verbs.add_parser(
         "explain",
-        help="why a VF sends or receives nothing; exit status 1 when something keeps it from that",
+        help="find out why a VF sends or receives nothing; exit status 1 if something prevents it",
     )
     why.add_argument(
         "nic",
         metavar="NIC",
-        help="the PF, as in model0 or 0000:03:00.0, which must run, with vfs=N; or a VF, as in model0.vf0, that a program "
-        "here has started: it says what it knows itself",
+        help="a running PF with vfs=N, as in model0 or 0000:03:00.0; or a VF that a program on this machine has started, as "
+        "in model0.vf0, which reports what it can see itself",
     )
     why.add_argument(
         "vf",
         type=_number,
         metavar="N",
         nargs="?",
-        help="the VF's number, from 0 on; without it every VF of the PF (not after a VF)",
+        help="with a PF: the VF's number, starting at 0 (default: every VF)",
     )
     _add_json(why)
 
@@ -62,8 +60,8 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         nargs="?",
         const=Path("-"),
-        help="write it as JSON to FILE as well; without FILE (say NIC first) or with -, to standard output, and the lines "
-        "to standard error",
+        help="also write the result as JSON to FILE. Without FILE (put --json after NIC) or with -, write the JSON to "
+        "standard output and the lines to standard error",
     )
 
 
@@ -102,7 +100,7 @@ def _line(row: dict[str, Any]) -> str:
     if row.get("service"):
         words.append(row["service"])
     if row["refused"]:
-        words.append(f"{row['refused']} requests refused ('dataplane vf explain' has them)")
+        words.append(f"{row['refused']} requests refused ('dataplane vf explain' lists them)")
     return f"vf {row['vf']:<2} {', '.join(words)}"
 
 
@@ -113,7 +111,7 @@ def _set(args: argparse.Namespace) -> int:
     if len(names) != len(values):
         raise ConfigError(f"{names[-1]}: its value is missing: write SETTING VALUE, as in vlan 7")
     if twice := {name for name in names if names.count(name) > 1}:
-        raise ConfigError(f"{', '.join(sorted(twice))} is said twice")
+        raise ConfigError(f"{', '.join(sorted(twice))}: given twice")
     call(args.nic, "set", vf=args.vf, settings=dict(zip(names, values, strict=True)))
     return 0
 
@@ -142,5 +140,5 @@ def _print_answer(name: str, answer: dict[str, Any]) -> None:
 
 def _number(text: str) -> int:
     if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is no VF: give its number, from 0 on")
+        raise argparse.ArgumentTypeError(f"{text!r}: expected the number of a VF, 0 or above")
     return int(text)

@@ -132,7 +132,7 @@ def test_a_report_that_cannot_be_written_is_refused_before_anything_is_done(
 
 
 def test_a_portmap_beyond_the_ports(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "--portmap names port 2: there are 0 to 1" in refused(
+    assert "--portmap names port 2: must be 0 to 1" in refused(
         capsys, "l2fwd", "null:", "null:", "--portmap", "0:2"
     )
 

@@ -82,9 +82,9 @@ def test_writes_wait_unless_told_otherwise(folder: Path, capsys: pytest.CaptureF
 
 
 def test_what_is_not_served_is_refused(folder: Path) -> None:
-    with pytest.raises(ConfigError, match=r"pf0\.vf7 is not served in .*: there are pf0, pf1"):
+    with pytest.raises(ConfigError, match=r"pf0\.vf7 is not served in .*, which has pf0, pf1"):
         qemu_args(folder, ["pf0.vf7"])
-    with pytest.raises(ConfigError, match="'eth0' is no function"):
+    with pytest.raises(ConfigError, match="'eth0': expected a function"):
         qemu_args(folder, ["eth0"])
     with pytest.raises(ConfigError, match="write 512M or 2G"):
         qemu_args(folder, ["pf0"], "much")
@@ -103,7 +103,7 @@ def test_for_a_shell_and_for_a_person(folder: Path, capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (["--findings", "f.txt"], "findings are those of --manner strict"),
+        (["--findings", "f.txt"], "--findings FILE requires --manner strict"),
         (["--wire", "pf0"], "--wire pf0: write pf0-pf1"),
         (["--ports", "1", "--wire", "pf1=loop"], "the card has 1 ports"),
         (["--wire", "pf0=carrier-pigeon"], "name what is at the other end"),

@@ -41,8 +41,8 @@ def test_findings_of_a_program_that_touches_nothing() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "which program?"),
-        (["--", "no-such-program"], "no program 'no-such-program'"),
+        ([], "no program given"),
+        (["--", "no-such-program"], "program 'no-such-program' not found"),
         (["--findings", "f.txt", "--", "true"], "--manner strict"),
         (["--wire", "pf7=loop", "--", "true"], "write pf0-pf1"),
     ],

@@ -157,7 +157,7 @@ def test_the_default_folders_are_looked_at(tmp_path: Path, monkeypatch: pytest.M
         monkeypatch.chdir(tmp_path)
     assert [nic.folder.name for nic in served_nics(Host(tmp_path))] == ["nic3", "nic0"]
     monkeypatch.delenv("XDG_RUNTIME_DIR")
-    with pytest.raises(ConfigError, match="say with --dir DIR"):
+    with pytest.raises(ConfigError, match="give the folder for the sockets with --dir DIR"):
         default_folder(0)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert default_folder(1) == Path("/run/dataplane/nic1")

@@ -156,7 +156,7 @@ def test_what_is_decided_about_vfs_is_kept(
     file.write_text("")
     two = "--pf", pf, "--pf", "model2,vfs=2,wire=loop"
     run(*words, *two, "--vf-state", "vfs.toml", folder=tmp_path, status=1)
-    assert ",vf_state=FILE behind each" in capsys.readouterr().err
+    assert ",vf_state=FILE after each" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main([*words, "--vf-state", "a,b"])
     assert "must not have a comma" in capsys.readouterr().err

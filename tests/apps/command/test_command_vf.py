@@ -66,7 +66,7 @@ def test_show(pf: object, capsys: pytest.CaptureFixture[str], tmp_path: Path) ->
     first, second = capsys.readouterr().out.splitlines()
     assert first == (
         "vf 0  link/ether 02:aa:00:00:00:01, vlan 7, qos 3, max_tx_rate 100Mbps, spoofchk on, trust off, query_rss off, "
-        "state auto, in use, API 1.3, 10 packets in, 20 out, 2 requests refused ('dataplane vf explain' has them)"
+        "state auto, in use, API 1.3, 10 packets in, 20 out, 2 requests refused ('dataplane vf explain' lists them)"
     )
     assert second.endswith("state auto, not in use")
     assert json.loads((tmp_path / "rows.json").read_text())[1] == IDLE
@@ -81,7 +81,7 @@ def test_set_takes_several(pf: list[tuple[int, dict[str, str]]]) -> None:
     ("words", "why"),
     [
         (["trust", "on", "vlan"], "vlan: its value is missing"),
-        (["vlan", "7", "vlan", "8"], "vlan is said twice"),
+        (["vlan", "7", "vlan", "8"], "vlan: given twice"),
         (["vlan", "9999"], "nic0: vlan 9999: from 0 to 4094"),
     ],
 )
