@@ -166,7 +166,13 @@ def findings(text: str) -> Iterator[Finding]:
                 )
             # Nor does a term with its explanation ("**mbuf**: 128 bytes") need a verb.
             listed = re.match(r"\s*- [a-z`]", sentence[0])  # an entry that continues the line above its list
-            if len(words) > 2 and not listed and ":" not in sentence[0] and not _VERB.search(sentence[0]):
+            if (
+                len(words) > 2
+                and not listed
+                and "..." not in sentence[0]
+                and ":" not in sentence[0]
+                and not _VERB.search(sentence[0])
+            ):
                 yield Finding(at, " ".join(words), "a sentence without a verb")
 
 

@@ -41,8 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the capture to write (default demo.pcap)",
     )
-    add_run_arguments(parser)
-    parser.set_defaults(seconds=25.0)
+    add_run_arguments(parser, seconds=25.0)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -16,11 +16,16 @@ _BYTES = {"": 1, "k": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _SECONDS = {"s": 1, "min": 60, "h": 3600}
 
 
-def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """How long, where, and what is told about it."""
+def add_run_arguments(parser: argparse.ArgumentParser, seconds: float | None = None) -> None:
+    """Add the options of every run: duration, CPUs, queues, report. seconds: default of --seconds, None: no limit."""
     group = parser.add_argument_group("the run")
+    ends = f"{seconds:g}" if seconds else "run until Ctrl-C or until the source ends"
     group.add_argument(
-        "--seconds", type=duration, metavar="S", help="stop after S seconds (default: run until Ctrl-C)"
+        "--seconds",
+        type=duration,
+        default=seconds,
+        metavar="S",
+        help=f"stop after S seconds (default: {ends})",
     )
     group.add_argument(
         "--lcores",
