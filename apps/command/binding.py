@@ -31,7 +31,7 @@ class Binder:
         device = self._device(address)
         before = self.host.link_name(f"{device}/driver")
         if before == driver:
-            return f"{address} is with {driver} already"
+            return f"{address} is already bound to {driver}"
         self._check_driver(device, address, driver)
         self._check_use(address, force)
         self._give(device, driver)
@@ -39,7 +39,7 @@ class Binder:
         if after != driver:
             self._give(device, "")
             raise PortError(
-                f"{address}: {driver} does not take it (the kernel's log says why: 'sudo dmesg | tail'); it is back with "
+                f"{address}: {driver} refused it (see 'sudo dmesg | tail'); it is bound again to "
                 f"{self.host.link_name(f'{device}/driver') or 'no driver'}"
             )
         return f"{address}: from {before or 'no driver'} to {driver}; to undo it: sudo dataplane unbind {address}"
@@ -49,15 +49,15 @@ class Binder:
         device = self._device(address)
         before = self.host.link_name(f"{device}/driver")
         if before and before not in DRIVERS:
-            return f"{address} is with the kernel's {before}: nothing to undo"
+            return f"{address} is bound to the kernel's {before}: nothing to undo"
         self._check_use(address, force)
         self._give(device, "")
         after = self.host.link_name(f"{device}/driver")
         if after:
             return f"{address}: from {before or 'no driver'} to {after}"
         return (
-            f"{address}: from {before or 'no driver'} to no driver: none that is loaded wants it ('sudo modprobe ixgbe', or "
-            "ixgbevf for a VF)"
+            f"{address}: from {before or 'no driver'} to no driver: no loaded driver supports it ('sudo modprobe ixgbe', "
+            "or ixgbevf for a VF)"
         )
 
     def _device(self, address: str) -> str:
@@ -67,7 +67,7 @@ class Binder:
             raise PortError(f"this machine has no PCI device {address}: 'dataplane ports' lists its 82599s")
         kind = self.host.read(f"{device}/class")
         if kind and int(kind, 16) >> 16 != _NETWORK:
-            raise PortError(f"{address} is no network card (class {kind}): it stays where it is")
+            raise PortError(f"{address} is not a network card (class {kind})")
         return device
 
     def _check_driver(self, device: str, address: str, driver: str) -> None:
@@ -75,16 +75,14 @@ class Binder:
             raise PortError(f"{driver} is not loaded: 'sudo modprobe {driver}'")
         if driver == "vfio-pci" and not self.host.path(f"{device}/iommu_group").exists():
             raise PortError(
-                f"{address} has no IOMMU group, and vfio-pci needs one: switch the IOMMU on ('dataplane doctor' says how), "
-                f"or take UIO: 'sudo dataplane bind --driver uio_pci_generic {address}'"
+                f"{address} has no IOMMU group, and vfio-pci needs one: enable the IOMMU ('dataplane doctor' prints how), "
+                f"or use UIO: 'sudo dataplane bind --driver uio_pci_generic {address}'"
             )
 
     def _check_use(self, address: str, force: bool) -> None:
         reasons = list(self.uses(address))
         if reasons and not force:
-            raise PortError(
-                f"{address} stays where it is: {'; '.join(reasons)}. End that first, or say --force"
-            )
+            raise PortError(f"{address} is in use: {'; '.join(reasons)}. End that first, or use --force")
 
     def uses(self, address: str) -> Iterator[str]:
         """Why it should be left alone: who uses it, in words."""
@@ -157,7 +155,7 @@ def addresses(words: list[str]) -> list[str]:
     for word in words:
         full = (word if word.count(":") == 2 else f"0000:{word}").lower()
         if not re.fullmatch(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]", full):
-            raise PortError(f"{word!r} is no PCI address: write it as in 0000:03:00.0")
+            raise PortError(f"{word!r}: expected a PCI address, as in 0000:03:00.0")
         found.append(full)
     return found
 

@@ -66,7 +66,11 @@ def run(args: argparse.Namespace) -> int:
         if finding.mend:
             print(f"{'':<10}  {'':<{width}}  mend: {finding.mend}")
     missing = sum(finding.state == MISSING for finding in findings)
-    print("nothing is missing" if not missing else f"{missing} missing; the lines above say what mends it")
+    print(
+        "nothing is missing"
+        if not missing
+        else f"{missing} missing; the lines above print the commands that mend it"
+    )
     if report is not None:
         report.write(json.dumps([asdict(finding) for finding in findings], indent=2) + "\n")
     return 1 if missing else 0
@@ -102,11 +106,13 @@ def _hugepages(host: Host, size: str, kib: int) -> Finding:
     if size == "1G":
         if total:
             return Finding(name, OK, found)
-        return Finding(name, UNNEEDED, f"{found}; only arenas that insist on them take them")
+        return Finding(name, UNNEEDED, f"{found}; only arenas that request them use them")
     if free >= _WANTED_2M:
         return Finding(name, OK, found)
     mend = f"sudo sysctl -w vm.nr_hugepages={total - free + _WANTED_2M}"
-    return Finding(name, MISSING, f"{found}; {_WANTED_2M} are wanted, plain pages serve meanwhile", mend)
+    return Finding(
+        name, MISSING, f"{found}; {_WANTED_2M} are recommended; arenas use plain pages meanwhile", mend
+    )
 
 
 def _hugetlbfs(host: Host) -> Finding:
@@ -115,7 +121,7 @@ def _hugetlbfs(host: Host) -> Finding:
     if usable:
         return Finding("hugetlbfs", OK, f"{usable[0]} is mounted and writable")
     state = f"{mounts[0]} is mounted, not writable for this user" if mounts else "not mounted"
-    return Finding("hugetlbfs", UNNEEDED, f"{state}; arenas are memfds and do without")
+    return Finding("hugetlbfs", UNNEEDED, f"{state}; arenas are memfds and do not need it")
 
 
 def _tun(host: Host) -> Finding:
@@ -148,7 +154,7 @@ def _isolation(host: Host) -> Finding:
     if isolated:
         return Finding("isolated CPUs", OK, _cpu_list(isolated))
     if len(allowed) < 4:
-        return Finding("isolated CPUs", UNNEEDED, f"none; with {len(allowed)} CPUs there is none to spare")
+        return Finding("isolated CPUs", UNNEEDED, f"none; {len(allowed)} CPUs are too few to isolate some")
     mend = _kernel_argument(_ISOLATE.format(_cpu_list(allowed[len(allowed) // 2 :])))
     return Finding("isolated CPUs", ADVICE, "none: the kernel's scheduler interrupts lcores", mend)
 
@@ -157,7 +163,7 @@ def _tsc(host: Host) -> Finding:
     lacking = sorted({"constant_tsc", "nonstop_tsc"} - host.cpu_flags())
     if not lacking:
         return Finding("invariant TSC", OK, "constant rate, never stops")
-    found = f"the CPU does not promise {' and '.join(lacking)}: rates and latencies may be wrong"
+    found = f"the CPU lacks {' and '.join(lacking)}: rates and latencies may be wrong"
     return Finding("invariant TSC", ADVICE, f"{found} (in a QEMU guest: -cpu host,+invtsc)")
 
 
@@ -180,10 +186,10 @@ def _card_findings(host: Host, cards: list[Card]) -> Iterator[Finding]:
     if count:
         yield Finding("IOMMU", OK, f"{count} groups")
     elif len(uio) == len(cards):
-        yield Finding("IOMMU", ADVICE, "off, or none: a driver's mistake reaches all memory")
+        yield Finding("IOMMU", ADVICE, "off or absent: a faulty driver can overwrite any memory")
     else:
         argument = "iommu=pt" if host.is_amd() else "intel_iommu=on iommu=pt"
-        yield Finding("IOMMU", MISSING, "off, or none: VFIO needs it", _kernel_argument(argument))
+        yield Finding("IOMMU", MISSING, "off or absent: VFIO needs it", _kernel_argument(argument))
     if vfio or len(uio) == len(cards):
         yield Finding(
             "/dev/vfio", OK if vfio else UNNEEDED, "VFIO is loaded" if vfio else "every card is on UIO"
@@ -237,14 +243,14 @@ def _served(nic: ServedNic) -> Finding:
         return Finding(
             name,
             MISSING,
-            f"its server is gone and has left {len(nic.functions)} sockets behind: nobody answers there",
+            f"its server has ended and left {len(nic.functions)} sockets behind",
             f"rm {folder}/*.sock {folder}/nic.json  # or serve again: dataplane nic serve --dir {folder}",
         )
     if nic.mode & 0o022:
         return Finding(
             name,
             MISSING,
-            "others may write to its folder, and put sockets of theirs there",
+            "other users can write to its folder and add sockets",
             f"chmod go-w {folder}",
         )
     if open_to_others := [function for function in nic.functions if function.mode != 0o600]:

@@ -66,9 +66,9 @@ def entries(host: Host, folders: Iterable[Path] = ()) -> list[Entry]:
             "model2, model3 ...", "the model: the two ports of another card, and so on", "", "always there"
         ),
         *(_interface(face, allowed) for face in host.interfaces() if not face.loopback),
-        Entry("tap:NAME", "a new interface of the kernel, its other end is the port", "", _tap(host)),
+        Entry("tap:NAME", "a new interface of the kernel, with the port at its other end", "", _tap(host)),
         Entry("pcap:FILE", "frames of a capture file", "", "always there"),
-        Entry("null:, ring:NAME", "packets from nowhere, or from another pipeline", "", "always there"),
+        Entry("null:, ring:NAME", "packets without end; packets from another pipeline", "", "always there"),
     ]
 
 
@@ -99,7 +99,7 @@ def _served(nic: ServedNic) -> Iterator[Entry]:
             else f"PF of a served NIC {nic.macs.get(function.name, '')}"
         )
         if not nic.process:
-            state = f"its server is gone; {doctor}"
+            state = f"its server has ended; {doctor}"
         elif function.client:
             state = f"process {function.client} ({function.program or 'of another user'}) has it"
         elif function.usable:

@@ -117,7 +117,7 @@ class Session:
         """
         if self.args.vf_state and not self._state_of:
             raise ConfigError(
-                f"--vf-state {self.args.vf_state}: none of the ports is a PF with VFs: open one with vfs=N"
+                f"--vf-state {self.args.vf_state}: no port is a PF with VFs: open one with vfs=N"
             )
         # What may wait for somebody (the reader of a FIFO) comes first, while a signal still is an exception.
         for port in self._opened:
@@ -144,7 +144,7 @@ class Session:
                 f"{self.signals.caught} came after {self.report.seconds:.1f} of {self.args.seconds:g} s"
             )
         if self._lost:
-            complaints.append(f"{self._lost}; totals are those known then")
+            complaints.append(f"{self._lost}; totals are those known by then")
         elif not self.report.ok:
             complaints.append("an lcore failed")
         figures, lines, unmet = self._outcome(outcome)

@@ -84,9 +84,9 @@ def test_a_killed_server(nic: Served) -> None:
     assert states(nic.folder) == {}, "nobody listens there"
     found = finding(nic.folder, nic.folder)
     assert found.state == MISSING
-    assert "its server is gone and has left 2 sockets behind" in found.found
+    assert "its server has ended and left 2 sockets behind" in found.found
     (row, *_) = ports.entries(Host(), [nic.folder])
-    assert "its server is gone; run 'dataplane doctor --dir" in row.state
+    assert "its server has ended; run 'dataplane doctor --dir" in row.state
     assert os.system(found.mend) == 0  # as a person would
     assert "no sockets there" in finding(nic.folder, nic.folder).found
 

@@ -110,7 +110,7 @@ def test_an_app_that_does_not_return(tmp_path: Path, body: str, first: signal.Si
     assert time.monotonic() - began < 15  # half a second on a machine that is not busy
     assert status == 1
     assert out.startswith("macswap: ") and "rx 32 packets" in out
-    assert "has not returned from" in err and "totals are those known then" in err
+    assert "has not returned from" in err and "totals are those known by then" in err
     assert "Traceback" not in err and "Exception" not in err
     found = report_of(report)
     assert found["ok"] is False and "has not returned from" in found["error"]

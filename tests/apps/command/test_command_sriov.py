@@ -152,7 +152,7 @@ def test_what_is_decided_about_vfs_is_kept(
     run(*words, "--pf", pf, "--vf-state", "vfs.toml", folder=tmp_path, status=1)
     assert "vfs.toml:2: vf.1.vlan: vlan 5000" in capsys.readouterr().err
     run("pktgen", "null:", "--count", "1", "--vf-state", "vfs.toml", folder=tmp_path, status=1)
-    assert "none of the ports is a PF with VFs: open one with vfs=N" in capsys.readouterr().err
+    assert "no port is a PF with VFs: open one with vfs=N" in capsys.readouterr().err
     file.write_text("")
     two = "--pf", pf, "--pf", "model2,vfs=2,wire=loop"
     run(*words, *two, "--vf-state", "vfs.toml", folder=tmp_path, status=1)
