@@ -29,7 +29,7 @@ SEED ?= $(shell od -An -N4 -tu4 /dev/urandom)
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-setup: $(VENV)/.build  ## make .venv with what building and running need
+setup: $(VENV)/.build  ## make .venv with the packages for building and running
 
 build: $(VENV)/.build  ## compile the extensions in place and install the `dataplane` command into .venv
 	@$(BUILD)
@@ -37,25 +37,25 @@ build: $(VENV)/.build  ## compile the extensions in place and install the `datap
 build-bench: $(VENV)/.build # and the loops of bench/, which some tests need too
 	@DATAPLANE_BENCH=1 $(BUILD)
 
-demo: build  ## packets from a generator through two cards in software into demo.pcap
+demo: build  ## send packets from a generator through two cards in software into demo.pcap
 	@$(BIN)/dataplane demo
 
-test: build-bench $(VENV)/.test  ## every test that needs no root and no minutes
+test: build-bench $(VENV)/.test  ## every test that needs neither root nor minutes
 	@$(BIN)/python -m pytest -q -n $(TESTERS) -m "not root and not slow" $(ARGS)
 
 test-slow: build-bench $(VENV)/.test  ## the tests that take minutes: packages built and installed, a walk through every row of the bench
 	@$(BIN)/python -m pytest -q -m "slow and not root" $(ARGS)
 
-test-hostile: build $(VENV)/.test  ## what a hostile VF can do: ACTIONS=1000000 of them, made of SEED=any
+test-hostile: build $(VENV)/.test  ## attack the PF and other VFs from a hostile VF: ACTIONS=1000000, from SEED=any
 	@HOSTILE_ACTIONS=$(ACTIONS) HOSTILE_SEED=$(strip $(SEED)) $(BIN)/python -m pytest -q -s tests/pmd/hostile/test_hostile.py -k isolation $(ARGS)
 
-test-fuzz: build $(VENV)/.test  ## clients of a served NIC that mean harm: EXAMPLES=2000 of them, made of SEED=any
+test-fuzz: build $(VENV)/.test  ## fuzz a served NIC with EXAMPLES=2000 hostile clients, from SEED=any
 	@FUZZ_EXAMPLES=$(EXAMPLES) FUZZ_SEED=$(strip $(SEED)) $(BIN)/python -m pytest -q tests/pmd/model/server/test_fuzz.py $(ARGS)
 
-test-walk: build $(VENV)/.test  ## odd calls of everything that Python can call: STEPS=5000 in each of WALKS=4 walks, made of SEED=any
+test-walk: build $(VENV)/.test  ## random calls of everything that Python can call: STEPS=5000 in each of WALKS=4 walks, from SEED=any
 	@WALK_STEPS=$(STEPS) WALK_WALKS=$(WALKS) WALK_SEED=$(strip $(SEED)) $(BIN)/python -m pytest -q -s -n $(TESTERS) tests/walk $(ARGS)
 
-test-abuse: build $(VENV)/.test  ## hostile clients of a served NIC, all at once: the fuzzer sends MESSAGES=1000000, made of SEED=any
+test-abuse: build $(VENV)/.test  ## attack a served NIC with hostile clients at once: the fuzzer sends MESSAGES=1000000, from SEED=any
 	@ABUSE_MESSAGES=$(MESSAGES) ABUSE_SEED=$(strip $(SEED)) $(BIN)/python -m pytest -q -s tests/pmd/model/server/test_abuse.py $(ARGS)
 
 # MESSAGES=20000 ARGS=tests/pmd/model/server/test_abuse.py: the hostile clients and that many messages of their fuzzer.
@@ -82,16 +82,16 @@ lint: build-bench $(VENV)/.lint  ## ruff, mypy and cython-lint
 	$(BIN)/mypy
 	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint dataplane pmd apps bench
 
-bench: build-bench $(VENV)/.bench  ## a table of cycles per packet beside DPDK's, and bench/latest.json (as root, for DPDK)
+bench: build-bench $(VENV)/.bench  ## print cycles per packet beside DPDK's, and write bench/latest.json (as root, for DPDK)
 	@$(BIN)/python -m bench $(ARGS)
 
-bench-against: build-bench  ## this tree beside another commit, by turns: REV=HEAD~5; fails when a row of the fast path is slower
+bench-against: build-bench  ## compare with another commit, by turns: REV=HEAD~5; fails when a row of the fast path is slower
 	@$(BIN)/python -m bench.against '$(REV)' $(ARGS)
 
 wheel: $(VENV)/.test  ## wheel and source archive in dist/
 	@$(BIN)/python -m build --no-isolation --outdir dist
 
-clean:  ## remove whatever was built, .venv too
+clean:  ## remove everything that was built, and .venv
 	rm -rf build dist $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks demo.pcap
 	find dataplane pmd apps bench tests -name '*.so' -delete -o -name __pycache__ -prune -exec rm -rf {} +
 
