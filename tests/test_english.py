@@ -159,7 +159,7 @@ def findings(text: str) -> Iterator[Finding]:
     for block in _BLOCK.finditer(plain):
         for sentence in _SENTENCE.finditer(block[0]):
             at = line(block.start() + sentence.start() + len(sentence[0]) - len(sentence[0].lstrip()))
-            words = sentence[0].split()
+            words = sentence[0].removeprefix("- ").split()
             if len(words) > LONGEST:
                 yield Finding(
                     at, " ".join(words[:6]), f"{len(words)} words in one sentence: at most {LONGEST}"

@@ -99,7 +99,7 @@ def test_permissions_that_let_others_in(nic: Served) -> None:
     assert finding(nic.folder).state == OK
     nic.folder.chmod(0o777)
     found = finding(nic.folder)
-    assert found.state == MISSING and "others may write to its folder" in found.found
+    assert found.state == MISSING and "other users can write to its folder" in found.found
     assert os.system(found.mend) == 0
     assert finding(nic.folder).state == OK
 
