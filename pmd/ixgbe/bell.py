@@ -29,16 +29,18 @@ class Bell:
     arrive: then a caller polls. One thread waits; `wake` may be called from any.
     """
 
+    _fd = -1
+
     def __init__(self, function: Function, bar: Bar) -> None:
         self.function, self.bar = function, bar
         self.rings = False  # whether interrupts arrive
         self._misses = 0
-        self._fd = -1
         self._lock = threading.Lock()  # `wake` must not write to a descriptor that is somebody else's by now
         self._poll = select.poll()
 
     def arm(self) -> None:
         """8.2.3.5, 8.2.3.27: after the PF's reset: causes of mailbox and link go to vector 0, and nothing else does."""
+        self.disarm()
         self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._poll.register(self._fd, select.POLLIN)
         self.rings, self._misses = False, 0
@@ -71,6 +73,10 @@ class Bell:
         with self._lock:
             os.close(self._fd)
             self._fd = -1
+
+    def __del__(self) -> None:
+        if self._fd >= 0:  # it was never disarmed: its port could not be stopped in order
+            os.close(self._fd)
 
     def wait(self, seconds: float) -> bool:
         """At most so long. True if it was rung, by an interrupt or by `wake`."""

@@ -121,6 +121,7 @@ class Ledger:
             Member, ...
         ] = ()  # who may get what is for one that is reset: nobody has its address then
         self.strays = 0
+        self.replays = False  # whether the hostile one may send again, as it is, a broadcast that it has received
 
     def send(self, origin: Member, to: list[Member], now: float, size: int = 60) -> bool:
         """One frame from `origin`: to one member, or to all of `to` as a broadcast. False: its ring has no room."""
@@ -152,6 +153,8 @@ class Ledger:
                     self._excused.remove((member.number, frame))
                 elif member in self.uplinks and any((n, frame) in self._excused for n in range(16)):
                     self.strays += 1
+                elif self.replays and frame in self._since and frame.startswith(ALL):
+                    self.foreign += 1
                 elif frame in self._since:
                     raise AssertionError(
                         f"{member.name} got a frame that was not for it, or twice: {frame[:40].hex()}"

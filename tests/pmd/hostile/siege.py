@@ -74,6 +74,7 @@ class Siege:
         try:
             self._open(vfs, honest, f"manner={manner},thread={'on' if threaded else 'off'}")
             self.rule.set(HOSTILE, policy or {})
+            self.ledger.replays = (policy or {}).get("spoofchk") == "off"
             self._policy = self._ruled()
         except BaseException:
             self._stack.close()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -13,8 +14,10 @@ import pytest
 from dataplane import pmd
 from dataplane.pmd.bus.model import ModelFunction
 from dataplane.pmd.ixgbe import vf_service
+from dataplane.pmd.ixgbe.bell import Bell
 from dataplane.pmd.ixgbe.pf import IxgbePort
 from dataplane.pmd.ixgbe.vf import IxgbeVfPort
+from dataplane.pmd.model.card import Card
 from dataplane.pmd.model.fault import plug, unplug
 from tests.pmd.ixgbe.fleet import until
 
@@ -114,3 +117,23 @@ def test_a_round_trip_is_short_and_idling_costs_little(ports: tuple[IxgbePort, I
         return (int(spent.read_text().split()[0]) - before) / 1e9 / (time.monotonic() - began)
 
     until(lambda: share() < 0.01, FOR_EVER)
+
+
+def eventfds() -> int:
+    return sum("[eventfd]" in os.path.realpath(each) for each in Path("/proc/self/fd").iterdir())
+
+
+def test_its_descriptor_goes_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Armed twice, forgotten while it is armed, or half made."""
+    monkeypatch.setattr(ModelFunction, "vectors", property(lambda self: 0))
+    before = eventfds()
+    with Card() as card, ModelFunction(card) as function:
+        bell = Bell(function, function.bar(0))
+        bell.arm()
+        bell.arm()
+        assert eventfds() == before + 1
+        bell = Bell.__new__(Bell)
+        with pytest.raises(AttributeError):
+            bell.arm()
+        del bell
+        assert eventfds() == before
