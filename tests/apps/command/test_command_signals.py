@@ -263,7 +263,13 @@ except KeyboardInterrupt:
     assert (done.returncode, done.stdout) == (0, "stopped\n"), done.stderr
 
 
-@pytest.mark.parametrize("body", ["while True: pass", "time.sleep(10**6)"], ids=["busy", "asleep"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param("while True: pass", id="busy"),
+        pytest.param("time.sleep(10**6)", id="asleep", marks=pytest.mark.slow),
+    ],
+)
 def test_ctrl_c_when_an_app_does_not_return(tmp_path: Path, body: str) -> None:
     """The run is given some seconds, then the interpreter ends beside it; nothing is "ignored" on the way."""
     mark = tmp_path / "mark"

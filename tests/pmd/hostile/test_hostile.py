@@ -21,7 +21,7 @@ from dataplane.errors import DatasheetViolation
 from tests.pmd.hostile.arsenal import Action, Arsenal
 from tests.pmd.hostile.siege import Siege
 
-ACTIONS = int(os.environ.get("HOSTILE_ACTIONS") or 120_000)
+ACTIONS = int(os.environ.get("HOSTILE_ACTIONS") or 60_000)
 SEED = int(os.environ.get("HOSTILE_SEED") or 82599)
 TICK_EVERY, AUDIT_EVERY, PHASE = 16, 2_000, 150
 
