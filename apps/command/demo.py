@@ -81,7 +81,9 @@ def run(args: argparse.Namespace) -> int:
         if lost or {forwarded, dump.frames, arrived["received"]} != {sent}:
             unmet.append("packets were lost or the counts disagree")
         if arrived["duplicates"] or arrived["foreign"]:
-            unmet.append(f"{arrived['duplicates']} packets came twice, {arrived['foreign']} were not ours")
+            unmet.append(
+                f"{arrived['duplicates']} packets arrived twice, {arrived['foreign']} were not from the generator"
+            )
         if unmet:
             return figures, [line], unmet
         figures["sriov"], talked, unmet = talk(args)

@@ -40,16 +40,16 @@ def talk(args: argparse.Namespace) -> tuple[dict[str, Any], str, list[str]]:
     unmet = []
     if (figures["sent"], figures["back"], figures["wrong"]) != (COUNT, COUNT, 0):
         unmet.append(
-            f"of {COUNT:,} packets between VFs {figures['back']:,} came back, {figures['wrong']} wrong ones"
+            f"{figures['back']:,} of {COUNT:,} packets between VFs returned, {figures['wrong']} duplicate or foreign"
         )
     if not figures["spoofed"] or figures["slipped_through"]:
         unmet.append(
-            f"a VF with a false address: {figures['slipped_through']} of its frames arrived, and explain said "
-            f"{figures['explain']!r}"
+            f"a VF with a forged source address: {figures['slipped_through']} of its frames arrived, and vf explain "
+            f"reported {figures['explain']!r}"
         )
     line = (
-        f"demo: vf 0 and vf 1 of model4: {figures['sent']:,} packets there, {figures['back']:,} back, latency "
-        f"{figures['latency_us']:.1f} us median; then vf 0 lied about its address, and vf explain says: "
+        f"demo: vf 0 and vf 1 of model4: {figures['sent']:,} packets sent, {figures['back']:,} returned, latency "
+        f"{figures['latency_us']:.1f} us median; then vf 0 forged its source address; vf explain: "
         f"{figures['explain'].partition(';')[0]}"
     )
     return figures, line, unmet

@@ -63,8 +63,8 @@ def test_nothing_is_lost_and_the_counts_agree(tmp_path: Path, words: list[str]) 
         closing,
     ), closing
     assert re.fullmatch(
-        r"demo: vf 0 and vf 1 of model4: 4,000 packets there, 4,000 back, latency [\d.]+ us median; then vf 0 lied about "
-        r"its address, and vf explain says: the source address or VLAN is not its own: dropped by the spoof check, \d+ "
+        r"demo: vf 0 and vf 1 of model4: 4,000 packets sent, 4,000 returned, latency [\d.]+ us median; then vf 0 forged "
+        r"its source address; vf explain: the source address or VLAN is not its own: dropped by the spoof check, \d+ "
         r"frames in 0.25 s",
         vfs,
     ), vfs
@@ -130,11 +130,11 @@ def test_a_demo_that_does_not_finish_fails(tmp_path: Path) -> None:
     [
         (
             {"spoofed": 0, "explain": "nothing"},
-            "a VF with a false address: 0 of its frames arrived, and explain said 'nothing'",
+            "a VF with a forged source address: 0 of its frames arrived, and vf explain reported 'nothing'",
         ),
-        ({"slipped_through": 3}, "a VF with a false address: 3 of its frames arrived"),
-        ({"back": 3999}, "of 4,000 packets between VFs 3,999 came back"),
-        ({"wrong": 1}, "1 wrong ones"),
+        ({"slipped_through": 3}, "a VF with a forged source address: 3 of its frames arrived"),
+        ({"back": 3999}, "3,999 of 4,000 packets between VFs returned"),
+        ({"wrong": 1}, ", 1 duplicate or foreign"),
     ],
 )
 def test_what_goes_wrong_between_vfs_fails_the_demo(
