@@ -100,7 +100,7 @@ def measure(
             wire, text = f"{role}:{folder}/wire", f"model0,wire={role}:{folder}/wire"
             if server:
                 nic = [*python, "dataplane", "nic", "serve", "--dir", f"{folder}/{n}", "--ports", "1"]
-                served = started([*nic, "--index", str(n), "--wire", f"pf0={wire}"], cpu)
+                served = started([*nic, "--index", str(n), "--wire", f"pf0={wire},elastic=on"], cpu)
                 heard(stack.enter_context(served), "serving")
                 text = f"vfio-user:{folder}/{n}/pf0.sock"
             does = [flag for flag, on in (("--sends", both or n), ("--takes", both or not n)) if on]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A pipeline as text: its stages, what they cost (``[nogil]`` or ``[GIL]``), and what the last run counted."""
+"""A pipeline as text: its stages, what they cost (``[nogil]`` or ``[GIL]``), and what the last run counted; wires of ports."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ def picture(graph: Graph) -> str:
     drawn: set[int] = set()
     for source in graph.sources:
         lines += _draw(graph, source, "", drawn)
+    lines += [f"wire of {port.name}: {port.wire}" for port in graph.ports if port.wire]
     return "\n".join(lines)
 
 

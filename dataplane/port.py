@@ -69,6 +69,11 @@ class Port:
         self._rx: dict[int, RxQueue] = {}
         self._tx: dict[int, TxQueue] = {}
 
+    @property
+    def wire(self) -> str:
+        """What it is joined to, as in "to model1, elastic", for `explain`; empty where it does not know."""
+        return ""
+
     # ---- queues ---------------------------------------------------
 
     def rx(self, index: int = 0) -> RxQueue:

@@ -245,6 +245,11 @@ class Function(ABC):
         return self.config.read16(pci.DEVICE_ID)
 
     @property
+    def wire(self) -> str:
+        """What its port is joined to, where the bus knows: "to model1, elastic". Empty otherwise."""
+        return ""
+
+    @property
     def revision(self) -> int:
         return self.config.read8(pci.REVISION)
 

@@ -108,7 +108,9 @@ def _add_card(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="WIRE",
         help="connect a port: pf0-pf1 (the default), pf0=tap:NAME, pf0=pcap:IN>OUT, pf0=listen:PATH or pf0=connect:PATH "
-        "(the two ends of a wire between processes), pf0=loop or pf0=none; once for each port",
+        "(the two ends of a wire between processes), pf0=loop or pf0=none; once for each port. Options follow, as in "
+        "pf0-pf1,delay=1ms,loss=0.1%%. A port loses and counts frames that its driver does not read in time; with elastic=on "
+        "the sender waits",
     )
     parser.add_argument(
         "--manner",
@@ -169,6 +171,7 @@ def _serve(args: argparse.Namespace) -> int:
         )
         for pull in plug_wires(card, args.wire):
             stack.callback(pull)
+        server.tell()
         _begin(card, args, out, trace)
         began = monotonic()
 
@@ -191,7 +194,7 @@ def _serve(args: argparse.Namespace) -> int:
         print("serving; Ctrl-C ends it", flush=True)
         server.run(status)
         signals.closing = True
-        _sum_up(args, findings, out)
+        _sum_up(args, card, findings, out)
     return 0
 
 
@@ -232,7 +235,7 @@ def _run(args: argparse.Namespace) -> int:
         signals.raising = False
         status = _attend(slots.start(command), card, signals)
         signals.closing = True
-        _sum_up(args, findings, out)
+        _sum_up(args, card, findings, out)
     return status if status >= 0 else 128 - status
 
 
@@ -305,7 +308,13 @@ def _begin(card: Card, args: argparse.Namespace, out: TextIO | Lines, trace: Lin
                 card.trace_vf(port, vf, keep=0, file=trace)
 
 
-def _sum_up(args: argparse.Namespace, findings: Findings | None, out: TextIO | Lines) -> None:
+def _sum_up(args: argparse.Namespace, card: Card, findings: Findings | None, out: TextIO | Lines) -> None:
+    """What the wires have done to frames, and what was found."""
+    from dataplane.pmd.model.wire_explain import wire_counters
+
+    for chip in card.ports:
+        for line in wire_counters(chip.engine):
+            complain(line)
     if findings is None:
         return
     out.write(f"{findings}\n")
@@ -314,25 +323,28 @@ def _sum_up(args: argparse.Namespace, findings: Findings | None, out: TextIO | L
 
 
 def plug_wires(card: Card, wires: list[str]) -> list[Callable[[], None]]:
-    """Plug the wires of the command line in; returns what pulls them out. Raises ConfigError, PortError."""
+    """Plug the wires of the command line in; returns what pulls them out. Raises ConfigError, PortError.
+
+    They lose what nobody reads: a driver under test may stop reading, and on a card it then loses packets and counts them.
+    """
     from dataplane.pmd.bus.wiring import plug
     from dataplane.pmd.portstring import PortString
 
     first = 2 * card.index
     pulls = []
     for text in wires:
-        found = re.fullmatch(r"pf([01])(?:-pf([01])|=(.+))", text)
+        found = re.fullmatch(r"pf([01])(?:-pf([01])((?:,.*)?)|=(.+))", text)
         if not found or int(found[1]) >= len(card.ports):
             raise ConfigError(
                 f"--wire {text}: write pf0-pf1, pf0=tap:NAME, pf0=pcap:FILE, pf0=listen:PATH, pf0=connect:PATH, "
                 f"pf0=loop or pf0=none; the card has {len(card.ports)} ports"
             )
-        target = f"model{first + int(found[2])}" if found[2] else found[3]
+        target = f"model{first + int(found[2])}{found[3]}" if found[2] else found[4]
         spec = PortString.split_options(f"--wire {text}", "", f"pf{found[1]}", f",wire={target}")
-        pull = plug(card, int(found[1]), spec)
+        pull = plug(card, int(found[1]), spec, elastic=False)
         spec.done()
         if pull is not None:
             pulls.append(pull)
     if not wires:
-        plug(card, 0, PortString("", "", "pf0", {}))
+        plug(card, 0, PortString("", "", "pf0", {}), elastic=False)
     return pulls

@@ -61,7 +61,12 @@ def entries(host: Host, folders: Iterable[Path] = ()) -> list[Entry]:
     return [
         *map(_card, host.cards()),
         *(entry for nic in served_nics(host, folders) for entry in _served(nic)),
-        Entry("model0, model1", "the model: the two ports of an 82599 in software", "", "always there"),
+        Entry(
+            "model0, model1",
+            "the model: the two ports of an 82599 in software",
+            "",
+            "always there; elastic wires unless elastic=off is given",
+        ),
         Entry(
             "model2, model3 ...", "the model: the two ports of another card, and so on", "", "always there"
         ),
@@ -98,6 +103,8 @@ def _served(nic: ServedNic) -> Iterator[Entry]:
             if "vf" in function.name
             else f"PF of a served NIC {nic.macs.get(function.name, '')}"
         )
+        if nic.wires.get(function.name):
+            kind += f", wire {nic.wires[function.name]}"
         if not nic.process:
             state = f"its server has ended; {doctor}"
         elif function.client:

@@ -50,6 +50,7 @@ class ServedNic:
     owner: int = 0
     why: str = ""
     macs: dict[str, str] = field(default_factory=dict)
+    wires: dict[str, str] = field(default_factory=dict)
     functions: tuple[Function, ...] = ()
 
 
@@ -117,7 +118,7 @@ def _look(host: Host, folder: Path) -> ServedNic:
         usable = os.access(path, os.R_OK | os.W_OK)
         functions.append(Function(path.stem, path, mode, usable, client, program))
     mode = stat.S_IMODE(status.st_mode)
-    return ServedNic(folder, process, mode, status.st_uid, "", told.get("macs", {}), tuple(functions))
+    return ServedNic(folder, process, mode, status.st_uid, "", told.get("macs", {}), told.get("wires", {}), tuple(functions))
 
 
 def _sockets(folder: Path) -> Iterator[tuple[Path, int]]:

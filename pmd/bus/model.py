@@ -21,6 +21,7 @@ from dataplane.pmd.function import Bar, Function
 from dataplane.pmd.model.card import MANNERS, Card, drop_card, find_card, get_card, hold_card
 from dataplane.pmd.model.controller import Controller
 from dataplane.pmd.model.msix import MsixBar
+from dataplane.pmd.model.wire_explain import explain_wire
 from dataplane.pmd.portstring import PortString
 
 __all__ = ["ModelBar", "ModelFunction", "ModelIoBar", "open_function"]
@@ -109,6 +110,10 @@ class ModelFunction(Function):
         self.pull_wire: Callable[[], None] | None = None  # of the wire that goes with this function
         hold_card(card, self.chip)
         self._enable()
+
+    @property
+    def wire(self) -> str:
+        return explain_wire(self.chip.engine)
 
     def _enable(self) -> None:
         self.config.write16(pci.COMMAND, pci.COMMAND_MEMORY | pci.COMMAND_BUS_MASTER | pci.COMMAND_NO_INTX)

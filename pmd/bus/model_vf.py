@@ -11,6 +11,7 @@ from dataplane.pmd.function import Bar, Function
 from dataplane.pmd.model.card import Card, drop_card, hold_card
 from dataplane.pmd.model.msix import MsixBar
 from dataplane.pmd.model.vf import VirtualFunction
+from dataplane.pmd.model.wire_explain import explain_wire
 
 __all__ = ["MOST_VFS", "ModelVfBar", "ModelVfFunction", "how_to_have"]
 
@@ -84,6 +85,10 @@ class ModelVfFunction(Function):
     def device_id(self) -> int:
         """From the PF's SR-IOV capability: a VF's own reads 0xFFFF."""
         return self.chip.config.read16(pci.PF_SRIOV + pci.SRIOV_VF_DEVICE)
+
+    @property
+    def wire(self) -> str:
+        return explain_wire(self.chip.engine)
 
     def bar(self, index: int) -> Bar:
         """BAR0 registers, BAR3 MSI-X."""

@@ -76,6 +76,11 @@ class IxgbeBase(Port):
         self.tx_desc = self._checked_length("tx_desc", spec.integer("tx_desc", self.tx_desc), RING_LENGTHS)
         self.mtu = spec.integer("mtu", self.mtu)
 
+    @property
+    def wire(self) -> str:
+        """What the port is joined to, where its bus knows: the model's, "to model1, elastic"."""
+        return self.function.wire
+
     # ---- for PF and VF ----------------------------------------------------------------------------------------
 
     @abstractmethod

@@ -7,6 +7,7 @@ Everything here is called under the card's lock. Offsets are canonical: the call
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from dataplane.pmd.model.doorbell cimport Doorbells
+from dataplane.pmd.model.flight cimport Flight
 from dataplane.pmd.model.interrupt cimport Interrupts
 from dataplane.pmd.model.iommu cimport Domain
 from dataplane.pmd.model.model cimport mdl_domain, mdl_fifo, mdl_port
@@ -16,9 +17,18 @@ from dataplane.pmd.model.shared cimport Clock, DataPath, RegisterFile
 cdef class Engine
 
 
-# What is plugged into a port. The kinds are in pmd.model.wire, wire_tap and wire_pcap.
+# What is plugged into a port. The kinds are in pmd.model.wire, wire_tap, wire_pcap and wire_peer.
 cdef class Wire:
     cdef bint live  # pumped while the port may not reach memory, too: somebody at its other end would wait
+    cdef readonly bint elastic  # what arrives while the packet buffer is full waits; else it is lost and counted (RXMPC)
+    # Frames on their way from the port and to it (of a PortWire: a to b, b to a). None: nothing happens to them.
+    cdef readonly Flight outward, inward
+
+    # Set the two above. Raises ConfigError.
+    cdef _set(self, bint elastic, netem)
+
+    # When (ns of the card's clock) the wire has something for the port that it knows of; NEVER: it knows of nothing.
+    cdef uint64_t due(self, Engine engine) noexcept nogil
 
     # Move what has arrived into the port's packet buffer and what it sent out of its fifo. Called in each step of a port
     # that was plugged with pumped=True.
@@ -65,6 +75,9 @@ cdef class Engine(DataPath):
     # Whether nothing can happen here unless a register is written: no wire to look at, no tail that moves by itself, no
     # interrupt that waits. For the runner, before it rests for long.
     cdef bint is_quiet(self) noexcept nogil
+
+    # When the next frame in flight lands, as far as is known: ns of the card's clock, or NEVER. No rest goes beyond it.
+    cdef uint64_t due(self) noexcept nogil
     cdef volatile uint32_t *_register_tail(self, uint32_t queue, bint tx) noexcept nogil
     cdef void _move_tail(self, volatile uint32_t **place, volatile uint32_t *to) noexcept nogil
     cdef void _place_tails(self) noexcept nogil

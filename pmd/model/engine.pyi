@@ -2,11 +2,18 @@
 """Types of pmd.model.engine."""
 
 from dataplane.pmd.model.doorbell import Doorbells
+from dataplane.pmd.model.flight import Flight
 from dataplane.pmd.model.interrupt import Interrupts
 from dataplane.pmd.model.iommu import Domain
 from dataplane.pmd.model.shared import Clock, DataPath, RegisterFile
 
 class Wire:
+    elastic: bool
+    outward: Flight | None
+    inward: Flight | None
+    @property
+    def flights(self) -> tuple[Flight, ...]: ...
+    def leads_to(self, engine: Engine) -> str: ...
     def prepare(self) -> None: ...
     def begin(self) -> None: ...
 

@@ -9,6 +9,7 @@ cdef extern from "<stdlib.h>" nogil:
 
 from dataplane.pmd.model.director cimport director_memory, director_reset, director_written
 from dataplane.pmd.model.filter cimport decode_filter
+from dataplane.pmd.model.flight cimport NEVER
 from dataplane.pmd.model.iommu cimport current_epoch
 from dataplane.pmd.model.model cimport (
     DIRTY_FILTER,
@@ -76,6 +77,25 @@ cdef uint32_t _touched(uint32_t offset) noexcept nogil:
 
 cdef class Wire:
     """What is plugged into a port."""
+
+    @property
+    def flights(self):
+        """Frames in flight, one `Flight` for each direction; empty where nothing happens to frames on their way."""
+        return tuple(way for way in (self.outward, self.inward) if way is not None)
+
+    def leads_to(self, Engine engine not None):
+        """What is at the other end, seen from `engine`, as in "model1" or "tap t0"."""
+        return ""
+
+    cdef _set(self, bint elastic, netem):
+        self.elastic = elastic
+        if netem:
+            self.outward, self.inward = Flight(netem, 0), Flight(netem, 1)
+
+    cdef uint64_t due(self, Engine engine) noexcept nogil:
+        if self.outward is None:
+            return NEVER
+        return min(self.outward.next_due, self.inward.next_due)
 
     def prepare(self):
         """Check, and reserve, what it needs once its port runs; change nothing. Raises what stands against it."""
@@ -346,6 +366,9 @@ cdef class Engine(DataPath):
         if p.pumped or self.interrupts.held or self.interrupts.vfs.waiting or p.rated[0] | p.rated[1]:
             return False
         return not self._has_bells or not (p.rx_enabled[0] | p.rx_enabled[1] | p.tx_enabled[0] | p.tx_enabled[1])
+
+    cdef uint64_t due(self) noexcept nogil:
+        return self.wire.due(self) if self.port.pumped else NEVER
 
     cdef void _move_tail(self, volatile uint32_t **place, volatile uint32_t *to) noexcept nogil:
         if place[0] != to:

@@ -6,7 +6,7 @@
         fault.heal(card, port=0)
 
 Any other stuck bit: ``stick(card, 0, RXDCTL[3].ENABLE, 0)``. While it runs: `unplug` and `plug` (a link that flaps),
-`lose_doorbells`, `Card.remove` (surprise removal). A wire that loses or corrupts frames: `wire.PortWire`.
+`lose_doorbells`, `Card.remove` (surprise removal). A wire that loses, corrupts, delays frames: `netem.Netem`.
 """
 
 from __future__ import annotations

@@ -38,6 +38,7 @@ from dataplane.pmd.datasheet import (
     Register,
     limits,
 )
+from dataplane.pmd.model.wire_explain import explain_wire, wire_counters
 from dataplane.port import format_mac
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ _COUNTERS = [line for line in ALL if line[0].bits(RC) == 0xFFFF_FFFF]
 
 
 def picture(card: Card) -> str:
-    """A few lines a port: link, addresses, queues that are enabled, counters that are not 0, DMA faults."""
+    """A few lines a port: link, addresses, wire, queues that are enabled, counters that are not 0, DMA faults."""
     with card.lock:
         return "\n".join(line for chip in card.ports for line in _port(chip))
 
@@ -60,6 +61,7 @@ def _port(chip: Controller) -> list[str]:
     if chip.gone or chip.asleep:
         return [f"{chip.name}: {'pulled out' if chip.gone else 'asleep: its registers do not answer'}"]
     lines = [f"{chip.name}: {_link(chip)}, {_switches(chip)}", f"  addresses {', '.join(_addresses(chip))}"]
+    lines += _wire(chip)
     lines += _pools(chip)
     for side in _SIDES:
         lines += _queues(chip, *side)
@@ -81,6 +83,11 @@ def _link(chip: Controller) -> str:
     if not LINKS.UP.extract(word):
         return "link down" if chip.engine.wire is not None else "link down (no wire)"
     return f"link up at {MBPS[LINKS.SPEED.extract(word)] // 1000} Gb/s"
+
+
+def _wire(chip: Controller) -> list[str]:
+    words = explain_wire(chip.engine)
+    return [f"  wire {words}", *(f"  {line}" for line in wire_counters(chip.engine))] if words else []
 
 
 def _switches(chip: Controller) -> str:

@@ -10,6 +10,7 @@ from dataplane.machine cimport load_acquire, pause, store_release
 
 from dataplane.errors import ConfigError
 from dataplane.pmd.model.engine cimport Engine
+from dataplane.pmd.model.flight cimport NEVER
 from dataplane.pmd.model.shared cimport CardLock
 
 cdef extern from *:
@@ -57,6 +58,7 @@ cdef enum:
     STEP = 64
     REST_US = 1850  # then rests of this length: the first packet waits less than 2 ms, and a rest costs about 15 us of CPU
     LONG_REST_US = 20000  # and of this where only a message can bring something to do; timers of registers may be so late
+    WAKING_NS = 5000  # by which a sleep ends before a frame in flight lands
     AFTER_NUDGE = YIELDS + STEP * 40  # idle rounds that a nudge leaves: 30 ms of sleeps before the next rest
 
 
@@ -146,8 +148,22 @@ cdef class Runner:
             return REST_US
         return LONG_REST_US
 
+    cdef uint64_t _due(self) noexcept nogil:
+        """When the next frame in flight lands, ns. Asked under the lock: without it a wire may be pulled out meanwhile."""
+        cdef uint64_t due = self.first.due()
+        return due if self.second is None else min(due, self.second.due())
+
+    cdef int _until(self, uint64_t due, int us) noexcept nogil:
+        """So many microseconds, or fewer if a frame is due before; waking up takes a little."""
+        cdef uint64_t now
+        if due == NEVER:
+            return us
+        now = self.first.clock.now() + WAKING_NS
+        return 0 if due <= now else <int> min(<uint64_t> us, (due - now) // 1000)
+
     cdef void _loop(self) noexcept nogil:
         cdef uint32_t idle = 0, seen = 0  # calls of nudge() before the last round
+        cdef uint64_t due = NEVER
         cdef bint nudged
         sharp_timers()
         self.lock.take()
@@ -158,6 +174,8 @@ cdef class Runner:
                     self.lock.let_in()
                 continue
             idle += 1
+            if idle >= YIELDS:
+                due = self._due()
             self.lock.give()
             # The lock is free while nothing happens, and the core is offered to others ever more.
             if idle < SPINS:
@@ -165,10 +183,10 @@ cdef class Runner:
             elif idle < YIELDS:
                 give_core()
             elif idle < YIELDS + STEP * SLEEP_US:
-                sleep_us((idle - YIELDS) // STEP + 1)
+                sleep_us(self._until(due, (idle - YIELDS) // STEP + 1))
                 seen = load_acquire(&self._calls)
             else:
-                nudged = rest_us(&self._calls, seen, &self._resting, self._rest())
+                nudged = rest_us(&self._calls, seen, &self._resting, self._until(due, self._rest()))
                 idle = AFTER_NUDGE if nudged else YIELDS + STEP * SLEEP_US
                 seen = load_acquire(&self._calls)
             self.lock.take()

@@ -2,32 +2,13 @@
 """Types of pmd.model.wire."""
 
 from dataplane.pmd.model.engine import Engine, Wire
+from dataplane.pmd.model.netem import Netem
 
 class PortWire(Wire):
     a: Engine
     b: Engine
-    loss: float
-    corrupt: float
-    delay_ns: int
-    rate: float | None
-    elastic: bool
-    def __init__(
-        self,
-        a: Engine,
-        b: Engine,
-        *,
-        loss: float = 0.0,
-        corrupt: float = 0.0,
-        delay_ns: int = 0,
-        rate: float | None = None,
-        elastic: bool = True,
-        seed: int = 0,
-    ) -> None: ...
-    @property
-    def lost(self) -> tuple[int, int]: ...
-    @property
-    def corrupted(self) -> tuple[int, int]: ...
+    def __init__(self, a: Engine, b: Engine, netem: Netem | None = None, *, elastic: bool = True) -> None: ...
 
 class LoopPlug(Wire):
     port: Engine
-    def __init__(self, port: Engine) -> None: ...
+    def __init__(self, port: Engine, netem: Netem | None = None, *, elastic: bool = True) -> None: ...

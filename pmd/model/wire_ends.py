@@ -19,6 +19,7 @@ from pathlib import Path
 
 from dataplane.errors import ConfigError, PortError
 from dataplane.pmd.model.engine import Engine
+from dataplane.pmd.model.netem import Netem
 from dataplane.pmd.model.private_socket import PATH_MOST, is_ours, listen
 from dataplane.pmd.model.shared import CardLock
 from dataplane.pmd.model.wire_greeting import HELLO, Refused, hear, make_memory, say
@@ -36,7 +37,7 @@ CALLERS = 8  # that may be greeting at a time
 class WireEnd:
     """Plugged into `engine` of a card with that lock, until `close`. listens: at `path`, or connects to it.
 
-    nudge: wakes the card, when a frame has come after a pause. Raises ConfigError for a port that has a wire and for a path
+    nudge: wakes the card, when a frame has come after a pause. netem, elastic: as a PeerWire's. Raises ConfigError for a port that has a wire and for a path
     that cannot be a socket's, PortError if another process listens there already.
     """
 
@@ -48,6 +49,8 @@ class WireEnd:
         *,
         listens: bool,
         nudge: Callable[[], None] = lambda: None,
+        netem: Netem | None = None,
+        elastic: bool = True,
     ) -> None:
         self.path, self._lock, self._name, self._nudge = path, lock, engine.name, nudge
         self._stop = threading.Event()
@@ -59,7 +62,7 @@ class WireEnd:
                 f"{path}: the name of a socket has at most {PATH_MOST} bytes: choose a shorter one"
             )
         with lock:
-            self.wire = PeerWire(engine)
+            self.wire = PeerWire(engine, netem, elastic=elastic)
         try:
             self._listening = _listen_alone(path) if listens else None
         except BaseException:

@@ -5,6 +5,7 @@ import os
 
 from dataplane.pcapfile import PcapReader, PcapWriter
 from dataplane.pmd.model.engine import Engine, Wire
+from dataplane.pmd.model.netem import Netem
 
 class PcapWire(Wire):
     port: Engine
@@ -22,9 +23,11 @@ class PcapWire(Wire):
         port: Engine,
         record: str | os.PathLike[str] | None = None,
         play: str | os.PathLike[str] | None = None,
+        netem: Netem | None = None,
         *,
         timing: bool = False,
         loops: int = 1,
+        elastic: bool = True,
     ) -> None: ...
     def prepare(self) -> None: ...
     def begin(self) -> None: ...

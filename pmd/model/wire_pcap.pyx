@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A wire whose other end is capture files: what the port sends is written to one, another is played into the port."""
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from dataplane.mbuf cimport mbuf
@@ -19,10 +19,13 @@ from dataplane.pmd.model.model cimport (
     mdl_fifo_refresh,
     mdl_frame,
     mdl_label,
+    mdl_lose,
     mdl_peek,
     mdl_pop,
     mdl_reserve,
 )
+
+cdef uint64_t LAST = <uint64_t> -2  # ns: every frame is due
 
 cdef enum:
     TX_BUFFER = 160 << 10
@@ -38,7 +41,9 @@ cdef class PcapWire(Wire):
 
     timing: play with the gaps of the file, by the card's clock, instead of flat out. loops: how often to play it, 0 for
     ever. Frames are padded to 60 bytes as a sender would; those above 15868 bytes are skipped, and counted.
-    A frame of which the file has a part only is played as long as that part is: a wire carries whole frames.
+    A frame of which the file has a part only is played as long as that part is: a wire carries whole frames. netem: what
+    happens to frames on their way, None: nothing. elastic: what is played while the packet buffer is full waits; without it
+    it is lost and counted (RXMPC), which takes timing, for a file that is played flat out has no time of its own.
     Raises ConfigError if the port has a wire, PcapError for files that cannot be read or written.
     """
 
@@ -53,11 +58,18 @@ cdef class PcapWire(Wire):
     cdef record_t _record
     cdef bint _waiting
     cdef object _refused  # the error of a file that could not be begun
-    cdef mdl_fifo *_out
+    cdef mdl_fifo *_out  # what is recorded
+    cdef mdl_fifo *_in  # what is played: the packet buffer, or what is under way to it
+    cdef bint _waits  # a record is not played while there is no room for it
 
-    def __cinit__(self, Engine port not None, record=None, play=None, *, bint timing=False, uint32_t loops=1):
+    def __cinit__(
+        self, Engine port not None, record=None, play=None, netem=None, *, bint timing=False, uint32_t loops=1, bint elastic=True
+    ):
         if port.wire is not None:
             raise ConfigError(f"{port.name} has a wire already: unplug it first")
+        if not (elastic or timing):
+            raise ConfigError("elastic=off needs timing=on: a capture that is played flat out waits for its receiver")
+        self._set(elastic, netem)
         who = f"the wire of {port.name}"
         self.reader = PcapReader(play, who=who) if play is not None else None
         try:
@@ -71,16 +83,26 @@ cdef class PcapWire(Wire):
         self._out = mdl_fifo_new(TX_BUFFER)
         if self._out == NULL:
             raise MemoryError("no memory for a wire")
-        port.plug(self, self._out, True, True, NULL)
+        self._in = port.port.rx_fifo if self.inward is None else self.inward.entry
+        self._waits = elastic or self.inward is not None
+        port.plug(self, self._out if self.outward is None else self.outward.entry, True, True, NULL)
 
     def __dealloc__(self):
         mdl_fifo_free(self._out)
 
     cdef uint32_t pump(self, Engine engine) noexcept nogil:
-        cdef uint32_t done = self._drain()
+        cdef uint32_t done = 0
+        if self.outward is not None:
+            done += self.outward.carry(self._out, engine.port.now_ns, True)
+        done += self._drain()
         if not self.finished:
             done += self._play()
+        if self.inward is not None:
+            done += self.inward.carry(engine.port.rx_fifo, engine.port.now_ns, self.elastic)
         return done
+
+    def leads_to(self, Engine engine not None):
+        return "captures"
 
     def prepare(self):
         """Check and lock the file that is to be written. Raises PcapError, FileInUse."""
@@ -140,9 +162,10 @@ cdef class PcapWire(Wire):
 
     cdef uint32_t _play(self) noexcept nogil:
         cdef uint32_t done = 0, n, size
-        cdef mdl_fifo *fifo = self.port.port.rx_fifo
+        cdef mdl_fifo *fifo = self._in
         cdef mdl_frame *frame
         cdef uint64_t now = self.port.port.now_ns
+        cdef uint8_t[64] stub  # what is kept of a frame that is lost
         mdl_fifo_refresh(fifo)
         while done < PUMP:
             if not self._waiting and not self._next():
@@ -156,12 +179,17 @@ cdef class PcapWire(Wire):
             n = self._record.length
             size = n if n > FRAME_MIN else FRAME_MIN
             frame = mdl_reserve(fifo, size)
-            if frame == NULL:
+            if frame != NULL:
+                memcpy(frame.data, self._record.data, n)
+                memset(frame.data + n, 0, size - n)
+                mdl_label(frame, size, 0, 0, now)
+                mdl_commit(fifo, size)
+            elif self._waits:
                 break
-            memcpy(frame.data, self._record.data, n)
-            memset(frame.data + n, 0, size - n)
-            mdl_label(frame, size, 0, 0, now)
-            mdl_commit(fifo, size)
+            else:
+                memset(stub, 0, sizeof(stub))
+                memcpy(stub, self._record.data, min(n, <uint32_t> sizeof(stub)))
+                mdl_lose(fifo, stub, size, 0)
             self._waiting = False
             self.played += 1
             done += 1
@@ -188,5 +216,8 @@ cdef class PcapWire(Wire):
                 raise error
 
     def _drain_all(self):
-        while self._drain():
-            pass
+        """What is under way counts as sent: it lands now."""
+        while True:
+            moved = self.outward.carry(self._out, LAST, True) if self.outward is not None else 0
+            if not self._drain() and not moved:
+                return

@@ -3,6 +3,7 @@
 
 from dataplane.closer import Closer
 from dataplane.pmd.model.engine import Engine, Wire
+from dataplane.pmd.model.netem import Netem
 
 RING_MEMORY: int
 
@@ -14,7 +15,7 @@ class PeerWire(Wire):
     received: int
     lost: int
     closer: Closer
-    def __init__(self, port: Engine) -> None: ...
+    def __init__(self, port: Engine, netem: Netem | None = None, *, elastic: bool = True) -> None: ...
     def connect(self, fd: int, memory: int, first: bool) -> None: ...
     def disconnect(self) -> None: ...
     def tend(self) -> bool: ...

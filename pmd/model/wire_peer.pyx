@@ -31,6 +31,7 @@ from dataplane.pmd.model.model cimport (
     mdl_fifo_refresh,
     mdl_frame,
     mdl_label,
+    mdl_lose,
     mdl_peek,
     mdl_pop,
     mdl_reserve,
@@ -80,6 +81,7 @@ cdef extern from "peer_ring.h" nogil:
 cdef enum:
     TX_BUFFER = 160 << 10
     PUMP = 128  # frames a step and direction
+    BUDGET = 64  # and that many where they do not wait: the port moves no more in a step, and is not to blame for the rest
     PATIENCE_NS = 1_000_000_000  # for a peer that takes nothing, until frames to it are lost
 
 # Why a peer was cut off: indices of `_WHY`.
@@ -109,8 +111,10 @@ cdef class PeerWire(Wire):
     """Plugged into `port`. Without a connection, or while the peer's light is off, its link is down.
 
     `connect` gives it a socket and memory. While the peer takes no frames the port waits, as long as `PATIENCE_NS`; then
-    frames are lost until it takes some. The caller of every method but `rest` holds the card's lock. Raises ConfigError if
-    the port has a wire.
+    frames are lost until it takes some. netem: what happens to frames on their way, None: nothing. elastic: what comes while
+    the port's packet buffer is full waits in the peer's ring; without it frames are taken, lost and counted (RXMPC). Each end
+    says that of what it receives. The caller of every method but `rest` holds the card's lock. Raises ConfigError if the
+    port has a wire.
     """
 
     cdef readonly Engine port
@@ -122,16 +126,19 @@ cdef class PeerWire(Wire):
     cdef int _wrong
     cdef bint _peer_lit, _told, _ending
     cdef uint64_t _look_at, _look_cycles, _end_at, _end_cycles, _wake_at, _stuck_since, _received_before
-    cdef mdl_fifo *_out
+    cdef mdl_fifo *_out  # what the peer is given
+    cdef mdl_fifo *_in  # what it has sent: the packet buffer, or what is under way to it
+    cdef bint _waits  # frames stay in the peer's ring while there is no room for them
     cdef object _memory  # mapped while there is a connection
     cdef mdl_ring_out _outward
     cdef mdl_ring_in _inward
     cdef uint32_t *_asleep  # where `rest` waits; NULL: the peer does not wake us
 
-    def __cinit__(self, Engine port not None):
+    def __cinit__(self, Engine port not None, netem=None, *, bint elastic=True):
         self._fd = -1
         if port.wire is not None:
             raise ConfigError(f"{port.name} has a wire already: unplug it first")
+        self._set(elastic, netem)
         self.port = port
         self.closer = Closer(f"wire-{port.name}")
         self._look_cycles = <uint64_t> (tsc_hz() * _LOOK_US / 1e6)
@@ -140,12 +147,17 @@ cdef class PeerWire(Wire):
         if self._out == NULL:
             raise MemoryError("no memory for a wire")
         self.live = True
-        port.plug(self, self._out, True, True, &self._peer_lit)
+        self._in = port.port.rx_fifo if self.inward is None else self.inward.entry
+        self._waits = elastic or self.inward is not None
+        port.plug(self, self._out if self.outward is None else self.outward.entry, True, True, &self._peer_lit)
 
     def __dealloc__(self):
         if self._fd >= 0 and self._out != NULL:  # without one nothing was connected, and 0 is a descriptor too
             close(self._fd)
         mdl_fifo_free(self._out)
+
+    def leads_to(self, Engine engine not None):
+        return "another process"
 
     # ---- the connection -------------------------------------------------------------------------------------
 
@@ -248,6 +260,15 @@ cdef class PeerWire(Wire):
     # ---- frames ---------------------------------------------------------------------------------------------
 
     cdef uint32_t pump(self, Engine engine) noexcept nogil:
+        cdef uint32_t done = 0
+        if self.outward is None:
+            return self._exchange()
+        done += self.outward.carry(self._out, engine.port.now_ns, True)
+        done += self._exchange()
+        done += self.inward.carry(engine.port.rx_fifo, engine.port.now_ns, self.elastic)
+        return done
+
+    cdef uint32_t _exchange(self) noexcept nogil:
         cdef uint32_t done
         cdef int lit
         if self.connected and not self._ending and tsc() >= self._look_at:
@@ -315,22 +336,25 @@ cdef class PeerWire(Wire):
 
     cdef uint32_t _receive(self) noexcept nogil:
         """Frames that are here, as long as there is room for them. A peer that put nonsense there is cut off."""
-        cdef mdl_fifo *fifo = self.port.port.rx_fifo
+        cdef mdl_fifo *fifo = self._in
         cdef mdl_frame *frame
         cdef const uint8_t *data
-        cdef uint32_t done = 0, flags = 0
+        cdef uint32_t done = 0, flags = 0, most = PUMP if self._waits else BUDGET
         cdef int32_t size = 0
         mdl_fifo_refresh(fifo)
-        while done < PUMP:
+        while done < most:
             size = mdl_ring_peek(&self._inward, &data, &flags)
             if size <= 0:
                 break
             frame = mdl_reserve(fifo, size)
-            if frame == NULL:
+            if frame != NULL:
+                mdl_copy(frame.data, data, size)
+                mdl_label(frame, size, BAD_CRC if flags else 0, 0, self.port.port.now_ns)
+                mdl_commit(fifo, size)
+            elif self._waits:
                 break
-            mdl_copy(frame.data, data, size)
-            mdl_label(frame, size, BAD_CRC if flags else 0, 0, self.port.port.now_ns)
-            mdl_commit(fifo, size)
+            else:
+                mdl_lose(fifo, data, size, BAD_CRC if flags else 0)
             mdl_ring_pop(&self._inward, size)
             done += 1
         self.received += done

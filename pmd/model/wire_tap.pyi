@@ -2,6 +2,7 @@
 """Types of pmd.model.wire_tap."""
 
 from dataplane.pmd.model.engine import Engine, Wire
+from dataplane.pmd.model.netem import Netem
 
 class TapWire(Wire):
     port: Engine
@@ -9,6 +10,17 @@ class TapWire(Wire):
     to_kernel: int
     from_kernel: int
     refused: int
+    crc_errors: int
     gone: bool
-    def __init__(self, port: Engine, name: str, *, up: bool = True, mtu: int | None = None) -> None: ...
+    up: bool
+    def __init__(
+        self,
+        port: Engine,
+        name: str,
+        netem: Netem | None = None,
+        *,
+        up: bool = True,
+        mtu: int | None = None,
+        elastic: bool = True,
+    ) -> None: ...
     def close(self) -> None: ...

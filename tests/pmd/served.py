@@ -18,13 +18,16 @@ TIMEOUT = 20  # seconds for anything that a busy machine may delay
 class Served:
     """`dataplane nic serve` with these arguments, in a folder of its own with a short name; a context.
 
-    quiet: what it complains about is not kept.
+    quiet: what it complains about is not kept. Its wires are elastic unless --wire says something else: what these tests send
+    must arrive, however little CPU the receiver gets.
     """
 
     def __init__(self, *arguments: str, quiet: bool = False) -> None:
         # pytest's own folders have names too long for sockets.
         self._folder = tempfile.TemporaryDirectory(prefix="dp-nic-")
         self.folder = Path(self._folder.name) / "nic"
+        if "--wire" not in arguments and "--ports" not in arguments:
+            arguments += ("--wire", "pf0-pf1,elastic=on")
         command = [sys.executable, "-m", "dataplane", "nic", "serve", "--dir", str(self.folder), *arguments]
         errors = subprocess.DEVNULL if quiet else subprocess.PIPE
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)

@@ -30,6 +30,7 @@ from dataplane.pmd.model.server.account import Account, Limits, Pools
 from dataplane.pmd.model.server.devices import Device, PfDevice, VfDevice
 from dataplane.pmd.model.server.folder import Folder
 from dataplane.pmd.model.server.session import FDS_MOST, Session
+from dataplane.pmd.model.wire_explain import explain_wire
 from dataplane.pmd.vfio_user.framing import Hangup
 from dataplane.pmd.vfio_user.messages import Malformed
 from dataplane.port import format_mac
@@ -322,6 +323,11 @@ class NicServer:
 
     # ---- the rest ---------------------------------------------------------------------------------------------
 
+    def tell(self) -> None:
+        """The card's wires have changed: whoever looks into the folder sees it."""
+        self._told = 0.0
+        self._tell()
+
     def _tell(self) -> None:
         """Whoever looks into the folder sees who serves, and who has what: at once, or a little later."""
         now = time.monotonic()
@@ -332,6 +338,9 @@ class NicServer:
         told = {
             "process": os.getpid(),
             "macs": {f"pf{port}": format_mac(self.card.mac(port)) for port in range(len(self.card.ports))},
+            "wires": {
+                f"pf{port}": explain_wire(chip.engine) for port, chip in enumerate(self.card.ports)
+            },
             "clients": {
                 account.name: account.process for account in self._accounts if account in self._sessions
             },

@@ -7,16 +7,23 @@ import json
 import resource
 import socket
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from served import Served
+from served import TIMEOUT, Served
 
+from dataplane.apps.command import ports
 from dataplane.apps.command.cli import main
+from dataplane.apps.command.host import Host
+from dataplane.apps.command.nic import plug_wires
 from dataplane.apps.command.qemu_args import device_args, functions_of, qemu_args, shown
+from dataplane.byhand import receive, send
 from dataplane.errors import ConfigError, PortError
+from dataplane.pmd import probe
 from dataplane.pmd.bus.vfio_user import VfioUserFunction
+from dataplane.pmd.model.card import Card
 from dataplane.pmd.datasheet import GCR_EXT, RDT, RXDCTL, STATUS, pci
 
 
@@ -108,6 +115,9 @@ def test_for_a_shell_and_for_a_person(folder: Path, capsys: pytest.CaptureFixtur
         (["--ports", "1", "--wire", "pf1=loop"], "the card has 1 ports"),
         (["--wire", "pf0=carrier-pigeon"], "name what is at the other end"),
         (["--wire", "pf0-pf0"], "a wire from a port to itself is wire=loop"),
+        (["--wire", "pf0-pf1,loss=200%"], "loss=200%: expected a percentage"),
+        (["--wire", "pf0-pf1,reorder=5%"], "reorder needs a delay"),
+        (["--wire", "pf0=loop,speed=1"], "no option 'speed'"),
         (["--client-memory", "lots"], "--client-memory lots: write 512M, 64G or 2T"),
         (["--client-maps", "0"], "DMA maps: 0 for each of 2 clients"),
         (["--vfs", "64"], "64 VFs: 0 to 63 are possible"),
@@ -204,3 +214,76 @@ def test_a_full_disk_ends_a_trace_and_nothing_else(tmp_path: Path, room: int | N
         assert text.endswith("\n") and room - 100 < len(text) <= room
     else:
         assert sum("--findings ends here" in line for line in errors.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("wires", "elastic"),
+    [
+        ([], False),
+        (["pf0-pf1"], False),
+        (["pf0-pf1,elastic=on"], True),
+        (["pf0-pf1,delay=1ms,elastic=on"], True),
+        (["pf0=loop"], False),
+        (["pf0=connect:nowhere"], False),
+        (["pf0=pcap:>out.pcap,timing=on"], False),
+        (["pf0=pcap:>out.pcap"], True),  # what is played flat out waits
+    ],
+)
+def test_its_wires_lose_what_nobody_reads_unless_told_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wires: list[str], elastic: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with Card(threaded=True, index=40) as card:
+        pulls = plug_wires(card, wires)
+        assert card.ports[0].engine.wire.elastic is elastic
+        for pull in pulls:
+            pull()
+
+
+def test_two_senders_and_nobody_who_reads() -> None:
+    """Neither is held up, and each counts what it misses; `ports` says what kind of wire it is."""
+    with (
+        Served("--wire", "pf0-pf1") as nic,
+        probe(nic.port("pf0", ",rx_desc=64")) as a,
+        probe(nic.port("pf1", ",rx_desc=64")) as b,
+    ):
+        told = json.loads((nic.folder / "nic.json").read_text())
+        assert told["wires"] == {"pf0": "to pf1, losing", "pf1": "to pf0, losing"}
+        rows = {row.port: row.what for row in ports.entries(Host(), [nic.folder])}
+        assert rows[nic.port("pf0")].endswith(", wire to pf1, losing")
+        queues = [(port.rx(0), port.tx(0)) for port in (a, b)]
+        for port in (a, b):
+            port.promiscuous = True
+            port.start()
+        for port in (a, b):
+            port.wait_link(TIMEOUT)
+        sent = [0, 0]
+        deadline = time.monotonic() + 6 * TIMEOUT
+        while min(sent) < 20_000:
+            assert time.monotonic() < deadline, f"a sender stalls: {sent}"
+            for n in range(2):
+                sent[n] += send(queues[n][1], [bytes(64)] * 64)
+        while [port.xstats()["tx_good_packets"] for port in (a, b)] != sent:
+            assert time.monotonic() < deadline, "what a sender gave to its port is not sent"
+            time.sleep(0.01)
+        for n, port in enumerate((a, b)):
+            got = 0
+            while more := len(receive(queues[n][0], 64, timeout=0.2)):
+                got += more
+            stats = port.xstats()
+            assert got + stats["rx_missed_errors"] == sent[1 - n] and stats["rx_missed_errors"] > 5000
+
+
+def test_what_wires_did_to_frames_is_said_at_the_end() -> None:
+    nic = Served("--wire", "pf0=loop,loss=100%", "--ports", "1")
+    with nic, probe(nic.port("pf0")) as port:
+        tx = port.tx(0)
+        port.start()
+        port.wait_link(TIMEOUT)
+        assert send(tx, [bytes(64)] * 30) == 30
+        deadline = time.monotonic() + TIMEOUT
+        while port.xstats()["tx_good_packets"] < 30 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        port.close()
+        _, _, errors = nic.stop()
+    assert "wire from pf0: sent 30, lost 30" in errors

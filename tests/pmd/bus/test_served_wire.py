@@ -30,7 +30,7 @@ def path() -> Iterator[Path]:
 
 def served(end: str, path: Path, index: int) -> Served:
     # What it says about the other end goes nowhere: nobody reads a pipe here.
-    return Served("--ports", "1", "--index", str(index), "--wire", f"pf0={end}:{path}", quiet=True)
+    return Served("--ports", "1", "--index", str(index), "--wire", f"pf0={end}:{path},elastic=on", quiet=True)
 
 
 def opened(nic: Served) -> Port:

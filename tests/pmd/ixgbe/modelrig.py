@@ -12,6 +12,7 @@ from dataplane import pmd
 from dataplane.byhand import receive, send
 from dataplane.mempool import Mempool
 from dataplane.pmd.ixgbe.pf import IxgbePort
+from dataplane.pmd.model.netem import Netem
 from dataplane.pmd.model.wire import PortWire
 
 
@@ -65,9 +66,14 @@ class Pair:
 
 @contextmanager
 def pair(
-    options: str = "", threaded: bool = False, n: int = 4096, wire=None, **pool_options
+    options: str = "",
+    threaded: bool = False,
+    n: int = 4096,
+    netem: Netem | None = None,
+    elastic: bool = True,
+    **pool_options,
 ) -> Iterator[Pair]:
-    """Both ports open, not started. At the end: no violation, every mbuf back."""
+    """Both ports open, not started, and a wire. At the end: no violation, every mbuf back."""
     pool = Mempool(n, hugepages="no", name="pair", **pool_options)
     thread = "on" if threaded else "off"
     left = pmd.probe(f"model0,manner=strict,thread={thread},wire=none{options}")
@@ -75,7 +81,7 @@ def pair(
         right = pmd.probe(f"model1,manner=strict,thread={thread},wire=none{options}")
         try:
             chips = left.function.card.ports
-            PortWire(chips[0].engine, chips[1].engine, **(wire or {}))
+            PortWire(chips[0].engine, chips[1].engine, netem, elastic=elastic)
             for port in (left, right):
                 port.configure(mempool=pool)
             yield Pair(left, right, pool, threaded)

@@ -9,6 +9,7 @@ from scapy.layers.l2 import Ether
 from dataplane.byhand import Held, receive, receive_packets, send
 from dataplane.errors import ConfigError, MempoolError
 from dataplane.mempool import Mempool
+from dataplane.pmd.model.netem import Netem
 
 COMMON = (
     "broadcast_packets", "size_64_packets", "size_65_to_127_packets", "size_128_to_255_packets", "size_256_to_511_packets",
@@ -151,7 +152,7 @@ def test_an_mtu_is_changed_on_a_stopped_port_only():
 
 
 def test_corrupted_frames_are_counted():
-    with pair(wire={"corrupt": 1.0}) as p:
+    with pair(netem=Netem(corrupt=1.0)) as p:
         p.start()
         assert p.cross([frame(n, 200) for n in range(50)]) == []
         stats = p.right.xstats()
@@ -162,7 +163,7 @@ def test_corrupted_frames_are_counted():
 @pytest.mark.parametrize("drop", ["on", "off"])
 def test_what_nobody_takes_is_lost_and_counted(drop):
     """Dropped at the queue, or, when the packet buffer is full, in front of it: both are missed packets."""
-    with pair(f",drop_en={drop},rx_desc=64", wire={"elastic": False}) as p:
+    with pair(f",drop_en={drop},rx_desc=64", elastic=False) as p:
         p.start()
         sent = 0
         while sent < 3000:

@@ -218,12 +218,12 @@ class Street:
 
 
 def street(
-    pools: Iterable[int], queues: int = 2, n: int = 32, *, sriov: bool = True, **wire: object
+    pools: Iterable[int], queues: int = 2, n: int = 32, *, sriov: bool = True, elastic: bool = True
 ) -> Street:
     """A port with these pools in use, and its neighbour."""
     clock = Clock(virtual=True)
     made = Street(Port("far", clock, 1 << 21), PoolPort("home", clock, queues, sriov=sriov))
-    PortWire(made.far.engine, made.home.engine, **wire)  # type: ignore[arg-type]
+    PortWire(made.far.engine, made.home.engine, elastic=elastic)
     made.far.write(FCTRL, FCTRL.pack(UPE=1, MPE=1, BAM=1))
     made.far.tx_queue(), made.far.rx_queue(drop=1)
     made.home.use(pools, n, drop=1)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import ctypes
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 from dataplane.hugepage import Arena, Block
 from dataplane.pmd.datasheet.filters import FCTRL, RAH, RAL, RXCSUM
@@ -27,6 +28,7 @@ from dataplane.pmd.datasheet.stats import PAIRS
 from dataplane.pmd.datasheet.tx import DMATXCTL, TDBAH, TDBAL, TDH, TDLEN, TDT, TXDCTL
 from dataplane.pmd.model.engine import Engine
 from dataplane.pmd.model.interrupt import Interrupts
+from dataplane.pmd.model.netem import Netem
 from dataplane.pmd.model.shared import Clock, RegisterFile
 from dataplane.pmd.model.wire import PortWire
 
@@ -117,11 +119,11 @@ def poke(block: Block, data: bytes, offset: int = 0) -> None:
     ctypes.memmove(block.address + offset, data, len(data))
 
 
-def pair(size: int = 1 << 19, **options: object) -> tuple[Port, Port]:
-    """Two ports with `size` bytes of memory each and a wire from `a` to `b`."""
+def pair(size: int = 1 << 19, *, elastic: bool = True, **netem: Any) -> tuple[Port, Port]:
+    """Two ports with `size` bytes of memory each and a wire from `a` to `b`, which does that to frames."""
     clock = Clock(virtual=True)
     a, b = Port("a", clock, size), Port("b", clock, size)
-    PortWire(a.engine, b.engine, **options)  # type: ignore[arg-type]
+    PortWire(a.engine, b.engine, Netem(**netem), elastic=elastic)
     return a, b
 
 

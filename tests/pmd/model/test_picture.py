@@ -20,6 +20,7 @@ from dataplane.pmd.datasheet import (
     VFTE,
     VT_CTL,
 )
+from dataplane.pmd.model.netem import Netem
 from dataplane.pmd.model.wire import PortWire
 
 
@@ -53,6 +54,23 @@ def test_a_running_port_shows_its_queues_and_counters():
         )
         assert "  counters GPRC 42" in text
         assert text == chip.card.picture()  # looking clears no counter
+
+
+def test_wires_and_what_they_have_done_to_frames():
+    with Chip() as chip:
+        wire = PortWire(chip.chip.engine, chip.card.ports[1].engine, elastic=False)
+        assert "  wire to model1, losing" in chip.card.picture().splitlines()
+        chip.chip.engine.unplug()
+        wire = PortWire(chip.chip.engine, chip.card.ports[1].engine, Netem(loss=0.5, delay_ns=1000))
+        lines = chip.card.picture().splitlines()
+        assert "  wire to model1, elastic, loss 50%, delay 1us" in lines
+        assert lines.count("  wire from model0: sent 0") == lines.count("  wire to model0: sent 0") == 1
+        assert wire.flights[0].counters == dict.fromkeys(
+            (
+                "sent", "delivered", "lost", "overflowed", "in_flight", "corrupted", "duplicated", "reordered", "late"
+            ),
+            0,
+        )  # fmt: skip
 
 
 def test_pools():

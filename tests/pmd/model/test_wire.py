@@ -4,7 +4,9 @@
 import pytest
 
 from dataplane.errors import ConfigError
-from dataplane.pmd.datasheet import CRCERRS, GPRC, GPTC
+from dataplane.pmd.datasheet import CRCERRS, GPRC, GPTC, RXMPC
+from dataplane.pmd.model.netem import Netem
+from dataplane.pmd.model.shared import Clock
 from dataplane.pmd.model.wire import LoopPlug, PortWire
 from tests.pmd.model.rig import Port, carry, frame, pair
 
@@ -47,7 +49,7 @@ def test_loss_is_as_probable_as_said_and_repeats():
     for seed in (1, 1, 2):
         a, b = ready(loss=0.2, seed=seed)
         arrived = flow(a, b, 3000)
-        assert a.engine.wire.lost == (3000 - arrived, 0)
+        assert [way.lost for way in a.engine.wire.flights] == [3000 - arrived, 0]
         assert 0.17 < 1 - arrived / 3000 < 0.23
         assert a.clear(GPTC) == 3000 and b.clear(GPRC) == arrived
         counts.append(arrived)
@@ -57,7 +59,7 @@ def test_loss_is_as_probable_as_said_and_repeats():
 def test_corruption():
     a, b = ready(corrupt=0.1)
     arrived = flow(a, b, 2000)
-    assert b.clear(CRCERRS) == 2000 - arrived == a.engine.wire.corrupted[0]
+    assert b.clear(CRCERRS) == 2000 - arrived == a.engine.wire.outward.corrupted
     assert 120 < 2000 - arrived < 280
 
 
@@ -134,18 +136,58 @@ def test_loop_plug():
     assert [got.data for got in port.rx[0].take()] == [frame(77)]
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [({"loss": 1.5}, "probability"), ({"corrupt": -0.1}, "probability"), ({"rate": 0}, "carries nothing")],
-)
-def test_impossible_wires(options, message):
-    with pytest.raises(ConfigError, match=message):
-        PortWire(Port("a").engine, Port("b").engine, **options)
+def test_a_wire_that_does_nothing_to_frames_has_none_in_flight():
+    a, _ = pair(seed=7)
+    assert a.engine.wire.flights == ()
+    with pytest.raises(ConfigError, match="expected a Netem"):
+        PortWire(Port("c").engine, Port("d").engine, "loss=1%")
+
+
+@pytest.mark.parametrize("netem", [None, Netem(delay_ns=10)], ids=["perfect", "delay"])
+@pytest.mark.parametrize("loop", [False, True], ids=["two ports", "loop"])
+def test_two_senders_and_nobody_who_reads(loop, netem):
+    """A wire that does not wait stalls nobody, and every frame is with the receiver or counted as missed."""
+    clock = Clock(virtual=True)
+    ports = [Port("a", clock), Port("b", clock)]
+    if loop:
+        for port in ports:
+            LoopPlug(port.engine, netem, elastic=False)
+    else:
+        PortWire(ports[0].engine, ports[1].engine, netem, elastic=False)
+    for port in ports:
+        port.tx_queue(n=512), port.rx_queue(n=64)
+    for _ in range(40):
+        for port in ports:
+            for _ in range(500):
+                port.tx[0].send(frame(60), ring_bell=False)
+            port.tx[0].bell()
+        for _ in range(20):
+            clock.tick(100)
+            for port in ports:
+                port.step()
+    for port in ports:
+        assert port.tx[0].head == port.tx[0].tail
+        assert port.clear(GPTC) == 20_000
+        kept = 0
+        while taken := len(port.rx[0].take()):
+            kept += taken
+            port.step()
+        assert 6000 < kept == 20_000 - port.clear(RXMPC[0]), "a packet buffer of 512 KiB, and descriptors"
+
+
+def test_an_elastic_wire_makes_both_wait():
+    a, b = ready()
+    for _ in range(200):
+        for _ in range(40):
+            if (a.tx[0].tail - a.tx[0].head) % 64 < 60:
+                a.tx[0].send(frame(60))
+        a.step(), b.step()
+    assert a.tx[0].head != a.tx[0].tail and b.clear(RXMPC[0]) == 0
 
 
 def test_certain_loss():
     a, b = ready(loss=1.0)
-    assert flow(a, b, 100) == 0 and a.engine.wire.lost == (100, 0)
+    assert flow(a, b, 100) == 0 and a.engine.wire.outward.lost == 100
 
 
 def test_a_vanished_port_does_not_hurt():

@@ -7,6 +7,8 @@ import pytest
 
 from dataplane.errors import ConfigError, PcapError
 from dataplane.pcapfile import PcapReader, PcapWriter
+from dataplane.pmd.datasheet import RXMPC
+from dataplane.pmd.model.netem import Netem
 from dataplane.pmd.model.wire_pcap import PcapWire
 from tests.pmd.model.rig import Port, frame
 
@@ -47,6 +49,46 @@ def test_playing(port, tmp_path):
         got += [received.data for received in port.rx[0].take()]
     assert got == frames and wire.finished and wire.played == 200
     wire.check()
+
+
+def test_what_is_in_flight_to_and_from_captures(port, tmp_path):
+    """What is under way when the wire is closed was sent, and is recorded."""
+    frames = [frame(60 + n) for n in range(100)]
+    netem = Netem(loss=0.2, delay_ns=50_000)
+    wire = PcapWire(port.engine, tmp_path / "out.pcap", write(tmp_path / "in.pcap", frames), netem)
+    got = []
+    for n in range(100):
+        port.tx[0].send(frame(200 + n))
+        port.step(2)
+        port.clock.tick(1000)
+        got += [received.data for received in port.rx[0].take()]
+    assert wire.recorded < 60
+    port.clock.tick(50_000)
+    port.step(4)
+    got += [received.data for received in port.rx[0].take()]
+    port.tx[0].send(frame(777))
+    port.step(2)
+    wire.close()
+    out, into = wire.outward, wire.inward
+    assert wire.recorded == out.delivered == 101 - out.lost and out.in_flight == 0 < out.lost
+    lengths = [len(record.data) for record in PcapReader(tmp_path / "out.pcap")]
+    assert len(lengths) == wire.recorded and lengths == sorted(lengths)
+    assert len(got) == into.delivered == 100 - into.lost and set(got) < set(frames)
+
+
+def test_a_capture_with_its_timing_does_not_wait(port, tmp_path):
+    frames = [frame(1000) for _ in range(1000)]
+    with pytest.raises(ConfigError, match="elastic=off needs timing=on"):
+        PcapWire(port.engine, play=write(tmp_path / "in.pcap", frames, gap_ns=1000), elastic=False)
+    wire = PcapWire(port.engine, play=tmp_path / "in.pcap", timing=True, elastic=False)
+    while not wire.finished:
+        port.clock.tick(10_000)
+        port.step()
+    kept = 0
+    while taken := len(port.rx[0].take()):
+        kept += taken
+        port.step(2)
+    assert 500 < kept == 1000 - port.clear(RXMPC[0]) < 1000
 
 
 def test_playing_short_and_impossible_frames(port, tmp_path):

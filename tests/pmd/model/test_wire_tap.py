@@ -8,8 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
+from chip_fixtures import Chip
 
 from dataplane.errors import ConfigError, PortError
+from dataplane.pmd.datasheet import CRCERRS, EICR, GPRC, LINKS, RXMPC, RXPBSIZE, STATUS
+from dataplane.pmd.model.netem import Netem
 from dataplane.pmd.model.shared import Clock
 from dataplane.pmd.model.wire_tap import TapWire
 from tests.pmd.model.rig import MAC, Port, frame
@@ -90,6 +93,80 @@ def test_a_device_that_is_down(port, wire):
     port.tx[0].send(frame(64, dst=MAC))
     port.step(3)
     assert wire.refused == 1 and port.tx[0].head == 1
+
+
+@needs_root
+def test_a_device_that_goes_down_takes_the_link_with_it():
+    """And brings it back: LINKS, STATUS and the interrupt say so."""
+
+    def ip(state):
+        subprocess.run(["ip", "link", "set", NAME, state], check=True)
+
+    with Chip() as chip:
+        with chip.card.lock:
+            wire = TapWire(chip.chip.engine, NAME)
+
+        def wait(up):
+            deadline = time.monotonic() + 10
+            while chip.bar.get(LINKS.UP) != up:
+                assert time.monotonic() < deadline, "the link does not follow the device"
+                chip.bar.sleep(0.001)
+
+        wait(1)
+        for _ in range(2):
+            chip.bar.read(EICR)
+            ip("down")
+            wait(0)
+            assert not wire.up and chip.bar.get(STATUS.LINK_UP) == 0 and chip.bar.get(EICR.LSC) == 1
+            ip("up")
+            wait(1)
+            assert wire.up and chip.bar.get(EICR.LSC) == 1
+        with chip.card.lock:
+            chip.chip.engine_runs(1 << 2)  # CTRL.GIO_DIS: a driver that is not ready sees it as well
+        ip("down")
+        wait(0)
+        with chip.card.lock:
+            wire.close()
+
+
+@needs_root
+def test_a_wire_that_does_not_wait_empties_the_kernel_s_queue(port):
+    wire = TapWire(port.engine, NAME, elastic=False)
+    port.write(RXPBSIZE[0], 32 << 10)
+    sent = 0
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x88B5)) as kernel:
+        kernel.bind((NAME, 0x88B5))
+        while port.read(RXMPC[0]) < 200:
+            kernel.send(frame(1000))
+            sent += 1
+            assert sent < 5000, "nothing is lost"
+            port.step()
+    kept = len(port.rx[0].take())
+    port.step(2)
+    while taken := len(port.rx[0].take()):
+        kept += taken
+        port.step(2)
+    assert kept + port.clear(RXMPC[0]) == wire.from_kernel >= sent
+    wire.close()
+
+
+@needs_root
+def test_what_is_in_flight_to_and_from_the_kernel(port):
+    wire = TapWire(port.engine, NAME, Netem(corrupt=0.3, duplicate=0.2, delay_ns=50_000))
+    Path(f"/proc/sys/net/ipv6/conf/{NAME}/disable_ipv6").write_text("1")
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x88B5)) as kernel:
+        kernel.bind((NAME, 0x88B5))
+        for _ in range(200):
+            port.tx[0].send(frame(100, dst=b"\xff" * 6))
+            kernel.send(frame(200))
+            port.step(2)
+        out, into = wire.outward, wire.inward
+        step_until(port, lambda: out.sent == 200 and into.sent >= 200 and not out.in_flight + into.in_flight)
+        step_until(port, lambda: wire.to_kernel + wire.crc_errors == out.delivered)
+    assert wire.crc_errors == out.corrupted > 20 and out.duplicated > 10
+    assert port.clear(CRCERRS) == into.corrupted > 20 and wire.from_kernel == into.sent
+    assert port.clear(GPRC) == into.delivered - into.corrupted
+    wire.close()
 
 
 @needs_root

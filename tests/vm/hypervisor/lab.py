@@ -33,7 +33,9 @@ class Nic:
         self.folder, self._out = folder, folder / "output"
         command = [sys.executable, "-m", "dataplane", "nic", "serve", "--dir", str(folder), "--vfs", str(vfs)]
         for port, end in wires.items():
-            command += ["--wire", f"{port}-{end}" if end in ("pf0", "pf1") else f"{port}={end}"]
+            # Elastic: what a guest under emulation is too slow for must not be lost where every frame is counted.
+            waits = "" if end == "none" else ",elastic=on"
+            command += ["--wire", f"{port}{'-' if end in ('pf0', 'pf1') else '='}{end}{waits}"]
         if strict:
             command += ["--manner", "strict", "--findings", str(folder / "findings")]
         if namespace:
