@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A pipeline as text: its stages, what they cost (``[nogil]`` or ``[GIL]``), and what the last run counted; wires of ports."""
+"""A pipeline as text: its stages, what they cost (``[nogil]`` or ``[GIL]``), what the last run counted, its ports' wires."""
 
 from __future__ import annotations
 

@@ -118,7 +118,16 @@ def _look(host: Host, folder: Path) -> ServedNic:
         usable = os.access(path, os.R_OK | os.W_OK)
         functions.append(Function(path.stem, path, mode, usable, client, program))
     mode = stat.S_IMODE(status.st_mode)
-    return ServedNic(folder, process, mode, status.st_uid, "", told.get("macs", {}), told.get("wires", {}), tuple(functions))
+    return ServedNic(
+        folder,
+        process,
+        mode,
+        status.st_uid,
+        "",
+        told.get("macs", {}),
+        told.get("wires", {}),
+        tuple(functions),
+    )
 
 
 def _sockets(folder: Path) -> Iterator[tuple[Path, int]]:

@@ -22,8 +22,8 @@ _BITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9}
 def read_netem(spec: PortString) -> Netem | None:
     """What the wire of a port string does to frames, None: nothing. Raises ConfigError for what makes no sense.
 
-    loss, corrupt, duplicate, reorder: a percentage with its sign, or a probability from 0 to 1. delay, jitter: with ns, us, ms or
-    s. rate: with bit, kbit, mbit or gbit; bps means bits per second, too, where tc counts bytes. limit: frames.
+    loss, corrupt, duplicate, reorder: a percentage with its sign, or a probability from 0 to 1. delay, jitter: with ns, us,
+    ms or s. rate: with bit, kbit, mbit or gbit; bps means bits per second, too, where tc counts bytes. limit: frames.
     """
     rate = spec.word("rate", "")
     given = "limit" in spec.options
@@ -64,7 +64,9 @@ def _time(spec: PortString, key: str) -> int:
     text = spec.word(key, "0ns")
     found = _TIME.fullmatch(text)
     if not found:
-        raise ConfigError(f"{spec.text}: {key}={text}: expected a time with its unit, as in {key}=1ms (ns, us, ms, s)")
+        raise ConfigError(
+            f"{spec.text}: {key}={text}: expected a time with its unit, as in {key}=1ms (ns, us, ms, s)"
+        )
     return round(float(found[1]) * _NS[found[2]])
 
 

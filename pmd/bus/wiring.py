@@ -7,8 +7,8 @@ ends of a wire to a port of the model in another process. The wire goes
 with the port that named it. Both ends may name it: the first does. Without ``wire`` the two ports of a card are joined to
 each other; ``wire=none`` leaves a port without.
 
-What every wire knows: elastic (on: a sender waits while the receiver's packet buffer is full; off: frames are lost and counted,
-as on a real wire), and what happens to frames on their way, in netem's words (`pmd.bus.netem_options`).
+Options of every wire: elastic (on: a sender waits while the receiver's packet buffer is full; off: frames are lost and
+counted, as on a real wire), and what happens to frames on their way, in netem's words (`pmd.bus.netem_options`).
 """
 
 from __future__ import annotations
@@ -56,9 +56,7 @@ def plug(card: Card, port: int, spec: PortString, *, elastic: bool = True) -> Ca
         return None
     kind, _, name = target.partition(":")
     timing = kind == "pcap" and spec.flag("timing", False)
-    setting = Setting(
-        read_netem(spec), spec.flag("elastic", elastic or (kind == "pcap" and not timing))
-    )
+    setting = Setting(read_netem(spec), spec.flag("elastic", elastic or (kind == "pcap" and not timing)))
     _unpatch(card)
     if target == "loop":
         return _loop(card, port, setting)
@@ -150,7 +148,13 @@ def _to_process(
         )
     engine = card.ports[port].engine
     return WireEnd(
-        card.lock, engine, Path(name), listens=listens, nudge=card.nudge, netem=setting.netem, elastic=setting.elastic
+        card.lock,
+        engine,
+        Path(name),
+        listens=listens,
+        nudge=card.nudge,
+        netem=setting.netem,
+        elastic=setting.elastic,
     ).close
 
 

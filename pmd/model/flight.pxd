@@ -26,7 +26,7 @@ cdef class Flight:
     cdef uint64_t _size  # bytes of all of them
     cdef uint64_t _key, _latest, _free_at, _delay, _jitter
     cdef uint64_t _loss, _corrupt, _duplicate, _reorder  # what a draw must be below
-    cdef double _ns_per_byte
+    cdef double _ns_per_byte, _rest  # ns by which the line is busy after _free_at
     cdef bint _normal
 
     # Take what has been sent by `now`, and put what has landed into `sink`, which the caller alone fills. While the sink is full

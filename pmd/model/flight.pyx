@@ -157,15 +157,18 @@ cdef class Flight:
     cdef void _launch(self, const mdl_frame *frame, uint64_t order, uint64_t at) noexcept nogil:
         """Put a frame on the line, unless too many are there already."""
         cdef Flying *flying = NULL
+        cdef double ns
         if not (self._limit and self._count >= self._limit) and self._size <= SIZE_MOST:
             flying = <Flying *> malloc(sizeof(Flying) + frame.len)
         if flying == NULL:
             self.overflowed += 1
             return
-        # The line is busy with what it was given before, then with this.
-        self._free_at = (at if at > self._free_at else self._free_at) + <uint64_t> (
-            (frame.len + OVERHEAD) * self._ns_per_byte
-        )
+        # The line is busy with what it was given before, then with this. 67.2 ns are not 67: the rest is carried on.
+        if at > self._free_at:
+            self._free_at, self._rest = at, 0.0
+        ns = (frame.len + OVERHEAD) * self._ns_per_byte + self._rest
+        self._free_at += <uint64_t> ns
+        self._rest = ns - <uint64_t> ns
         flying.order, flying.len, flying.flags = order, frame.len, frame.flags
         flying.due = self._free_at
         memcpy(&flying[1], frame.data, frame.len)

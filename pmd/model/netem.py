@@ -19,13 +19,13 @@ _SHARES = ("loss", "corrupt", "duplicate", "reorder")
 class Netem:
     """One setting for both directions of a wire; each direction draws for itself.
 
-    loss, corrupt, duplicate: probability for each frame to vanish, to arrive with a flipped bit and so a wrong FCS, to arrive
-    twice. delay_ns: how long a frame is under way, jitter_ns: by how much that varies: at most (distribution "uniform") or as
-    the standard deviation ("normal", cut off at 0). Frames whose delays differ may overtake each other, as in netem. reorder:
-    probability for each frame to be there at once while others wait for their delay. rate: bit/s of the line, on which a frame
-    takes 24 bytes more than it has (FCS, preamble, gap); None: as fast as the host goes. limit: frames in flight, beyond
-    which more are dropped; 0: the sender waits for the line instead. seed: of all that is drawn, which depends on the number
-    of the frame and on nothing else.
+    loss, corrupt, duplicate: probability for each frame to vanish, to arrive with a flipped bit and so a wrong FCS, to
+    arrive twice. delay_ns: how long a frame is under way, jitter_ns: by how much that varies: at most (distribution
+    "uniform") or as the standard deviation ("normal", cut off at 0). Frames whose delays differ may overtake each other, as
+    in netem. reorder: probability for each frame to be there at once while others wait for their delay. rate: bit/s of the
+    line, on which a frame takes 24 bytes more than it has (FCS, preamble, gap); None: as fast as the host goes. limit:
+    frames in flight, beyond which more are dropped; 0: the sender waits for the line instead. seed: of all that is drawn,
+    which depends on the number of the frame and on nothing else.
 
     Raises ConfigError for what makes no sense.
     """
@@ -53,13 +53,11 @@ class Netem:
             raise ConfigError("reorder needs a delay: frames that do not wait cannot be overtaken")
         if self.jitter_ns > self.delay_ns:
             raise ConfigError(
-                f"jitter={_time(self.jitter_ns)} with delay={_time(self.delay_ns)}: a frame would arrive before it was sent; "
-                f"jitter is at most the delay"
+                f"jitter={_time(self.jitter_ns)} with delay={_time(self.delay_ns)}: a frame would arrive before "
+                f"it was sent; jitter is at most the delay"
             )
         if self.distribution and self.distribution not in DISTRIBUTIONS:
-            raise ConfigError(
-                f"distribution={self.distribution}: expected one of {', '.join(DISTRIBUTIONS)}"
-            )
+            raise ConfigError(f"distribution={self.distribution}: expected one of {', '.join(DISTRIBUTIONS)}")
         if self.distribution and not self.jitter_ns:
             raise ConfigError(f"distribution={self.distribution} is that of jitter: give jitter=, too")
         if self.rate is not None and not 0 < self.rate < float("inf"):

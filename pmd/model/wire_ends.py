@@ -37,8 +37,8 @@ CALLERS = 8  # that may be greeting at a time
 class WireEnd:
     """Plugged into `engine` of a card with that lock, until `close`. listens: at `path`, or connects to it.
 
-    nudge: wakes the card, when a frame has come after a pause. netem, elastic: as a PeerWire's. Raises ConfigError for a port that has a wire and for a path
-    that cannot be a socket's, PortError if another process listens there already.
+    nudge: wakes the card, when a frame has come after a pause. netem, elastic: as a PeerWire's. Raises ConfigError for a
+    port that has a wire and for a path that cannot be a socket's, PortError if another process listens there already.
     """
 
     def __init__(

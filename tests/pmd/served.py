@@ -18,8 +18,8 @@ TIMEOUT = 20  # seconds for anything that a busy machine may delay
 class Served:
     """`dataplane nic serve` with these arguments, in a folder of its own with a short name; a context.
 
-    quiet: what it complains about is not kept. Its wires are elastic unless --wire says something else: what these tests send
-    must arrive, however little CPU the receiver gets.
+    quiet: what it complains about is not kept. Its wires are elastic unless --wire says something else: what these
+    tests send must arrive, however little CPU the receiver gets.
     """
 
     def __init__(self, *arguments: str, quiet: bool = False) -> None:

@@ -107,16 +107,16 @@ def test_wires_that_are_none(text: str, says: str) -> None:
 
 
 def test_the_words_of_netem() -> None:
-    words = "loss=0.1%,corrupt=0.5,duplicate=2%,reorder=25%,delay=1.5ms,jitter=100us,distribution=normal,rate=1gbps,limit=1000"
-    with probe(f"model0,wire=model2,{words},seed=9,elastic=off") as port:
+    words = "loss=0.1%,corrupt=0.5,duplicate=2%,reorder=25%,delay=1.5ms,jitter=100us,distribution=normal"
+    with probe(f"model0,wire=model2,{words},rate=1gbps,limit=1000,seed=9,elastic=off") as port:
         wire = get_card(0).ports[0].engine.wire
         assert wire is not None
         assert wire.flights[0].netem == Netem(
             0.001, 0.5, 0.02, 0.25, 1_500_000, 100_000, "normal", 1e9, 1000, 9
         )
         assert port.wire == (
-            "to model2, losing, loss 0.1%, corrupt 50%, duplicate 2%, reorder 25%, delay 1.5ms, jitter 100us normal, rate 1gbit, "
-            "limit 1000, seed 9"
+            "to model2, losing, loss 0.1%, corrupt 50%, duplicate 2%, reorder 25%, delay 1.5ms, jitter 100us normal, "
+            "rate 1gbit, limit 1000, seed 9"
         )
     for rate in ("1000mbit", "1000000kbps", "1GBIT", "1000000000bit"):
         with probe(f"model0,wire=loop,rate={rate}") as port:

@@ -338,9 +338,7 @@ class NicServer:
         told = {
             "process": os.getpid(),
             "macs": {f"pf{port}": format_mac(self.card.mac(port)) for port in range(len(self.card.ports))},
-            "wires": {
-                f"pf{port}": explain_wire(chip.engine) for port, chip in enumerate(self.card.ports)
-            },
+            "wires": {f"pf{port}": explain_wire(chip.engine) for port, chip in enumerate(self.card.ports)},
             "clients": {
                 account.name: account.process for account in self._accounts if account in self._sessions
             },

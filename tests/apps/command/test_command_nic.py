@@ -23,8 +23,8 @@ from dataplane.byhand import receive, send
 from dataplane.errors import ConfigError, PortError
 from dataplane.pmd import probe
 from dataplane.pmd.bus.vfio_user import VfioUserFunction
-from dataplane.pmd.model.card import Card
 from dataplane.pmd.datasheet import GCR_EXT, RDT, RXDCTL, STATUS, pci
+from dataplane.pmd.model.card import Card
 
 
 @pytest.fixture

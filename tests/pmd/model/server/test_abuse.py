@@ -128,7 +128,13 @@ def nic() -> Iterator[Served]:
     os.sched_setaffinity(0, {min(cpus)})
     try:
         with Served(
-            "--vfs", str(len(NAMES)), "--wire", "pf0=loop,elastic=on", "--wire", "pf1=loop,elastic=on", quiet=True
+            "--vfs",
+            str(len(NAMES)),
+            "--wire",
+            "pf0=loop,elastic=on",
+            "--wire",
+            "pf1=loop,elastic=on",
+            quiet=True,
         ) as served:
             yield served
     finally:
