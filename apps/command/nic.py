@@ -109,8 +109,8 @@ def _add_card(parser: argparse.ArgumentParser) -> None:
         metavar="WIRE",
         help="connect a port: pf0-pf1 (the default), pf0=tap:NAME, pf0=pcap:IN>OUT, pf0=listen:PATH or pf0=connect:PATH "
         "(the two ends of a wire between processes), pf0=loop or pf0=none; once for each port. Options follow, as in "
-        "pf0-pf1,delay=1ms,loss=0.1%%. A port loses and counts frames that its driver does not read in time; with elastic=on "
-        "the sender waits",
+        "pf0-pf1,delay=1ms,loss=0.1%%. A port loses and counts frames that its driver does not read in time; with "
+        "elastic=on the sender waits",
     )
     parser.add_argument(
         "--manner",
