@@ -8,7 +8,7 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from dataplane.mbuf cimport (
-    TX_IP_CSUM, TX_IPV4, TX_IPV6, TX_TCP_CSUM, TX_TSO, TX_UDP_CSUM, TX_VLAN, arrival_ns, copy_out, data, has_arrival,
+    TX_IP_CSUM, TX_IPV4, TX_IPV6, TX_STAMP, TX_TCP_CSUM, TX_TSO, TX_UDP_CSUM, TX_VLAN, arrival_ns, copy_out, data, has_arrival,
     mbuf, original_length, rearm, set_arrival,
 )
 from dataplane.mempool cimport Mempool, alloc_bulk, free_packets
@@ -68,6 +68,7 @@ cdef class Held:
 
 TX_FLAGS = {
     "vlan": TX_VLAN, "ip": TX_IP_CSUM, "udp": TX_UDP_CSUM, "tcp": TX_TCP_CSUM, "tso": TX_TSO, "ipv4": TX_IPV4, "ipv6": TX_IPV6,
+    "stamp": TX_STAMP,
 }
 
 Offload = namedtuple("Offload", "flags vlan_tci l2_len l3_len l4_len tso_segsz", defaults=(0, 14, 20, 0, 0))

@@ -70,6 +70,7 @@ cdef extern from "dataplane.h" nogil:
     const uint64_t TX_TSO "DP_TX_TSO"
     const uint64_t TX_IPV4 "DP_TX_IPV4"
     const uint64_t TX_IPV6 "DP_TX_IPV6"
+    const uint64_t TX_STAMP "DP_TX_STAMP"
 
 
 cdef inline uint8_t *data(const mbuf *m) noexcept nogil:

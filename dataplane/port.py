@@ -320,6 +320,11 @@ class Port:
         return {}
 
     @property
+    def clock(self) -> Any:
+        """The IEEE 1588 clock: `read`, `set`, `step`, `adjust`, and stamps of packets. Raises PortError without one."""
+        raise PortError(f"{self.name} has no clock: the PF of an 82599 has one")
+
+    @property
     def link(self) -> Link:
         """State of the link, read now."""
         return Link(True, 0)

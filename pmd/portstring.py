@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -18,8 +19,8 @@ _YES, _NO = {"1", "on", "yes", "true"}, {"0", "off", "no", "false"}
 class PortString:
     """``scheme:target,key=value,...``; a NIC's name has no scheme.
 
-    text: the whole string, which is the port's name. Read options with `integer`, `flag` and `word`, then call `done`, which
-    refuses what nobody asked for.
+    text: the whole string, which is the port's name. Read options with `integer`, `number`, `flag` and `word`, then
+    call `done`, which refuses what nobody asked for.
     """
 
     text: str
@@ -57,6 +58,19 @@ class PortString:
             return int(value, 0)
         except ValueError:
             raise ConfigError(f"{self.text}: {key}={value}: a whole number is possible") from None
+
+    def number(self, key: str, default: float) -> float:
+        """A number, which need not be whole. Its range is the reader's to check."""
+        value = self._take(key)
+        if value is None:
+            return default
+        try:
+            found = float(value)
+        except ValueError:
+            found = math.nan
+        if not math.isfinite(found):
+            raise ConfigError(f"{self.text}: {key}={value}: expected a number")
+        return found
 
     def flag(self, key: str, default: bool) -> bool:
         """on or off (1, 0, yes, no, true, false)."""

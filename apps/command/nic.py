@@ -128,6 +128,13 @@ def _add_card(parser: argparse.ArgumentParser) -> None:
         "--trace", type=Path, metavar="FILE", help="log each register access to FILE, by the register's name"
     )
     parser.add_argument(
+        "--clock-ppm",
+        action="append",
+        default=[],
+        metavar="PORT=PPM",
+        help="pf0=25: the crystal of that port's IEEE 1588 clock is so much too fast, in 1e-6; below 0: too slow",
+    )
+    parser.add_argument(
         "--index",
         type=int,
         default=0,
@@ -285,7 +292,17 @@ def _card(args: argparse.Namespace, stack: ExitStack) -> tuple[Card, Findings | 
     findings = Findings(say) if args.manner == "strict" else None
     names = [f"pf{n}" for n in range(args.ports)]
     card = Card(args.ports, manner=args.manner, threaded=True, index=args.index, names=names, report=findings)
+    for text in args.clock_ppm:
+        set_clock(card, text)
     return card, findings, out
+
+
+def set_clock(card: Card, text: str) -> None:
+    """One --clock-ppm of the command line. Raises ConfigError."""
+    found = re.fullmatch(r"pf([01])=([-+]?\d+(?:\.\d+)?)", text)
+    if not found or int(found[1]) >= len(card.ports):
+        raise ConfigError(f"--clock-ppm {text}: write pf0=25 or pf1=-12.5; the card has {len(card.ports)} ports")
+    card.set_clock_ppm(int(found[1]), float(found[2]))
 
 
 def _begin(card: Card, args: argparse.Namespace, out: TextIO | Lines, trace: Lines | None) -> None:

@@ -76,6 +76,7 @@ _Static_assert(offsetof(struct dp_mbuf, next) == DP_CACHE_LINE, "the second line
 #define DP_TX_TSO           (1ull << 36)
 #define DP_TX_IPV4          (1ull << 37)
 #define DP_TX_IPV6          (1ull << 38)
+#define DP_TX_STAMP         (1ull << 39) /* take a time stamp when it leaves (IEEE 1588)           */
 
 /* Bytes in n packets (64 KiB each at most, 65,535 of them). Four sums, as one would wait for each load in turn: everything that
  * counts bytes comes by here. */

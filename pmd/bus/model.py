@@ -2,7 +2,8 @@
 """The model in this process as a bus: ``model0`` and ``model1`` are the ports of card 0, ``model2`` those of card 1 on.
 
 Options of a port string: ``manner`` (lenient, strict), ``speed`` (10, 1: Gbit/s of the module in its cage; the driver reads
-it too) and ``thread`` (on, off: stepped by whoever waits on it), and those of its wire (`pmd.bus.wiring`).
+it too), ``clock_ppm`` (a fault: how much too fast the crystal of its IEEE 1588 clock is), ``thread`` (on, off: stepped by
+whoever waits on it), and those of its wire (`pmd.bus.wiring`).
 """
 
 from __future__ import annotations
@@ -209,6 +210,7 @@ def open_function(spec: PortString) -> ModelFunction | ModelVfFunction:
     function = ModelFunction(get_card(index, **options), port)
     try:
         function.card.insert(port, int(spec.word("speed", "10", ("1", "10"))))
+        function.card.set_clock_ppm(port, spec.number("clock_ppm", 0.0))
         function.pull_wire = plug(function.card, port, spec)
     except BaseException:
         function.close()
@@ -221,7 +223,7 @@ def _open_vf(number: int, virtual: int, spec: PortString) -> ModelVfFunction:
 
     Option pf_wait: how many seconds to wait for a PF that is not there yet.
     """
-    for key in ("manner", "thread", "wire"):
+    for key in ("manner", "thread", "wire", "clock_ppm"):
         if key in spec.options:
             raise ConfigError(f"{spec.text}: {key}= is said of the PF: open model{number},{key}=... first")
     index, port = divmod(number, 2)

@@ -39,6 +39,8 @@ class FlowTable:
         self._queues = layout.queues if layout else limits.RX_QUEUES
         self._director = Director(bar, self._pool)
         self._types: list[Flow | None] = [None] * limits.ETYPE_FILTERS
+        self._stamped: int | None = None  # EtherType whose packets the chip looks at for PTP messages
+        self._stamps_at: int | None = None  # the filter that does only that; None: a rule's does
         self._tuples: list[Flow | None] = [None] * limits.FIVE_TUPLES
         self._directed: dict[int, Flow] = {}
         self._numbers: list[int] = []  # that filters of the flow director had and have no longer
@@ -110,13 +112,41 @@ class FlowTable:
         self._direct(flow)
 
     def _take(self, flow: Flow, places: list[Flow | None], full: str) -> None:
-        if None not in places:
+        at = self._free_place(places)
+        if places is self._types and flow.match.ether_type == self._stamped and self._stamps_at is not None:
+            at, self._stamps_at = self._stamps_at, None
+        if at is None:
             raise ConfigError(full)
-        at = places.index(None)
         places[at] = flow
         if self.running:
             self._write(flow, at)
         flow.where = f"{'EtherType' if places is self._types else '5-tuple'} filter {at}"
+
+    def _free_place(self, places: list[Flow | None]) -> int | None:
+        taken = self._stamps_at if places is self._types else None
+        return next((n for n, flow in enumerate(places) if flow is None and n != taken), None)
+
+    def seek(self, ether_type: int | None) -> None:
+        """7.9: packets of that EtherType are looked at for PTP messages, whatever else happens to them; None: none are.
+
+        Raises ConfigError if all EtherType filters are in use.
+        """
+        with self._lock:
+            before, self._stamped = self._stamped, ether_type
+            if before == ether_type:
+                return
+            if before is not None and self._stamps_at is not None:
+                if self.running:
+                    clear_type(self.bar, self._stamps_at)
+                self._stamps_at = None
+            carriers = [n for n, flow in enumerate(self._types) if flow and flow.match.ether_type == ether_type]
+            if ether_type is not None and not carriers:
+                self._stamps_at = self._free_place(self._types)
+                if self._stamps_at is None:
+                    self._stamped = None
+                    raise ConfigError(f"no stamps: all {len(self._types)} EtherType filters are in use: remove one first")
+            if self.running:
+                self._write_types()
 
     def _no_tuple(self, match: Match) -> str:
         """Why a 5-tuple filter cannot do it; empty: it can."""
@@ -176,9 +206,14 @@ class FlowTable:
             for places, clear in ((self._types, clear_type), (self._tuples, clear_tuple)):
                 if flow in places:
                     at = places.index(flow)
-                    if self.running:
-                        clear(self.bar, at)
                     places[at] = None
+                    stays = places is self._types and flow.match.ether_type == self._stamped
+                    if stays:
+                        self._stamps_at = at
+                    if self.running and stays:
+                        self._write_types()
+                    elif self.running:
+                        clear(self.bar, at)
             if flow.where.startswith(_DIRECTED):
                 number = int(flow.where.removeprefix(_DIRECTED))
                 if self.running:
@@ -206,10 +241,17 @@ class FlowTable:
 
     def write_filters(self) -> None:
         """7.1.2.3, 7.1.2.5: after a reset, EtherType and 5-tuple filters as they should be; the others are off."""
-        for places in (self._types, self._tuples):
-            for at, flow in enumerate(places):
-                if flow is not None:
-                    self._write(flow, at)
+        self._write_types()
+        for at, flow in enumerate(self._tuples):
+            if flow is not None:
+                self._write(flow, at)
+
+    def _write_types(self) -> None:
+        for at, flow in enumerate(self._types):
+            if flow is not None:
+                self._write(flow, at)
+        if self._stamped is not None and self._stamps_at is not None:
+            write_type(self.bar, self._stamps_at, self._stamped, None, stamps=True)
 
     def write_director(self) -> None:
         """7.1.2.7: the flow director with its memory and every filter, while reception is off. Without rules: nothing."""
@@ -227,7 +269,7 @@ class FlowTable:
     def _write(self, flow: Flow, at: int) -> None:
         queue = self._first + (self.drop_queue if flow.queue is None else flow.queue)
         if flow.match.ether_type is not None:
-            write_type(self.bar, at, flow.match.ether_type, queue)
+            write_type(self.bar, at, flow.match.ether_type, queue, flow.match.ether_type == self._stamped)
         elif flow in self._tuples:
             write_tuple(self.bar, at, flow.match, queue, flow.priority, self._pool)
         else:

@@ -40,7 +40,7 @@ typedef void ixgbe_rx_arm(union hw_rx_desc *ring, struct dp_mbuf *const *sw, uin
 
 #define IXGBE_TX_OFFLOADS (DP_TX_VLAN | DP_TX_IP_CSUM | DP_TX_UDP_CSUM | DP_TX_TCP_CSUM | DP_TX_TSO)
 #define IXGBE_TX_CHECKSUMS (DP_TX_IP_CSUM | DP_TX_UDP_CSUM | DP_TX_TCP_CSUM | DP_TX_TSO)
-#define IXGBE_TX_KIND (IXGBE_TX_OFFLOADS | DP_TX_IPV4) /* what of ol_flags decides about the descriptors */
+#define IXGBE_TX_KIND (IXGBE_TX_OFFLOADS | DP_TX_IPV4 | DP_TX_STAMP) /* what of ol_flags decides about the descriptors */
 
 /* What packets of one segment must have in common to be sent with the same words in their descriptors. */
 struct ixgbe_tx_alike {

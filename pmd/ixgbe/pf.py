@@ -35,6 +35,7 @@ from dataplane.pmd.datasheet import (
 )
 from dataplane.pmd.function import Function
 from dataplane.pmd.ixgbe.bell import Bell
+from dataplane.pmd.ixgbe.clock import PortClock
 from dataplane.pmd.ixgbe.common import RING_LENGTHS, IxgbeBase
 from dataplane.pmd.ixgbe.counters import Counters
 from dataplane.pmd.ixgbe.datapath import RxRegisters, TxRegisters
@@ -133,11 +134,14 @@ class IxgbePort(IxgbeBase):
             self.rule.service.bell = Bell(function, bar)
         self._rates = OwnRates(rates, self._first)
         self._flows = FlowTable(bar, self.layout, self._first, self._refill)
+        self._clock: PortClock | None = None
 
     # ---- bring-up ---------------------------------------------------------------------------------------------
 
     def _bring_up(self) -> None:
         """4.6.3: reset, then general, link, statistics, filters, receive, transmit, in this order."""
+        if self._clock:
+            self._clock.hold()
         self._reset.run()
         self._nvm.wait_auto_read()
         self._flows.fit()
@@ -149,6 +153,8 @@ class IxgbePort(IxgbeBase):
         self._set_transmit()
         if self.rule:
             self.rule.bring_up(self._frame_size())
+        if self._clock:
+            self._clock.begin()
         self._reset.announce()
         self._counters.forget()
 
@@ -223,6 +229,8 @@ class IxgbePort(IxgbeBase):
 
     def _quiet(self) -> None:
         """4.6.3: a reset, and no driver owns the port."""
+        if self._clock:
+            self._clock.hold()
         self._reset.run()
 
     def close(self, force: bool = False) -> None:
@@ -247,6 +255,9 @@ class IxgbePort(IxgbeBase):
         """4.6.3, 8.2.3.1.3: quiet, ownership withdrawn, the function given back. VFs that are in use stay, without a PF."""
         if self.rule:
             self.rule.close()
+        clock, self._clock = self._clock, None
+        if clock:
+            clock.close()
         try:
             with suppress(DeviceGone):
                 self._collect()
@@ -480,6 +491,18 @@ class IxgbePort(IxgbeBase):
         self._link.wait_up(timeout)
         return self.link
 
+    # ---- the clock ----------------------------------------------------------------------------------------------
+
+    @property
+    def clock(self) -> PortClock:
+        """Its IEEE 1588 clock and the stamps of its packets (7.9); the clock starts when it is first asked for."""
+        if self.closed:
+            raise PortError(f"{self.name} is closed: probe it again")
+        if self._clock is None:
+            self.bar.check()
+            self._clock = PortClock(self.bar, self.name, self._link.gbps, self._flows.seek)
+        return self._clock
+
     # ---- virtual functions --------------------------------------------------------------------------------------
 
     @touches_device
@@ -520,6 +543,8 @@ class IxgbePort(IxgbeBase):
 
     def _collect(self) -> None:
         self._counters.collect()
+        if self._clock:
+            self._clock.look()
         if self.rule and self.started:
             self.rule.sriov.ledger.collect(older_than=1.0)
 

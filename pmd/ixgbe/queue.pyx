@@ -16,7 +16,8 @@ from libc.string cimport memset
 
 from dataplane.machine cimport likely, read32, read64, rmb, unlikely, wmb, write32
 from dataplane.mbuf cimport (
-    MBUF_HEADROOM, MBUF_REARM, TX_IP_CSUM, TX_IPV4, TX_TCP_CSUM, TX_TSO, TX_UDP_CSUM, TX_VLAN, data_iova,
+    MBUF_HEADROOM, MBUF_REARM, TX_IP_CSUM, TX_IPV4, TX_STAMP, TX_TCP_CSUM, TX_TSO, TX_UDP_CSUM, TX_VLAN,
+    data_iova,
 )
 from dataplane.mempool cimport Mempool, alloc_bulk, free_bulk, free_packets
 from dataplane.stage cimport Stage
@@ -423,6 +424,8 @@ cdef class IxgbeTxQueue(TxQueue):
             return False
         if self.open_run == 0:
             self.open_pool = m.pool
+        if m.ol_flags & TX_STAMP:
+            lower |= HW_TXD_MAC_1588
         if m.ol_flags & OFFLOADS:
             upper |= <uint32_t> self.context_for(m) << HW_TXD_IDX_SHIFT
             at = self.next

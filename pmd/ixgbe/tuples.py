@@ -57,10 +57,13 @@ def clear_tuple(bar: Bar, n: int) -> None:
     bar.write(FTQF[n], 0)
 
 
-def write_type(bar: Bar, n: int, ether_type: int, queue: int) -> None:
-    """8.2.3.7.21, 22: filter n. It names a queue, and leaves a packet in the pool that it is for."""
-    bar.write(ETQS[n], ETQS[n].pack(RX_QUEUE=queue, QUEUE_EN=1))
-    bar.write(ETQF[n], ETQF[n].pack(ETYPE=ether_type, FILTER_EN=1))
+def write_type(bar: Bar, n: int, ether_type: int, queue: int | None, stamps: bool = False) -> None:
+    """8.2.3.7.21, 22: filter n. It names a queue, and leaves a packet in the pool that it is for.
+
+    queue: None for any; stamps: what matches is looked at for PTP messages.
+    """
+    bar.write(ETQS[n], 0 if queue is None else ETQS[n].pack(RX_QUEUE=queue, QUEUE_EN=1))
+    bar.write(ETQF[n], ETQF[n].pack(ETYPE=ether_type, IEEE1588=stamps, FILTER_EN=1))
 
 
 def clear_type(bar: Bar, n: int) -> None:

@@ -107,6 +107,11 @@ class IxgbeVfPort(VfAddressVerbs):
         self._agree(self.patience)
         self._untouched = True  # no queue was set up since the reset
 
+    @property
+    def clock(self) -> Any:
+        """Raises PortError: the clock is the PF's."""
+        raise PortError(f"{self.name}: a VF of the 82599 has no clock (datasheet 7.9): use its PF's")
+
     @staticmethod
     def _info(queues: int, tx_queues: int | None = None) -> PortInfo:
         return PortInfo(

@@ -47,6 +47,7 @@ from dataplane.pmd.model.model cimport (
     mdl_violate,
 )
 from dataplane.pmd.model.offload cimport insert_ip_checksum, insert_l4_checksum, insert_sum, tag_frame
+from dataplane.pmd.model.stamps cimport stamp_departure
 from dataplane.pmd.model.tso cimport TSO_PACKET_MAX, headers_of, segment, segmentable
 
 cdef extern from "hw82599.h" nogil:
@@ -66,6 +67,7 @@ cdef extern from "hw82599.h" nogil:
     const uint32_t HW_TXD_POPTS_TXSM
     const uint32_t HW_TXD_POPTS_IPSEC
     const uint32_t HW_TXD_MAC_LINKSEC
+    const uint32_t HW_TXD_MAC_1588
     const uint32_t HW_TXD_PAYLEN_SHIFT
     const uint32_t HW_TXC_MACLEN_SHIFT
 
@@ -242,6 +244,11 @@ cdef bint _sendable(mdl_port *p, uint32_t index, const Packet *k) noexcept nogil
     return True
 
 
+cdef inline bint _marked(const Packet *k) noexcept nogil:
+    """Whether it is to be stamped (7.2.3.2.4, MAC). SILENT about packets that are cut: none of their segments is."""
+    return k.lower & HW_TXD_CMD_DEXT and k.lower & HW_TXD_MAC_1588
+
+
 cdef uint32_t _made(const Packet *k) noexcept nogil:
     """Which checksums the chip makes, for receivers behind the switch."""
     if not k.lower & HW_TXD_CMD_DEXT:
@@ -258,6 +265,8 @@ cdef void _lose(mdl_port *p, mdl_txq *q, uint32_t index, const Packet *k, mdl_fi
     if _fetch(p, q, index, k.first, words):
         dma_read(q.domain, stub, words[0], min(words[1] & HW_TXD_LEN_MASK, STUB), TX_DATA, index)
     mdl_lose(out, stub, size, 0)
+    if _marked(k):
+        stamp_departure(p, NULL)
     note_good(tally, stub, size + FCS_SIZE)
 
 
@@ -337,6 +346,8 @@ cdef int assemble(
     if not p.pooled:
         flags &= BAD_CRC
     mdl_label(frame, n, flags, q.sender, p.now_ns)
+    if _marked(&k):
+        stamp_departure(p, frame)
     note_good(tally, frame.data, n + FCS_SIZE)
     mdl_commit(out, n)
     return k.count

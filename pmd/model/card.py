@@ -33,6 +33,7 @@ from dataplane.pmd.model.runner import Runner
 from dataplane.pmd.model.shared import CardLock, Clock, RegisterFile
 from dataplane.pmd.model.sriov import Sriov
 from dataplane.pmd.model.strict import Strict
+from dataplane.pmd.model.timesync import TimeSync
 from dataplane.pmd.model.trace import Access, Trace, Writable
 from dataplane.pmd.model.vf import VirtualFunction
 from dataplane.port import parse_mac
@@ -47,6 +48,7 @@ _BLOCKS: dict[str, Callable[..., object]] = {
     "general": General,
     "mailbox": Mailboxes,
     "sriov": Sriov,
+    "timesync": TimeSync,
 }
 _STEP_NS = 1_000  # virtual time that a step takes
 _SLEEP_STEPS = 16  # how often the card runs while its caller sleeps
@@ -144,6 +146,10 @@ class Card:
                 blocks = self.ports[port].blocks
                 blocks["general"].plug_module()
                 blocks["link"].evaluate()
+
+    def set_clock_ppm(self, port: int, ppm: float) -> None:
+        """The crystal behind a port's IEEE 1588 clock is so much too fast, in 1e-6; below 0: too slow. Raises ConfigError."""
+        self.ports[port].blocks["timesync"].set_ppm(ppm)
 
     def restore_eeprom(self) -> None:
         """The EEPROM is as it was when the card was made."""

@@ -18,6 +18,7 @@ from dataplane.pmd.model.model cimport (
     POOLS,
     QUEUES,
     VIOLATIONS,
+    mdl_count_stampers,
     mdl_ctz64,
     mdl_director_new,
     mdl_fifo_clear,
@@ -32,6 +33,7 @@ from dataplane.pmd.model.pools cimport decode_pools
 from dataplane.pmd.model.rx cimport rx_step
 from dataplane.pmd.model.rxq cimport decode_rxq
 from dataplane.pmd.model.shared cimport REGISTER_BYTES
+from dataplane.pmd.model.stamps cimport decode_stamps, reset_stamps, stampers
 from dataplane.pmd.model.steer cimport decode_steer
 from dataplane.pmd.model.tso cimport TSO_PACKET_MAX
 from dataplane.pmd.model.tx cimport decode_txq, tx_step
@@ -124,6 +126,7 @@ cdef class Engine(DataPath):
         memset(self.port, 0, sizeof(mdl_port))
         self.port.regs = self.regs
         self.port.domain = self.domain.c
+        self.port.stamps.virtual_ns = &clock.ns if clock.virtual else NULL
         self._vf_domains = [None for _ in range(POOLS)]
         self._offences = []
         self._vf_bells = [None for _ in range(POOLS)]
@@ -143,6 +146,8 @@ cdef class Engine(DataPath):
 
     def __dealloc__(self):
         if self.port != NULL:
+            if self.port.stamps.rx_on:
+                mdl_count_stampers(&stampers, -1)
             mdl_fifo_free(self.port.rx_fifo)
             mdl_fifo_free(self.port.tx_buffer)
             mdl_fifo_free(self.port.switched)
@@ -210,7 +215,7 @@ cdef class Engine(DataPath):
         else:
             # Tables are decoded by the next step: a driver fills a whole one at a time.
             p.dirty |= _touched(offset)
-            if 0x02F00 <= offset < 0x05000 or offset >= 0x08000:
+            if 0x02F00 <= offset < 0x05200 or offset >= 0x08000:
                 self._decode_port()
 
     cdef void reset(self) noexcept nogil:
@@ -226,6 +231,7 @@ cdef class Engine(DataPath):
         p.other_causes = p.tx_next = 0
         memset(p.tx_turn, 0, sizeof(p.tx_turn))
         p.epoch = current_epoch()
+        reset_stamps(p)
         self._share_out()
         for index in range(QUEUES):
             p.rxq[index].enabled = p.txq[index].enabled = 0
@@ -263,6 +269,7 @@ cdef class Engine(DataPath):
         p.stats_queue = r[W_RXDSTATCTRL] & 0x1F
         p.many_queues = r[W_MTQC] != 0
         p.slow = 10 if r[W_LINKS] >> 28 & 3 == SPEED_1G else 100 if r[W_LINKS] >> 28 & 3 == SPEED_100M else 1
+        decode_stamps(p, 10 if self.pace == SPEED_1G else 1)
         for index in range(8):
             sizes += r[W_RXPBSIZE + index] & 0xFFC00
         p.rx_fifo.limit = min(sizes, PACKET_BUFFER - (director_memory(p) << 10))
@@ -410,7 +417,7 @@ cdef class Engine(DataPath):
         if p.epoch != current_epoch():
             self._remap()
         work = 0
-        if p.pumped or p.slow > 1 or p.rated[0] | p.rated[1]:
+        if p.pumped or p.slow > 1 or p.rated[0] | p.rated[1] or stampers:
             p.now_ns = self.clock.now()
         if p.pumped:
             work += self.wire.pump(self)

@@ -12,6 +12,7 @@
 
 #include "dataplane.h"
 #include "director.h"
+#include "stamps.h"
 
 /* ---- DMA: IOVA -> host memory ---- */
 
@@ -65,6 +66,8 @@ enum mdl_frame_flag {
     MDL_IP_MADE = 256, /* in the Tx buffer and from there by the switch: who sent it had ...  */
     MDL_L4_MADE = 512, /* ... the checksum of the IP header, of TCP, UDP or SCTP made        */
     MDL_DIRECTED_ONCE = 1024, /* the flow director has counted it; it waits for descriptors  */
+    MDL_STAMP_SOUGHT = 2048,  /* whether it gets a time stamp is settled; it waits likewise    */
+    MDL_STAMPED = 4096,       /* ... and it got one                                            */
 };
 
 #define MDL_STUB 64
@@ -318,7 +321,7 @@ struct mdl_steer {
     uint8_t any_etqf, syn, syn_first, mrqe;
     uint8_t syn_queue, hash_in_descriptor, ip_payload_sum, rss;
     uint8_t simple, keyed; /* simple: everything goes to queue 0, and no descriptor has a hash */
-    uint8_t directs, pad[5]; /* the flow director has its memory and works */
+    uint8_t directs, stamps, pad[4]; /* the flow director has its memory and works; TSYNCRXCTL.ENABLE */
     uint32_t fields; /* MRQC[31:16] */
     uint32_t tuples;
     uint8_t key[40]; /* that the tables below were made from */
@@ -407,7 +410,7 @@ enum mdl_violation_code {
     MDL_V_TX_SEGMENTS, MDL_V_TX_PAYLEN, MDL_V_TX_DTYP, MDL_V_TX_CONTEXT, MDL_V_TX_QUEUE, MDL_V_TX_BUFFER,
     MDL_V_TX_OFFLOAD, MDL_V_TX_MSS, MDL_V_RX_HEADER, MDL_V_RX_ODD, MDL_V_RX_SPLIT, MDL_V_RX_SMALL_RING,
     MDL_V_RX_BUFFER_SIZE, MDL_V_RX_CRC, MDL_V_TX_OVER_MAXFRS,
-    MDL_V_TX_SECURITY, MDL_V_TX_FCOE,
+    MDL_V_TX_SECURITY, MDL_V_TX_FCOE, MDL_V_STAMP_STOPPED,
 };
 
 struct mdl_violation {
@@ -464,6 +467,7 @@ struct mdl_port {
     const uint8_t *peer_pace; /* and LINKS.SPEED of the light that it sends */
     uint64_t line_at;    /* ns / 64: until then a link below 10 Gb/s is busy with what it was given */
     struct mdl_director *director;
+    struct mdl_stamps stamps;
     uint64_t violations;
     struct mdl_violation violation[MDL_VIOLATIONS];
     volatile uint32_t *rx_tail[MDL_QUEUES], *tx_tail[MDL_QUEUES]; /* where each queue's tail is: see Engine.attach */

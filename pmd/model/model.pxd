@@ -26,6 +26,8 @@ cdef extern from "model.h" nogil:
         IP_MADE "MDL_IP_MADE"
         L4_MADE "MDL_L4_MADE"
         DIRECTED_ONCE "MDL_DIRECTED_ONCE"
+        STAMP_SOUGHT "MDL_STAMP_SOUGHT"
+        STAMPED "MDL_STAMPED"
         STUB "MDL_STUB"
         STUBS "MDL_STUBS"
         QUEUES "MDL_QUEUES"
@@ -58,6 +60,7 @@ cdef extern from "model.h" nogil:
         V_TX_OVER_MAXFRS "MDL_V_TX_OVER_MAXFRS"
         V_TX_SECURITY "MDL_V_TX_SECURITY"
         V_TX_FCOE "MDL_V_TX_FCOE"
+        V_STAMP_STOPPED "MDL_V_STAMP_STOPPED"
         V_RX_HEADER "MDL_V_RX_HEADER"
         V_RX_ODD "MDL_V_RX_ODD"
         V_RX_SPLIT "MDL_V_RX_SPLIT"
@@ -147,7 +150,7 @@ cdef extern from "model.h" nogil:
 
     struct mdl_steer:
         uint8_t any_etqf, syn, syn_first, mrqe
-        uint8_t syn_queue, hash_in_descriptor, ip_payload_sum, rss, simple, keyed, directs
+        uint8_t syn_queue, hash_in_descriptor, ip_payload_sum, rss, simple, keyed, directs, stamps
         uint32_t fields, tuples
         uint8_t *key
         uint8_t *reta
@@ -179,6 +182,18 @@ cdef extern from "model.h" nogil:
         mdl_directed *filter
 
     mdl_director *mdl_director_new()
+
+    struct mdl_stamps:
+        const uint64_t *virtual_ns
+        uint64_t at_ns, value, rest, since
+        int64_t ppb
+        uint32_t incvalue, incperiod, slow, latched
+        uint8_t rx_on, tx_on, rx_type, control, message, told
+        uint16_t udp_port
+
+    uint64_t mdl_systim(const mdl_stamps *s, uint64_t ns)
+    void mdl_settle_systim(mdl_stamps *s, uint64_t now)
+    void mdl_count_stampers(int *stampers, int by)
 
     struct mdl_mirror:
         uint64_t pools, vlans, target
@@ -265,6 +280,7 @@ cdef extern from "model.h" nogil:
         const bint *peer_lit
         const uint8_t *peer_pace
         uint64_t line_at
+        mdl_stamps stamps
         uint64_t violations
         mdl_violation *violation
         volatile uint32_t **rx_tail

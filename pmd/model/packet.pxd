@@ -17,6 +17,7 @@ cdef extern from "hw82599.h" nogil:
         HW_RXD_STAT_PIF
         HW_RXD_STAT_VEXT
         HW_RXD_STAT_UDPV
+        HW_RXD_STAT_TS
         HW_RXD_STAT_LB
     const uint32_t HW_RXD_ERR_RXE
     const uint32_t HW_RXD_ERR_L4E

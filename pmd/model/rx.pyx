@@ -54,6 +54,7 @@ from dataplane.pmd.model.model cimport (
 from dataplane.pmd.model.packet cimport *
 from dataplane.pmd.model.pools cimport pools_of_arrival
 from dataplane.pmd.model.rxq cimport doubt
+from dataplane.pmd.model.stamps cimport stamp_arrival
 from dataplane.pmd.model.steer cimport Choice, choose, redirect
 from dataplane.pmd.model.word cimport *
 
@@ -499,6 +500,8 @@ cdef bint _deliver(mdl_port *p, Visit *v, mdl_frame *frame) noexcept nogil:
     if likely(p.steer.simple):
         info, choice.queue[0] = parsed.info, 0
     else:
+        if unlikely(p.steer.stamps):
+            stamp_arrival(p, frame, &parsed)
         _choose(p, frame, &parsed, &choice)
         if unlikely(p.steer.directs):
             return _put_directed(p, v, frame, &parsed, &choice)

@@ -82,7 +82,8 @@ cdef void decode_steer(mdl_steer *s, uint32_t *regs) noexcept nogil:
     s.syn, s.syn_queue, s.syn_first = word & 1, word >> 1 & 0x7F, word >> 31
     _decode_tuples(s, regs)
     s.simple = not (s.mrqe or s.any_etqf or s.syn or s.tuples or s.directs or regs[W_VT_CTL] & VT_ENA)
-    s.simple = s.simple and s.hash_in_descriptor
+    s.stamps = regs[W_TSYNCRXCTL] >> 4 & 1
+    s.simple = s.simple and s.hash_in_descriptor and not s.stamps
     if s.rss and (not s.keyed or memcmp(s.key, regs + W_RSSRK, KEY_SIZE)):
         memcpy(s.key, regs + W_RSSRK, KEY_SIZE)
         s.keyed = 1

@@ -44,7 +44,7 @@ cdef extern from *:
     #include "hw82599.h"
     /* What tells the usual descriptor from all others. */
     #define TX_FORM (HW_TXD_DTYP_MASK | HW_TXD_CMD_DEXT | HW_TXD_CMD_EOP | HW_TXD_CMD_IFCS | HW_TXD_CMD_TSE | HW_TXD_CMD_VLE \
-                     | HW_TXD_MAC_LINKSEC)
+                     | HW_TXD_MAC_LINKSEC | HW_TXD_MAC_1588)
     #define TX_PLAIN (HW_TXD_DTYP_DATA | HW_TXD_CMD_DEXT | HW_TXD_CMD_EOP | HW_TXD_CMD_IFCS)
     #define TX_CONTEXT (HW_TXD_DTYP_CTX | HW_TXD_CMD_DEXT)
     #define TX_POPTS (HW_TXD_POPTS_IXSM | HW_TXD_POPTS_TXSM | HW_TXD_POPTS_IPSEC)

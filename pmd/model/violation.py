@@ -31,11 +31,15 @@ VIOLATIONS = (
     ("MAXFRS", "8.2.3.22.13", "the packet at descriptor {index} has {value} bytes with FCS: more than MAXFRS allows"),
     ("TDT", "7.12, 7.8", "descriptor {index} asks for IPsec or LinkSec, which the chip lacks (SECTXSTAT.SECTX_OFF_DIS)"),
     ("TDT", "7.13", "descriptor {index} asks for an offload of FCoE, which the model does not have"),
+    ("TIMINCA", "7.9, 8.2.3.26", "a packet is stamped while SYSTIM stands still ({value:#010x})"),
 )
 # fmt: on
+_OF_PORT = ("TIMINCA",)  # no queue has one of its own
 
 
 def describe(code: int, queue: int, index: int, value: int) -> tuple[str, int, str, str]:
     """(register, value, section, what was wrong)."""
     register, section, text = VIOLATIONS[code]
+    if register in _OF_PORT:
+        return register, value, section, text.format(value=value)
     return f"{register}[{queue}]", value, section, f"queue {queue}: {text.format(index=index, value=value)}"

@@ -46,6 +46,17 @@ cdef enum:
     W_ETQS = 0x0EC00 >> 2
     W_SYNQF = 0x0EC30 >> 2
     W_MRQC = 0x0EC80 >> 2
+    # time stamps
+    W_RXMTRL = 0x05120 >> 2
+    W_TSYNCRXCTL = 0x05188 >> 2
+    W_RXSATRL = 0x051A0 >> 2
+    W_RXSTMPH = 0x051A4 >> 2
+    W_RXSATRH = 0x051A8 >> 2
+    W_RXSTMPL = 0x051E8 >> 2
+    W_TSYNCTXCTL = 0x08C00 >> 2
+    W_TXSTMPL = 0x08C04 >> 2
+    W_TXSTMPH = 0x08C08 >> 2
+    W_TIMINCA = 0x08C14 >> 2
     # flow director
     W_FDIRCTRL = 0x0EE00 >> 2
     W_FDIRIPSA = 0x0EE18 >> 2

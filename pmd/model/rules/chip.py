@@ -16,11 +16,16 @@ from dataplane.pmd.datasheet import (
     IPSTXIDX,
     RXCTRL,
     RXDCTL,
+    STAMP_ALL,
+    STAMP_EVENTS,
+    STAMP_L2_V2,
+    STAMP_L4_V1,
+    STAMP_V2,
     STATUS,
     SW_FW_SYNC,
     SWSM,
+    TSAUXC,
     TSYNCRXCTL,
-    TSYNCTXCTL,
     TXDCTL,
     VLNCTRL,
     VMOLR,
@@ -71,6 +76,16 @@ def _reserved_bits(write: Write) -> str | None:
     return f"reserved bits {wrong:#x} are written 1" if wrong else None
 
 
+_STAMPED = (STAMP_L2_V2, STAMP_L4_V1, STAMP_V2, STAMP_ALL, STAMP_EVENTS)
+
+
+@rule("stamp-type", "8.2.3.26", "TSYNCRXCTL.TYPE is none of the reserved 3, 6 and 7 while ENABLE is 1", TSYNCRXCTL)
+def _stamp_type(write: Write) -> str | None:
+    kind = TSYNCRXCTL.TYPE.extract(write.value)
+    wrong = write.value & TSYNCRXCTL.ENABLE.mask and kind not in _STAMPED
+    return f"Rx stamps of type {kind}" if wrong else None
+
+
 # ---- what the model does not have ---------------------------------------------------------------------------------
 
 
@@ -85,11 +100,9 @@ def _no_security(write: Write) -> str | None:
     return "turned on" if write.sets(write.register.EN) else None
 
 
-@rule(
-    "no-stamps", "7.9, 8.2.3.26", "The model stamps no packets: SYSTIM stands still", TSYNCRXCTL, TSYNCTXCTL
-)
-def _no_stamps(write: Write) -> str | None:
-    return "turned on" if write.sets(write.register.ENABLE) else None
+@rule("no-clock-pins", "7.9, 8.2.3.26", "The clock drives no pin and samples none: TSAUXC stays 0", TSAUXC)
+def _no_clock_pins(write: Write) -> str | None:
+    return "turned on" if write.value else None
 
 
 @rule("no-fcoe", "7.13, 8.2.3.16", "The model does not place data of FCoE", FCBUFF)

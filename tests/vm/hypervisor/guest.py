@@ -36,7 +36,7 @@ class Guest:
     sockets: vfio-user sockets, each a PCI Express device behind a root port of its own: the first is 0000:01:00.0, the
     second 0000:02:00.0. waiting: those of them whose registers' writes wait for an answer (x-no-posted-writes). modules are
     loaded at boot, those of `spare` by `load`. memory: MiB. iommu: the guest has QEMU's VT-d, on. hugepages: how many of
-    2 MiB it keeps. host: the host's files are at /host, read-only, for `python`.
+    2 MiB it keeps. programs: besides those of every guest. host: the host's files are at /host, read-only, for `python`.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class Guest:
         cpus: int = 1,
         iommu: bool = False,
         hugepages: int = 0,
+        programs: Sequence[str] = (),
         host: bool = False,
         devices: Sequence[str] = (),
         name: str = "guest",
@@ -61,6 +62,7 @@ class Guest:
         self.name, self.kernel, self.folder = name, kernel, folder
         self.console_file = folder / f"{name}.console"
         self._number = 0
+        self._programs = (*PROGRAMS, *programs)
         self._control: socket.socket | None = None
         self._answers = b""
         if host:
@@ -107,7 +109,7 @@ class Guest:
 
     def _initramfs(self, machinery: Machinery, now: list[str], spare: list[str]) -> Path:
         files = Initramfs(machinery.userland)
-        for program in PROGRAMS:
+        for program in self._programs:
             files.program(program)
         files.modules(machinery.modules(self.kernel), now)
         files.file("lib/mod/now", "\n".join(files.module_order) + "\n")

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,14 @@ class Nic:
     """`dataplane nic serve` in a process of its own, in `namespace` if its wires lead to taps there."""
 
     def __init__(
-        self, folder: Path, *, wires: dict[str, str], vfs: int = 0, strict: bool = False, namespace: str = ""
+        self,
+        folder: Path,
+        *,
+        wires: dict[str, str],
+        vfs: int = 0,
+        strict: bool = False,
+        namespace: str = "",
+        options: Sequence[str] = (),
     ) -> None:
         folder.mkdir(parents=True)
         self.folder, self._out = folder, folder / "output"
@@ -36,6 +44,7 @@ class Nic:
             # Elastic: what a guest under emulation is too slow for must not be lost where every frame is counted.
             waits = "" if end == "none" else ",elastic=on"
             command += ["--wire", f"{port}{'-' if end in ('pf0', 'pf1') else '='}{end}{waits}"]
+        command += options
         if strict:
             command += ["--manner", "strict", "--findings", str(folder / "findings")]
         if namespace:

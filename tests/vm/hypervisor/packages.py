@@ -37,7 +37,7 @@ _UNWANTED = (
     ),
     "*/kernel/sound",
 )
-GUEST_PACKAGES = ("busybox-static", "ethtool", "iproute2", "iputils-ping", "tcpdump")
+GUEST_PACKAGES = ("busybox-static", "ethtool", "iproute2", "iputils-ping", "linuxptp", "tcpdump")
 
 
 class Unavailable(Exception):
@@ -143,17 +143,13 @@ def _locked(folder: Path) -> Iterator[None]:
 def _fill(folder: Path) -> None:
     stamp = folder / "complete"
     if stamp.exists() and stamp.read_text() == _LAYOUT:
+        _fill_guest(folder)
         return
-    for program in ("apt-get", "dpkg-deb"):
-        if not shutil.which(program):
-            raise Unavailable(f"no {program}: QEMU and kernels are fetched from Debian's archive with it")
-    if not KEYRING.exists():
-        raise Unavailable(f"no {KEYRING}: install debian-archive-keyring")
+    _check_tools()
     if not os.environ.get("DATAPLANE_QEMU"):
         debs = _fetch(folder / "apt-qemu", [(MIRROR, suite) for suite in QEMU_SUITES], ["qemu-system-x86"])
         _unpack(debs, folder / "qemu")
-    guest = [(MIRROR, GUEST_SUITE)]
-    _unpack(_fetch(folder / "apt-guest", guest, list(GUEST_PACKAGES)), folder / "guest")
+    _fill_guest(folder)
     for release, (suite, secured) in KERNELS.items():
         sources = [(MIRROR, suite)] + [(SECURITY, f"{suite}-security")] * secured
         work = folder / f"apt-linux-{release}"
@@ -168,6 +164,32 @@ def _fill(folder: Path) -> None:
     for work in folder.glob("apt-*"):
         shutil.rmtree(work)
     stamp.write_text(_LAYOUT)
+
+
+def _fill_guest(folder: Path) -> None:
+    """The guest's programs; anew when they are others than last time. Another checkout may be about to read the old ones."""
+    stamp, wanted, new = folder / "guest-packages", " ".join(GUEST_PACKAGES), folder / "guest-new"
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    _check_tools()
+    work = folder / "apt-guest"
+    _unpack(_fetch(work, [(MIRROR, GUEST_SUITE)], list(GUEST_PACKAGES)), new)
+    shutil.rmtree(work)
+    old = folder / "guest-old"
+    shutil.rmtree(old, ignore_errors=True)
+    if (folder / "guest").exists():
+        (folder / "guest").rename(old)
+    new.rename(folder / "guest")
+    shutil.rmtree(old, ignore_errors=True)
+    stamp.write_text(wanted)
+
+
+def _check_tools() -> None:
+    for program in ("apt-get", "dpkg-deb"):
+        if not shutil.which(program):
+            raise Unavailable(f"no {program}: QEMU and kernels are fetched from Debian's archive with it")
+    if not KEYRING.exists():
+        raise Unavailable(f"no {KEYRING}: install debian-archive-keyring")
 
 
 def _fetch(
