@@ -53,10 +53,10 @@ class RxStamp(NamedTuple):
 
 
 class PortClock:
-    """`port.clock`. It starts with the host's time of day when it is first asked for, and goes on over stop and start.
+    """The clock of a port: `port.clock`. It starts with the host's time of day, and continues over stop and start.
 
-    gbps: what the port is set up for; seek: makes the chip look for PTP messages over Ethernet, or no longer. SYSTIM would
-    wrap in 2.5 hours: somebody has to `look` at it once in an hour, as the port does.
+    gbps: the speed that the port is set up for. seek: called with the EtherType in which the chip must look for PTP
+    messages, or None. SYSTIM wraps after 2.5 hours: call `look` at least once an hour, as the port does.
     """
 
     def __init__(self, bar: Bar, name: str, gbps: int, seek: Callable[[int | None], None]) -> None:
