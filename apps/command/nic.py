@@ -301,7 +301,9 @@ def set_clock(card: Card, text: str) -> None:
     """One --clock-ppm of the command line. Raises ConfigError."""
     found = re.fullmatch(r"pf([01])=([-+]?\d+(?:\.\d+)?)", text)
     if not found or int(found[1]) >= len(card.ports):
-        raise ConfigError(f"--clock-ppm {text}: write pf0=25 or pf1=-12.5; the card has {len(card.ports)} ports")
+        raise ConfigError(
+            f"--clock-ppm {text}: write pf0=25 or pf1=-12.5; the card has {len(card.ports)} ports"
+        )
     card.set_clock_ppm(int(found[1]), float(found[2]))
 
 

@@ -109,7 +109,9 @@ class PortClock:
         Returns what that is in TIMINCA's steps of 78 ppb.
         """
         if not -_PPB_MOST <= ppb <= _PPB_MOST:
-            raise ConfigError(f"{self._name}: adjust by {ppb} ppb: from -{_PPB_MOST} to {_PPB_MOST} is possible")
+            raise ConfigError(
+                f"{self._name}: adjust by {ppb} ppb: from -{_PPB_MOST} to {_PPB_MOST} is possible"
+            )
         with self._in_use():
             self._look()
             self._more = round(ppb * _INCVALUE / 1e9)

@@ -139,12 +139,16 @@ class FlowTable:
                 if self.running:
                     clear_type(self.bar, self._stamps_at)
                 self._stamps_at = None
-            carriers = [n for n, flow in enumerate(self._types) if flow and flow.match.ether_type == ether_type]
+            carriers = [
+                n for n, flow in enumerate(self._types) if flow and flow.match.ether_type == ether_type
+            ]
             if ether_type is not None and not carriers:
                 self._stamps_at = self._free_place(self._types)
                 if self._stamps_at is None:
                     self._stamped = None
-                    raise ConfigError(f"no stamps: all {len(self._types)} EtherType filters are in use: remove one first")
+                    raise ConfigError(
+                        f"no stamps: all {len(self._types)} EtherType filters are in use: remove one first"
+                    )
             if self.running:
                 self._write_types()
 

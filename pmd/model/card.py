@@ -148,7 +148,7 @@ class Card:
                 blocks["link"].evaluate()
 
     def set_clock_ppm(self, port: int, ppm: float) -> None:
-        """The crystal behind a port's IEEE 1588 clock is so much too fast, in 1e-6; below 0: too slow. Raises ConfigError."""
+        """Make the crystal of a port's IEEE 1588 clock too fast by `ppm` 1e-6, too slow if negative. Raises ConfigError."""
         self.ports[port].blocks["timesync"].set_ppm(ppm)
 
     def restore_eeprom(self) -> None:

@@ -31,7 +31,17 @@ def sync(number: int) -> bytes:
 @pytest.fixture(scope="module")
 def program(installed, tmp_path_factory):
     target = tmp_path_factory.mktemp("timesync") / "timesync"
-    command = ["gcc", "-O2", "-Wall", "-Wextra", "-Werror", *peer.flags("--cflags"), str(SOURCE), "-o", str(target)]
+    command = [
+        "gcc",
+        "-O2",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        *peer.flags("--cflags"),
+        str(SOURCE),
+        "-o",
+        str(target),
+    ]
     subprocess.run([*command, *(f"-lrte_{name}" for name in LIBRARIES)], check=True, timeout=120)
     return target
 
@@ -41,7 +51,18 @@ def test_its_clock_and_its_stamps(rig, program):
     near = rig.port("model2")
     near.clock.stamp()
     (slot, _) = rig.slots
-    words = ["--lcores", "0", "--in-memory", "--no-telemetry", "-m", "64", "--log-level", "error", "-a", slot.address]
+    words = [
+        "--lcores",
+        "0",
+        "--in-memory",
+        "--no-telemetry",
+        "-m",
+        "64",
+        "--log-level",
+        "error",
+        "-a",
+        slot.address,
+    ]
     process = rig.slots.start([str(program), *words], stdout=subprocess.PIPE, text=True)
     try:
         said = {}

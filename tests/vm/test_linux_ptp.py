@@ -20,7 +20,9 @@ pytestmark = [pytest.mark.vm, pytest.mark.root]
 
 PPM = 25
 APART = 2 * PPM * 1000  # ppb
-OFFSET_99 = 500  # ns: TIMINCA's steps of 75 ppb move a clock by 9 ns between two Syncs, and a period is 6.4 ns
+OFFSET_99 = (
+    500  # ns: TIMINCA's steps of 75 ppb move a clock by 9 ns between two Syncs, and a period is 6.4 ns
+)
 SETTLED = 40  # offsets that ptp4l says until its servo has settled
 JUDGED = 150
 # Stamps come in time; a guest in software may need longer than the 1 ms that ptp4l waits for the sender's.

@@ -79,7 +79,12 @@ def _reserved_bits(write: Write) -> str | None:
 _STAMPED = (STAMP_L2_V2, STAMP_L4_V1, STAMP_V2, STAMP_ALL, STAMP_EVENTS)
 
 
-@rule("stamp-type", "8.2.3.26", "TSYNCRXCTL.TYPE is none of the reserved 3, 6 and 7 while ENABLE is 1", TSYNCRXCTL)
+@rule(
+    "stamp-type",
+    "8.2.3.26",
+    "TSYNCRXCTL.TYPE is none of the reserved 3, 6 and 7 while ENABLE is 1",
+    TSYNCRXCTL,
+)
 def _stamp_type(write: Write) -> str | None:
     kind = TSYNCRXCTL.TYPE.extract(write.value)
     wrong = write.value & TSYNCRXCTL.ENABLE.mask and kind not in _STAMPED

@@ -236,7 +236,10 @@ def test_who_has_no_clock():
         port.clock  # noqa: B018
     with pmd.probe("model0,vfs=1") as pf:
         pf.start()
-        with pmd.probe("model0.vf0") as vf, pytest.raises(PortError, match=r"a VF of the 82599 has no clock .* its PF's"):
+        with (
+            pmd.probe("model0.vf0") as vf,
+            pytest.raises(PortError, match=r"a VF of the 82599 has no clock .* its PF's"),
+        ):
             vf.clock  # noqa: B018
     with pytest.raises(PortError, match="closed"):
         pf.clock  # noqa: B018

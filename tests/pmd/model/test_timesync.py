@@ -72,7 +72,9 @@ def test_the_high_word_is_that_of_the_last_low_word(chip):
     assert chip.bar.read(SYSTIML) == 0xFFFF_FFFF
     chip.wait_ns(1000)
     assert chip.bar.read(SYSTIMH) == 5
-    assert systim(chip) == (5 << 32 | 0xFFFF_FFFF) + 10_000 - 16  # 156 increments of 64: one less than 6.4 ns is left
+    assert (
+        systim(chip) == (5 << 32 | 0xFFFF_FFFF) + 10_000 - 16
+    )  # 156 increments of 64: one less than 6.4 ns is left
 
 
 def test_it_is_set_a_word_at_a_time_and_goes_on(chip):
@@ -133,7 +135,9 @@ def test_a_reset_stops_it(chip):
     assert chip.bar.read(RXMTRL) == 0x319 << 16
 
 
-@pytest.mark.parametrize(("control", "low", "high"), [(TSYNCRXCTL, RXSTMPL, RXSTMPH), (TSYNCTXCTL, TXSTMPL, TXSTMPH)])
+@pytest.mark.parametrize(
+    ("control", "low", "high"), [(TSYNCRXCTL, RXSTMPL, RXSTMPH), (TSYNCTXCTL, TXSTMPL, TXSTMPH)]
+)
 def test_the_high_word_unlocks_a_stamp(chip, control, low, high):
     chip.chip.poke(control.offset, control.pack(VALID=1, ENABLE=1))
     chip.chip.poke(high.offset, 77)
