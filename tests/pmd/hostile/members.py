@@ -121,7 +121,9 @@ class Ledger:
             Member, ...
         ] = ()  # who may get what is for one that is reset: nobody has its address then
         self.strays = 0
-        self.replays = False  # whether the hostile one may send again, as it is, a broadcast that it has received
+        self.replays = (
+            False  # whether the hostile one may send again, as it is, a broadcast that it has received
+        )
 
     def send(self, origin: Member, to: list[Member], now: float, size: int = 60) -> bool:
         """One frame from `origin`: to one member, or to all of `to` as a broadcast. False: its ring has no room."""
