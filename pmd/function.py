@@ -16,6 +16,7 @@ gives.
 
 from __future__ import annotations
 
+import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -27,15 +28,38 @@ from dataplane.pmd.datasheet import pci
 from dataplane.pmd.datasheet.general import STATUS
 from dataplane.pmd.datasheet.register import W1C, FieldRef, RegisterRef
 
-__all__ = ["Bar", "ConfigSpace", "Function"]
+__all__ = ["Bar", "ConfigSpace", "Function", "Waker"]
 
 ALL_ONES = 0xFFFF_FFFF
+
+
+class Waker:
+    """How to wake a device that rests: whoever has written a tail loads the word at `address`, and adds 1 to `eventfd` if
+    that is not 0. Both are there for as long as this object is.
+
+    memory: what keeps the word alive. eventfd: it takes a duplicate. Raises OSError for a descriptor that is none.
+    """
+
+    def __init__(self, address: int, eventfd: int, memory: object) -> None:
+        self.address, self._memory = address, memory
+        self._own = os.dup(eventfd)
+
+    @property
+    def eventfd(self) -> int:
+        """The descriptor to signal."""
+        return self._own
+
+    def __del__(self) -> None:
+        own = getattr(self, "_own", -1)  # -1: nothing could be duplicated
+        if own >= 0:
+            os.close(own)
 
 
 class Bar(ABC):
     """A memory BAR: 32-bit registers by offset, and by name on top. ``name`` is the device's."""
 
     name: str = "device"
+    remote: bool = False  # whether each access is a message to another process
 
     @abstractmethod
     def read32(self, offset: int) -> int:
@@ -48,6 +72,10 @@ class Bar(ABC):
     def address(self, offset: int) -> int:
         """The host address of a register, for a queue's tail. DeviceError if a bus cannot map it."""
         raise DeviceError(f"{self.name}: register {offset:#07x} cannot be mapped into memory by this bus")
+
+    def waker(self) -> Waker | None:
+        """What to do after a tail was written, if the device may rest; None: it sees tails by itself, as cards do."""
+        return None
 
     # Time belongs to the device: a model that is stepped by hand moves on, and its clock too, while a driver
     # sleeps. So drivers wait with these two, never with the time module.

@@ -14,9 +14,10 @@ import threading
 from collections.abc import Iterable
 
 from dataplane.errors import DataplaneError, DeviceError, DeviceTimeout
+from dataplane.eventfd import is_eventfd
 from dataplane.pmd.datasheet import RDT, TDT, pci
 from dataplane.pmd.datasheet.vf import VFRDT, VFTDT
-from dataplane.pmd.function import Bar
+from dataplane.pmd.function import Bar, Waker
 from dataplane.pmd.vfio_user.client import Connection
 from dataplane.pmd.vfio_user.framing import Incoming
 from dataplane.pmd.vfio_user.messages import (
@@ -52,7 +53,12 @@ def tails_of(bar: Bar, connection: Connection, regions: int, virtual: bool) -> T
 
 
 class Tails:
-    """Of one function. `address` is asked for when queues are set up, `will_write` tells of writes by message."""
+    """Of one function. `address` is asked for when queues are set up, `will_write` tells of writes by message.
+
+    waker: what to do after a tail was written, None: nothing.
+    """
+
+    waker: Waker | None = None
 
     def __init__(self, name: str, virtual: bool) -> None:
         self.name = name
@@ -78,11 +84,19 @@ class Tails:
 class MappedTails(Tails):
     """Tails in memory of the server's: `areas` are parts of BAR0, from `start` on at the same offsets in the file `fd`.
 
-    The memory goes with its last user: a loop that still polls writes to nobody's pages. Raises DeviceError.
+    eventfd: wakes a server that rests, which the first word of the last area tells; -1: this server sees tails by itself.
+    Descriptors stay the caller's. The memory goes with its last user: a loop that still polls writes to nobody's pages.
+    Raises DeviceError.
     """
 
     def __init__(
-        self, name: str, virtual: bool, fd: int, start: int, areas: Iterable[tuple[int, int]]
+        self,
+        name: str,
+        virtual: bool,
+        fd: int,
+        start: int,
+        areas: Iterable[tuple[int, int]],
+        eventfd: int = -1,
     ) -> None:
         super().__init__(name, virtual)
         self._areas: list[tuple[int, int, mmap.mmap, int]] = []  # offset, size, memory, address
@@ -95,6 +109,11 @@ class MappedTails(Tails):
                 memory = mmap.mmap(fd, size, offset=start + offset)
                 address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
                 self._areas.append((offset, size, memory, address))
+            if eventfd >= 0:
+                if not self._areas or not is_eventfd(eventfd):
+                    raise DeviceError(f"{name}: what the server is to be woken by is no eventfd")
+                _, _, memory, address = self._areas.pop()
+                self.waker = Waker(address, eventfd, memory)
         except (OSError, ValueError, OverflowError) as error:
             raise DeviceError(f"{name}: the server's doorbells cannot be mapped: {error}") from None
 
@@ -158,7 +177,10 @@ class PostedTails(Tails):
 
 
 def _map_region(connection: Connection, index: int, virtual: bool) -> MappedTails | None:
-    """The tails in a region of the server's own, if they are there. Raises DeviceError if they cannot be understood."""
+    """The tails in a region of the server's own, if they are there. Raises DeviceError if they cannot be understood.
+
+    A server that does not know WAKES sends one descriptor, as do those to which it was not said.
+    """
     size = RegionInfo.struct_size()
     with _ask(connection, index, size) as reply:
         size = RegionInfo.unpack(reply.body).argsz
@@ -168,10 +190,17 @@ def _map_region(connection: Connection, index: int, virtual: bool) -> MappedTail
         info = RegionInfo.unpack(reply.body)
         found = unpack_capabilities(reply.body, info.capabilities)
         areas = next((each.areas for each in found if isinstance(each, SparseMmap)), None)
-        if RegionType(pci.INTEL, DOORBELLS) not in found or areas is None or len(reply.descriptors) != 1:
+        wakes = bool(info.flags & RegionFlags.WAKES)
+        if (
+            RegionType(pci.INTEL, DOORBELLS) not in found
+            or areas is None
+            or len(reply.descriptors) != 1 + wakes
+        ):
             return None
-        return MappedTails(connection.name, virtual, reply.descriptors[0], info.offset, areas)
+        fd, *eventfd = reply.descriptors
+        return MappedTails(connection.name, virtual, fd, info.offset, areas, *eventfd)
 
 
 def _ask(connection: Connection, index: int, size: int) -> Incoming:
-    return connection.request(Command.GET_REGION_INFO, RegionInfo(size, 0, index, 0, 0, 0).pack())
+    ask = RegionInfo(size, RegionFlags.WAKES, index, 0, 0, 0)
+    return connection.request(Command.GET_REGION_INFO, ask.pack())

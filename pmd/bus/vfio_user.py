@@ -19,7 +19,7 @@ from dataplane.errors import DeviceError, DeviceGone
 from dataplane.hugepage import Arena
 from dataplane.pmd.bus.doorbells import Tails, tails_of
 from dataplane.pmd.datasheet import RC, STATUS, decode, pci, vf
-from dataplane.pmd.function import ALL_ONES, Bar, ConfigSpace, Function
+from dataplane.pmd.function import ALL_ONES, Bar, ConfigSpace, Function, Waker
 from dataplane.pmd.portstring import PortString
 from dataplane.pmd.vfio_user.client import Connection
 from dataplane.pmd.vfio_user.messages import (
@@ -52,6 +52,8 @@ class VfioUserBar(Bar):
     the next read of that register takes that answer, so nothing that was counted is lost with it.
     """
 
+    remote = True
+
     def __init__(self, connection: Connection, index: int, size: int, virtual: bool) -> None:
         self.name, self._connection, self._index, self._size = connection.name, connection, index, size
         self._once = _cleared_by_reads(virtual) if index == pci.PF_BAR_REGISTERS else frozenset()
@@ -78,6 +80,10 @@ class VfioUserBar(Bar):
         if self.tails is None:
             raise DeviceError(f"{self.name}: BAR{self._index} has no registers that could be mapped")
         return self.tails.address(offset)
+
+    def waker(self) -> Waker | None:
+        """What to do after a tail was written, if the server offers doorbells and rests."""
+        return self.tails.waker if self.tails is not None else None
 
     def _access(self, offset: int) -> RegionAccess:
         if not 0 <= offset <= self._size - 4:

@@ -186,7 +186,13 @@ class IxgbeBase(Port):
         for index, ring in enumerate(rings):
             registers = self._tx_registers(index)
             self._own_tx[index].attach(
-                ring, self._at(registers.tail), self._status_at(), frame_max, self.shared, self.simd
+                ring,
+                self._at(registers.tail),
+                self._status_at(),
+                frame_max,
+                self.shared,
+                self.simd,
+                waker=self.bar.waker(),
             )
             self.tx_unit.start_queue(registers)
 
@@ -206,6 +212,7 @@ class IxgbeBase(Port):
                 self.simd,
                 pieces=min(self._pieces(), self.rx_desc - 1),
                 hide=self.hidden_vlan,
+                waker=self.bar.waker(),
             )
             self.rx_unit.start_queue(registers, self.rx_desc, self.vlan_strip or self.hidden_vlan)
         if rings:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 
 from dataplane.errors import DeviceGone
 from dataplane.pmd.datasheet.general import STATUS
-from dataplane.pmd.function import ALL_ONES, Bar
+from dataplane.pmd.function import ALL_ONES, Bar, Waker
 
 __all__ = ["DeviceBar", "VfBar", "touches_device"]
 
@@ -30,7 +30,7 @@ class DeviceBar(Bar):
     """
 
     def __init__(self, bar: Bar) -> None:
-        self.name = bar.name
+        self.name, self.remote = bar.name, bar.remote
         self._bar = bar
         self._lock = threading.RLock()  # held for one access, or for the time of a reset
         self._read, self._write = bar.read32, bar.write32
@@ -57,6 +57,10 @@ class DeviceBar(Bar):
     def address(self, offset: int) -> int:
         """Where the register is in memory, for a queue's tail."""
         return self._bar.address(offset)
+
+    def waker(self) -> Waker | None:
+        """What to do after a tail was written, if the device may rest."""
+        return self._bar.waker()
 
     def now(self) -> float:
         """Seconds on the device's clock."""

@@ -13,6 +13,7 @@ from dataplane.queue cimport RxQueue, TxQueue
 from dataplane.pmd.datasheet.hw82599 cimport hw_rx_desc, hw_tx_desc
 from dataplane.pmd.ixgbe.gate cimport gate_t
 from dataplane.pmd.ixgbe.kernels cimport alike_t, kernels_t, rx_rules_t
+from dataplane.pmd.ixgbe.tail cimport tail_t
 
 
 @cython.final
@@ -20,12 +21,12 @@ cdef class IxgbeRxQueue(RxQueue):
     cdef gate_t gate
     cdef hw_rx_desc *ring
     cdef mbuf **sw              # the mbuf behind each descriptor
-    cdef volatile uint32_t *tail
+    cdef tail_t tail
     cdef volatile uint32_t *status      # reads all ones when the device is gone
     cdef mempool_t *pool
     cdef const kernels_t *kernel
     cdef uint32_t length
-    cdef uint32_t next          # the descriptor to look at
+    cdef readonly uint32_t next  # the descriptor to look at
     cdef uint32_t fill          # the descriptor to give a buffer next
     cdef uint32_t missing       # descriptors from `fill` to `next` without a buffer; below length, always
     cdef uint32_t threshold     # buffers taken from the pool, and given to the NIC, at once
@@ -39,6 +40,7 @@ cdef class IxgbeRxQueue(RxQueue):
     cdef readonly uint64_t alloc_failures
     cdef object _mempool        # kept alive
     cdef object _memory         # of the descriptor ring
+    cdef object _waker
 
     cdef uint16_t receive(self, mbuf **pkts, uint16_t n) noexcept nogil
     cdef void refill(self) noexcept nogil
@@ -58,7 +60,7 @@ cdef class IxgbeTxQueue(TxQueue):
     cdef gate_t gate
     cdef hw_tx_desc *ring
     cdef mbuf **sw              # the mbuf whose data a descriptor sends; NULL: a context
-    cdef volatile uint32_t *tail
+    cdef tail_t tail
     cdef volatile uint32_t *status
     cdef const kernels_t *kernel
     cdef alike_t alike          # which packets the kernel sends
@@ -67,7 +69,7 @@ cdef class IxgbeTxQueue(TxQueue):
     cdef uint32_t run_first
     cdef uint32_t run_end
     cdef uint32_t length
-    cdef uint32_t next          # the descriptor to write
+    cdef readonly uint32_t next  # the descriptor to write
     cdef uint32_t clean         # the oldest one not let go of
     cdef uint32_t free          # descriptors that may be written: one always stays empty
     cdef uint32_t rs_thresh
@@ -82,6 +84,7 @@ cdef class IxgbeTxQueue(TxQueue):
     cdef uint32_t refusals
     cdef readonly uint64_t errors   # packets that the chip cannot send: counted, freed
     cdef object _memory
+    cdef object _waker
 
     cdef uint16_t send(self, mbuf **pkts, uint16_t n) noexcept nogil
     cdef void reclaim(self) noexcept nogil

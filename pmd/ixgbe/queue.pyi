@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from dataplane.hugepage import Block
 from dataplane.mempool import Mempool
+from dataplane.pmd.function import Waker
 from dataplane.queue import RxQueue, TxQueue
 
 class IxgbeRxQueue(RxQueue):
@@ -9,6 +10,9 @@ class IxgbeRxQueue(RxQueue):
     @property
     def alloc_failures(self) -> int:
         """How often the pool had no mbufs for it."""
+    @property
+    def next(self) -> int:
+        """The descriptor to look at next: it moves with each packet."""
     @property
     def armed(self) -> int:
         """Descriptors that have a buffer."""
@@ -24,10 +28,12 @@ class IxgbeRxQueue(RxQueue):
         *,
         pieces: int = 1,
         hide: bool = False,
+        waker: Waker | None = None,
     ) -> None:
         """Arm every descriptor of `memory` with a buffer. tail, status: where those registers are. Raises MempoolError.
 
-        pieces: buffers that the longest frame takes. hide: the tag that the NIC takes off is not to be seen.
+        pieces: buffers that the longest frame takes. hide: the tag that the NIC takes off is not to be seen. waker: of a
+        device that may rest.
         """
     def pause(self) -> None:
         """Keep the queue's poller out, whoever it is; returns when it is. The queue may be taken apart until `resume`."""
@@ -43,10 +49,21 @@ class IxgbeTxQueue(TxQueue):
     def errors(self) -> int:
         """Packets that the chip cannot send: freed and counted."""
     @property
+    def next(self) -> int:
+        """The descriptor to write next."""
+    @property
     def held(self) -> int:
         """Descriptors whose mbufs are not back in their pools."""
     def attach(
-        self, memory: Block, tail: int, status: int, frame_max: int, check: bool = False, simd: str = "auto"
+        self,
+        memory: Block,
+        tail: int,
+        status: int,
+        frame_max: int,
+        check: bool = False,
+        simd: str = "auto",
+        *,
+        waker: Waker | None = None,
     ) -> None:
         """Work on the descriptors of `memory`. Head and tail of the NIC must be 0."""
     def pause(self) -> None:

@@ -14,7 +14,7 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
-from dataplane.machine cimport likely, read32, read64, rmb, unlikely, wmb, write32
+from dataplane.machine cimport likely, read32, read64, rmb, unlikely
 from dataplane.mbuf cimport (
     MBUF_HEADROOM, MBUF_REARM, TX_IP_CSUM, TX_IPV4, TX_STAMP, TX_TCP_CSUM, TX_TSO, TX_UDP_CSUM, TX_VLAN,
     data_iova,
@@ -25,6 +25,7 @@ from dataplane.pmd.datasheet.hw82599 cimport *
 from dataplane.pmd.ixgbe.gate cimport enter, leave, pause_gate, resume_gate
 from dataplane.pmd.ixgbe.kernels cimport AHEAD, CHECKSUMS, KIND, OFFLOADS, kernels_of, put_chain, set_rules
 from dataplane.pmd.ixgbe.sendable cimport FRAME_MIN, fits, headers_of, pad
+from dataplane.pmd.ixgbe.tail cimport move_tail, tail_at, tail_t
 
 from dataplane.errors import ConfigError, MempoolError, PortError
 from dataplane.mapped import is_memory
@@ -47,14 +48,15 @@ cdef const kernels_t *scalar = kernels_of("scalar")
 cdef hw_rx_desc[2] nothing
 cdef mbuf *nobody[2 + AHEAD]
 cdef uint32_t nowhere = 0
+cdef uint32_t awake = 0  # stays so
 
 
-cdef uint32_t _length_of(queue, memory, size_t tail, size_t status) except 0:
+cdef uint32_t _length_of(queue, memory, size_t status, const tail_t *tail) except 0:
     """Descriptors in that block. Raises ConfigError for what is no descriptor ring, or no register of 32 bits."""
     cdef size_t length = memory.size // limits.DESCRIPTOR_SIZE
     if not 4 <= length <= 65536 or not is_memory(memory.address, memory.size):
         raise ConfigError(f"{queue!r}: {memory!r} is no descriptor ring: expected a Block of an open arena")
-    for address in (tail, status):
+    for address in (<size_t> tail.at, status, <size_t> tail.rests):
         if address & 3 or not is_memory(address, 4, write=False):
             raise ConfigError(f"{queue!r}: no register is mapped at address {address:#x}")
     return <uint32_t> length
@@ -159,9 +161,8 @@ cdef class IxgbeRxQueue(RxQueue):
         if missing != self.missing:
             self.fill = fill
             self.missing = missing
-            wmb()  # the descriptors are in memory before the NIC is told of them
             # The last buffer is kept back: with the tail on the head the ring would be empty, not full (7.1.9).
-            write32(self.tail, (fill if fill else length) - 1)
+            move_tail(&self.tail, (fill if fill else length) - 1)
 
     cdef mbuf *take_piece(self) noexcept nogil:
         """The next buffer of a packet that has several. Returns the packet with its last one, NULL until then."""
@@ -207,17 +208,19 @@ cdef class IxgbeRxQueue(RxQueue):
 
     def attach(
         self, memory, size_t tail, size_t status, Mempool mempool not None, uint16_t number, bint strip, str simd="auto",
-        *, uint32_t pieces=1, bint hide=False,
+        *, uint32_t pieces=1, bint hide=False, waker=None,
     ):
         """Arm every descriptor of `memory` (a Block) with a buffer.
 
         tail, status: where those registers are in this process; number: `port` of the mbufs; strip: tags are removed;
         simd: one of `kernels.widths()`, or "auto"; pieces: buffers that the longest frame takes, below the number of
-        descriptors: the NIC always has as many, or holds that frame for ever; hide: the tag is not to be seen.
+        descriptors: the NIC always has as many, or holds that frame for ever; hide: the tag is not to be seen; waker: the
+        Waker of a device that may rest.
         The NIC may be given `length - 1` descriptors, from 0 on: write that to the tail once its queue is enabled.
         Raises MempoolError if the pool has too few mbufs.
         """
-        cdef uint32_t i, length = _length_of(self, memory, tail, status)
+        cdef tail_t place = tail_at(tail, &awake, waker)
+        cdef uint32_t i, length = _length_of(self, memory, status, &place)
         cdef const kernels_t *kernel = kernels_of(simd)
         self.detach()
         self.kernel = kernel
@@ -246,9 +249,8 @@ cdef class IxgbeRxQueue(RxQueue):
         self.reserve = max(2 * self.threshold, pieces)
         self.hides = hide
         self.pool = mempool.pool
-        self.tail = <volatile uint32_t *> tail
-        self.status = <volatile uint32_t *> status
-        self._mempool, self._memory = mempool, memory
+        self.tail, self.status = place, <volatile uint32_t *> status
+        self._mempool, self._memory, self._waker = mempool, memory, waker
         self.fault = 0
 
     def pause(self):
@@ -276,14 +278,14 @@ cdef class IxgbeRxQueue(RxQueue):
     def _idle(self):
         self.kernel = scalar
         self.ring, self.sw, self.length = nothing, nobody, 2
-        self.tail = self.status = &nowhere
+        self.tail, self.status = tail_at(<size_t> &nowhere, &awake, None), &nowhere
         self.next = self.fill = self.missing = 0
         self.threshold = 2
         self.reserve = 4
         self.hides = False
         self.first = self.last = NULL
         self.pool = NULL
-        self._mempool = self._memory = None
+        self._mempool = self._memory = self._waker = None
 
     @property
     def armed(self):
@@ -323,8 +325,7 @@ cdef class IxgbeTxQueue(TxQueue):
                 break
             taken += done
         if self.next != before:
-            wmb()  # the descriptors are in memory before the NIC is told of them
-            write32(self.tail, self.next)
+            move_tail(&self.tail, self.next)
         elif unlikely(n != 0):
             self.refusals += 1
             if unlikely(self.refusals & GONE_MASK == 0) and read32(self.status) == ALL_ONES:
@@ -513,14 +514,17 @@ cdef class IxgbeTxQueue(TxQueue):
 
     # ---- set-up ---------------------------------------------------------------------------------------------
 
-    def attach(self, memory, size_t tail, size_t status, uint32_t frame_max, bint check=False, str simd="auto"):
+    def attach(
+        self, memory, size_t tail, size_t status, uint32_t frame_max, bint check=False, str simd="auto", *, waker=None
+    ):
         """Work on the descriptors of `memory` (a Block). Head and tail of the NIC must be 0.
 
         tail, status: where those registers are in this process; frame_max: bytes of the longest frame, without FCS and tags.
         check: pools share the port, so every descriptor must name a context (7.2.3.2.4, CC); the first in the ring sets it.
-        simd: one of `kernels.widths()`, or "auto".
+        simd: one of `kernels.widths()`, or "auto". waker: the Waker of a device that may rest.
         """
-        cdef uint32_t length = _length_of(self, memory, tail, status), runs = 4
+        cdef tail_t place = tail_at(tail, &awake, waker)
+        cdef uint32_t length = _length_of(self, memory, status, &place), runs = 4
         cdef const kernels_t *kernel = kernels_of(simd)
         self.detach()
         self.kernel = kernel
@@ -541,9 +545,8 @@ cdef class IxgbeTxQueue(TxQueue):
         self.length = length
         self.frame_max = frame_max
         self.free = length - 1  # with all of them written the tail would be on the head: empty, not full (7.2.3)
-        self.tail = <volatile uint32_t *> tail
-        self.status = <volatile uint32_t *> status
-        self._memory = memory
+        self.tail, self.status = place, <volatile uint32_t *> status
+        self._memory, self._waker = memory, waker
         self.fault = 0
         self.check = HW_TXD_CC if check else 0
         self.expect(NULL, PLAIN | <uint64_t> self.check << 32)
@@ -581,13 +584,13 @@ cdef class IxgbeTxQueue(TxQueue):
     def _idle(self):
         self.kernel = scalar
         self.ring, self.sw, self.runs, self.length = NULL, NULL, NULL, 1
-        self.tail = self.status = &nowhere
+        self.tail, self.status = tail_at(<size_t> &nowhere, &awake, None), &nowhere
         self.next = self.clean = self.free = self.open_run = self.run_first = self.run_end = 0
         self.open_mixed = 0
         self.open_pool = NULL
         self.context = self.refusals = self.check = 0
         self.rs_thresh = 1
-        self._memory = None
+        self._memory = self._waker = None
 
     @property
     def held(self):

@@ -57,7 +57,15 @@ from dataplane.pmd.ixgbe.vf_counters import VfCounters
 from dataplane.pmd.ixgbe.vf_explain import explain_vf, listen
 from dataplane.pmd.ixgbe.vf_macs import VfAddressVerbs
 from dataplane.pmd.ixgbe.vf_session import VfSession
-from dataplane.pmd.ixgbe.vf_watch import Backoff, Paused, mtu_refused, notes_trouble, reason, why_no_link
+from dataplane.pmd.ixgbe.vf_watch import (
+    Backoff,
+    Pace,
+    Paused,
+    mtu_refused,
+    notes_trouble,
+    reason,
+    why_no_link,
+)
 from dataplane.pmd.portstring import PortString
 from dataplane.port import Link, PortInfo, parse_mac
 
@@ -65,7 +73,6 @@ __all__ = ["IxgbeVfPort"]
 
 log = logging.getLogger("dataplane")
 
-WATCH_INTERVAL = 0.02  # seconds between two looks at the mailbox
 PATIENCE = 5  # seconds that opening waits for the PF
 TALK = 0.1  # seconds that a reading of the counters waits for another thread's talk with the PF
 
@@ -230,8 +237,8 @@ class IxgbeVfPort(VfAddressVerbs):
     # ---- the watchdog ---------------------------------------------------------------------------------------------
 
     def _watch_pf(self) -> None:
-        told, retry = "", Backoff()
-        while not self._end.wait(WATCH_INTERVAL):
+        told, retry, pace = "", Backoff(), Pace(self)
+        while not self._end.wait(pace.wait):
             try:
                 with self._lock:
                     if not retry.due:
@@ -240,6 +247,8 @@ class IxgbeVfPort(VfAddressVerbs):
                         retry.reset()
                     self.session.box.heard = False
                     self.watch()
+                    if self.session.box.heard:
+                        pace.stir()
             except DeviceGone as error:
                 log.error("%s: %s", self.name, error)
                 self._presence.value = 0xFFFF_FFFF  # whoever polls the queues says so too
@@ -247,6 +256,7 @@ class IxgbeVfPort(VfAddressVerbs):
                 return
             except DataplaneError as error:
                 retry.failed()
+                pace.stir()
                 why = reason(self.name, self.trouble or error)
                 if why != told:
                     log.warning("%s: no link: %s", self.name, why)

@@ -61,6 +61,11 @@ class VfRates:
         self._looks = 0
 
     @property
+    def limited(self) -> bool:
+        """Whether any VF has a limit."""
+        return bool(self._shares)
+
+    @property
     def least(self) -> int:
         """The lowest limit that a VF can have, in Mb/s: what the chip can give to each of its queues."""
         return RATE_MIN * self.layout.queues

@@ -67,8 +67,9 @@ _SINCE: dict[type[Message], int] = {
     FeaturesNegotiate: mailbox.API_1_7,
 }
 
-# Seconds between rounds where interrupts tell of messages: for what comes without one.
-LISTEN = 0.05
+# Seconds between rounds where interrupts tell of messages: for what comes without one. The second where each access is a
+# message (a served NIC), once no VF has spoken for QUIET_AFTER and none has a limit to its rate.
+LISTEN, LISTEN_QUIET, QUIET_AFTER = 0.05, 0.5, 1.0
 IDLE, BUSY, HOT = (
     2e-3,
     2e-4,
@@ -213,7 +214,9 @@ class VfService:
         elif self.bell is not None and self.bell.rings:
             # What cannot be done at once is tried again; no interrupt tells of it.
             again = self._left or self._waiting() or self.sriov.notify
-            self._rung = self.bell.wait(1e-3 if again else LISTEN) or bool(again)
+            quiet = self.bar.remote and silent >= QUIET_AFTER and not self.sriov.rates.limited
+            listen = LISTEN_QUIET if quiet else LISTEN
+            self._rung = self.bell.wait(1e-3 if again else listen) or bool(again)
         else:
             self._end.wait(HOT if silent < HOT_FOR else BUSY if silent < BUSY_FOR else IDLE)
 

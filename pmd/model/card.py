@@ -213,11 +213,19 @@ class Card:
         if self._runner is not None:
             self._runner.nudge()
 
+    def listen(self, eventfd: int, on: bool) -> None:
+        """A client wakes a card that rests by this eventfd, when it has moved a tail in its page; off: no longer.
+
+        Raises ConfigError for what is no eventfd, OSError if the kernel has no room for one more.
+        """
+        if self._runner is not None:
+            self._runner.listen(eventfd, on)
+
     def hear(self, every: bool) -> None:
         """every: from now on `nudge` is called after each write, so a card with nothing to do rests longer.
 
-        Tails in pages that clients map are looked at all the same. Drivers of this process nudge nobody: with one of them
-        a card does not hear of every write.
+        Tails in pages of clients that would not wake it are looked at all the same. Drivers of this process nudge nobody:
+        with one of them a card does not hear of every write.
         """
         if self._runner is not None:
             self._runner.told = every and not any(part is not None for part in self._users)

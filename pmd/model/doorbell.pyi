@@ -5,13 +5,18 @@ PF_AREAS: tuple[tuple[int, int], ...]
 VF_AREAS: tuple[tuple[int, int], ...]
 
 class Doorbells:
-    """Of a PF, or of a VF. They count once they are given to an engine (`Engine.attach`)."""
+    """Of a PF, or of a VF. They count once they are given to an engine (`Engine.attach`).
+
+    wakes: the client wakes a card that rests. Then there are `eventfd` for it, and the word at the start of the last area.
+    """
 
     fd: int
     areas: tuple[tuple[int, int], ...]
     size: int
     virtual: bool
-    def __init__(self, virtual: bool) -> None: ...
+    wakes: bool
+    eventfd: int
+    def __init__(self, virtual: bool, wakes: bool = False) -> None: ...
     def read(self, offset: int, count: int) -> bytes:
         """Bytes."""
 

@@ -70,14 +70,18 @@ cdef class Engine(DataPath):
     cdef Doorbells _pf_bells
     cdef list _vf_bells
     cdef (void *)[64] _vf_bell       # the same, for who has no GIL
-    cdef bint _has_bells             # a client may move tails without a message
+    cdef bint _unheard               # a client may move tails, and would not wake us
+    cdef uint32_t _resting           # what clients' words say
 
-    # Whether nothing can happen here unless a register is written: no wire to look at, no tail that moves by itself, no
-    # interrupt that waits. For the runner, before it rests for long.
+    # Whether nothing can happen here unless a register is written or a client wakes us: no wire to look at, no tail that
+    # moves unheard, no interrupt that waits. For the runner, before it rests for long.
     cdef bint is_quiet(self) noexcept nogil
 
     # When the next frame in flight lands, as far as is known: ns of the card's clock, or NEVER. No rest goes beyond it.
     cdef uint64_t due(self) noexcept nogil
+
+    # Tell the clients that the card rests (1) or looks at their tails by itself (0).
+    cdef void tell_clients(self, uint32_t resting) noexcept nogil
     cdef volatile uint32_t *_register_tail(self, uint32_t queue, bint tx) noexcept nogil
     cdef void _move_tail(self, volatile uint32_t **place, volatile uint32_t *to) noexcept nogil
     cdef void _place_tails(self) noexcept nogil

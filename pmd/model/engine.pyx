@@ -341,7 +341,8 @@ cdef class Engine(DataPath):
             before = self._vf_bells[vf]
             self._vf_bells[vf] = bells
             self._vf_bell[vf] = <void *> bells if bells is not None else NULL
-        self._has_bells = self._pf_bells is not None or self._vf_bells.count(None) < POOLS
+        self._unheard = any([each is not None and not each.wakes for each in (self._pf_bells, *self._vf_bells)])
+        self.tell_clients(self._resting)
         self._place_tails()
         self._remap()
         self._leave()
@@ -372,7 +373,18 @@ cdef class Engine(DataPath):
         cdef mdl_port *p = self.port
         if p.pumped or self.interrupts.held or self.interrupts.vfs.waiting or p.rated[0] | p.rated[1]:
             return False
-        return not self._has_bells or not (p.rx_enabled[0] | p.rx_enabled[1] | p.tx_enabled[0] | p.tx_enabled[1])
+        return not self._unheard or not (p.rx_enabled[0] | p.rx_enabled[1] | p.tx_enabled[0] | p.tx_enabled[1])
+
+    cdef void tell_clients(self, uint32_t resting) noexcept nogil:
+        cdef uint32_t vf
+        cdef void *bells
+        self._resting = resting
+        if self._pf_bells is not None and self._pf_bells.resting != NULL:
+            self._pf_bells.resting[0] = resting
+        for vf in range(POOLS):
+            bells = self._vf_bell[vf]
+            if bells != NULL and (<Doorbells> bells).resting != NULL:
+                (<Doorbells> bells).resting[0] = resting
 
     cdef uint64_t due(self) noexcept nogil:
         return self.wire.due(self) if self.port.pumped else NEVER

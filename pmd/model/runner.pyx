@@ -2,53 +2,75 @@
 """What makes a card run by itself: a thread on a spare core. Without it `Card.step` does the same by hand."""
 
 import os
+import select
 import threading
 
 from libc.stdint cimport uint32_t, uint64_t
+from posix.unistd cimport close
 
-from dataplane.machine cimport load_acquire, pause, store_release
+from dataplane.machine cimport load_acquire, pause, store_release, unlikely
 
 from dataplane.errors import ConfigError
+from dataplane.eventfd import is_eventfd
 from dataplane.pmd.model.engine cimport Engine
 from dataplane.pmd.model.flight cimport NEVER
 from dataplane.pmd.model.shared cimport CardLock
 
 cdef extern from *:
     """
-    #include <linux/futex.h>
+    #include <poll.h>
     #include <sched.h>
     #include <stdint.h>
+    #include <sys/epoll.h>
     #include <sys/prctl.h>
-    #include <sys/syscall.h>
     #include <time.h>
     #include <unistd.h>
+    #define DP_HEARD 64 /* eventfds that one call asks after */
     static void dp_sleep_us(int us)
     {
         struct timespec t = {0, us * 1000L};
         nanosleep(&t, NULL);
     }
-    /* Sleep until the time is over or dp_wake has been called since `*calls` was `seen`. Whether it has. */
-    static int dp_rest_us(uint32_t *calls, uint32_t seen, uint32_t *resting, int us)
+    /*
+     * Sleep until the time is over, or until an eventfd in the epoll `bells` was signalled, or dp_wake was called since
+     * `*calls` was `seen`. Whether it ended before its time.
+     *
+     * The eventfds are edge-triggered and never read: their clients could take what is in them before we do, and a read
+     * would wait then. A client that empties or fills its own is not heard, and seen when the time is over.
+     */
+    static int dp_rest_us(uint32_t *calls, uint32_t seen, uint32_t *resting, int bells, int us)
     {
         struct timespec t = {0, us * 1000L};
+        struct pollfd rung = {bells, POLLIN, 0};
+        struct epoll_event which[DP_HEARD];
+        int ended = 1, tries;
         __atomic_store_n(resting, 1, __ATOMIC_SEQ_CST);
-        syscall(SYS_futex, calls, FUTEX_WAIT_PRIVATE, seen, &t, NULL, 0);
+        if (__atomic_load_n(calls, __ATOMIC_SEQ_CST) == seen)
+            ended = ppoll(&rung, 1, &t, NULL); /* -1, a signal's handler has run: as good as a call */
         __atomic_store_n(resting, 0, __ATOMIC_SEQ_CST);
-        return __atomic_load_n(calls, __ATOMIC_SEQ_CST) != seen;
+        /* What is left after these tries ends the next rest at once. */
+        for (tries = 0; rung.revents && tries < 4; tries++)
+            if (epoll_wait(bells, which, DP_HEARD, 0) < DP_HEARD)
+                break;
+        return ended != 0 || __atomic_load_n(calls, __ATOMIC_SEQ_CST) != seen;
     }
-    static void dp_wake(uint32_t *calls, uint32_t *resting)
+    static void dp_wake(uint32_t *calls, uint32_t *resting, int bell)
     {
+        static const uint64_t one = 1;
+        ssize_t done;
         __atomic_add_fetch(calls, 1, __ATOMIC_SEQ_CST);
-        if (__atomic_exchange_n(resting, 0, __ATOMIC_SEQ_CST))
-            syscall(SYS_futex, calls, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+        if (__atomic_exchange_n(resting, 0, __ATOMIC_SEQ_CST)) {
+            done = write(bell, &one, sizeof one);
+            (void)done;
+        }
     }
     /* A sleep of this thread ends when it should, not up to 50 us later. */
     static void dp_sharp_timers(void) { prctl(PR_SET_TIMERSLACK, 1000ul, 0, 0, 0); }
     """
     void give_core "sched_yield" () noexcept nogil
     void sleep_us "dp_sleep_us" (int us) noexcept nogil
-    bint rest_us "dp_rest_us" (uint32_t *calls, uint32_t seen, uint32_t *resting, int us) noexcept nogil
-    void wake "dp_wake" (uint32_t *calls, uint32_t *resting) noexcept nogil
+    bint rest_us "dp_rest_us" (uint32_t *calls, uint32_t seen, uint32_t *resting, int bells, int us) noexcept nogil
+    void wake "dp_wake" (uint32_t *calls, uint32_t *resting, int bell) noexcept nogil
     void sharp_timers "dp_sharp_timers" () noexcept nogil
 
 cdef enum:
@@ -57,7 +79,7 @@ cdef enum:
     SLEEP_US = 50  # then sleeps, growing to this by 1 us every STEP rounds: some 150 ms in all
     STEP = 64
     REST_US = 1850  # then rests of this length: the first packet waits less than 2 ms, and a rest costs about 15 us of CPU
-    LONG_REST_US = 20000  # and of this where only a message can bring something to do; timers of registers may be so late
+    LONG_REST_US = 20000  # and of this where whoever brings something to do wakes us; timers of registers may be so late
     WAKING_NS = 5000  # by which a sleep ends before a frame in flight lands
     AFTER_NUDGE = YIELDS + STEP * 40  # idle rounds that a nudge leaves: 30 ms of sleeps before the next rest
 
@@ -76,7 +98,9 @@ cdef class Runner:
     cdef readonly uint64_t rounds, busy_rounds, packets
     cdef uint32_t _stopping, _calls, _resting
     cdef public bint told  # whoever writes a register calls `nudge`; only tails in pages of their own move by themselves
-    cdef object _thread, _failure
+    cdef bint _clients_know  # clients' words say that the card rests
+    cdef int _bells, _bell  # epoll with the eventfds of clients, and with our own one
+    cdef object _thread, _failure, _epoll
 
     def __cinit__(self, card, *, cpu=None, uint32_t budget=64):
         engines = [port.engine for port in card.ports]
@@ -88,6 +112,14 @@ cdef class Runner:
         self.lock, self.first = card.lock, engines[0]
         self.second = engines[1] if len(engines) > 1 else None
         self.cpu, self.budget = cpu, budget
+        self._epoll = select.epoll()
+        self._bells = self._epoll.fileno()
+        self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._epoll.register(self._bell, select.EPOLLIN | select.EPOLLET)
+
+    def __dealloc__(self):
+        if self._bell > 2:
+            close(self._bell)
 
     @property
     def running(self):
@@ -118,7 +150,19 @@ cdef class Runner:
 
     def nudge(self):
         """There may be something to do: a card that rests looks at once. Without it that takes as long as a rest."""
-        wake(&self._calls, &self._resting)
+        wake(&self._calls, &self._resting, self._bell)
+
+    def listen(self, int eventfd, bint on):
+        """A client signals this eventfd when it has moved a tail while the card rests; off: no longer, before it is closed.
+
+        Raises ConfigError for what is no eventfd, OSError if the kernel has no room for one more.
+        """
+        if not is_eventfd(eventfd):
+            raise ConfigError(f"{self.first.name}: descriptor {eventfd} is no eventfd, and a client wakes a card by one")
+        if on:
+            self._epoll.register(eventfd, select.EPOLLIN | select.EPOLLET)
+        else:
+            self._epoll.unregister(eventfd)
 
     cdef uint32_t _round(self) noexcept nogil:
         cdef uint32_t work
@@ -142,11 +186,26 @@ cdef class Runner:
         except BaseException as error:
             self._failure = error
 
-    cdef int _rest(self) noexcept nogil:
-        """Microseconds until the next look. Whoever changes the answer writes a register, and so wakes us."""
-        if not self.told or not self.first.is_quiet() or (self.second is not None and not self.second.is_quiet()):
+    cdef int _rest(self, uint64_t due) noexcept nogil:
+        """Microseconds until the next look. Whoever changes the answer writes a register, and so wakes us. due: see `_due`.
+
+        The first rest after clients were told is a short one, which no frame in flight cuts off: a tail that was on its way
+        then is seen after it (doorbell.pyx).
+        """
+        if not self.told or due != NEVER or not self.first.is_quiet() or (self.second is not None and not self.second.is_quiet()):
             return REST_US
-        return LONG_REST_US
+        if self._clients_know:
+            return LONG_REST_US
+        self._tell_clients(True)
+        return REST_US
+
+    cdef void _tell_clients(self, bint resting) noexcept nogil:
+        self.lock.take()
+        self._clients_know = resting
+        self.first.tell_clients(resting)
+        if self.second is not None:
+            self.second.tell_clients(resting)
+        self.lock.give()
 
     cdef uint64_t _due(self) noexcept nogil:
         """When the next frame in flight lands, ns. Asked under the lock: without it a wire may be pulled out meanwhile."""
@@ -170,6 +229,8 @@ cdef class Runner:
         while not load_acquire(&self._stopping):
             if self._round():
                 idle = 0
+                if unlikely(self._clients_know):
+                    self._tell_clients(False)
                 if self.lock.wanted():
                     self.lock.let_in()
                 continue
@@ -186,8 +247,11 @@ cdef class Runner:
                 sleep_us(self._until(due, (idle - YIELDS) // STEP + 1))
                 seen = load_acquire(&self._calls)
             else:
-                nudged = rest_us(&self._calls, seen, &self._resting, self._until(due, self._rest()))
+                nudged = rest_us(&self._calls, seen, &self._resting, self._bells, self._until(due, self._rest(due)))
+                if nudged and self._clients_know:
+                    self._tell_clients(False)
                 idle = AFTER_NUDGE if nudged else YIELDS + STEP * SLEEP_US
                 seen = load_acquire(&self._calls)
             self.lock.take()
+        self._tell_clients(False)
         self.lock.give()

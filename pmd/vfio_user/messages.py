@@ -105,6 +105,10 @@ class RegionFlags(IntFlag):
     MMAP = 4
     CAPS = 8
 
+    WAKES = 1 << 31
+    """Ours, for DOORBELLS. In the question: this client wakes a device that rests when it has written a tail. In the answer:
+    a second descriptor is an eventfd to do so by, when the word at the start of the last area is not 0."""
+
 
 class IrqFlags(IntFlag):
     """What an interrupt can."""

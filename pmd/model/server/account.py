@@ -57,8 +57,8 @@ class Pools:
     def provide(self, devices: list[Device]) -> None:
         """Raise the process's own limit of descriptors, so that no client can use up another's. Raises ConfigError."""
         vectors = sum(sum(device.irqs.values()) + max(device.irqs.values()) for device in devices)
-        # A listening socket, a connection and doorbells for each, too.
-        need = _OWN_DESCRIPTORS + vectors + len(devices) * (3 + self.limits.descriptors)
+        # A listening socket, a connection and two for doorbells for each, too.
+        need = _OWN_DESCRIPTORS + vectors + len(devices) * (4 + self.limits.descriptors)
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         if hard != resource.RLIM_INFINITY and hard < need:
             raise ConfigError(

@@ -52,6 +52,7 @@ class Device(ABC):
     def __init__(self, card: Card, port: int, name: str, number: int) -> None:
         self.card, self.chip, self.name, self.number = card, card.ports[port], name, number
         self._on_return: Callable[[], None] | None = None
+        self._bells: Doorbells | None = None
 
     @abstractmethod
     def connect(self, vector: int, eventfd: int) -> None:
@@ -70,9 +71,17 @@ class Device(ABC):
         """Function level reset, and the host's part of configuration space as for a function that nobody has."""
 
     def attach(self, bells: Doorbells | None) -> None:
-        """The function's tails are there from now on, None: where messages reach them and nothing else."""
+        """The function's tails are there from now on, None: where messages reach them and nothing else.
+
+        Raises OSError if the kernel has no room for what a client wakes the card by.
+        """
+        if bells is not None and bells.wakes:
+            self.card.listen(bells.eventfd, True)
+        before, self._bells = self._bells, bells
         with self.card.lock:
             self.chip.engine.attach(self.number, bells)
+        if before is not None and before.wakes:
+            self.card.listen(before.eventfd, False)  # a client may hold it open for longer than we do
         self.card.nudge()
 
     def asks(self, since: int) -> None:

@@ -263,19 +263,27 @@ class Session:
         return RegionInfo(RegionInfo.struct_size(), flags, ask.index, 0, size, 0).pack(), []
 
     def _get_doorbells(self, ask: RegionInfo) -> Reply:
-        """The client maps this region; nothing else can be done with it. A short question gets a short answer."""
+        """The client maps this region; nothing else can be done with it. A short question gets a short answer.
+
+        Its first question says whether it wakes a card that rests.
+        """
         if self._doorbells is None:
-            self._doorbells = Doorbells(self.device.number >= 0)
-            self.device.attach(self._doorbells)
+            bells = Doorbells(self.device.number >= 0, bool(ask.flags & RegionFlags.WAKES))
+            self.device.attach(bells)
+            self._doorbells = bells
         start = RegionInfo.struct_size()
         chain = pack_capabilities(
             [SparseMmap(self._doorbells.areas), RegionType(pci.INTEL, DOORBELLS)], start
         )
         whole = start + len(chain)
         flags = RegionFlags.READ | RegionFlags.WRITE | RegionFlags.MMAP | RegionFlags.CAPS
+        descriptors = [self._doorbells.fd]
+        if self._doorbells.wakes and ask.flags & RegionFlags.WAKES:
+            flags |= RegionFlags.WAKES
+            descriptors.append(self._doorbells.eventfd)
         asked = ask.argsz >= whole
         info = RegionInfo(whole, flags, ask.index, start if asked else 0, self._doorbells.size, 0).pack()
-        return (info + chain, [self._doorbells.fd]) if asked else (info, [])
+        return (info + chain, descriptors) if asked else (info, [])
 
     def _get_irq_info(self, body: bytes, descriptors: list[int]) -> Reply:
         return self.irqs.info(IrqInfo.unpack(body).index).pack(), []

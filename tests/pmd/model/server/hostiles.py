@@ -23,7 +23,16 @@ from rawclient import RawClient, memory
 
 from dataplane.pmd.datasheet import DMATXCTL, TDBAL, TDLEN, TDT, TXDCTL
 from dataplane.pmd.vfio_user.framing import Hangup
-from dataplane.pmd.vfio_user.messages import BODIES, Command, DmaMap, Header, IrqSet, RegionAccess, RegionInfo
+from dataplane.pmd.vfio_user.messages import (
+    BODIES,
+    Command,
+    DmaMap,
+    Header,
+    IrqSet,
+    RegionAccess,
+    RegionFlags,
+    RegionInfo,
+)
 
 IOVA = 0x4000_0000
 Attack = Callable[[Path, random.Random], int]
@@ -181,6 +190,24 @@ def scribbled_tails(path: Path, dice: random.Random) -> int:
     return 50
 
 
+def rung_bells(path: Path, dice: random.Random) -> int:
+    """The eventfd that wakes a card that rests: signalled, filled and emptied in a loop, and its word scribbled over."""
+    with RawClient(path) as client:
+        client.enable()
+        ask = RegionInfo(256, RegionFlags.WAKES, 9, 0, 0, 0)
+        with client.ask(Command.GET_REGION_INFO, ask.pack()) as reply:
+            size = RegionInfo.unpack(reply.body).length
+            fd, bell = reply.descriptors
+            with mmap.mmap(fd, size) as bells:
+                for n in range(500):
+                    os.set_blocking(bell, bool(n % 2))
+                    os.eventfd_read(bell) if n % 2 else os.eventfd_write(
+                        bell, dice.choice((1, (1 << 64) - 2))
+                    )
+                    struct.pack_into("<I", bells, size - 0x1000, dice.getrandbits(1))
+    return 500
+
+
 class Fuzzer:
     """Messages with any values, whole or cut, with any descriptors."""
 
@@ -240,7 +267,7 @@ ATTACKS: dict[str, Attack] = {
     each.__name__: each
     for each in (
         posted_writes, long_writes, full_eventfds, maps, hugepages, half_messages, comings, lingering, cut_short,
-        scribbled_tails,
+        scribbled_tails, rung_bells,
     )
 }  # fmt: skip
 

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import signal
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,8 @@ from served import Served
 from dataplane.byhand import receive, send
 from dataplane.pmd import probe
 from dataplane.pmd.datasheet import CTRL, DMATXCTL, EIMS, STATUS, TDBAL, TDH, TDLEN, TDT, TXDCTL
-from dataplane.pmd.vfio_user.messages import Command, RegionAccess
+from dataplane.pmd.vfio_user.messages import Command, Region, RegionAccess, RegionFlags, RegionInfo
+from dataplane.port import Port
 
 FRAME = bytes.fromhex("ffffffffffff02000000000188b5") + bytes(range(50))
 RESET = CTRL.pack(RST=1)
@@ -29,30 +32,10 @@ def cpu_seconds(nic: Served) -> float:
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
-def test_idle_costs_nothing_and_the_first_packet_does_not_wait() -> None:
-    with Served("--vfs", "2") as nic, probe(nic.port("pf0")) as near, probe(nic.port("pf1")) as far:
-        sender, receiver = near.tx(0), far.rx(0)
-        near.start()
-        far.start()
-        near.wait_link()
-        far.wait_link()
-        waited = []
-        for _ in range(7):
-            time.sleep(0.6)
-            began = time.perf_counter()
-            assert send(sender, [FRAME]) == 1
-            assert receive(receiver, 1, timeout=TIMEOUT) == [FRAME]
-            waited.append(time.perf_counter() - began)
-        time.sleep(0.6)
-        before, began = cpu_seconds(nic), time.monotonic()
-        time.sleep(2)
-        share = (cpu_seconds(nic) - before) / (time.monotonic() - began)
-        print(
-            f"idle: {share * 100:.2f} % of a CPU; first packets: {[f'{each * 1e3:.2f} ms' for each in waited]}"
-        )
-        assert share < 0.03, "1 % on a machine with nothing else to do; 15 to 24 % without rests"
-        # A third of them came without the waits of a busy machine: rests of 10 ms would show.
-        assert sorted(waited)[2] < 0.004, "2 ms, of which 0.3 are Python's"
+def queued_seconds(*processes: int) -> float:
+    """That all threads of these were ready to run and did not."""
+    tasks = [task for process in processes for task in Path(f"/proc/{process}/task").iterdir()]
+    return sum(int((task / "schedstat").read_text().split()[1]) for task in tasks) / 1e9
 
 
 def rests_below(nic: Served, share: float) -> None:
@@ -68,26 +51,129 @@ def rests_below(nic: Served, share: float) -> None:
         assert time.monotonic() < deadline
 
 
-def test_where_only_messages_bring_work_it_rests_for_longer() -> None:
-    """Nobody has a function; somebody has one, whose tails come by messages. A message wakes the card all the same."""
-    with Served("--ports", "1", "--wire", "pf0=loop") as nic:
-        rests_below(nic, 0.006)
-        with RawClient(nic.path("pf0")) as client:
-            arm_sender(client)
-            rests_below(nic, 0.006)
-            waited = []
-            for n in range(1, 8):
-                time.sleep(0.6)
-                began = time.perf_counter()
-                client.write(0, TDT[0].offset, n)
-                while client.read(0, TDH[0].offset) != n:
-                    assert time.perf_counter() < began + TIMEOUT
-                waited.append(time.perf_counter() - began)
-            assert sorted(waited)[2] < 0.008, f"rests of 20 ms would show: {waited}"
+def test_idle_costs_nothing_and_the_first_packet_does_not_wait() -> None:
+    """Beside drivers that run, of two PFs and two VFs, whose tails move in memory."""
+    with ExitStack() as stack:
+        nic = stack.enter_context(Served("--vfs", "2"))
+        ports = []
+        for name in ("pf0,vfs=2", "pf1", "pf0.vf0", "pf0.vf1"):
+            function, comma, options = name.partition(",")
+            ports.append(stack.enter_context(probe(nic.port(function, comma + options))))
+            ports[-1].rx(0), ports[-1].tx(0)
+            ports[-1].start()
+        near, far, first, _ = ports
+        for port in ports:
+            port.wait_link()
+        rests_below(nic, 0.015)  # 1 % is promised, for a machine with nothing else to do
+        for sender in (near, first):
+            waited = first_packets(nic, sender, far)
+            assert waited[17] < 0.002, f"rests of 20 ms would show: {waited}"
+
+
+def first_packets(nic: Served, sender: Port, receiver: Port, tries: int = 20) -> list[float]:
+    """Seconds from a send, after a time of nothing, until the frame is there; see `waits`."""
+    frame = FRAME[:6] + bytes.fromhex(sender.mac.replace(":", "")) + FRAME[12:]
+    while receive(receiver.rx(0), 64):
+        pass
+
+    def cross() -> None:
+        assert send(sender.tx(0), [frame]) == 1
+        assert receive(receiver.rx(0), 1, timeout=TIMEOUT) == [frame]
+
+    return waits(nic, cross, tries)
+
+
+def waits(nic: Served, act: Callable[[], object], tries: int) -> list[float]:
+    """Seconds that it takes, each time after half a second of nothing, less what the server's threads and ours waited for a
+    CPU meanwhile: that is the machine's. Sorted."""
+    processes = nic.process.pid, os.getpid()
+    found, whole = [], []
+    for _ in range(tries):
+        time.sleep(0.5)
+        queued, began = queued_seconds(*processes), time.perf_counter()
+        act()
+        whole.append(time.perf_counter() - began)
+        found.append(whole[-1] - (queued_seconds(*processes) - queued))
+    for each in sorted(whole), sorted(found):
+        print(f"half of {tries} within {each[tries // 2] * 1e3:.2f} ms, all within {each[-1] * 1e3:.2f} ms")
+    return sorted(found)
+
+
+class Mapped:
+    """A client that sends by its mapped tail, and knows the word or does not."""
+
+    def __init__(self, client: RawClient, wakes: bool) -> None:
+        self.client = client
+        arm_sender(client)
+        ask = RegionInfo(256, RegionFlags.WAKES if wakes else 0, Region.FIRST_OWN, 0, 0, 0)
+        with client.ask(Command.GET_REGION_INFO, ask.pack()) as reply:
+            info = RegionInfo.unpack(reply.body)
+            assert bool(info.flags & RegionFlags.WAKES) == wakes
+            assert len(reply.descriptors) == 1 + wakes
+            self.page = mmap.mmap(reply.descriptors[0], info.length)
+            self.eventfd = os.dup(reply.descriptors[1]) if wakes else -1
+        self.word = info.length - 0x1000
+        self.tail = 0
+
+    def rests(self, word: int | None = None) -> bool:
+        """What the word says; `word`: write it first, as nobody should."""
+        if word is not None:
+            struct.pack_into("<I", self.page, self.word, word)
+        return bool(struct.unpack_from("<I", self.page, self.word)[0])
+
+    def send(self, signal: bool = False) -> None:
+        """A frame; returns when the card has sent it."""
+        self.tail = (self.tail + 1) % 64
+        deadline = time.perf_counter() + TIMEOUT
+        struct.pack_into("<I", self.page, TDT[0].offset, self.tail)
+        if signal:
+            os.eventfd_write(self.eventfd, 1)
+        while self.client.read(0, TDH[0].offset) != self.tail:
+            assert time.perf_counter() < deadline
+
+    def close(self) -> None:
+        self.page.close()
+        if self.eventfd >= 0:
+            os.close(self.eventfd)
+
+
+@pytest.mark.parametrize("wakes", [False, True])
+def test_who_does_not_know_the_word_is_served_as_soon(wakes: bool) -> None:
+    """An older client, or somebody else's: its tails are looked at every 1.85 ms. One that knows it says when."""
+    with Served("--ports", "1", "--wire", "pf0=loop") as nic, RawClient(nic.path("pf0")) as client:
+        mapped = Mapped(client, wakes)
+        waited = waits(nic, lambda: mapped.send(signal=wakes and mapped.rests()), 15)
+        mapped.close()
+    assert waited[7] < 0.004, f"rests of 20 ms would show: {waited}"
+
+
+def test_who_takes_back_the_word_hurts_itself_alone() -> None:
+    """It is served when the rest is over. Its neighbour, a driver of ours, is woken for as ever; and so is whoever has the
+    function next, though its predecessor kept the eventfd and the page."""
+    with (
+        Served("--vfs", "1") as nic,
+        probe(nic.port("pf1")) as near,
+        RawClient(nic.path("pf0")) as client,
+    ):
+        near.rx(0), near.tx(0)
+        near.start()
+        hostile = Mapped(client, True)
+        assert waits(nic, lambda: hostile.rests(0) or hostile.send(), 5)[2] < 0.1
+        descriptors = nic.descriptors()
+        client.close()
+        with probe(nic.port("pf0")) as far:
+            far.rx(0), far.tx(0)
+            far.start()
+            near.wait_link()
+            hostile.rests(1)
+            waited = first_packets(nic, near, far, 9)
+            assert waited[4] < 0.004, f"rests of 20 ms would show: {waited}"
+            assert nic.descriptors() <= descriptors + 4, "interrupts, and memory for packets"
+        hostile.close()
 
 
 def arm_sender(client: RawClient) -> None:
-    """A queue with a frame in each descriptor; it wants tails by messages."""
+    """A queue with a frame in each descriptor; it wants tails by messages, until its page is mapped."""
     fd, ring, frame = memory(0x2000), 0x4000_0000, 0x4000_1000
     os.pwrite(fd, struct.pack("<QHBBBBH", frame, 64, 0, 0x0B, 0, 0, 0) * 64, 0)  # EOP, IFCS, RS
     client.enable()

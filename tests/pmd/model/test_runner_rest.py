@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A card that rests, and clients whose tails move in memory: who wakes it, and who does not."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from dataplane.errors import ConfigError
+from dataplane.eventfd import signal_eventfd
+from dataplane.pmd.datasheet.tx import TDT
+from dataplane.pmd.model.doorbell import Doorbells
+from dataplane.pmd.model.runner import Runner
+from dataplane.pmd.model.shared import CardLock, Clock
+from dataplane.pmd.model.wire import PortWire
+from tests.pmd.model.rig import Port, frame
+
+PAGE = 0x1000
+FULL = (1 << 64) - 2  # of an eventfd
+
+
+class Client:
+    """A client of port `port` that sends by a tail in its own page. wakes: it signals when the card rests."""
+
+    def __init__(self, runner: Runner, port: Port, wakes: bool = True) -> None:
+        self.runner, self.port, self.bells = runner, port, Doorbells(False, wakes)
+        if wakes:
+            runner.listen(self.bells.eventfd, True)
+        port.engine.attach(-1, self.bells)
+        runner.nudge()
+
+    @property
+    def rests(self) -> bool:
+        """What the word says."""
+        return bool(word_of(self.bells))
+
+    def send(self, data: bytes, signal: bool = True) -> None:
+        queue = self.port.tx[0]
+        queue.send(data, ring_bell=False)
+        self.bells.write(TDT[0].offset, queue.tail.to_bytes(4, "little"))
+        if signal and self.rests:
+            signal_eventfd(self.bells.eventfd)
+
+
+def word_of(bells: Doorbells) -> int:
+    return int.from_bytes(bells.read(bells.size - PAGE, 4), "little")
+
+
+@pytest.fixture
+def ports() -> list[Port]:
+    """Two with a wire; the first can send, the second receive."""
+    clock = Clock(virtual=False)
+    a, b = Port("a", clock), Port("b", clock)
+    PortWire(a.engine, b.engine)
+    a.tx_queue(n=64), b.rx_queue(n=64)
+    return [a, b]
+
+
+@pytest.fixture
+def runner(ports: list[Port]) -> Iterator[Runner]:
+    """Of these ports; whoever writes registers nudges it."""
+    made = Runner(SimpleNamespace(lock=CardLock(), ports=ports))
+    made.told = True
+    made.start()
+    yield made
+    made.stop()
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> float:
+    """Seconds that it took."""
+    began = time.perf_counter()
+    while not condition():
+        assert time.perf_counter() < began + seconds, "it never happened"
+        time.sleep(1e-4)
+    return time.perf_counter() - began
+
+
+def times(client: Client, receiver: Port, tries: int, signal: bool = True) -> list[float]:
+    """How long a frame took each time, to a card that had said it rests and has gone on to rest for long."""
+    took = []
+    for n in range(tries):
+        wait_for(lambda: client.rests)
+        time.sleep(0.01)
+        client.send(frame(60 + n), signal)
+        took.append(wait_for(receiver.rx[0].take))
+    return took
+
+
+def rounds(runner: Runner, seconds: float) -> int:
+    before = runner.rounds
+    time.sleep(seconds)
+    return runner.rounds - before
+
+
+def test_a_client_wakes_a_card_that_rests(runner: Runner, ports: list[Port]) -> None:
+    client = Client(runner, ports[0])
+    took = times(client, ports[1], 9)
+    assert statistics.median(took) < 0.005, f"a rest of 20 ms shows: {took}"
+
+
+def test_the_word_is_taken_back_when_the_card_works(runner: Runner, ports: list[Port]) -> None:
+    client = Client(runner, ports[0])
+    wait_for(lambda: client.rests)
+    client.send(frame(60))
+    wait_for(lambda: not client.rests)
+    wait_for(ports[1].rx[0].take)
+    wait_for(lambda: client.rests)
+
+
+def test_a_client_that_does_not_signal_is_seen_when_the_rest_is_over(
+    runner: Runner, ports: list[Port]
+) -> None:
+    """It has lost the word, or says nothing on purpose: that is its own loss, and no longer than a rest."""
+    client = Client(runner, ports[0])
+    assert statistics.median(times(client, ports[1], 7, signal=False)) < 0.2
+
+
+def test_clients_that_do_not_know_the_word_keep_rests_short(runner: Runner, ports: list[Port]) -> None:
+    Client(runner, ports[0], wakes=False)
+    time.sleep(0.5)
+    assert rounds(runner, 1) > 100, "540 of 1.85 ms, 50 of 20 ms"
+
+
+def test_clients_that_wake_it_let_it_rest_for_long(runner: Runner, ports: list[Port]) -> None:
+    client = Client(runner, ports[0])
+    wait_for(lambda: client.rests)
+    assert rounds(runner, 1) < 200
+
+
+def test_a_client_that_comes_while_the_card_rests_is_told_at_once(runner: Runner, ports: list[Port]) -> None:
+    first = Client(runner, ports[0])
+    wait_for(lambda: first.rests)
+    second = Doorbells(True, True)
+    ports[1].engine.attach(0, second)
+    assert word_of(second) or not first.rests
+    ports[1].engine.attach(0, None)
+
+
+@pytest.mark.parametrize("content", [0, FULL])
+def test_an_eventfd_that_its_client_empties_or_fills_stops_nobody(
+    runner: Runner, ports: list[Port], content: int
+) -> None:
+    """It may make it one that blocks, too. Its neighbour is served, and the card stops when it is asked to."""
+    hostile = Doorbells(False, True)
+    runner.listen(hostile.eventfd, True)
+    ports[1].engine.attach(-1, hostile)
+    client = Client(runner, ports[0])
+    for n in range(5):
+        wait_for(lambda: client.rests)
+        signal_eventfd(hostile.eventfd)
+        os.eventfd_read(hostile.eventfd)
+        if content:
+            os.eventfd_write(hostile.eventfd, content)
+        client.send(frame(60 + n))
+        wait_for(ports[1].rx[0].take)
+    os.set_blocking(hostile.eventfd, True)
+    signal_eventfd(hostile.eventfd)
+    began = time.perf_counter()
+    runner.stop()
+    assert time.perf_counter() < began + 5
+    ports[1].engine.attach(-1, None)
+    runner.listen(hostile.eventfd, False)
+
+
+def test_whoever_is_gone_wakes_nobody(runner: Runner, ports: list[Port]) -> None:
+    """It may have kept the eventfd."""
+    client = Client(runner, ports[0])
+    kept = os.dup(client.bells.eventfd)
+    ports[0].engine.attach(-1, None)
+    runner.listen(client.bells.eventfd, False)
+    runner.nudge()
+    time.sleep(0.5)
+    before = runner.rounds
+    for _ in range(20):
+        signal_eventfd(kept)
+        time.sleep(0.03)
+    assert runner.rounds < before + 500, "each wake is followed by 600 looks"
+    os.close(kept)
+
+
+def test_only_an_eventfd_is_listened_to(runner: Runner) -> None:
+    with Path("/dev/null").open() as other, pytest.raises(ConfigError, match="is no eventfd"):
+        runner.listen(other.fileno(), True)
