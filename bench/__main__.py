@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from bench.ending import ended
 from bench.goals import goal_of, kind
 from bench.noise import Noise
 from bench.plot import draw
@@ -98,4 +99,4 @@ def _picture(rows: Sequence[Row]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    ended(lambda: main(sys.argv[1:]))

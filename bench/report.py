@@ -17,8 +17,10 @@ from typing import IO
 from rich.console import Console
 from rich.table import Table
 
+from bench.ending import ended
 from bench.goals import MARGIN, Goal
 from bench.judge import Ratio, judged, pooled, ratio_of
+from dataplane.output import Whole
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,8 @@ def beside(row: Row, goal: Goal, others: float) -> Row:
 
 
 def save(rows: Sequence[Row], target: Path) -> None:
-    target.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    """Write the rows to a file: whoever reads it sees the old ones or these, never half. Raises FileError."""
+    Whole(target, "the rows").write(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
 
 
 def load(source: Path) -> list[Row]:
@@ -202,4 +205,4 @@ def markdown(rows: Sequence[Row]) -> str:
 
 
 if __name__ == "__main__":
-    print(markdown(load(Path(__file__).with_name("latest.json"))))
+    ended(lambda: print(markdown(load(Path(__file__).with_name("latest.json")))))

@@ -21,9 +21,12 @@ from bench.against.report import Line, line_of, show
 from bench.against.tree import Failed, build, changed, checkout, resolve, title
 from bench.against.turns import SLICES, Found, measure
 from bench.against.workloads import WORKLOADS
+from bench.ending import ended
 from bench.noise import Noise, wobble
 from dataplane import machine
+from dataplane.errors import FileError
 from dataplane.hugepage import free_hugepages
+from dataplane.output import Whole
 
 ROOT = Path(__file__).resolve().parents[2]
 PAIRS, MOST = 9, 36  # of a row, and of one that these do not decide
@@ -52,6 +55,7 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"bench-against: {missing}", file=sys.stderr)
         return 2
     try:
+        target = Whole(told.json, "--json") if told.json else None
         with orderly():
             commit = resolve(ROOT, told.revision)
             here = title(ROOT, resolve(ROOT, "HEAD")) + (", and changes" if changed(ROOT) else "")
@@ -59,11 +63,11 @@ def main(words: Sequence[str] | None = None) -> int:
                 print(f"this tree: {here}\nbuilding   {title(ROOT, commit)}", flush=True)
                 build(tree)
                 lines, noise = compare((ROOT, tree), names, **limits)
-    except Failed as reason:
+        if target is not None:
+            target.write(json.dumps([vars(line) for line in lines], indent=1) + "\n")
+    except (Failed, FileError) as reason:
         print(f"bench-against: {reason}", file=sys.stderr)
         return 2
-    if told.json:
-        told.json.write_text(json.dumps([vars(line) for line in lines], indent=1) + "\n")
     show(lines, told.revision, noise)
     return status(lines)
 
@@ -131,7 +135,4 @@ def orderly() -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+    ended(main)

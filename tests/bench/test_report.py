@@ -3,9 +3,14 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +19,9 @@ from bench.__main__ import again, joined
 from bench.goals import MARGIN, RECORDED, ZEN5, Goal, Record, goal_of
 from bench.plot import compared as bars
 from bench.report import compared, load, markdown, measured, merged, save, show, summary
+from dataplane.errors import FileError
+
+ROOT = Path(__file__).parents[2]
 
 
 def pairs(ratio: float, spread: float = 0.0) -> list[tuple[float, float]]:
@@ -51,6 +59,32 @@ def test_a_slow_machine_changes_no_verdict():
     """Both sides get slower from round to round, up to tenfold: their ratio does not."""
     row = compared("a", "c", [(5.0 * n, 10.0 * n) for n in range(1, 10)], "p", Goal(0.51))
     assert (row.ratio, row.ratio_spread, row.verdict) == (0.5, 0.0, "met") and row.spread > 0.5
+
+
+def test_a_file_of_rows_is_old_or_new_and_never_half(tmp_path, monkeypatch):
+    """A disk that is full, say, leaves the rows of the last run."""
+    target, rows = tmp_path / "rows.json", [compared("a", "c", pairs(0.5), "p")]
+    save(rows, target)
+
+    def full(*words: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(FileError, match="No space left"):
+        save([*rows, *rows], target)
+    assert load(target) == rows and [each.name for each in tmp_path.iterdir()] == ["rows.json"]
+
+
+@pytest.mark.parametrize(
+    ("what", "status"), [("print('x' * 100_000)", 1), ("signal.raise_signal(signal.SIGINT)", 130), ("3", 3)]
+)
+def test_a_program_whose_reader_has_gone_says_nothing(what, status):
+    here, there = os.pipe()
+    os.close(here)
+    program = f"import signal\nfrom bench.ending import ended\nended(lambda: {what})"
+    done = subprocess.run([sys.executable, "-c", program], stdout=there, stderr=subprocess.PIPE, cwd=ROOT)
+    os.close(there)
+    assert (done.returncode, done.stderr) == (status, b"")
 
 
 def test_what_has_no_goal_is_reported():
