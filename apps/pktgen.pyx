@@ -75,7 +75,7 @@ cdef class PktGen(Source):
         if gaps not in ("even", "poisson", "burst"):
             raise ConfigError(f'gaps={gaps!r}: give "even", "poisson" or "burst"')
         if not 1 <= burst <= MAX_BURST:
-            raise ConfigError(f"burst={burst!r}: 1 to {MAX_BURST} are possible")
+            raise ConfigError(f"burst={burst!r}: must be 1 to {MAX_BURST}")
         if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
             raise ConfigError(f"count={count!r}: give a number of frames, 1 or more, or None for no end")
         if seconds is not None and not (isinstance(seconds, (int, float)) and seconds > 0):

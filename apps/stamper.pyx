@@ -118,7 +118,7 @@ cdef class Stamper:
         program = flows.program
         most = max(int(part["axes"]) for part in program.parts)
         if most > MAX_AXES:
-            raise ConfigError(f"{most} fields vary in one packet, {MAX_AXES} are possible: give some of them one value")
+            raise ConfigError(f"{most} fields vary in one packet, but at most {MAX_AXES} are allowed: give some of them one value")
         one = len(program.templates) == 1
         if form is None:
             form = "table" if flows.fits_table and not flows.trailer else "odometer" if one else "walk"

@@ -58,7 +58,7 @@ cdef class Trial:
         if not 1 <= segment <= 2048:
             raise ConfigError(f"segment={segment}: expected 1 to 2048 bytes of a frame in each mbuf")
         if len(app.edges) > MAX_EDGES:
-            raise ConfigError(f"{app!r} has {len(app.edges)} edges: at most {MAX_EDGES} are possible")
+            raise ConfigError(f"{app!r} has {len(app.edges)} edges: must be at most {MAX_EDGES}")
         self.segment = segment
         self.mempool = Mempool(n, debug=debug, name="trial")
         self.out = {}
@@ -85,7 +85,7 @@ cdef class Trial:
         cdef uint64_t stamp = timestamp_ns or 0
         cdef uint32_t missing = cut
         if not 1 <= burst <= MAX_BURST:
-            raise ConfigError(f"a burst of {burst}: 1 to {MAX_BURST} are possible")
+            raise ConfigError(f"a burst of {burst}: must be 1 to {MAX_BURST}")
         size = burst
         frames = list(frames)
         cdef App app = self._app()

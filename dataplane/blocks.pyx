@@ -36,7 +36,7 @@ cdef class Frames(Source):
             raise ConfigError(f"{self!r} is made already: make another Frames")
         cdef list held = [bytes(frame) for frame in frames]
         if not 1 <= len(held) <= 1024:
-            raise ConfigError(f"{len(held)} frames: from 1 to 1024 are possible")
+            raise ConfigError(f"{len(held)} frames: must be 1 to 1024")
         cdef uint64_t end = <uint64_t> -1 if repeat is None else repeat * len(held)
         if pool is None:
             pool = Mempool(1024, hugepages="no", name="frames")

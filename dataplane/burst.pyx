@@ -171,7 +171,7 @@ cdef const uint64_t *_numbers(Burst burst, object value, uint64_t *room) except 
 cdef const uint64_t *_values_for(Burst burst, Field f, object value, uint64_t *room) except NULL:
     """`_numbers`, and an int must be one that the field can hold."""
     if isinstance(value, int) and not 0 <= value <= f.mask:
-        raise BurstError(f"{burst.app}: {f.name} = {value}: from 0 to {f.mask} is possible")
+        raise BurstError(f"{burst.app}: {f.name} = {value}: must be 0 to {f.mask}")
     return _numbers(burst, value, room)
 
 
@@ -336,7 +336,7 @@ cdef class Burst:
         """How many there are, and each: `fields` keeps them."""
         cdef int many = len(fields)
         if many > TOGETHER:
-            raise BurstError(f"{self.app}: {many} fields at once: {TOGETHER} are possible")
+            raise BurstError(f"{self.app}: {many} fields at once: must be at most {TOGETHER}")
         for k in range(many):
             if not isinstance(fields[k], Field):
                 raise BurstError(f"{self.app}: burst[..., {fields[k]!r}]: several at once are fields, and nothing else")
@@ -533,7 +533,7 @@ cdef class Packet:
                 memcpy(data(m) + field.offset, PyBytes_AS_STRING(row), field.width)
             return
         if not 0 <= value <= field.mask:
-            raise BurstError(f"{self.burst.app}: {field.name} = {value}: from 0 to {field.mask} is possible")
+            raise BurstError(f"{self.burst.app}: {field.name} = {value}: must be 0 to {field.mask}")
         number = value
         m = self.get()
         look_at(&alone, &m, 1)

@@ -84,7 +84,7 @@ def receive_packets(RxQueue queue not None, n=32):
     cdef uint16_t got, done = 0
     cdef bytes copy
     if not 1 <= n <= MOST:
-        raise ConfigError(f"a burst of {n}: from 1 to {MOST} is possible")
+        raise ConfigError(f"a burst of {n}: must be 1 to {MOST}")
     cdef uint16_t want = n
     claim(queue)
     with nogil:

@@ -236,7 +236,7 @@ cdef class Field:
         if self.name is not None:
             raise ConfigError(f"{self!r} is made already, and bursts rely on where it lies: make another Field")
         if offset < 0 or offset > 65535 or width < 1 or width > 64:
-            raise ConfigError(f"{name}: offset {offset}, width {width}: from 0 to 65535 and from 1 to 64 bytes are possible")
+            raise ConfigError(f"{name}: offset {offset}, width {width}: must be 0 to 65535 and 1 to 64 bytes")
         if width > LARGEST and (shift or bits is not None):
             raise ConfigError(f"{name}: a field of {width} bytes is a row of bytes: it has no shift and no bits")
         size = 8 * width if bits is None else bits

@@ -50,7 +50,7 @@ class Graph:
         if not chains:
             raise GraphError(f"{name} is empty: give it a chain such as port.rx(0) >> app >> port.tx(0)")
         if not 1 <= burst <= _MAX_BURST:
-            raise GraphError(f"{name}: a burst of {burst}: from 1 to {_MAX_BURST} is possible")
+            raise GraphError(f"{name}: a burst of {burst}: must be 1 to {_MAX_BURST}")
         for chain in chains:
             _check_chain(name, chain)
             for stage in (
@@ -209,11 +209,11 @@ def _check_app(app: App) -> None:
         if not isinstance(names, tuple) or not all(isinstance(each, str) for each in names):
             raise GraphError(f"{kind}.{what} is {names!r}: a tuple of names is needed, such as ('out',)")
         if len(set(names)) != len(names) or len(names) > most:
-            raise GraphError(f"{kind}.{what} is {names!r}: up to {most} different names are possible")
+            raise GraphError(f"{kind}.{what} is {names!r}: must be at most {most} different names")
     if unknown := set(app.optional) - set(app.edges):
         raise GraphError(f"{kind}.optional names {', '.join(sorted(unknown))}: {kind}.edges does not")
     if isinstance(app, Source) and not 1 <= app.burst <= _MAX_BURST:
-        raise GraphError(f"{app}.burst is {app.burst}: from 1 to {_MAX_BURST} is possible")
+        raise GraphError(f"{app}.burst is {app.burst}: must be 1 to {_MAX_BURST}")
     # Compiled classes have a table of their C methods; the nearest one decides who handles bursts.
     compiled = next(cls for cls in type(app).__mro__ if "__pyx_vtable__" in vars(cls))
     process = next((cls for cls in type(app).__mro__ if "process" in vars(cls)), None)

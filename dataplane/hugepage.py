@@ -161,7 +161,7 @@ class Arena:
         if size <= 0:
             raise ConfigError(f"an arena of {size} bytes: it must hold something")
         if hugepages not in ("auto", "no", *_PAGE_SIZES):
-            raise ConfigError(f"hugepages={hugepages!r}: one of auto, 2M, 1G, no is possible")
+            raise ConfigError(f"hugepages={hugepages!r}: expected one of auto, 2M, 1G, no")
         self.name = name
         self._closed = False
         if fd is None:

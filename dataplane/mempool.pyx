@@ -227,9 +227,9 @@ cdef class Mempool:
         cdef mbuf *m
         n, data_room = index(n), index(data_room)
         if not 1 <= n <= 1 << 24:
-            raise ConfigError(f"a mempool of {n} mbufs: from 1 to {1 << 24} are possible")
+            raise ConfigError(f"a mempool of {n} mbufs: must be 1 to {1 << 24}")
         if data_room % 64 or not 64 <= data_room <= 16384:
-            raise ConfigError(f"a data room of {data_room} bytes: a multiple of 64 from 64 to 16384 is possible")
+            raise ConfigError(f"a data room of {data_room} bytes: must be a multiple of 64 from 64 to 16384")
         element = MBUF_HEADER + MBUF_HEADROOM + data_room
         # A line to spare, so that whoever works in words may touch some bytes behind the room; and an odd number of lines: the
         # headers of a pool spread over all sets of a cache.

@@ -57,9 +57,9 @@ cdef class Native(App):
         if self.address:
             raise ConfigError(f"{self!r} is made already: make another Native")
         if per not in ("packet", "burst"):
-            raise ConfigError(f"per={per!r}: 'packet' or 'burst' is possible")
+            raise ConfigError(f"per={per!r}: must be 'packet' or 'burst'")
         if not 1 <= len(edges) <= MAX_EDGES:
-            raise ConfigError(f"{len(edges)} edges: from 1 to {MAX_EDGES} are possible")
+            raise ConfigError(f"{len(edges)} edges: must be 1 to {MAX_EDGES}")
         self.edges, self.optional, self.per = tuple(edges), tuple(optional), per
         self._n_edges = len(self.edges)
         address, self._function, self._kind = _address(function, per)

@@ -292,7 +292,7 @@ cdef class PcapWriter:
     def __cinit__(self, path, *, snaplen=MAX_CAPTURED, nanosecond=False, link_type=LINK_ETHERNET, begin=True, who="a PcapWriter"):
         self.fd = -1
         if not 1 <= snaplen <= MAX_CAPTURED:
-            raise ConfigError(f"a snap length of {snaplen} bytes: from 1 to {MAX_CAPTURED} is possible")
+            raise ConfigError(f"a snap length of {snaplen} bytes: must be 1 to {MAX_CAPTURED}")
         self.path = os.fspath(path)
         self.snaplen = snaplen
         self.nanosecond = nanosecond
@@ -424,7 +424,7 @@ cdef class PcapWriter:
         cdef mbuf m  # on the stack, its data where these bytes are
         cdef mbuf *pkt = &m
         if len(raw) > UINT16_MAX:
-            raise ConfigError(f"a frame of {len(raw)} bytes: at most {UINT16_MAX} are possible")
+            raise ConfigError(f"a frame of {len(raw)} bytes: must be at most {UINT16_MAX}")
         if original_length is not None and not len(raw) <= original_length < 1 << 32:
             raise ConfigError(f"original_length={original_length}: it cannot be below the {len(raw)} bytes of the frame")
         m.next = NULL

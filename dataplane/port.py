@@ -216,7 +216,7 @@ class Port:
     def mtu(self, value: int) -> None:
         largest = self.info.max_frame - 18
         if not 68 <= value <= largest:
-            raise ConfigError(f"{self.name}: an MTU of {value}: from 68 (RFC 791) to {largest} is possible")
+            raise ConfigError(f"{self.name}: an MTU of {value}: must be 68 (RFC 791) to {largest}")
         self._set_mtu(value)
         self._mtu = value
 
@@ -312,7 +312,7 @@ class Port:
 
     def tx_queue_rate(self, queue: int, mbps: int) -> None:
         """Let a Tx queue send no more than `mbps` Mbit/s (bytes of frames with FCS), 0: as much as it can. Holds at once."""
-        raise PortError(f"{self.name} cannot limit its queues: pace whoever sends, as PktGen(rate=...) does")
+        raise PortError(f"{self.name} cannot limit its queues: limit the sender, as PktGen(rate=...) does")
 
     @property
     def tx_queue_rates(self) -> dict[int, int]:
@@ -385,7 +385,7 @@ class Port:
         least, most, multiple = allowed
         if not least <= value <= most or value % multiple:
             raise ConfigError(
-                f"{self.name}: {what}={value}: a multiple of {multiple} from {least} to {most} is possible"
+                f"{self.name}: {what}={value}: must be a multiple of {multiple} from {least} to {most}"
             )
         return value
 

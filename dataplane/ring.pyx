@@ -21,7 +21,7 @@ cdef class Ring:
 
     def __cinit__(self, slots=1024, *, single=False, name="ring"):
         if slots < 2 or slots > 1 << 24 or slots & (slots - 1):
-            raise ConfigError(f"a ring of {slots} slots: a power of two from 2 to {1 << 24} is possible")
+            raise ConfigError(f"a ring of {slots} slots: must be a power of two from 2 to {1 << 24}")
         self.name = name
         if posix_memalign(&self._memory, CACHE_LINE, sizeof(ring_t) + slots * sizeof(void *)):
             raise MemoryError(f"no memory for a ring of {slots} slots")

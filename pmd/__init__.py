@@ -80,7 +80,9 @@ def forms() -> list[str]:
 def register_port(scheme: str, opener: Opener, example: str = "") -> None:
     """``scheme:...`` is opened by ``opener(PortString) -> Port`` (or "module:function") from now on."""
     if not re.fullmatch(r"[a-z][a-z0-9_+-]*", scheme):
-        raise ConfigError(f"{scheme!r} is no scheme: lower-case letters, digits, _, + and - are possible")
+        raise ConfigError(
+            f"scheme {scheme!r}: must be a lower-case letter, then lower-case letters, digits, _, + or -"
+        )
     _ports[scheme] = opener, example or f"{scheme}:"
 
 

@@ -228,7 +228,7 @@ class ConfigSpace(ABC):
         at, seen = self.read8(pci.CAPABILITIES) & 0xFC, set[int]()
         while at:
             if at in seen or at < pci.HEADER_SIZE:
-                raise DeviceError(f"the capability chain is broken at {at:#04x}: the device is gone or ill")
+                raise DeviceError(f"the capability chain is broken at {at:#04x}: the device does not respond")
             seen.add(at)
             yield self.read8(at), at
             at = self.read8(at + 1) & 0xFC
@@ -239,7 +239,7 @@ class ConfigSpace(ABC):
         while at:
             if at in seen or at < pci.EXTENDED:
                 raise DeviceError(
-                    f"the extended capability chain is broken at {at:#05x}: the device is gone or ill"
+                    f"the extended capability chain is broken at {at:#05x}: the device does not respond"
                 )
             seen.add(at)
             header = self.read32(at)

@@ -57,7 +57,7 @@ class PortString:
         try:
             return int(value, 0)
         except ValueError:
-            raise ConfigError(f"{self.text}: {key}={value}: a whole number is possible") from None
+            raise ConfigError(f"{self.text}: {key}={value}: expected an integer") from None
 
     def number(self, key: str, default: float) -> float:
         """A number, which need not be whole. Its range is the reader's to check."""
@@ -78,7 +78,7 @@ class PortString:
         if value is None:
             return default
         if value.lower() not in _YES | _NO:
-            raise ConfigError(f"{self.text}: {key}={value}: on or off is possible")
+            raise ConfigError(f"{self.text}: {key}={value}: expected on or off")
         return value.lower() in _YES
 
     def word(self, key: str, default: str, allowed: Iterable[str] = ()) -> str:
@@ -87,7 +87,7 @@ class PortString:
         if value is None:
             return default
         if words and value not in words:
-            raise ConfigError(f"{self.text}: {key}={value}: one of {', '.join(words)} is possible")
+            raise ConfigError(f"{self.text}: {key}={value}: expected one of {', '.join(words)}")
         return value
 
     def done(self) -> None:

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Words and forms that a reader has to read twice are not used in the documentation and in the command's help.
+"""Words and forms that a reader has to read twice are not used in the documentation, the command's help and messages.
 
 A finding names file, line, the words and what to write instead. Code blocks, code spans and quoted text are left out: they
-show what programs print. Comments, docstrings and errors in the source are not checked yet: see `NOT_YET`.
+show what programs print. Comments and docstrings are not checked yet: see `NOT_YET`.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ NOT_YET = (
     "docs/model.md",
     "docs/served-nic.md",
     "CONTRIBUTING.md",
-    # Folders: their comments, docstrings and errors.
+    # Folders: their comments and docstrings.
     "apps",
     "bench",
     "dataplane",
@@ -215,6 +216,42 @@ def test_help_is_plain() -> None:
         for each in findings(text)
     }
     assert not found, "\n".join(sorted(found))
+
+
+def messages(path: Path) -> Iterator[tuple[int, str]]:
+    """Each text of a source file that has a blank, with its line. No docstrings; in Cython only errors on one line."""
+    if path.suffix == ".pyx":
+        for number, line in enumerate(path.read_text().splitlines(), start=1):
+            if found := re.search(r'(?:Error|Gone)\(f?"(.*)"', line):
+                yield number, re.sub(r"\{[^}]*\}", "`x`", found[1])
+        return
+    tree = ast.parse(path.read_text())
+    passed = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    passed |= {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+    for node in ast.walk(tree):
+        text = ""
+        if isinstance(node, ast.JoinedStr):
+            text = "".join(
+                str(part.value) if isinstance(part, ast.Constant) else "`x`" for part in node.values
+            )
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in passed:
+            text = node.value
+        if " " in text:
+            yield node.lineno, text
+
+
+@pytest.mark.parametrize("folder", ["apps", "dataplane", "pmd"])
+def test_messages_are_plain(folder: str) -> None:
+    files = [path for kind in ("*.py", "*.pyx") for path in (ROOT / folder).rglob(kind)]
+    assert len(files) > 20
+    found = [
+        f"{path.relative_to(ROOT)}:{Finding(line, hit[0], rule.instead)}"
+        for path in files
+        for line, text in messages(path)
+        for rule in RULES
+        if (hit := rule.regex.search(text))
+    ]
+    assert not found, "\n".join(found)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.example)

@@ -106,7 +106,7 @@ class PacketCompiler:
             names = ", ".join(each.name for each in self.shaping)
             raise ConfigError(
                 f"{self.name}: {names} change the frame's layout and have {templates} combinations, "
-                f"at most {MOST_TEMPLATES} are possible; give fewer values"
+                f"but at most {MOST_TEMPLATES} are allowed; give fewer values"
             )
 
     def _add(self, builder: Builder) -> None:
@@ -221,8 +221,8 @@ class PacketCompiler:
                 return (wire(0) >> behind) & _WORD, (0 if behind else step) & _WORD, -1
         if count > LARGEST_TABLE:
             raise ConfigError(
-                f"{axis.name} has {count} values that are no single range, at most {LARGEST_TABLE} are "
-                f"possible; give fewer, or one range"
+                f"{axis.name} has {count} values that are not one range, but at most {LARGEST_TABLE} "
+                f"are allowed; give fewer, or one range"
             )
         drawn = axis.values.pieces[0]
         if isinstance(drawn, np.ndarray) and all(

@@ -100,7 +100,7 @@ class UioFunction(CardFunction):
             path.write_text("1")
         except OSError as error:
             raise DeviceError(
-                f"{self.name}: the kernel cannot reset it ({error.strerror}): bind it anew"
+                f"{self.name}: the kernel cannot reset it ({error.strerror}): bind it again"
             ) from None
 
     def _why_no_vfs(self) -> str:

@@ -248,7 +248,7 @@ class VfioFunction(CardFunction):
             api.reset(self._fd)
         except OSError as error:
             raise DeviceError(
-                f"{self.name}: the kernel cannot reset it ({error.strerror}): bind it anew"
+                f"{self.name}: the kernel cannot reset it ({error.strerror}): bind it again"
             ) from None
 
     @property
@@ -281,7 +281,7 @@ class VfioFunction(CardFunction):
         super().set_vfs(count)
 
     def _why_no_vfs(self) -> str:
-        return "vfio-pci does so when it is told: 'echo 1 | sudo tee /sys/module/vfio_pci/parameters/enable_sriov'"
+        return "enable them in vfio-pci: 'echo 1 | sudo tee /sys/module/vfio_pci/parameters/enable_sriov'"
 
     def close(self) -> None:
         """DMA ends, the map goes, and the kernel resets the function once nobody has it."""
@@ -311,4 +311,4 @@ def parse_token(text: str, where: str) -> uuid.UUID | None:
     try:
         return uuid.UUID(text) if text else None
     except ValueError:
-        raise ConfigError(f"{where}: vf_token={text}: a UUID is possible, as 'uuidgen' makes them") from None
+        raise ConfigError(f"{where}: vf_token={text}: expected a UUID, as 'uuidgen' makes it") from None

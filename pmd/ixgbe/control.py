@@ -128,7 +128,7 @@ class ControlServer:
             verb, args = question["verb"], question.get("args", {})
             handler = self._verbs[verb]
         except (ValueError, KeyError, TypeError, AttributeError):
-            return {"error": f"no such question; one of {', '.join(self._verbs)} is possible"}
+            return {"error": f"unknown verb: expected one of {', '.join(self._verbs)}"}
         try:
             return {"result": handler(**args)}
         except TypeError as error:

@@ -60,7 +60,7 @@ def _agreement(sriov: Sriov, state: VfState) -> Iterator[Finding]:
         yield Finding(
             PROBLEM,
             "both",
-            "it was told to begin anew, and has not done so yet",
+            "its PF has asked it to reinitialise, and it has not done so yet",
             "see whether its driver still runs",
         )
 
@@ -95,14 +95,14 @@ def _receives(sriov: Sriov, state: VfState, seen: Sample) -> Iterator[Finding]:
             NOTE if seen.received else PROBLEM,
             "rx",
             f"frame over the PF's maximum: the port has dropped {seen.oversize} of more than {largest} bytes in "
-            f"{seen.seconds:g} s, whoever they were for",
+            f"{seen.seconds:g} s, for any receiver",
             f"make the sender's MTU {largest - limits.HEADER_AND_FCS}, or the PF's larger",
         )
     elif not state.frame and sriov.frame > limits.FRAME_STANDARD:
         yield Finding(
             PROBLEM,
             "rx",
-            f"the PF takes frames of {sriov.frame} bytes, and the VF has not said that it does too (SET_LPE)",
+            f"the PF receives frames of {sriov.frame} bytes, and the VF has not requested that (SET_LPE)",
         )
     elif not bar.read(VFRE[number >> 5]) >> (number & 31) & 1 and sriov.up and sriov.link_enabled(state):
         yield Finding(PROBLEM, "rx", "its gate is closed (PFVFRE): it was reset and has not begun again")

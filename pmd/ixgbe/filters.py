@@ -163,7 +163,7 @@ class Filters:
     def set_vlan(self, vid: int, on: bool) -> None:
         """Remember a VLAN. Raises ConfigError."""
         if not 0 <= vid < limits.VLANS:
-            raise ConfigError(f"VLAN {vid}: from 0 to {limits.VLANS - 1} is possible")
+            raise ConfigError(f"VLAN {vid}: must be 0 to {limits.VLANS - 1}")
         if self.vlans is None:
             self.vlans = set()
         (self.vlans.add if on else self.vlans.discard)(vid)

@@ -96,7 +96,7 @@ def _network(name: str, value: str | IPv4Address | IPv4Network | None) -> IPv4Ne
         found = ip_network(text)
     except (ValueError, AddressValueError) as error:
         loose = _loosely(text)
-        hint = f"say {loose} for the network" if loose else "an IPv4 address or network is possible"
+        hint = f"write {loose} for the network" if loose else "expected an IPv4 address or network"
         raise ConfigError(f"{name}={text}: {error}; {hint}") from None
     if not isinstance(found, IPv4Network):
         raise ConfigError(
@@ -117,7 +117,7 @@ def _loosely(text: str) -> str | None:
 
 def _number(name: str, value: int | None, low: int, high: int) -> int | None:
     if value is not None and not low <= value <= high:
-        raise ConfigError(f"{name}={value}: from {low} to {high} is possible")
+        raise ConfigError(f"{name}={value}: must be {low} to {high}")
     return value
 
 
@@ -154,4 +154,4 @@ class Flow:
         return f"{self.match} {'dropped' if self.queue is None else f'to queue {self.queue}'}"
 
     def __repr__(self) -> str:
-        return f"<Flow {self} by {self.where or 'nobody: removed'}>"
+        return f"<Flow {self} by {self.where or 'no filter: removed'}>"

@@ -79,9 +79,7 @@ class FlowTable:
             if other := self._of_match.get(match):
                 raise ConfigError(f"{match}: there is a rule for that already ({other!r}): remove it first")
             if priority is not None and not 0 <= priority < _PRIORITIES:
-                raise ConfigError(
-                    f"priority={priority}: from 0 to {_PRIORITIES - 1}, which wins, is possible"
-                )
+                raise ConfigError(f"priority={priority}: must be 0 to {_PRIORITIES - 1} (highest)")
             if priority is not None and match.ether_type is not None:
                 raise ConfigError(
                     "priority is for 5-tuple filters: EtherType filters come before all of them"

@@ -24,7 +24,7 @@ cdef const kernels_t *kernels_of(name) except NULL:
     for i in reversed(range(KERNELS)):
         if pays_here(i) if name == "auto" else runs_here(i) and kernels[i].name.decode() == name:
             return &kernels[i]
-    raise ConfigError(f"simd={name}: this CPU has {', '.join(widths())}, and auto is possible")
+    raise ConfigError(f"simd={name}: expected auto, or what this CPU has: {', '.join(widths())}")
 
 
 cdef void set_rules(rx_rules_t *rules, bint strip) noexcept:

@@ -251,6 +251,6 @@ class VfMailbox:
     def _refuse_reset(self, seen: int, message: Message) -> None:
         if seen & (VFMAILBOX.RSTI.mask | VFMAILBOX.RSTD.mask):
             raise PfWasReset(
-                f"{self.bar.name}: the PF was reset before it answered {message.name} (datasheet 7.10.2.9): this VF has to "
-                f"begin anew"
+                f"{self.bar.name}: the PF was reset before it answered {message.name} (datasheet 7.10.2.9): this VF must "
+                f"reinitialise"
             )

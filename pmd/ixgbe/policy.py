@@ -60,21 +60,21 @@ class VfPolicy:
             return mac if any(mac) else b""  # as ip has it: all zeros give the choice back
         if setting in ("spoofchk", "trust", "query_rss"):
             if text.lower() not in _ON + _OFF:
-                raise ConfigError(f"{setting} {text}: on or off is possible")
+                raise ConfigError(f"{setting} {text}: expected on or off")
             return text.lower() in _ON
         if setting == "state":
             if text not in STATES:
-                raise ConfigError(f"state {text}: one of {', '.join(STATES)} is possible")
+                raise ConfigError(f"state {text}: expected one of {', '.join(STATES)}")
             return text
         if setting not in SETTINGS:
-            raise ConfigError(f"{setting}: one of {', '.join(SETTINGS)} is possible")
+            raise ConfigError(f"{setting}: expected one of {', '.join(SETTINGS)}")
         try:
             number = int(text, 0)
         except ValueError:
-            raise ConfigError(f"{setting} {text}: a whole number is possible") from None
+            raise ConfigError(f"{setting} {text}: expected an integer") from None
         most = {"vlan": limits.VLANS - 2, "qos": 7, "max_tx_rate": 10_000}[setting]
         if not 0 <= number <= most:
-            raise ConfigError(f"{setting} {text}: from 0 to {most} is possible")
+            raise ConfigError(f"{setting} {text}: must be 0 to {most}")
         return number
 
 

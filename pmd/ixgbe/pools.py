@@ -48,9 +48,7 @@ class PoolLayout:
     def of(cls, vfs: int) -> PoolLayout:
         """7.10.2.7: 32 pools of 4 queues if they suffice, else 64 of 2. Raises ConfigError."""
         if not 1 <= vfs <= MOST_VFS:
-            raise ConfigError(
-                f"{vfs} VFs: from 1 to {MOST_VFS} are possible, the last of 64 pools is the PF's"
-            )
+            raise ConfigError(f"{vfs} VFs: must be 1 to {MOST_VFS}, because the PF has the last of 64 pools")
         # SKIPPED: 16 pools of 8 queues, which the chip has with 8 traffic classes only.
         if vfs < 32:
             return cls(vfs, 32, 4, VT_MODE_32, MTQC_32POOLS, MRQE_32POOLS_RSS)

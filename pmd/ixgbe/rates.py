@@ -79,9 +79,7 @@ class TxRates:
 def check_rate(mbps: int) -> int:
     """A rate that a queue can have, in Mb/s. Raises ConfigError."""
     if mbps and not RATE_MIN <= mbps <= RATE_MAX:
-        raise ConfigError(
-            f"a rate of {mbps} Mb/s: 0 for no limit, or from {RATE_MIN} to {RATE_MAX} is possible"
-        )
+        raise ConfigError(f"a rate of {mbps} Mb/s: must be {RATE_MIN} to {RATE_MAX}, or 0 for no limit")
     return mbps
 
 

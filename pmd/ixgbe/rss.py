@@ -65,7 +65,7 @@ def parse_key(value: str | bytes | bytearray | memoryview) -> bytes:
         said = f"{len(key)} bytes"
     if len(key) != limits.RSS_KEY_SIZE:
         raise ConfigError(
-            f"rss_key={said}: default, symmetric or {2 * limits.RSS_KEY_SIZE} hex digits are possible"
+            f"rss_key={said}: expected default, symmetric or {2 * limits.RSS_KEY_SIZE} hex digits"
         )
     return key
 
@@ -114,7 +114,7 @@ class Rss:
         asked = names.replace("+", " ").split() if isinstance(names, str) else list(names)
         for name in asked:
             if name not in HASH_TYPES:
-                raise ConfigError(f"rss_hash_types {name}: of {', '.join(HASH_TYPES)} any are possible")
+                raise ConfigError(f"rss_hash_types {name}: expected any of {', '.join(HASH_TYPES)}")
         self.types = tuple(name for name in HASH_TYPES if name in asked)
         self.wanted = True
 
@@ -137,7 +137,7 @@ class Rss:
         weights = (1,) * shares if isinstance(shares, int) else tuple(int(weight) for weight in shares)
         if not any(weights) or min(weights) < 0 or sum(weights) > limits.RETA_SIZE:
             raise ConfigError(
-                f"RSS by weights {list(weights)}: whole numbers from 0 on are possible, of 1 to {limits.RETA_SIZE} in sum"
+                f"RSS by weights {list(weights)}: expected integers from 0, with a sum of 1 to {limits.RETA_SIZE}"
             )
         _check(_weighted(weights), reach)
         self._table, self._weights = None, weights

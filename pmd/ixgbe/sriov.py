@@ -236,7 +236,7 @@ class Sriov:
         with self.lock:
             if not limits.FRAME_MIN <= frame <= limits.MAX_FRAME:
                 raise Refused(
-                    f"a largest frame of {frame} bytes: from {limits.FRAME_MIN} to {limits.MAX_FRAME} are possible"
+                    f"a largest frame of {frame} bytes: must be {limits.FRAME_MIN} to {limits.MAX_FRAME}"
                 )
             jumbo = self.frame > limits.FRAME_STANDARD
             why = ""

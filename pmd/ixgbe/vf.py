@@ -153,7 +153,7 @@ class IxgbeVfPort(VfAddressVerbs):
         if max(self.rx_queues, self.tx_queues) > min(queues.rx, queues.tx):
             raise PortError(
                 f"{self.name}: the PF gives it {queues.rx} Rx and {queues.tx} Tx queues, {self.rx_queues} and "
-                f"{self.tx_queues} are in use: it was brought up anew with other pools; open this VF again"
+                f"{self.tx_queues} are in use: the PF was restarted with other pools; open this VF again"
             )
         self.info = self._info(queues.rx, queues.tx)
 
@@ -189,7 +189,7 @@ class IxgbeVfPort(VfAddressVerbs):
             more = f", or name queue {2 * usable - 1} as well" if 2 * usable <= most else ""
             raise ConfigError(
                 f"{self.name}: Rx queue {usable} would stay empty: of a VF's {self.rx_queues} queues RSS fills 0 to "
-                f"{usable - 1}. Open it anew and use {usable}{more}"
+                f"{usable - 1}. Open it again and use {usable}{more}"
             )
 
     @property
@@ -391,7 +391,7 @@ class IxgbeVfPort(VfAddressVerbs):
     def vlan_filter(self, vid: int, on: bool = True) -> None:
         """Receive (or no longer receive) frames of that VLAN. A VF's filter is always on: it starts with untagged frames."""
         if not 0 <= vid < limits.VLANS:
-            raise ConfigError(f"VLAN {vid}: from 0 to {limits.VLANS - 1} is possible")
+            raise ConfigError(f"VLAN {vid}: must be 0 to {limits.VLANS - 1}")
         # One that is given up is not asked for again, whatever the PF says: under a port VLAN it refuses that, too.
         undo = ("vlans", set(self.session.wanted.vlans)) if on else None
         (self.session.wanted.vlans.add if on else self.session.wanted.vlans.discard)(vid)

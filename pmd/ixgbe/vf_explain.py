@@ -27,7 +27,7 @@ def listen(port: IxgbeVfPort) -> ControlServer:
 
     def explain(vf: int | None = None) -> dict[str, Any]:
         if vf is not None:
-            raise ConfigError(f"this is a VF and knows itself alone: leave {vf} out, or ask its PF")
+            raise ConfigError(f"this is a VF, which reports only on itself: leave {vf} out, or ask its PF")
         return port.explain()
 
     # At a low level: VFs of one name in two processes are no trouble to anybody who does not ask.
@@ -44,10 +44,12 @@ def explain_vf(port: IxgbeVfPort) -> Iterator[Finding]:
         return
     yield from _receives(port)
     yield from _sends(port)
-    yield Finding(NOTE, "rx", f"unicast: it has {port.mac}; what else comes to it is the PF's to say")
+    yield Finding(NOTE, "rx", f"unicast: it has {port.mac}; its PF knows its other filters")
     if port.recoveries:
         yield Finding(
-            NOTE, "both", f"it has begun anew {port.recoveries} times, as its PF was reset or said so"
+            NOTE,
+            "both",
+            f"it has reinitialised {port.recoveries} times, because its PF was reset or asked for it",
         )
 
 

@@ -287,7 +287,7 @@ class VfSession:
         if reply.refused and not reply.clear_to_send:
             self.stale = True
             raise PfWasReset(
-                f"{self.bar.name}: the PF has forgotten this VF when it was asked for {message}: it begins anew"
+                f"{self.bar.name}: the PF no longer knows this VF (request: {message}): the VF reinitialises"
             )
         if not reply.acknowledged:
             raise MailboxRefused(

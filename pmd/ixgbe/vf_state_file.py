@@ -29,8 +29,8 @@ from dataplane.pmd.ixgbe.sriov import Sriov
 __all__ = ["VfStateFile"]
 
 _HEADER = """\
-# Settings of the VFs of a PF: 'dataplane vf set' writes this file anew, comments of yours are lost then.
-# A table [vf.N] for each VF N; what is not said is as it is by default:
+# Settings of the VFs of a PF: 'dataplane vf set' rewrites this file, and drops your comments.
+# One table [vf.N] for each VF N. A missing key has its default:
 """
 _KINDS = {bool: "true or false", int: "an integer", bytes: 'a text, as in "02:00:00:00:00:11"', str: "a text"}
 

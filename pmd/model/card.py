@@ -79,7 +79,7 @@ class Card:
         if ports not in (1, 2):
             raise ConfigError(f"an 82599 with {ports} ports: it has 1 or 2")
         if manner not in MANNERS:
-            raise ConfigError(f"manner={manner!r}: one of {', '.join(MANNERS)} is possible")
+            raise ConfigError(f"manner={manner!r}: expected one of {', '.join(MANNERS)}")
         if macs is not None and len(macs) != ports:
             raise ConfigError(f"{len(macs)} MAC addresses for {ports} ports: give one for each")
         self.index, self.manner, self.threaded = index, manner, threaded
@@ -138,7 +138,7 @@ class Card:
     def insert(self, port: int, gbps: int) -> None:
         """Plug a module of 10 or 1 Gbit/s into a port, in place of the one that is in. Raises ConfigError."""
         if gbps not in (10, 1):
-            raise ConfigError(f"speed={gbps}: 10 or 1 (Gbit/s) is possible")
+            raise ConfigError(f"speed={gbps}: must be 10 or 1 (Gbit/s)")
         with self.lock:
             if gbps != self._speeds[port]:
                 self._speeds[port] = gbps

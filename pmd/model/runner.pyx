@@ -143,7 +143,7 @@ cdef class Runner:
         self.nudge()
         thread.join(10.0)
         if thread.is_alive():
-            raise ConfigError(f"{self.first.name}: its runner does not stop: somebody holds the card's lock for good")
+            raise ConfigError(f"{self.first.name}: its runner does not stop: another thread does not release the card's lock")
         failure, self._failure = self._failure, None
         if failure is not None:
             raise failure

@@ -154,7 +154,7 @@ class WireEnd:
                 return
             say(caller, HELLO)
         except OSError as error:
-            self._refuse(caller, f"nobody answers: {error.strerror}")
+            self._refuse(caller, f"no answer: {error.strerror}")
             return
         self._greeting.append((caller, time.monotonic() + GREETING))
 
@@ -221,7 +221,7 @@ def _listen_alone(path: Path) -> socket.socket:
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:
             probe.settimeout(1.0)
             probe.connect(os.fspath(path))
-        raise PortError(f"{path}: somebody listens there already: the other end is connect:{path}")
+        raise PortError(f"{path}: another wire already listens there: use connect:{path} for the other end")
     except FileNotFoundError:
         pass
     except ConnectionRefusedError:

@@ -98,7 +98,7 @@ class Receiver:
     def _check(self, header: Header) -> Header:
         if not Header.struct_size() <= header.size <= self.most:
             raise Malformed(
-                f"a message of {header.size} bytes: {Header.struct_size()} to {self.most} are possible"
+                f"a message of {header.size} bytes: must be {Header.struct_size()} to {self.most}"
             )
         return header
 

@@ -74,7 +74,7 @@ class NullPort(VirtualPort):
     def __init__(self, name, size=64, zero=False):
         super().__init__(name)
         if not 14 <= size <= 16384:
-            raise ConfigError(f"{name}: size={size}: from 14 (a bare Ethernet header) to 16384 bytes is possible")
+            raise ConfigError(f"{name}: size={size}: must be 14 (a bare Ethernet header) to 16384 bytes")
         self.size = size
         self.zero = zero
 

@@ -182,7 +182,7 @@ cdef class TapTx(VirtualTx):
 def gone(port, code):
     """The error for a queue of `port` that failed with errno `code`."""
     if code == EBADFD:
-        return PortGone(f"{port.name}: somebody deleted interface {port.interface}: probe it again to make a new one")
+        return PortGone(f"{port.name}: interface {port.interface} was deleted: probe it again to make a new one")
     return PortError(f"{port.name}: {os.strerror(code)}: look at 'ip link show {port.interface}' and at dmesg")
 
 
@@ -192,7 +192,7 @@ class TapPort(VirtualPort):
     def __init__(self, name, interface, queues=1):
         super().__init__(name)
         if not 1 <= queues <= 256:
-            raise ConfigError(f"{name}: queues={queues}: from 1 to 256 are possible")
+            raise ConfigError(f"{name}: queues={queues}: must be 1 to 256")
         check_name(name, interface)
         self.info = PortInfo("tap", max_rx_queues=queues, max_tx_queues=queues, max_frame=65521 + 18)
         self._fds = []

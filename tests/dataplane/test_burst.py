@@ -235,13 +235,13 @@ def test_packet_data_can_be_written_and_replaced():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (lambda b: b.__setitem__(ip4.ttl, 256), "ip4.ttl = 256: from 0 to 255"),
+        (lambda b: b.__setitem__(ip4.ttl, 256), "ip4.ttl = 256: must be 0 to 255"),
         (lambda b: b.__setitem__(ip4.ttl, np.zeros(3, int)), r"shape \(3,\) for a burst of 2 packets"),
         (lambda b: b.__setitem__(ip4.ttl, np.zeros(2)), "float64 values: whole numbers"),
         (lambda b: b.__setitem__(0, b""), "only a field can be set"),
         (lambda b: b["ttl"], "a field .* or the number of a packet"),
         (lambda b: b.drop(True, "nope"), "has no drop 'nope': it names none"),
-        (lambda b: b[0].__setitem__(ip4.ttl, -1), "ip4.ttl = -1: from 0 to 255"),
+        (lambda b: b[0].__setitem__(ip4.ttl, -1), "ip4.ttl = -1: must be 0 to 255"),
         (lambda b: b[0].__setitem__(ip6.src, b"abc"), "takes 16 bytes, not 3"),
         (lambda b: b.__setitem__(ip6.src, np.zeros((2, 16))), "takes bytes, or an array of uint8"),
         (lambda b: setattr(b[0], "data", bytes(3000)), "3000 bytes do not replace this packet"),

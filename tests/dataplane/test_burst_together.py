@@ -98,9 +98,9 @@ def test_numbers_arrays_and_rows_of_bytes():
     ("wrong", "message"),
     [
         (lambda b: b.__setitem__((eth.src, eth.dst), (1,)), "1 columns for 2 fields"),
-        (lambda b: b.__setitem__((eth.src, eth.dst), (1, 1 << 48)), "from 0 to 281474976710655"),
+        (lambda b: b.__setitem__((eth.src, eth.dst), (1, 1 << 48)), "must be 0 to 281474976710655"),
         (lambda b: b.__setitem__((eth.src, ip6.src), (1, b"")), "ip6.src is a row of bytes"),
-        (lambda b: b[(eth.src,) * 9], "9 fields at once: 8 are possible"),
+        (lambda b: b[(eth.src,) * 9], "9 fields at once: must be at most 8"),
         (lambda b: b[eth.src, 5], "several at once are fields"),
         (lambda b: b.__setitem__((eth.src, Field), (1, 1)), "several at once are fields"),
     ],

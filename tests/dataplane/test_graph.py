@@ -88,15 +88,21 @@ def graphs():
             "Shaped.edges is 'out': a tuple of names is needed",
         ),
         "edges not text": ([rx >> shaped(edges=(1,)) >> tx], "a tuple of names is needed"),
-        "edges twice": ([rx >> shaped(edges=("x", "x")) >> tx], "up to 16 different names"),
-        "many edges": ([rx >> shaped(edges=tuple("abcdefghijklmnopq")) >> tx], "up to 16 different names"),
-        "many drops": ([rx >> shaped(drops=tuple("abcdefghijklmno")) >> tx], "up to 14 different names"),
+        "edges twice": ([rx >> shaped(edges=("x", "x")) >> tx], "must be at most 16 different names"),
+        "many edges": (
+            [rx >> shaped(edges=tuple("abcdefghijklmnopq")) >> tx],
+            "must be at most 16 different names",
+        ),
+        "many drops": (
+            [rx >> shaped(drops=tuple("abcdefghijklmno")) >> tx],
+            "must be at most 14 different names",
+        ),
         "optional unknown": (
             [rx >> shaped(optional=("x",)) >> tx],
             "Shaped.optional names x: Shaped.edges does not",
         ),
-        "burst of zero": ([frames(burst=0) >> tx], "frames.burst is 0: from 1 to 256"),
-        "burst too large": ([frames(burst=257) >> tx], "frames.burst is 257: from 1 to 256"),
+        "burst of zero": ([frames(burst=0) >> tx], "frames.burst is 0: must be 1 to 256"),
+        "burst too large": ([frames(burst=257) >> tx], "frames.burst is 257: must be 1 to 256"),
     }
 
 

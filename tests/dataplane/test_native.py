@@ -70,8 +70,8 @@ def test_all_refused():
         ("f", {}, "'f' is no function"),
         (0, {}, "its address is 0"),
         (PerPacket(), {}, "its address is 0"),
-        (by_number, {"per": "hour"}, "'packet' or 'burst' is possible"),
-        (by_number, {"edges": ()}, "0 edges: from 1 to 16"),
+        (by_number, {"per": "hour"}, "must be 'packet' or 'burst'"),
+        (by_number, {"edges": ()}, "0 edges: must be 1 to 16"),
     ],
 )
 def test_mistakes(function, options, words):

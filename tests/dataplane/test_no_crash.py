@@ -298,7 +298,7 @@ def test_names_beyond_the_counters_are_refused_and_not_counted() -> None:
         Many().drop_counts  # noqa: B018
     with pytest.raises(ConfigError, match="at most 16"):
         Trial(Many())
-    with pytest.raises(GraphError, match="up to 16"):
+    with pytest.raises(GraphError, match="at most 16"):
         Pipeline(Frames([bytes(60)]) >> Many() >> Sink()).check()
 
     class Growing(App):

@@ -61,7 +61,7 @@ def test_ring_lengths_that_it_refuses(length):
 
 @pytest.mark.parametrize("mtu", [0, 67, 9711])
 def test_mtu_limits(mtu):
-    with pytest.raises(ConfigError, match=r"from 68 .* to 9710"):
+    with pytest.raises(ConfigError, match=r"must be 68 .* to 9710"):
         Plain().mtu = mtu
 
 

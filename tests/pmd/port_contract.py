@@ -132,7 +132,7 @@ class PortLife:
 
     def test_an_mtu_out_of_range_is_refused(self, rig):
         for mtu in (0, 67, rig.port.info.max_frame):
-            with pytest.raises(ConfigError, match=f"MTU of {mtu}: from 68"):
+            with pytest.raises(ConfigError, match=f"MTU of {mtu}: must be 68"):
                 rig.port.mtu = mtu
 
     def test_its_link_can_be_read(self, rig):

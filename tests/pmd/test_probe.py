@@ -94,7 +94,7 @@ def test_options_are_checked_when_they_are_read():
     assert spec.word("w", "one", ["one", "two"]) == "two"
     with pytest.raises(ConfigError, match="on or off"):
         spec.flag("bad", False)
-    with pytest.raises(ConfigError, match="whole number"):
+    with pytest.raises(ConfigError, match="expected an integer"):
         spec.integer("w", 0)
     with pytest.raises(ConfigError, match="one of three, four"):
         spec.word("w", "three", ["three", "four"])
@@ -140,5 +140,5 @@ def test_a_driver_that_fails_closes_the_function():
 
 
 def test_a_scheme_must_be_one():
-    with pytest.raises(ConfigError, match="no scheme"):
+    with pytest.raises(ConfigError, match="must be a lower-case letter"):
         pmd.register_port("No Scheme", Recorder)

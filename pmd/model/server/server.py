@@ -83,7 +83,7 @@ class NicServer:
         if not card.threaded:
             raise ConfigError("a card that is served runs by itself: make it with threaded=True")
         if not 0 <= vfs < pci.SRIOV_VFS:
-            raise ConfigError(f"{vfs} VFs: 0 to {pci.SRIOV_VFS - 1} are possible")
+            raise ConfigError(f"{vfs} VFs: must be 0 to {pci.SRIOV_VFS - 1}")
         self.card, self.folder, self._doorbells = card, folder, doorbells
         self._epoll = select.epoll()
         self._accounts: list[Account] = []

@@ -180,7 +180,7 @@ class Session:
     def _answer(self, message: Incoming) -> None:
         header = message.header
         if header.kind != Kind.COMMAND:
-            raise Malformed(f"a message of kind {header.kind} that nobody asked for")
+            raise Malformed(f"a message of kind {header.kind} without a request")
         if not self._agreed and header.command != Command.VERSION:
             raise Malformed(f"command {header.command} before a version was agreed on")
         body: bytes

@@ -123,7 +123,7 @@ def test_for_a_shell_and_for_a_person(folder: Path, capsys: pytest.CaptureFixtur
         (["--clock-ppm", "pf0=5000"], "clock_ppm=5000: a number from -1000 to 1000"),
         (["--client-memory", "lots"], "--client-memory lots: write 512M, 64G or 2T"),
         (["--client-maps", "0"], "DMA maps: 0 for each of 2 clients"),
-        (["--vfs", "64"], "64 VFs: 0 to 63 are possible"),
+        (["--vfs", "64"], "64 VFs: must be 0 to 63"),
         (["--dir", "x" * 120], "has at most 107 bytes"),
     ],
 )

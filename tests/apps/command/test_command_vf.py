@@ -44,7 +44,7 @@ def pf() -> Iterator[list[tuple[int, dict[str, str]]]]:
 
     def change(vf: int, settings: dict[str, str]) -> None:
         if settings.get("vlan") == "9999":
-            raise ConfigError("vlan 9999: from 0 to 4094 is possible")
+            raise ConfigError("vlan 9999: must be 0 to 4094")
         told.append((vf, settings))
 
     def explain(vf: int | None = None) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def test_set_takes_several(pf: list[tuple[int, dict[str, str]]]) -> None:
     [
         (["trust", "on", "vlan"], "vlan: its value is missing"),
         (["vlan", "7", "vlan", "8"], "vlan: given twice"),
-        (["vlan", "9999"], "nic0: vlan 9999: from 0 to 4094"),
+        (["vlan", "9999"], "nic0: vlan 9999: must be 0 to 4094"),
     ],
 )
 def test_settings_that_make_no_sense(

@@ -308,7 +308,7 @@ def test_link_that_stays_down(function, port):
         (",rx_desc=100", "a multiple of 8 from 8 to 8192"),
         (",tx_desc=4", "a multiple of 8 from 8 to 8192"),
         (",tx_desc=8200", "a multiple of 8 from 8 to 8192"),
-        (",mtu=9711", "from 68 .* to 9710"),
+        (",mtu=9711", "must be 68 .* to 9710"),
         (",drop_en=maybe", "one of on, off, auto"),
         (",rss_key=1234", "80 hex digits"),
         (",queues=3", "no option 'queues': it knows"),

@@ -90,7 +90,7 @@ def test_vlan_filter():
         p.right.wait_link(1)
         assert comes_in(p, *tagged, frame(7)) == [1, 5, 6]
         for vid in (-1, 4096):
-            with pytest.raises(ConfigError, match="from 0 to 4095"):
+            with pytest.raises(ConfigError, match="must be 0 to 4095"):
                 p.right.vlan_filter(vid)
 
 

@@ -147,7 +147,7 @@ def test_an_mtu_is_changed_on_a_stopped_port_only():
         p.start()
         with pytest.raises(Exception, match="running: stop it"):
             p.left.mtu = 9000
-        with pytest.raises(ConfigError, match=r"from 68 .* to 9710"):
+        with pytest.raises(ConfigError, match=r"must be 68 .* to 9710"):
             p.right.mtu = 9711
 
 

@@ -196,7 +196,7 @@ def test_hash_types():
         assert p.right.rss_hash_types == ("ipv4", "ipv6-tcp")
         p.right.rss_hash_types = ()
         assert {(q, got.ol_flags & RSS) for q, got in arrive(p, frames)} == {(0, 0)}
-        with pytest.raises(ConfigError, match="rss_hash_types sctp: of ipv4, ipv4-tcp"):
+        with pytest.raises(ConfigError, match="rss_hash_types sctp: expected any of ipv4, ipv4-tcp"):
             p.right.rss_hash_types = ["sctp"]
 
 

@@ -89,7 +89,7 @@ def test_every_queue_is_written_apart() -> None:
 
 @pytest.mark.parametrize("vfs", [0, 64, -1])
 def test_counts_that_are_not_possible(vfs: int) -> None:
-    with pytest.raises(ConfigError, match="from 1 to 63 are possible"):
+    with pytest.raises(ConfigError, match="must be 1 to 63"):
         PoolLayout.of(vfs)
 
 
@@ -106,13 +106,13 @@ def test_addresses_are_stable_local_and_different() -> None:
     [
         ("mac", "02:00", "no MAC address"),
         ("mac", "01:00:00:00:00:01", "multicast"),
-        ("vlan", "4095", "from 0 to 4094"),
-        ("vlan", "x", "a whole number"),
-        ("qos", "8", "from 0 to 7"),
+        ("vlan", "4095", "must be 0 to 4094"),
+        ("vlan", "x", "expected an integer"),
+        ("qos", "8", "must be 0 to 7"),
         ("spoofchk", "maybe", "on or off"),
         ("state", "up", "one of auto, enable, disable"),
         ("max_tx_rate", "39", "from 40 Mb/s on: each of the VF's 4 Tx queues has 10"),
-        ("max_tx_rate", "10001", "from 0 to 10000"),
+        ("max_tx_rate", "10001", "must be 0 to 10000"),
         ("colour", "red", "one of mac, vlan"),
     ],
 )

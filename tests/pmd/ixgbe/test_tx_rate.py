@@ -117,7 +117,7 @@ def test_what_is_written():
 def test_what_is_refused():
     with pair() as p:
         for mbps in (-1, 1, 9, 10_001):
-            with pytest.raises(ConfigError, match="0 for no limit, or from 10 to 10000"):
+            with pytest.raises(ConfigError, match="must be 10 to 10000, or 0 for no limit"):
                 p.left.tx_queue_rate(0, mbps)
         with pytest.raises(ConfigError, match=r"no Tx queue 64: it has 0\.\.63"):
             p.left.tx_queue_rate(64, 100)

@@ -143,7 +143,7 @@ def test_settings_are_asked_for(ruled: Ruled, opened: Open) -> None:
             port.mac = wrong
     with pytest.raises(ConfigError, match="no multicast address"):
         port.set_multicast(["02:00:00:00:00:01"])
-    with pytest.raises(ConfigError, match="from 0 to 4095"):
+    with pytest.raises(ConfigError, match="must be 0 to 4095"):
         port.vlan_filter(4096)
 
 

@@ -76,7 +76,7 @@ def test_no_driver(ruled: Ruled) -> None:
 def test_told_to_begin_anew(ruled: Ruled) -> None:
     works(ruled)
     ruled.sriov.set(0, "trust", "on")
-    assert "told to begin anew" in text(problems(ruled))
+    assert "asked it to reinitialise" in text(problems(ruled))
 
 
 def test_no_link(ruled: Ruled) -> None:
@@ -106,7 +106,7 @@ def test_frames_over_the_pfs_maximum(ruled: Ruled) -> None:
 def test_a_jumbo_pf_and_a_vf_that_says_nothing() -> None:
     ruled = Ruled(frame=9018)
     ruled.vf(0, api=mailbox.API_1_1)
-    assert "the VF has not said that it does too (SET_LPE)" in text(problems(ruled))
+    assert "the VF has not requested that (SET_LPE)" in text(problems(ruled))
 
 
 def test_closed_gates(ruled: Ruled) -> None:

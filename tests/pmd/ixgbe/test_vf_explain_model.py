@@ -224,7 +224,7 @@ def test_a_vf_answers_for_itself(place: Place, capsys: pytest.CaptureFixture[str
     plug(place.card)
 
     assert main(["vf", "explain", "model0.vf0", "1"]) == 1
-    assert "knows itself alone: leave 1 out, or ask its PF" in capsys.readouterr().err
+    assert "reports only on itself: leave 1 out, or ask its PF" in capsys.readouterr().err
     place.one.stop()
     assert main(["vf", "explain", "model0.vf0"]) == 1
     assert "is a VF that no program here has started" in capsys.readouterr().err

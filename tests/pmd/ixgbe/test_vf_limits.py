@@ -149,7 +149,7 @@ def test_unlike_speeds_have_no_link() -> None:
         near.start(), far.start()
         near.bar.sleep(0.1)
         assert not near.link.up and not far.link.up
-    with pytest.raises(ConfigError, match="speed=40: one of 1, 10"):
+    with pytest.raises(ConfigError, match="speed=40: expected one of 1, 10"):
         pmd.probe("model0,speed=40")
 
 

@@ -252,7 +252,7 @@ def test_frames_that_do_not_fit(rule: Rule, pf: int, api: int | None, frame: int
 def test_frames_out_of_range(rule: Rule, frame: int) -> None:
     ruled = rule(frame=9728)
     script = ruled.vf(api=mailbox.API_1_1)
-    refused(script, [mailbox.SET_LPE, frame], "from 64 to 9728")
+    refused(script, [mailbox.SET_LPE, frame], "must be 64 to 9728")
     granted(script, [mailbox.SET_LPE, 9728])
     assert ruled.board.pf.get(MAXFRS.MFS) == 9728
     granted(script, [mailbox.SET_LPE, 64])

@@ -97,5 +97,5 @@ def test_a_packet_shorter_than_the_headers_to_be_summed_is_not_sent(rig):
 
 
 def test_what_this_cpu_has_not(rig):
-    with pytest.raises(ConfigError, match="simd=mmx: one of auto, scalar"):
+    with pytest.raises(ConfigError, match="simd=mmx: expected one of auto, scalar"):
         IxgbePort(FakeFunction(), PortString.split_options("f,simd=mmx", "", "f", ",simd=mmx"))

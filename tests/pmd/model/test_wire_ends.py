@@ -260,9 +260,9 @@ def test_who_connects_and_goes_again_and_again_leaves_nothing(cards, path):
 
 def test_nobody_answers_is_said_once(cards, path, caplog):
     with end(cards[0], path, False):
-        wait(lambda: "nobody answers: No such file or directory" in caplog.text)
+        wait(lambda: "no answer: No such file or directory" in caplog.text)
         time.sleep(0.2)
-    assert caplog.text.count("nobody answers") == 1
+    assert caplog.text.count("no answer") == 1
 
 
 def test_a_socket_left_behind_is_no_obstacle_and_a_file_is(cards, path):
@@ -272,7 +272,7 @@ def test_a_socket_left_behind_is_no_obstacle_and_a_file_is(cards, path):
         killed.listen()
     with end(a, path, True):
         with pytest.raises(
-            PortError, match=f"somebody listens there already: the other end is connect:{path}"
+            PortError, match=f"another wire already listens there: use connect:{path} for the other end"
         ):
             WireEnd(b.lock, b.ports[0].engine, path, listens=True)
         assert b.ports[0].engine.wire is None

@@ -110,7 +110,7 @@ def test_descriptors_of_half_a_message_are_closed(ends: tuple[socket.socket, soc
 def test_a_size_that_cannot_be(ends: tuple[socket.socket, socket.socket], size: int) -> None:
     near, far = ends
     near.send(Header(1, 9, size).pack())
-    with pytest.raises(Malformed, match=f"a message of {size} bytes: 16 to 4096 are possible"):
+    with pytest.raises(Malformed, match=f"a message of {size} bytes: must be 16 to 4096"):
         Receiver(far, MOST).receive()
 
 

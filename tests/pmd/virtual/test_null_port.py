@@ -92,9 +92,9 @@ def test_many_queues(open_null):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("null:size=13", "size=13: from 14"),
-        ("null:size=16385", "size=16385: from 14"),
-        ("null:size=big", "a whole number"),
+        ("null:size=13", "size=13: must be 14"),
+        ("null:size=16385", "size=16385: must be 14"),
+        ("null:size=big", "expected an integer"),
         ("null:colour=red", "no option 'colour'"),
         ("null:eth0", "null port has no target"),
     ],

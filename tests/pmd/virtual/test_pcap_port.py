@@ -241,7 +241,7 @@ def test_foreign_files_are_refused_at_once(tmp_path):
         ("", "no file: write pcap:IN"),
         ("x>", "no file behind the >"),
         ("x,speed=fast", "one of max, original"),
-        ("x,loop=often", "a whole number"),
+        ("x,loop=often", "expected an integer"),
         ("x,rate=5", "no option 'rate'"),
         ("{in}>{in}", "would write what pcap:.*in.pcap reads"),
         ("{in},loop=-1", "loop=-1"),

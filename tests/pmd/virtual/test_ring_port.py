@@ -122,7 +122,7 @@ def test_a_name_is_free_again_once_its_ports_are_closed(name):
         ("ring:", "a ring has a name"),
         ("ring:>a", "a ring has a name"),
         ("ring:a>", "a ring has a name"),
-        ("ring:bad,slots=17", "a ring of 17 slots: a power of two"),
+        ("ring:bad,slots=17", "a ring of 17 slots: must be a power of two"),
         ("ring:bad,size=17", "no option 'size': it knows single, slots"),
     ],
 )

@@ -126,9 +126,9 @@ def test_a_frame_to_an_interface_that_is_down_is_an_error_counted(tap):
 def test_a_deleted_interface_is_gone(tap):
     port = tap()
     ip("link del t0")
-    with pytest.raises(PortGone, match="somebody deleted interface t0: probe it again"):
+    with pytest.raises(PortGone, match="interface t0 was deleted: probe it again"):
         receive(port.rx())
-    with pytest.raises(PortGone, match="somebody deleted interface t0"):
+    with pytest.raises(PortGone, match="interface t0 was deleted"):
         send(port.tx(), frames(1))
     port.stop()
     with pytest.raises(PortGone):
@@ -177,7 +177,7 @@ def test_an_ordinary_user_is_told_what_to_do(network):
         ("tap:averyveryverylongname", "longer than the 15 bytes"),
         ("tap:a/b", "no interface's name"),
         ("tap:a b", "no interface's name"),
-        ("tap:x,queues=0", "queues=0: from 1 to 256"),
+        ("tap:x,queues=0", "queues=0: must be 1 to 256"),
         ("tap:x,speed=1", "no option 'speed'"),
     ],
 )
