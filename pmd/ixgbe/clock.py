@@ -82,7 +82,7 @@ class PortClock:
         """It is `ns` now, from 0 on. Stamps that were taken before are read in the new time, too."""
         ns = operator.index(ns)
         if not 0 <= ns < 1 << 63:
-            raise ConfigError(f"{self._name}: a time of {ns} ns: from 0 to 2**63 - 1 is possible")
+            raise ConfigError(f"{self._name}: a time of {ns} ns: must be 0 to 2**63 - 1")
         with self._in_use():
             self._look()
             self._time, self._seen = ns * self._units, self._bar.now()
@@ -92,7 +92,7 @@ class PortClock:
         ns = operator.index(ns)
         if not -_STEP_MOST <= ns <= _STEP_MOST:
             raise ConfigError(
-                f"{self._name}: a step of {ns} ns: up to {_STEP_MOST} is possible, set the clock for more"
+                f"{self._name}: a step of {ns} ns: must be at most {_STEP_MOST}; set the clock for more"
             )
         with self._in_use():
             if not self._runs:
@@ -109,9 +109,7 @@ class PortClock:
         Returns what that is in TIMINCA's steps of 78 ppb.
         """
         if not -_PPB_MOST <= ppb <= _PPB_MOST:
-            raise ConfigError(
-                f"{self._name}: adjust by {ppb} ppb: from -{_PPB_MOST} to {_PPB_MOST} is possible"
-            )
+            raise ConfigError(f"{self._name}: adjust by {ppb} ppb: must be -{_PPB_MOST} to {_PPB_MOST}")
         with self._in_use():
             self._look()
             self._more = round(ppb * _INCVALUE / 1e9)
@@ -187,7 +185,7 @@ class PortClock:
         if message is not None and not 0 <= message <= 15:
             raise ConfigError(f"{self._name}: message={message}: a PTP message type is 0 to 15")
         if not 0 < udp_port < 1 << 16:
-            raise ConfigError(f"{self._name}: udp_port={udp_port}: from 1 to 65535 is possible")
+            raise ConfigError(f"{self._name}: udp_port={udp_port}: must be 1 to 65535")
         with self._in_use():
             self._seek(ETHERTYPE_PTP if on else None)
             self._stamps = (message, udp_port) if on else None
@@ -224,7 +222,7 @@ class PortClock:
         if self._stamps is None:
             raise PortError(f"{self._name} takes no stamps: call clock.stamp() first")
         if not 0 <= timeout <= _PATIENCE:
-            raise ConfigError(f"{self._name}: timeout={timeout}: from 0 to {_PATIENCE:g} s is possible")
+            raise ConfigError(f"{self._name}: timeout={timeout}: must be 0 to {_PATIENCE:g} s")
         deadline = self._bar.now() + timeout
         while True:
             late = self._bar.now() >= deadline

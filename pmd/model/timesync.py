@@ -36,9 +36,7 @@ class TimeSync(Block):
         Raises ConfigError for more than 1000.
         """
         if not -PPM_MOST <= ppm <= PPM_MOST:
-            raise ConfigError(
-                f"{self.chip.name}: clock_ppm={ppm:g}: a number from -{PPM_MOST} to {PPM_MOST} is possible"
-            )
+            raise ConfigError(f"{self.chip.name}: clock_ppm={ppm:g}: must be -{PPM_MOST} to {PPM_MOST}")
         with self.chip.lock:
             self.systim.ppb = round(ppm * 1000)
 

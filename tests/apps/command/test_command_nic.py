@@ -120,7 +120,7 @@ def test_for_a_shell_and_for_a_person(folder: Path, capsys: pytest.CaptureFixtur
         (["--wire", "pf0=loop,speed=1"], "no option 'speed'"),
         (["--clock-ppm", "25"], "--clock-ppm 25: write pf0=25"),
         (["--ports", "1", "--clock-ppm", "pf1=25"], "the card has 1 ports"),
-        (["--clock-ppm", "pf0=5000"], "clock_ppm=5000: a number from -1000 to 1000"),
+        (["--clock-ppm", "pf0=5000"], "clock_ppm=5000: must be -1000 to 1000"),
         (["--client-memory", "lots"], "--client-memory lots: write 512M, 64G or 2T"),
         (["--client-maps", "0"], "DMA maps: 0 for each of 2 clients"),
         (["--vfs", "64"], "64 VFs: must be 0 to 63"),

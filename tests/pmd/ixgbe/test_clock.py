@@ -74,7 +74,7 @@ def test_adjust(p, ppb):
 
 @pytest.mark.parametrize("ppb", [100_000_001, -1e9])
 def test_what_it_cannot_adjust(p, ppb):
-    with pytest.raises(ConfigError, match="from -100000000 to 100000000"):
+    with pytest.raises(ConfigError, match="must be -100000000 to 100000000"):
         p.left.clock.adjust(ppb)
 
 
