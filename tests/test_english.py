@@ -21,8 +21,6 @@ ROOT = Path(__file__).resolve().parent.parent
 NOT_YET = (
     "docs/strict.md",
     "docs/model.md",
-    "docs/served-nic.md",
-    "CONTRIBUTING.md",
     # Folders: their comments and docstrings.
     "apps",
     "bench",
