@@ -268,7 +268,7 @@ cdef class PeerWire(Wire):
         done += self.inward.carry(engine.port.rx_fifo, engine.port.now_ns, self.elastic)
         return done
 
-    cdef uint32_t _exchange(self) noexcept nogil:
+    cdef inline uint32_t _exchange(self) noexcept nogil:
         cdef uint32_t done
         cdef int lit
         if self.connected and not self._ending and tsc() >= self._look_at:
