@@ -176,7 +176,7 @@ cdef class Flight:
             self.reordered += 1
         else:
             flying.due += self._delay_of(order)
-        if self._corrupt and self._draw(order, CORRUPT) < self._corrupt:
+        if self._corrupt and flying.len and self._draw(order, CORRUPT) < self._corrupt:
             self._spoil(flying)
         if not self._push(flying):
             free(flying)
