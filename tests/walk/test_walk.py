@@ -84,7 +84,8 @@ def test_every_compiled_module_is_walked() -> None:
         for name in (
             "mbuf", "pmd.ixgbe.gate", "pmd.ixgbe.sendable", "pmd.model.assemble", "pmd.model.checksum",
             "pmd.model.director", "pmd.model.filter", "pmd.model.offload", "pmd.model.packet", "pmd.model.pools",
-            "pmd.model.rx", "pmd.model.rxq", "pmd.model.steer", "pmd.model.switch", "pmd.model.tso", "pmd.model.tx",
+            "pmd.model.rx", "pmd.model.rxq", "pmd.model.stamps", "pmd.model.steer", "pmd.model.switch", "pmd.model.tso",
+            "pmd.model.tx",
         )
     }  # fmt: skip
     assert len(modules) > 50
