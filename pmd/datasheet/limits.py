@@ -33,6 +33,11 @@ TX_PACKET_BUFFER = 160 << 10
 RX_BUFFER_UNIT = 1 << 10  # SRRCTL.BSIZEPACKET
 RX_BUFFER_MAX = 16 << 10
 RX_HEADER_UNIT = 64  # SRRCTL.BSIZEHEADER
+# Receive side coalescing (7.11): buffers of a merged packet by RSCCTL.MAXDESC; bytes in all of them; connections at a time
+RSC_BUFFERS = (1, 4, 8, 16)
+RSC_MAX = 65535
+RSC_HEADER_MIN = 128
+RSC_CONTEXTS = 32
 TX_BUFFER_MAX = 15872  # 15.5 KiB in one descriptor (7.2.3.2)
 TX_SEGMENTS_MAX = 40
 TX_FRAME_MIN = 17  # a shorter packet, pad or not, is undefined

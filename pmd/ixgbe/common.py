@@ -198,9 +198,11 @@ class IxgbeBase(Port):
 
     def _start_rx(self, rings: list[Block]) -> None:
         """4.6.7: queues full of buffers first, then the unit's gate."""
+        merged = self._merged_pieces()
         for index, ring in enumerate(rings):
             registers = self._rx_registers(index)
             self.rx_unit.set_queue(registers, ring, self._buffer_size(), self._drops)
+            self._set_merging(index, merged)
             strip = self.vlan_strip and not self.hidden_vlan
             self._own_rx[index].attach(
                 ring,
@@ -213,6 +215,7 @@ class IxgbeBase(Port):
                 pieces=min(self._pieces(), self.rx_desc - 1),
                 hide=self.hidden_vlan,
                 waker=self.bar.waker(),
+                merges=merged > 0,
             )
             self.rx_unit.start_queue(registers, self.rx_desc, self.vlan_strip or self.hidden_vlan)
         if rings:
@@ -336,10 +339,17 @@ class IxgbeBase(Port):
         """Bytes with FCS of the longest frame that the chip lets in, VLAN tags not counted."""
         return self._frame_size()
 
+    def _merged_pieces(self) -> int:
+        """Rx buffers that a packet may have which the chip has merged from several (7.11); 0: it merges none."""
+        return 0
+
+    def _set_merging(self, index: int, pieces: int) -> None:
+        """7.11: Rx queue `index` merges packets, if the port does."""
+
     def _pieces(self) -> int:
-        """Rx buffers that the longest frame takes, with the tag that MAXFRS does not count (8.2.3.22.13)."""
+        """Rx buffers that the longest packet takes, with the tag that MAXFRS does not count (8.2.3.22.13)."""
         frame = self._frame_size() if self._drops else self._longest_arriving()
-        return -(-(frame - limits.FCS + limits.VLAN_TAG) // self._buffer_size())
+        return max(-(-(frame - limits.FCS + limits.VLAN_TAG) // self._buffer_size()), self._merged_pieces())
 
     def _check_buffers(self) -> None:
         """7.1.9, 7.1.10: one descriptor of a ring is never armed, and a frame must fit the rest: else it waits for ever.
@@ -357,7 +367,7 @@ class IxgbeBase(Port):
             _, _, multiple = RING_LENGTHS
             smallest = -(-(pieces + 1) // multiple) * multiple
             raise ConfigError(
-                f"{self.name}: rx_desc={self.rx_desc}: the longest frame takes {pieces} buffers of {size} bytes, and this "
+                f"{self.name}: rx_desc={self.rx_desc}: the longest packet takes {pieces} buffers of {size} bytes, and this "
                 f"ring arms {self.rx_desc - 1}: rx_desc={smallest} is the smallest that works, or take larger mbufs"
             )
 

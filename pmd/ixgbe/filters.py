@@ -59,6 +59,7 @@ class Filters:
         self.vlans: set[int] | None = None  # None: no filter
         self.rss = Rss()
         self.hashes = False  # whether RSS is on
+        self.merges = False  # whether the port wants RSC, which `Merging` sets up
 
     def permanent_mac(self) -> bytes:
         """8.2.3.7.8, 8.2.3.7.9: RAR 0, as the EEPROM filled it in at reset."""
@@ -187,7 +188,8 @@ class Filters:
         bar = self.bar
         # 8.2.3.7.5: with PCSD the descriptor carries the hash. SKIPPED: fragment checksums, nobody asks for them.
         bar.update(RXCSUM, PCSD=1, IPPCSE=0)
-        bar.set(RFCTL.RSC_DIS)  # 7.11: merged packets are not what came over the wire
+        if not self.merges:
+            bar.set(RFCTL.RSC_DIS)  # 7.11: merged packets are not what came over the wire
         self.hashes = rx_queues > 1 or self.rss.wanted
         self.rss.write(bar, self.rss_usable(rx_queues), MRQE_RSS if self.hashes else MRQE_OFF)
 

@@ -19,6 +19,16 @@ static const struct ixgbe_kernels ixgbe_kernels[] = {
 #endif
 };
 
+/* For a queue whose packets the NIC merges: descriptors are not written back in order, and no kernel may look further than one. */
+static uint32_t ixgbe_take_none(const union hw_rx_desc *ring, struct dp_mbuf **sw, struct dp_mbuf **pkts, uint32_t n,
+                                const struct ixgbe_rx_rules *rules)
+{
+    (void)ring, (void)sw, (void)pkts, (void)n, (void)rules;
+    return 0;
+}
+
+static const struct ixgbe_kernels ixgbe_one_by_one = {"one by one", ixgbe_take_none, ixgbe_scalar_arm, ixgbe_scalar_put};
+
 #define IXGBE_KERNELS (sizeof(ixgbe_kernels) / sizeof(ixgbe_kernels[0]))
 
 static inline int ixgbe_runs_here(unsigned width)

@@ -50,5 +50,7 @@ cdef extern from "scalar.h" nogil:
 
 # The kernels of that name, or for "auto" the widest that pay on this CPU. Raises ConfigError.
 cdef const kernels_t *kernels_of(name) except NULL
+# For a queue whose packets the NIC merges: nothing is taken by a kernel, the queue does it one by one.
+cdef const kernels_t *one_by_one() noexcept
 # ol_flags by what a descriptor says: which flags may come of it, and which of those do. strip: tags are taken off.
 cdef void set_rules(rx_rules_t *rules, bint strip) noexcept

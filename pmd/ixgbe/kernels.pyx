@@ -10,6 +10,7 @@ cdef extern from "kernels.h" nogil:
     enum:
         KERNELS "IXGBE_KERNELS"
     const kernels_t[4] kernels "ixgbe_kernels"
+    const kernels_t singly "ixgbe_one_by_one"
     bint runs_here "ixgbe_runs_here" (unsigned int width)
     bint pays_here "ixgbe_pays_here" (unsigned int width)
 
@@ -25,6 +26,10 @@ cdef const kernels_t *kernels_of(name) except NULL:
         if pays_here(i) if name == "auto" else runs_here(i) and kernels[i].name.decode() == name:
             return &kernels[i]
     raise ConfigError(f"simd={name}: expected auto, or what this CPU has: {', '.join(widths())}")
+
+
+cdef const kernels_t *one_by_one() noexcept:
+    return &singly
 
 
 cdef void set_rules(rx_rules_t *rules, bint strip) noexcept:

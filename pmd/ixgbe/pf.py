@@ -45,6 +45,7 @@ from dataplane.pmd.ixgbe.filters import Filters
 from dataplane.pmd.ixgbe.flow import Flow, parse_match
 from dataplane.pmd.ixgbe.flows import FlowTable
 from dataplane.pmd.ixgbe.link import LinkUnit
+from dataplane.pmd.ixgbe.merging import Merging
 from dataplane.pmd.ixgbe.nvm import Nvm
 from dataplane.pmd.ixgbe.pool_filters import PoolFilters
 from dataplane.pmd.ixgbe.pools import PoolLayout
@@ -71,7 +72,8 @@ class IxgbePort(IxgbeBase):
     with one queue, too), eeprom_check (on, off: the checksum over the whole EEPROM when the port is opened), speed (10, 1:
     Gbit/s of the module in an SFP+ cage), vfs (0 to 63:
     virtual functions, which the port serves as long as it is started; the PF itself then has 4 queues, or 2 with more than
-    31), vf_state (a file that keeps what is decided about them, see `VfStateFile`).
+    31), vf_state (a file that keeps what is decided about them, see `VfStateFile`), lro (on, off: packets of one TCP
+    connection over IPv4 arrive as one, see docs/driver.md; not with VFs), max_lro_pkt_size (bytes that one may have).
     """
 
     info = PortInfo(
@@ -101,6 +103,8 @@ class IxgbePort(IxgbeBase):
         self.filters.promiscuous = spec.flag("promiscuous", False)
         self.filters.allmulticast = spec.flag("allmulticast", False)
         self.filters.macs = parse_own_macs(spec.word("macs", ""))
+        self._merging = Merging(bar, spec, vfs)
+        self.filters.merges = self._merging.on
         self.filters.rss.key = parse_key(spec.word("rss_key", "default"))
         if types := spec.word("rss_types", ""):
             self.filters.rss.set_types(types)
@@ -171,6 +175,7 @@ class IxgbePort(IxgbeBase):
         self.rx_unit.crc_and_dma()
         self.rx_unit.frame_size(self._frame_size())
         self.rx_unit.snooping()
+        self._merging.write()
 
     def _set_transmit(self) -> None:
         """4.6.8: what all Tx queues share."""
@@ -186,6 +191,12 @@ class IxgbePort(IxgbeBase):
 
     def _tx_registers(self, index: int) -> TxRegisters:
         return TxRegisters(*(register[self._first + index] for register in _TX))
+
+    def _merged_pieces(self) -> int:
+        return self._merging.buffers(self._buffer_size())
+
+    def _set_merging(self, index: int, pieces: int) -> None:
+        self._merging.write_queue(self._first + index, pieces)
 
     def _longest_arriving(self) -> int:
         """With jumbo frames any VF may raise the limit of the port (SET_LPE)."""
@@ -550,3 +561,11 @@ class IxgbePort(IxgbeBase):
 
     def _device_xstats(self) -> dict[str, int]:
         return self._counters.snapshot(self.rx_queues, self.tx_queues)
+
+    def _totals(self) -> dict[str, int]:
+        totals = super()._totals()
+        if self._merging.on:
+            counts = zip((0, 0, 0), *(queue.merging for queue in self._own_rx.values()), strict=True)
+            names = ("rx_lro_merged_packets", "rx_lro_packets", "rx_lro_errors")
+            totals.update(zip(names, map(sum, counts), strict=True))
+        return totals

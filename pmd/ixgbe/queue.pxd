@@ -13,6 +13,7 @@ from dataplane.queue cimport RxQueue, TxQueue
 from dataplane.pmd.datasheet.hw82599 cimport hw_rx_desc, hw_tx_desc
 from dataplane.pmd.ixgbe.gate cimport gate_t
 from dataplane.pmd.ixgbe.kernels cimport alike_t, kernels_t, rx_rules_t
+from dataplane.pmd.ixgbe.merged cimport merge_t
 from dataplane.pmd.ixgbe.tail cimport tail_t
 
 
@@ -37,6 +38,7 @@ cdef class IxgbeRxQueue(RxQueue):
     cdef mbuf *first            # of a packet whose last buffer has not arrived yet
     cdef mbuf *last
     cdef rx_rules_t rules       # what to write into every packet
+    cdef merge_t merge          # with merging: packets that are not whole yet
     cdef readonly uint64_t alloc_failures
     cdef object _mempool        # kept alive
     cdef object _memory         # of the descriptor ring

@@ -14,6 +14,9 @@ class IxgbeRxQueue(RxQueue):
     def next(self) -> int:
         """The descriptor to look at next: it moves with each packet."""
     @property
+    def merging(self) -> tuple[int, int, int]:
+        """How many packets came within larger ones, how many these were, and how many were freed for a wrong NEXTP."""
+    @property
     def armed(self) -> int:
         """Descriptors that have a buffer."""
     def attach(
@@ -28,12 +31,13 @@ class IxgbeRxQueue(RxQueue):
         *,
         pieces: int = 1,
         hide: bool = False,
+        merges: bool = False,
         waker: Waker | None = None,
     ) -> None:
         """Arm every descriptor of `memory` with a buffer. tail, status: where those registers are. Raises MempoolError.
 
-        pieces: buffers that the longest frame takes. hide: the tag that the NIC takes off is not to be seen. waker: of a
-        device that may rest.
+        pieces: buffers that the longest frame takes. hide: the tag that the NIC takes off is not to be seen. merges: the NIC
+        merges packets. waker: of a device that may rest.
         """
     def pause(self) -> None:
         """Keep the queue's poller out, whoever it is; returns when it is. The queue may be taken apart until `resume`."""

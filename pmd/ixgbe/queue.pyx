@@ -20,15 +20,15 @@ from dataplane.mbuf cimport (
     data_iova,
 )
 from dataplane.mempool cimport Mempool, alloc_bulk, free_bulk, free_packets
-from dataplane.stage cimport Stage
 from dataplane.pmd.datasheet.hw82599 cimport *
 from dataplane.pmd.ixgbe.gate cimport enter, leave, pause_gate, resume_gate
-from dataplane.pmd.ixgbe.kernels cimport AHEAD, CHECKSUMS, KIND, OFFLOADS, kernels_of, put_chain, set_rules
+from dataplane.pmd.ixgbe.kernels cimport AHEAD, CHECKSUMS, KIND, OFFLOADS, kernels_of, one_by_one, put_chain, set_rules
+from dataplane.pmd.ixgbe.merged cimport begin_merging, end_merging, take_merged
+from dataplane.pmd.ixgbe.queue_checks cimport check_out, check_port, length_of
 from dataplane.pmd.ixgbe.sendable cimport FRAME_MIN, fits, headers_of, pad
 from dataplane.pmd.ixgbe.tail cimport move_tail, tail_at, tail_t
 
-from dataplane.errors import ConfigError, MempoolError, PortError
-from dataplane.mapped import is_memory
+from dataplane.errors import MempoolError
 from dataplane.pmd.datasheet import limits
 from dataplane.pmd.ixgbe.errors import queue_gone
 
@@ -49,32 +49,6 @@ cdef hw_rx_desc[2] nothing
 cdef mbuf *nobody[2 + AHEAD]
 cdef uint32_t nowhere = 0
 cdef uint32_t awake = 0  # stays so
-
-
-cdef uint32_t _length_of(queue, memory, size_t status, const tail_t *tail) except 0:
-    """Descriptors in that block. Raises ConfigError for what is no descriptor ring, or no register of 32 bits."""
-    cdef size_t length = memory.size // limits.DESCRIPTOR_SIZE
-    if not 4 <= length <= 65536 or not is_memory(memory.address, memory.size):
-        raise ConfigError(f"{queue!r}: {memory!r} is no descriptor ring: expected a Block of an open arena")
-    for address in (<size_t> tail.at, status, <size_t> tail.rests):
-        if address & 3 or not is_memory(address, 4, write=False):
-            raise ConfigError(f"{queue!r}: no register is mapped at address {address:#x}")
-    return <uint32_t> length
-
-
-cdef int _check_port(port) except -1:
-    """Raise PortError for a queue of no port. One of a port that is stopped is polled in vain, and goes on when it starts."""
-    if port is None:
-        raise PortError("this queue is of no port: take one from port.rx(0) or port.tx(0)")
-    if getattr(port, "closed", False):
-        raise PortError(f"{port.name} is closed: probe it again")
-    return 0
-
-
-cdef int _check_out(Stage queue, gate_t *gate) except -1:
-    if queue.poller and gate.paused == 0:
-        raise PortError(f"{queue!r} is polled by thread {queue.polled_by}: pause() it, or stop that pipeline")
-    return 0
 
 
 @cython.final
@@ -99,7 +73,7 @@ cdef class IxgbeRxQueue(RxQueue):
         return self.receive(pkts, n)
 
     cdef int check_ready(self) except -1:
-        return _check_port(self.port)
+        return check_port(self.port)
 
     cdef uint16_t receive(self, mbuf **pkts, uint16_t n) noexcept nogil:
         """The same, once inside, when there is something to do."""
@@ -171,6 +145,10 @@ cdef class IxgbeRxQueue(RxQueue):
         cdef bint last = desc.wb.status & HW_RXD_STAT_EOP != 0
         cdef mbuf *first = self.first
         cdef mbuf *m
+        if self.merge.chains != NULL:
+            m = take_merged(&self.merge, self.ring, self.sw, self.next, self.length, &self.rules)
+            self.advance(1)
+            return m
         alone.wb.status |= HW_RXD_STAT_EOP
         scalar.take(&alone, &self.sw[self.next], &m, 1, &self.rules)
         if self.hides:
@@ -208,22 +186,23 @@ cdef class IxgbeRxQueue(RxQueue):
 
     def attach(
         self, memory, size_t tail, size_t status, Mempool mempool not None, uint16_t number, bint strip, str simd="auto",
-        *, uint32_t pieces=1, bint hide=False, waker=None,
+        *, uint32_t pieces=1, bint hide=False, bint merges=False, waker=None,
     ):
         """Arm every descriptor of `memory` (a Block) with a buffer.
 
         tail, status: where those registers are in this process; number: `port` of the mbufs; strip: tags are removed;
         simd: one of `kernels.widths()`, or "auto"; pieces: buffers that the longest frame takes, below the number of
-        descriptors: the NIC always has as many, or holds that frame for ever; hide: the tag is not to be seen; waker: the
-        Waker of a device that may rest.
+        descriptors: the NIC always has as many, or holds that frame for ever; hide: the tag is not to be seen; merges: the
+        NIC merges packets (7.11), and each descriptor is looked at by itself, whatever `simd` says; waker: the Waker of a
+        device that may rest.
         The NIC may be given `length - 1` descriptors, from 0 on: write that to the tail once its queue is enabled.
         Raises MempoolError if the pool has too few mbufs.
         """
         cdef tail_t place = tail_at(tail, &awake, waker)
-        cdef uint32_t i, length = _length_of(self, memory, status, &place)
+        cdef uint32_t i, length = length_of(self, memory, status, &place)
         cdef const kernels_t *kernel = kernels_of(simd)
         self.detach()
-        self.kernel = kernel
+        self.kernel = one_by_one() if merges else kernel
         self.ring = <hw_rx_desc *> <size_t> memory.address
         self.sw = <mbuf **> calloc(length + AHEAD, sizeof(mbuf *))
         if self.sw == NULL:
@@ -252,6 +231,8 @@ cdef class IxgbeRxQueue(RxQueue):
         self.tail, self.status = place, <volatile uint32_t *> status
         self._mempool, self._memory, self._waker = mempool, memory, waker
         self.fault = 0
+        if merges:
+            begin_merging(&self.merge, length)
 
     def pause(self):
         """Keep the queue's poller out, whoever it is; returns when it is. The queue may be taken apart until `resume`."""
@@ -264,7 +245,7 @@ cdef class IxgbeRxQueue(RxQueue):
     def detach(self):
         """Give every mbuf back. The NIC must have let go of the queue. Raises PortError while it is polled and not paused."""
         cdef uint32_t at
-        _check_out(self, &self.gate)
+        check_out(self, &self.gate)
         if self._memory is None:
             return
         if self.first != NULL:
@@ -272,6 +253,7 @@ cdef class IxgbeRxQueue(RxQueue):
         for i in range(self.length - self.missing):
             at = (self.next + i) % self.length
             free_packets(&self.sw[at], 1)
+        end_merging(&self.merge, self.length)
         free(self.sw)
         self._idle()
 
@@ -286,6 +268,11 @@ cdef class IxgbeRxQueue(RxQueue):
         self.first = self.last = NULL
         self.pool = NULL
         self._mempool = self._memory = self._waker = None
+
+    @property
+    def merging(self):
+        """How many packets came within larger ones, how many these were, and how many were freed for a wrong NEXTP."""
+        return self.merge.merged, self.merge.into, self.merge.broken
 
     @property
     def armed(self):
@@ -308,7 +295,7 @@ cdef class IxgbeTxQueue(TxQueue):
         return taken
 
     cdef int check_ready(self) except -1:
-        return _check_port(self.port)
+        return check_port(self.port)
 
     cdef uint16_t send(self, mbuf **pkts, uint16_t n) noexcept nogil:
         cdef uint32_t before = self.next, done
@@ -524,7 +511,7 @@ cdef class IxgbeTxQueue(TxQueue):
         simd: one of `kernels.widths()`, or "auto". waker: the Waker of a device that may rest.
         """
         cdef tail_t place = tail_at(tail, &awake, waker)
-        cdef uint32_t length = _length_of(self, memory, status, &place), runs = 4
+        cdef uint32_t length = length_of(self, memory, status, &place), runs = 4
         cdef const kernels_t *kernel = kernels_of(simd)
         self.detach()
         self.kernel = kernel
@@ -571,7 +558,7 @@ cdef class IxgbeTxQueue(TxQueue):
 
     def detach(self):
         """Give every mbuf back, sent or not. The NIC must have let go of it. Raises PortError while it is polled and not paused."""
-        _check_out(self, &self.gate)
+        check_out(self, &self.gate)
         if self._memory is None:
             return
         while self.clean != self.next:

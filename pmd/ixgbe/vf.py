@@ -108,6 +108,11 @@ class IxgbeVfPort(VfAddressVerbs):
         self._allmulticast = spec.flag("allmulticast", False)
         self._read_macs(spec)
         self.patience = spec.integer("pf_wait", PATIENCE)
+        if spec.flag("lro", False):
+            raise ConfigError(
+                f"{self.name}: lro=on: the 82599 merges no packets while it has pools, and a VF is one (datasheet 7.10): "
+                f"leave it out"
+            )
         spec.done()
         self._claim()
         self.bar.check()

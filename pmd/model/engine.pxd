@@ -95,6 +95,7 @@ cdef class Engine(DataPath):
     cdef uint64_t _taken             # violations handed out so far
     cdef void _enter(self) noexcept
     cdef void _leave(self) noexcept
+    cdef void _decode_rx(self, uint32_t queue) noexcept nogil
     cdef void _decode_tables(self) noexcept nogil
     cdef void _decode_port(self) noexcept nogil
     cdef void _remap(self) noexcept nogil

@@ -14,6 +14,7 @@ from dataplane.pmd.model.iommu cimport current_epoch
 from dataplane.pmd.model.model cimport (
     DIRTY_FILTER,
     DIRTY_POOLS,
+    DIRTY_RSC,
     DIRTY_STEER,
     POOLS,
     QUEUES,
@@ -30,6 +31,7 @@ from dataplane.pmd.model.model cimport (
     mdl_swap16,
 )
 from dataplane.pmd.model.pools cimport decode_pools
+from dataplane.pmd.model.rsc cimport rsc_forget, rsc_switched
 from dataplane.pmd.model.rx cimport rx_step
 from dataplane.pmd.model.rxq cimport decode_rxq
 from dataplane.pmd.model.shared cimport REGISTER_BYTES
@@ -65,15 +67,15 @@ cdef enum:
 cdef uint32_t _touched(uint32_t offset) noexcept nogil:
     """What has to be decoded again after a write: MTA, UTA and VFTA are read where they are."""
     if offset == W_RXCTRL << 2 or 0x04200 <= offset < 0x04300:
-        return DIRTY_FILTER  # HLREG0, MAXFRS, MFLCN
+        return DIRTY_FILTER | DIRTY_RSC  # HLREG0, MAXFRS, MFLCN
     if 0x05000 <= offset < 0x06000:
-        return 0 if 0x05200 <= offset < 0x05400 else DIRTY_FILTER | DIRTY_STEER | DIRTY_POOLS
+        return 0 if 0x05200 <= offset < 0x05400 else DIRTY_FILTER | DIRTY_STEER | DIRTY_POOLS | DIRTY_RSC
     if 0x08000 <= offset < 0x09000 or 0x0F000 <= offset < 0x0F400 or 0x0F600 <= offset < 0x0F700:
         return DIRTY_POOLS
     if 0x0A200 <= offset < 0x0AA00:
         return DIRTY_FILTER  # RAL, RAH, MPSAR
     if 0x0E000 <= offset < 0x0F000:
-        return DIRTY_STEER | DIRTY_POOLS  # filters for queues, RSS; PSRTYPE
+        return DIRTY_STEER | DIRTY_POOLS | DIRTY_RSC  # filters for queues, RSS; PSRTYPE
     return 0
 
 
@@ -179,9 +181,9 @@ cdef class Engine(DataPath):
         if self.losing and offset & 0x3F == 0x18:
             return  # a tail
         if 0x01000 <= offset < 0x02000:
-            decode_rxq(p, (offset - 0x01000) >> 6)
+            self._decode_rx((offset - 0x01000) >> 6)
         elif 0x0D000 <= offset < 0x0E000:
-            decode_rxq(p, 64 + ((offset - 0x0D000) >> 6))
+            self._decode_rx(64 + ((offset - 0x0D000) >> 6))
         elif 0x06000 <= offset < 0x08000:
             decode_txq(p, (offset - 0x06000) >> 6)
         elif W_RQSMR << 2 <= offset < (W_RQSMR << 2) + 128:
@@ -218,9 +220,16 @@ cdef class Engine(DataPath):
             if 0x02F00 <= offset < 0x05200 or offset >= 0x08000:
                 self._decode_port()
 
+    cdef void _decode_rx(self, uint32_t queue) noexcept nogil:
+        if self.stopped:
+            rsc_forget(self.port)  # what is not complete can no longer be written to memory
+        decode_rxq(self.port, queue)
+
     cdef void reset(self) noexcept nogil:
         cdef mdl_port *p = self.port
         cdef uint32_t index
+        rsc_forget(p)
+        p.merging = p.rsc_on = 0
         mdl_fifo_clear(p.rx_fifo)
         mdl_fifo_clear(p.tx_buffer)
         mdl_fifo_clear(p.switched)
@@ -239,17 +248,22 @@ cdef class Engine(DataPath):
             decode_rxq(p, index)
             decode_txq(p, index)
         director_reset(p)
-        p.dirty = DIRTY_FILTER | DIRTY_STEER | DIRTY_POOLS
+        p.dirty = DIRTY_FILTER | DIRTY_STEER | DIRTY_POOLS | DIRTY_RSC
         self._decode_port()
         self._decode_tables()
 
     cdef void _decode_tables(self) noexcept nogil:
+        cdef uint32_t index
         if self.port.dirty & DIRTY_FILTER:
             decode_filter(&self.port.filter, self.regs)
         if self.port.dirty & DIRTY_STEER:
             decode_steer(&self.port.steer, self.regs)
         if self.port.dirty & DIRTY_POOLS:
             decode_pools(self.port)
+        if self.port.dirty & DIRTY_RSC and rsc_switched(self.port):
+            for index in range(QUEUES):
+                if self.port.rxq[index].enabled:
+                    decode_rxq(self.port, index)
         self.port.dirty = 0
 
     cdef void _decode_port(self) noexcept nogil:
@@ -371,7 +385,7 @@ cdef class Engine(DataPath):
 
     cdef bint is_quiet(self) noexcept nogil:
         cdef mdl_port *p = self.port
-        if p.pumped or self.interrupts.held or self.interrupts.vfs.waiting or p.rated[0] | p.rated[1]:
+        if p.pumped or p.rsc_open or self.interrupts.held or self.interrupts.vfs.waiting or p.rated[0] | p.rated[1]:
             return False
         return not self._unheard or not (p.rx_enabled[0] | p.rx_enabled[1] | p.tx_enabled[0] | p.tx_enabled[1])
 
@@ -429,7 +443,7 @@ cdef class Engine(DataPath):
         if p.epoch != current_epoch():
             self._remap()
         work = 0
-        if p.pumped or p.slow > 1 or p.rated[0] | p.rated[1] or stampers:
+        if p.pumped or p.slow > 1 or p.merging or p.rated[0] | p.rated[1] or stampers:
             p.now_ns = self.clock.now()
         if p.pumped:
             work += self.wire.pump(self)

@@ -12,6 +12,7 @@
 
 #include "dataplane.h"
 #include "director.h"
+#include "rsc.h"
 #include "stamps.h"
 
 /* ---- DMA: IOVA -> host memory ---- */
@@ -373,7 +374,8 @@ struct mdl_rxq {
     uint64_t base;
     uint32_t bad_tail; /* the tail complained about last */
     uint8_t doubtful;  /* SRRCTL is wrong, and no frame has come yet */
-    uint8_t pad1[3];
+    uint8_t merges, rsc_most, rsc_stamps; /* RSC: on; descriptors of a packet; packets with time stamps, too */
+    uint8_t rsc_warned, pad1[3];
 } DP_ALIGNED;
 
 struct mdl_context {
@@ -410,7 +412,7 @@ enum mdl_violation_code {
     MDL_V_TX_SEGMENTS, MDL_V_TX_PAYLEN, MDL_V_TX_DTYP, MDL_V_TX_CONTEXT, MDL_V_TX_QUEUE, MDL_V_TX_BUFFER,
     MDL_V_TX_OFFLOAD, MDL_V_TX_MSS, MDL_V_RX_HEADER, MDL_V_RX_ODD, MDL_V_RX_SPLIT, MDL_V_RX_SMALL_RING,
     MDL_V_RX_BUFFER_SIZE, MDL_V_RX_CRC, MDL_V_TX_OVER_MAXFRS,
-    MDL_V_TX_SECURITY, MDL_V_TX_FCOE, MDL_V_STAMP_STOPPED,
+    MDL_V_TX_SECURITY, MDL_V_TX_FCOE, MDL_V_STAMP_STOPPED, MDL_V_RX_RSC_TIMER,
 };
 
 struct mdl_violation {
@@ -435,7 +437,8 @@ struct mdl_port {
     uint8_t link, elastic, loopback, rx_held; /* held: SECRXCTRL.RX_DIS keeps frames in the packet buffer */
     uint8_t tx_on, crc_strip, tx_plain, length_check; /* plain: the MAC pads and appends FCS, the usual set-up */
     uint8_t tx_pad, tx_crc, many_queues, waits; /* waits: until there is room, instead of losing frames */
-    uint8_t pooled, pad5[3]; /* pooled: there are pools, and `vt` says what they want */
+    uint8_t pooled; /* there are pools, and `vt` says what they want */
+    uint8_t merging, rsc_on, rsc_open; /* RSC: some queue merges; queues may; packets that are not complete */
     uint32_t rx_limit; /* bytes of packet buffer */
     uint32_t epoch; /* mdl_epoch when ring addresses were cached */
     uint32_t dirty;      /* MDL_DIRTY_* */
@@ -468,6 +471,7 @@ struct mdl_port {
     uint64_t line_at;    /* ns / 64: until then a link below 10 Gb/s is busy with what it was given */
     struct mdl_director *director;
     struct mdl_stamps stamps;
+    struct mdl_rsc rsc[MDL_RSC_CONTEXTS];
     uint64_t violations;
     struct mdl_violation violation[MDL_VIOLATIONS];
     volatile uint32_t *rx_tail[MDL_QUEUES], *tx_tail[MDL_QUEUES]; /* where each queue's tail is: see Engine.attach */
@@ -478,7 +482,7 @@ struct mdl_port {
     struct mdl_txq txq[MDL_QUEUES];
 } DP_ALIGNED;
 
-enum { MDL_DIRTY_FILTER = 1, MDL_DIRTY_STEER = 2, MDL_DIRTY_POOLS = 4 };
+enum { MDL_DIRTY_FILTER = 1, MDL_DIRTY_STEER = 2, MDL_DIRTY_POOLS = 4, MDL_DIRTY_RSC = 8 };
 
 static inline void mdl_violate(struct mdl_port *p, int code, uint32_t queue, uint32_t index, uint64_t value)
 {

@@ -43,6 +43,9 @@ cdef extern from "model.h" nogil:
         DIRTY_FILTER "MDL_DIRTY_FILTER"
         DIRTY_STEER "MDL_DIRTY_STEER"
         DIRTY_POOLS "MDL_DIRTY_POOLS"
+        DIRTY_RSC "MDL_DIRTY_RSC"
+        RSC_CONTEXTS "MDL_RSC_CONTEXTS"
+        RSC_HEADER "MDL_RSC_HEADER"
         V_TX_TAIL "MDL_V_TX_TAIL"
         V_RX_TAIL "MDL_V_RX_TAIL"
         V_TX_EMPTY "MDL_V_TX_EMPTY"
@@ -61,6 +64,7 @@ cdef extern from "model.h" nogil:
         V_TX_SECURITY "MDL_V_TX_SECURITY"
         V_TX_FCOE "MDL_V_TX_FCOE"
         V_STAMP_STOPPED "MDL_V_STAMP_STOPPED"
+        V_RX_RSC_TIMER "MDL_V_RX_RSC_TIMER"
         V_RX_HEADER "MDL_V_RX_HEADER"
         V_RX_ODD "MDL_V_RX_ODD"
         V_RX_SPLIT "MDL_V_RX_SPLIT"
@@ -209,6 +213,16 @@ cdef extern from "model.h" nogil:
         uint8_t *slot
         mdl_mirror *mirror
 
+    struct mdl_rsc:
+        uint8_t open, tagged, stamped, tos
+        uint16_t queue, tci
+        uint32_t src, dst, ports, next
+        uint32_t info, hash, status
+        uint32_t packets, started, descriptors, at, filled, bytes
+        uint16_t l3, l4, header_size, vector
+        uint64_t first, buffer, due
+        uint8_t *header
+
     struct mdl_rxq:
         mdl_domain *domain
         uint8_t *ring
@@ -216,6 +230,7 @@ cdef extern from "model.h" nogil:
         volatile uint32_t *head_reg
         uint32_t n, head, buffer
         uint8_t enabled, stalled, drop, legacy, strip, set, warned, usual, doubtful
+        uint8_t merges, rsc_most, rsc_stamps, rsc_warned
         uint64_t base
         uint32_t bad_tail
 
@@ -252,7 +267,7 @@ cdef extern from "model.h" nogil:
         mdl_fifo *switched
         uint8_t *scratch
         uint8_t link, elastic, loopback, rx_held
-        uint8_t tx_on, crc_strip, tx_plain, length_check, tx_pad, tx_crc, many_queues, waits, pooled
+        uint8_t tx_on, crc_strip, tx_plain, length_check, tx_pad, tx_crc, many_queues, waits, pooled, merging, rsc_on, rsc_open
         uint32_t rx_limit
         uint32_t epoch, dirty
         uint64_t now_ns
@@ -281,6 +296,7 @@ cdef extern from "model.h" nogil:
         const uint8_t *peer_pace
         uint64_t line_at
         mdl_stamps stamps
+        mdl_rsc *rsc
         uint64_t violations
         mdl_violation *violation
         volatile uint32_t **rx_tail

@@ -10,10 +10,10 @@ whatever the driver does. What the switch sends back to pools of the same port n
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memset
 
-from dataplane.machine cimport likely, prefetch_write, read32, rmb, store_release, unlikely
+from dataplane.machine cimport likely, unlikely
 from dataplane.pmd.model.checksum cimport fcs
 from dataplane.pmd.model.filter cimport PASS_EXACT, PASS_INEXACT, PASS_NOT, TAG_SIZE, accept, longest
-from dataplane.pmd.model.iommu cimport dma_read, dma_write, translate
+from dataplane.pmd.model.iommu cimport translate
 from dataplane.pmd.model.mac_stats cimport Tally, count, count36, flush_rx, note_good
 from dataplane.pmd.model.model cimport (
     ADDRESS,
@@ -27,13 +27,8 @@ from dataplane.pmd.model.model cimport (
     LOCAL,
     LOST,
     REFUSED,
-    RX_DATA,
-    RX_DESC_FETCH,
-    RX_DESC_WRITE,
     RXE,
-    V_RX_HEADER,
     V_RX_SMALL_RING,
-    V_RX_TAIL,
     WRITE,
     mdl_be16,
     mdl_copy,
@@ -53,6 +48,21 @@ from dataplane.pmd.model.model cimport (
 )
 from dataplane.pmd.model.packet cimport *
 from dataplane.pmd.model.pools cimport pools_of_arrival
+from dataplane.pmd.model.rsc cimport rsc_due, rsc_put
+from dataplane.pmd.model.rx_ring cimport (
+    APART,
+    DROPPED,
+    TAKEN,
+    WAITS,
+    Visit,
+    available,
+    enter_queue,
+    fetch,
+    leave_queue,
+    store,
+    warm,
+    write_back,
+)
 from dataplane.pmd.model.rxq cimport doubt
 from dataplane.pmd.model.stamps cimport stamp_arrival
 from dataplane.pmd.model.steer cimport Choice, choose, redirect
@@ -61,29 +71,12 @@ from dataplane.pmd.model.word cimport *
 cdef enum:
     FRAME_MIN = 64
     FCS_SIZE = 4
-    AHEAD = 4  # descriptors
     RX_MISS = 1 << 17  # EICR
-    ALL_QUEUES = 0x10  # RXDSTATCTRL
     RAW_PAUSE = 0x0888  # EtherType 0x8808 as loaded
     OPCODE_PAUSE = 1
     OPCODE_PRIORITY_PAUSE = 0x0101
-    # What became of a copy
-    WAITS = 0
-    DROPPED = 1
-    TAKEN = 2
 
 cdef uint64_t PAUSE_ADDRESS = 0x010000C28001  # 01:80:C2:00:00:01
-
-
-# What a burst has done to one queue and not yet told the register file.
-cdef struct Visit:
-    mdl_rxq *queue
-    uint32_t index
-    uint32_t packets
-    uint32_t available  # descriptors, when last looked
-    uint64_t bytes
-    uint32_t done_packets  # for RXDGPC
-    uint64_t done_bytes
 
 
 # ---- the MAC -----------------------------------------------------------------------------------------------------
@@ -196,99 +189,6 @@ cdef void _mac_alone(mdl_port *p, Tally *t) noexcept nogil:
 # ---- descriptors -------------------------------------------------------------------------------------------------
 
 
-cdef void _leave(mdl_port *p, Visit *v) noexcept nogil:
-    """Tell the register file what happened to the queue since it was entered."""
-    cdef mdl_rxq *q = v.queue
-    if q == NULL:
-        return
-    if v.packets:  # else the head is not ours to write: the queue may be off, and its driver about to set it up
-        store_release(q.head_reg, q.head)
-        count(p.regs, W_QPRC + q.set * 16, v.packets)
-        count36(p.regs, W_QBRC + q.set * 16, v.bytes)
-        p.rx_causes[v.index >> 6] |= <uint64_t> 1 << (v.index & 63)
-        if p.stats_queue == ALL_QUEUES or p.stats_queue == v.index:
-            v.done_packets += v.packets
-            v.done_bytes += v.bytes
-        if p.pooled:
-            _count_received(p.regs, v.index >> p.vt.shift, v.packets, v.bytes)
-    v.queue = NULL
-
-
-cdef inline void _count_received(uint32_t *regs, uint32_t pool, uint32_t packets, uint64_t n) noexcept nogil:
-    """9.4: a VF's counters wrap. SILENT: bytes as they are in memory."""
-    cdef uint64_t sum = regs[W_PVFGORC_LSB + pool * 16] + n
-    regs[W_PVFGPRC + pool * 16] += packets
-    regs[W_PVFGORC_LSB + pool * 16] = <uint32_t> sum
-    regs[W_PVFGORC_MSB + pool * 16] = (regs[W_PVFGORC_MSB + pool * 16] + (sum >> 32)) & 0xF
-
-
-cdef inline mdl_rxq *_enter(mdl_port *p, Visit *v, uint32_t index) noexcept nogil:
-    if v.queue != NULL and v.index == index:
-        return v.queue
-    _leave(p, v)
-    v.queue, v.index, v.packets, v.bytes, v.available = &p.rxq[index], index, 0, 0, 0
-    return v.queue
-
-
-cdef inline void _store(mdl_rxq *q, uint64_t iova, const uint8_t *data, uint32_t n, uint32_t index) noexcept nogil:
-    """Posted writes: the device does not learn that one was blocked."""
-    cdef uint8_t *to = translate(q.domain, iova, n, WRITE)
-    if likely(to != NULL):
-        mdl_copy(to, data, n)
-    elif n:
-        dma_write(q.domain, iova, data, n, RX_DATA, index)
-
-
-cdef uint32_t _available(mdl_port *p, mdl_rxq *q, uint32_t index) noexcept nogil:
-    cdef uint32_t tail = read32(q.tail)
-    if unlikely(tail >= q.n):
-        if q.bad_tail != tail:
-            q.bad_tail = tail
-            mdl_violate(p, V_RX_TAIL, index, q.n, tail)
-        return 0
-    rmb()  # the descriptors are as new as the tail
-    return tail - q.head if tail >= q.head else tail + q.n - q.head
-
-
-cdef inline bint _fetch(mdl_port *p, mdl_rxq *q, uint32_t index, uint32_t at, uint64_t *words) noexcept nogil:
-    """The descriptor at `at`. False, and the queue stalls until it is enabled anew, if it cannot be read."""
-    if q.ring != NULL:
-        words[0], words[1] = mdl_load64(q.ring + at * 16), mdl_load64(q.ring + at * 16 + 8)
-    elif not dma_read(q.domain, <uint8_t *> words, q.base + at * 16, 16, RX_DESC_FETCH, index):
-        q.stalled = 1
-        return False
-    if unlikely(words[1] & 1 and not q.legacy and not q.warned):
-        q.warned = 1
-        mdl_violate(p, V_RX_HEADER, index, at, words[1])
-    return True
-
-
-cdef inline void _warm(mdl_rxq *q, uint32_t at) noexcept nogil:
-    """The buffer of a descriptor that comes soon: the driver gave it back long ago, and the cache has forgotten it."""
-    cdef uint64_t offset
-    at += AHEAD
-    if at >= q.n:
-        at -= q.n
-    if likely(q.ring != NULL and at < q.n):
-        offset = mdl_load64(q.ring + at * 16) - q.domain.hit_iova
-        if likely(offset < q.domain.hit_size):
-            prefetch_write(q.domain.hit_host + offset)
-
-
-cdef inline void _write_back(
-    mdl_port *p, mdl_rxq *q, uint32_t index, uint32_t at, uint64_t low, uint64_t high
-) noexcept nogil:
-    cdef uint64_t[2] words
-    cdef uint8_t *d
-    if likely(q.ring != NULL):
-        d = q.ring + at * 16
-        (<uint64_t *> d)[0] = low
-        mdl_publish64(d + 8, high)  # DD last: the driver may look at any time
-        return
-    words[0], words[1] = low, high
-    dma_write(q.domain, q.base + at * 16, <uint8_t *> words, 16, RX_DESC_WRITE, index)
-
-
 cdef uint64_t _legacy_status(uint32_t status) noexcept nogil:
     """QW1[63:32] of a legacy descriptor but the tag: status byte, then errors."""
     cdef uint64_t errors = 0
@@ -305,23 +205,30 @@ cdef int _put(
     mdl_port *p, Visit *v, uint32_t index, mdl_frame *frame, const Parsed *parsed, uint32_t info, uint32_t hash
 ) noexcept nogil:
     """Give the frame to a queue, or drop it there, unless it WAITS for descriptors."""
-    cdef mdl_rxq *q = _enter(p, v, index)
+    cdef mdl_rxq *q = enter_queue(p, v, index)
     cdef const uint8_t *data = frame.data
     cdef uint32_t total = frame.len + (0 if p.crc_strip or frame.flags & LOCAL else FCS_SIZE)
     cdef uint32_t needed, piece, at, written = 0
     cdef uint32_t skip_at = 0, status = parsed.status | HW_RXD_STAT_DD
     cdef uint64_t[2] words
     cdef uint64_t high
+    cdef int fate
     if unlikely(not q.enabled or q.stalled):
         return _drop(p, q)
     if unlikely(q.doubtful):
         doubt(p, q, index)
+    if unlikely(q.merges):
+        fate = rsc_put(p, v, index, frame, parsed, info, hash)
+        if fate == DROPPED:
+            return _drop(p, q)
+        if fate != APART:
+            return fate
     if q.strip and status & HW_RXD_STAT_VP:
         skip_at = parsed.tag_at
         total -= TAG_SIZE
     needed = 1 if likely(total <= q.buffer) else (total + q.buffer - 1) // q.buffer
     if unlikely(v.available < needed):
-        v.available = _available(p, q, index)
+        v.available = available(p, q, index)
     if unlikely(v.available < needed):
         if not q.drop and needed < q.n:
             return WAITS
@@ -330,7 +237,7 @@ cdef int _put(
         return _drop(p, q)
     at = q.head
     while True:
-        if unlikely(not _fetch(p, q, index, at, words)):
+        if unlikely(not fetch(p, q, index, at, words)):
             return _drop(p, q)
         piece = total - written
         if piece > q.buffer:
@@ -338,19 +245,19 @@ cdef int _put(
         else:
             status |= HW_RXD_STAT_EOP
         if unlikely(skip_at and written == 0):
-            _store(q, words[0], data, skip_at, index)
-            _store(q, words[0] + skip_at, data + skip_at + TAG_SIZE, piece - skip_at, index)
+            store(q, words[0], data, skip_at, index)
+            store(q, words[0] + skip_at, data + skip_at + TAG_SIZE, piece - skip_at, index)
             data += TAG_SIZE
         else:
-            _store(q, words[0], data + written, piece, index)
+            store(q, words[0], data + written, piece, index)
         written += piece
         if q.legacy:
             high = piece | _legacy_status(status) | <uint64_t> parsed.tci << 48
-            _write_back(p, q, index, at, words[0], high)
+            write_back(p, q, index, at, words[0], high)
         else:
             # Status, errors, tag mean something in the last descriptor only.
             high = (status if status & HW_RXD_STAT_EOP else HW_RXD_STAT_DD) | <uint64_t> piece << 32
-            _write_back(p, q, index, at, info | <uint64_t> hash << 32, high | <uint64_t> parsed.tci << 48)
+            write_back(p, q, index, at, info | <uint64_t> hash << 32, high | <uint64_t> parsed.tci << 48)
         at = at + 1 if at + 1 < q.n else 0
         if status & HW_RXD_STAT_EOP:
             break
@@ -370,7 +277,7 @@ cdef inline bint _put_usual(
     mdl_port *p, Visit *v, uint32_t index, mdl_frame *frame, const Parsed *parsed, uint32_t info, uint32_t hash
 ) noexcept nogil:
     """The same for what nearly every frame is: one buffer, nothing to take out or to add. False: see `_put`."""
-    cdef mdl_rxq *q = _enter(p, v, index)
+    cdef mdl_rxq *q = enter_queue(p, v, index)
     cdef uint32_t n = frame.len, at = q.head
     cdef uint8_t *d = q.ring + at * 16
     cdef uint8_t *to
@@ -378,13 +285,13 @@ cdef inline bint _put_usual(
     if unlikely(not q.usual or not p.crc_strip or n > q.buffer):
         return False
     if unlikely(not v.available):
-        v.available = _available(p, q, index)
+        v.available = available(p, q, index)
         if not v.available:
             return False
     to = translate(q.domain, mdl_load64(d), n, WRITE)
     if unlikely(to == NULL or mdl_load64(d + 8) & 1):
         return False
-    _warm(q, at)
+    warm(q, at)
     mdl_copy(to, frame.data, n)
     (<uint64_t *> d)[0] = info | <uint64_t> hash << 32
     mdl_publish64(d + 8, status | <uint64_t> n << 32 | <uint64_t> parsed.tci << 48)  # DD last
@@ -553,7 +460,9 @@ cdef uint32_t rx_step(mdl_port *p, uint32_t budget) noexcept nogil:
     done = _empty(p, p.rx_fifo, budget, &visit)
     if p.pooled:
         done += _empty(p, p.switched, budget, &visit)
-    _leave(p, &visit)
+    leave_queue(p, &visit)
+    if unlikely(p.merging):
+        done += rsc_due(p)
     if visit.done_packets:
         count(p.regs, W_RXDGPC, visit.done_packets)
         count36(p.regs, W_RXDGBCL, visit.done_bytes)

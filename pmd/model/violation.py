@@ -32,6 +32,7 @@ VIOLATIONS = (
     ("TDT", "7.12, 7.8", "descriptor {index} asks for IPsec or LinkSec, which the chip lacks (SECTXSTAT.SECTX_OFF_DIS)"),
     ("TDT", "7.13", "descriptor {index} asks for an offload of FCoE, which the model does not have"),
     ("TIMINCA", "7.9, 8.2.3.26", "a packet is stamped while SYSTIM stands still ({value:#010x})"),
+    ("RSCCTL", "7.11, 7.3.2.1", "a packet to be merged waits, and no vector with an interval ends that ({value:#010x})"),
 )
 # fmt: on
 _OF_PORT = ("TIMINCA",)  # no queue has one of its own

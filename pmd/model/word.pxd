@@ -4,6 +4,9 @@
 cdef enum:
     W_CTRL_EXT = 0x00018 >> 2
     W_GCR_EXT = 0x11050 >> 2
+    W_EITR = 0x00820 >> 2
+    W_EITR_HIGH = 0x12300 >> 2  # vectors from 24 on
+    W_IVAR = 0x00900 >> 2
     # receive
     W_RXQ = 0x01000 >> 2  # queues 0..63; 16 dwords each
     W_RXQ_HIGH = 0x0D000 >> 2  # queues 64..127
@@ -14,10 +17,12 @@ cdef enum:
     W_SRRCTL = 5
     W_RDT = 6
     W_RXDCTL = 10
+    W_RSCCTL = 11
     W_RDRXCTL = 0x02F00 >> 2
     W_RXDSTATCTRL = 0x02F40 >> 2
     W_RXCTRL = 0x03000 >> 2
     W_RTRUP2TC = 0x03020 >> 2
+    W_RSCDBU = 0x03028 >> 2
     W_RXPBSIZE = 0x03C00 >> 2
     W_SECRXCTRL = 0x08D00 >> 2
     W_HLREG0 = 0x04240 >> 2
@@ -28,6 +33,7 @@ cdef enum:
     W_QDE = 0x02F04 >> 2
     # filters and steering
     W_RXCSUM = 0x05000 >> 2
+    W_RFCTL = 0x05008 >> 2
     W_FCTRL = 0x05080 >> 2
     W_VLNCTRL = 0x05088 >> 2
     W_MCSTCTRL = 0x05090 >> 2

@@ -9,13 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dataplane.pmd.datasheet import (
+    DESCTYPE_LEGACY,
     DMATXCTL,
     GCR_EXT,
+    HLREG0,
     MTQC,
+    PSRTYPE,
     RDBAH,
     RDBAL,
     RDH,
     RDLEN,
+    RDRXCTL,
     RDT,
     RFCTL,
     RSCCTL,
@@ -259,12 +263,66 @@ def _buffer_size(write: Write) -> str | None:
     return _first(write, look)
 
 
-# A driver that turns it on is told, and gets its packets one by one.
-@rule("no-merging", "7.11, 8.2.3.8.13", "The model merges no packets (RSC)", RXDCTL, RXCTRL, when=AT_START)
-def _no_merging(write: Write) -> str | None:
-    def look(write: Write, control: RegisterRef) -> str | None:
-        register = RSCCTL[control.index]
-        asked = write.get(register.RSCEN) and not write.get(RFCTL.RSC_DIS)
-        return f"{register.RSCEN} is 1 and RFCTL.RSC_DIS is 0" if asked else None
+# ---- merging (RSC) ------------------------------------------------------------------------------------------------
 
-    return _first(write, look)
+
+def _first_merging(write: Write, look: Callable[[Write, RegisterRef], str | None]) -> str | None:
+    """What `look` finds wrong with the first of the queues that start and merge packets."""
+
+    def asked(write: Write, control: RegisterRef) -> str | None:
+        merges = write.get(RSCCTL[control.index].RSCEN) and not write.get(RFCTL.RSC_DIS)
+        return look(write, control) if merges else None
+
+    return _first(write, asked)
+
+
+@rule("merge-receiver", "4.6.7.2, 8.2.3.8.8",
+      "Where a queue merges packets (RSC), the CRC is stripped, RDRXCTL.RSCFRSTSIZE is 0 and RSCACKC is 1",
+      RXDCTL, RXCTRL, when=AT_START)  # fmt: skip
+def _merge_receiver(write: Write) -> str | None:
+    def look(write: Write, control: RegisterRef) -> str | None:
+        wanted = (
+            (HLREG0.RXCRCSTRP, 1),
+            (RDRXCTL.CRCSTRIP, 1),
+            (RDRXCTL.RSCFRSTSIZE, 0),
+            (RDRXCTL.RSCACKC, 1),
+        )
+        for field, value in wanted:
+            if write.get(field) != value:
+                return f"{RSCCTL[control.index].RSCEN} is 1 and {field} is {write.get(field)}"
+        return None
+
+    return _first_merging(write, look)
+
+
+@rule("merge-header", "4.6.7.2, 8.2.3.8.7, 8.2.3.7.4",
+      "A queue that merges packets has advanced descriptors, SRRCTL.BSIZEHEADER for 128 bytes or more, and PSRTYPE.TCP",
+      RXDCTL, RXCTRL, when=AT_START)  # fmt: skip
+def _merge_header(write: Write) -> str | None:
+    def look(write: Write, control: RegisterRef) -> str | None:
+        register = SRRCTL[control.index]
+        if write.get(register.DESCTYPE) == DESCTYPE_LEGACY:
+            return f"{RSCCTL[control.index].RSCEN} is 1 and {register.DESCTYPE} is legacy"
+        if (size := write.get(register.BSIZEHEADER)) < limit.RSC_HEADER_MIN // limit.RX_HEADER_UNIT:
+            return f"{register.BSIZEHEADER} is {size}: {size * limit.RX_HEADER_UNIT} bytes"
+        return None if write.get(PSRTYPE[0].TCP) else f"{PSRTYPE[0].TCP} is 0"
+
+    return _first_merging(write, look)
+
+
+@rule(
+    "merge-size",
+    "8.2.3.8.13",
+    "The buffers of a merged packet (RSCCTL.MAXDESC of SRRCTL.BSIZEPACKET) have fewer than 64 KiB",
+    RXDCTL,
+    RXCTRL,
+    when=AT_START,
+)
+def _merge_size(write: Write) -> str | None:
+    def look(write: Write, control: RegisterRef) -> str | None:
+        buffers = limit.RSC_BUFFERS[write.get(RSCCTL[control.index].MAXDESC)]
+        size = write.get(SRRCTL[control.index].BSIZEPACKET) * limit.RX_BUFFER_UNIT
+        many = buffers * size > limit.RSC_MAX
+        return f"{RSCCTL[control.index].MAXDESC} allows {buffers} buffers of {size} bytes" if many else None
+
+    return _first_merging(write, look)

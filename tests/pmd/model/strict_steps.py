@@ -13,10 +13,12 @@ from dataplane.pmd.datasheet import (
     MRQC,
     MTQC,
     MTQC_32POOLS,
+    PSRTYPE,
     RDBAL,
     RDLEN,
     RDRXCTL,
     RFCTL,
+    RSCCTL,
     RTTDCS,
     RXCTRL,
     RXDCTL,
@@ -85,6 +87,16 @@ def receiving(bar):
 def enabled(bar):
     bar.set(RXDCTL[0].ENABLE)
     bar.wait(RXDCTL[0].ENABLE)
+
+
+def merging(bar):
+    """Receiver and queue are ready for RSC, and not on yet."""
+    rx_ready(bar)
+    bar.set(RDRXCTL.RSCACKC)
+    bar.set(PSRTYPE[0].TCP)
+    rx_ring(bar)
+    bar.update(SRRCTL[0], BSIZEHEADER=2)
+    bar.set(RSCCTL[0].RSCEN)
 
 
 def no_filters(bar):

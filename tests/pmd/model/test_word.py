@@ -15,6 +15,7 @@ OTHER_NAMES = {
     "RXQ": ("RDBAL", 0),
     "RXQ_HIGH": ("RDBAL", 64),
     "TXQ": ("TDBAL", 0),
+    "EITR_HIGH": ("EITR", 24),
     "QBRC": ("QBRC_L", 0),
     "QBTC": ("QBTC_L", 0),
 }
@@ -34,7 +35,7 @@ def test_address(name, offset):
 @pytest.mark.parametrize(
     ("queue_registers", "first"),
     [
-        (("RDBAL", "RDBAH", "RDLEN", "RDH", "SRRCTL", "RDT", "RXDCTL"), "RDBAL"),
+        (("RDBAL", "RDBAH", "RDLEN", "RDH", "SRRCTL", "RDT", "RXDCTL", "RSCCTL"), "RDBAL"),
         (("TDBAL", "TDBAH", "TDLEN", "TDH", "TDT", "TXDCTL", "TDWBAL", "TDWBAH"), "TDBAL"),
     ],
 )

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a queue is asked before it is polled, and before it gets memory."""
+
+from libc.stdint cimport uint32_t
+
+from dataplane.pmd.ixgbe.gate cimport gate_t
+from dataplane.pmd.ixgbe.tail cimport tail_t
+from dataplane.stage cimport Stage
+
+# Descriptors in that block. Raises ConfigError for what is no descriptor ring, or no register of 32 bits.
+cdef uint32_t length_of(queue, memory, size_t status, const tail_t *tail) except 0
+# Raises PortError for a queue of no port. One of a port that is stopped is polled in vain, and goes on when it starts.
+cdef int check_port(port) except -1
+# Raises PortError for a queue that is polled and not paused.
+cdef int check_out(Stage queue, gate_t *gate) except -1
