@@ -110,20 +110,20 @@ def test_lro_merges_what_tcp_sends(bed: Bed) -> None:
     """The chip's RSC: Linux's own TCP takes the large packets, and counts what they were made of."""
     names = ("hw_rsc_aggregated", "hw_rsc_flushed")
 
-    def grown(switch: str) -> list[int]:
-        """By 4 MB each way."""
+    def grown(switch: str, megabytes: int) -> list[int]:
+        """By so much each way."""
         bed.guest.run(f"ethtool -K eth0 lro {switch}")
         bed.settle()
         assert f"large-receive-offload: {switch}" in bed.guest.run("ethtool -k eth0")
         before = bed.statistics(*names)
-        transfer(bed.lab, bed.guest, bed.wire, HERE, THERE, megabytes=4)
+        transfer(bed.lab, bed.guest, bed.wire, HERE, THERE, megabytes)
         bed.guest.run("sleep 2.5")  # the driver adds up every 2 s
         return [now - then for now, then in zip(bed.statistics(*names), before, strict=True)]
 
-    packets, large = grown("on")
+    packets, large = grown("on", 2)
     assert packets >= 2 * large > 0  # each of them was made of two packets or more
-    assert packets > 4_000_000 // 1448 // 2, f"{packets} packets of TCP's 2900 were merged"
-    assert grown("off") == [0, 0]
+    assert packets > 2_000_000 // 1448 // 2, f"{packets} of TCP's 1400 packets were merged"
+    assert grown("off", 1) == [0, 0]
 
 
 def test_ethtool_counts_what_the_wire_counts(bed: Bed) -> None:
