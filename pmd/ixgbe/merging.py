@@ -45,10 +45,9 @@ class Merging:
             return 0
         fitting = [count for count in limits.RSC_BUFFERS if count * size <= self.size_max]
         if not fitting:
-            sizes = [n * size for n in limits.RSC_BUFFERS if n * size <= limits.RSC_MAX]
             raise ConfigError(
-                f"{self.name}: max_lro_pkt_size={self.size_max}: the chip counts whole Rx buffers: "
-                f"{', '.join(map(str, sizes))} bytes are possible with this port's mempool"
+                f"{self.name}: max_lro_pkt_size={self.size_max}: must be at least {size}, one Rx buffer of its mempool: "
+                f"the chip counts whole ones"
             )
         return max(fitting)
 

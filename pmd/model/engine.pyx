@@ -8,6 +8,7 @@ cdef extern from "<stdlib.h>" nogil:
     void *aligned_alloc(size_t alignment, size_t size)
 
 from dataplane.pmd.model.director cimport director_memory, director_reset, director_written
+from dataplane.pmd.model.dirty cimport touched
 from dataplane.pmd.model.filter cimport decode_filter
 from dataplane.pmd.model.flight cimport NEVER
 from dataplane.pmd.model.iommu cimport current_epoch
@@ -62,21 +63,6 @@ cdef enum:
     RATE_ON = 1 << 31  # RTTBCNRC.RS_ENA
     RATE_FACTOR = 0xFFFFFF
     RATE_CREDIT = 1 << 10  # SILENT about the unit of RTTBCNRM: taken as KiB
-
-
-cdef uint32_t _touched(uint32_t offset) noexcept nogil:
-    """What has to be decoded again after a write: MTA, UTA and VFTA are read where they are."""
-    if offset == W_RXCTRL << 2 or 0x04200 <= offset < 0x04300:
-        return DIRTY_FILTER | DIRTY_RSC  # HLREG0, MAXFRS, MFLCN
-    if 0x05000 <= offset < 0x06000:
-        return 0 if 0x05200 <= offset < 0x05400 else DIRTY_FILTER | DIRTY_STEER | DIRTY_POOLS | DIRTY_RSC
-    if 0x08000 <= offset < 0x09000 or 0x0F000 <= offset < 0x0F400 or 0x0F600 <= offset < 0x0F700:
-        return DIRTY_POOLS
-    if 0x0A200 <= offset < 0x0AA00:
-        return DIRTY_FILTER  # RAL, RAH, MPSAR
-    if 0x0E000 <= offset < 0x0F000:
-        return DIRTY_STEER | DIRTY_POOLS | DIRTY_RSC  # filters for queues, RSS; PSRTYPE
-    return 0
 
 
 cdef class Wire:
@@ -216,7 +202,7 @@ cdef class Engine(DataPath):
                 p.dirty |= DIRTY_FILTER
         else:
             # Tables are decoded by the next step: a driver fills a whole one at a time.
-            p.dirty |= _touched(offset)
+            p.dirty |= touched(offset)
             if 0x02F00 <= offset < 0x05200 or offset >= 0x08000:
                 self._decode_port()
 

@@ -175,7 +175,7 @@ def test_a_vf_is_refused():
 def test_sizes_that_a_start_refuses():
     with pair(f"{LRO},max_lro_pkt_size=2047") as p:
         p.right.rx(0)
-        with pytest.raises(ConfigError, match="2048, 8192, 16384, 32768 bytes are possible"):
+        with pytest.raises(ConfigError, match="must be at least 2048, one Rx buffer"):
             p.right.start()
     with pair(f"{LRO},rx_desc=16") as p:
         p.right.rx(0)
