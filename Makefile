@@ -17,6 +17,8 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
             command -v $$p >/dev/null && $$p -c '$(USABLE)' 2>/dev/null && echo $$p && break; done)
 
 REV ?=
+DPDK ?=
+KERNELS ?=
 ACTIONS ?= 1000000
 EXAMPLES ?= 2000
 MESSAGES ?= 1000000
@@ -66,15 +68,15 @@ test-root: build-bench $(VENV)/.test  ## the tests on network namespaces, taps a
 	@[ "$$(id -u)" = 0 ] || { echo "these tests make network namespaces: run 'sudo make test-root'" >&2; exit 1; }
 	@$(BIN)/python -m pytest -q -m "root and not dpdk and not vm" $(ARGS)
 
-test-dpdk: build-bench $(VENV)/.test  ## DPDK's own drivers on the model (as root; installs Debian's DPDK)
+test-dpdk: build-bench $(VENV)/.test  ## DPDK's own drivers on the model: the machine's DPDK, or DPDK=bookworm, trixie or sid (as root)
 	@[ "$$(id -u)" = 0 ] || { echo "DPDK's drivers take physical addresses: run 'sudo make test-dpdk'" >&2; exit 1; }
-	@$(BIN)/python -m bench.peer
-	@$(BIN)/python -m pytest -q -m dpdk $(ARGS)
+	@$(if $(DPDK),$(BIN)/python -m tests.dpdk.suites $(DPDK),$(BIN)/python -m bench.peer)
+	@DATAPLANE_DPDK='$(DPDK)' $(BIN)/python -m pytest -q -m dpdk $(ARGS)
 
-test-vm: build $(VENV)/.test  ## Linux's own drivers on the model, ours on its VFIO and UIO, in virtual machines (as root)
+test-vm: build $(VENV)/.test  ## Linux's own drivers on the model, ours on its VFIO and UIO, in virtual machines (as root); KERNELS="6.1 6.12 newest"
 	@[ "$$(id -u)" = 0 ] || { echo "these tests make network namespaces: run 'sudo make test-vm'" >&2; exit 1; }
 # One process for each kernel: guests wait more than they work.
-	@$(BIN)/python -m pytest -q -m vm -n 2 --durations 25 tests/vm $(ARGS)
+	@$(if $(KERNELS),DATAPLANE_VM_KERNELS='$(KERNELS)') $(BIN)/python -m pytest -q -m vm -n 2 --durations 25 tests/vm $(ARGS)
 
 lint: build-bench $(VENV)/.lint  ## ruff, mypy and cython-lint
 	$(BIN)/ruff check .

@@ -10,6 +10,8 @@ import pytest
 from dpdkrig import Rig
 
 from bench import peer
+from tests.dpdk import suites
+from tests.system.debs import Unavailable
 
 TIMEOUT = 120
 
@@ -27,9 +29,12 @@ def installed() -> Iterator[None]:
     """DPDK, and hugepages for it."""
     try:
         with peer.hugepages():
-            peer.ready(fetch=False)
+            if suites.chosen():
+                suites.root_of(suites.chosen())
+            else:
+                peer.ready(fetch=False)
             yield
-    except peer.Unavailable as reason:
+    except (peer.Unavailable, Unavailable) as reason:
         pytest.skip(f"needs root, hugepages and DPDK: {reason}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 
+from dpdkrig import QueueCounts
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Ether
 from scapy.layers.sctp import SCTP
@@ -30,18 +31,12 @@ class Flows:
         rig.plug_in("model0,manner=strict,wire=model2", "model1,wire=model3")
         self.near = rig.port("model2")
         self.testpmd = rig.testpmd(*WORDS, *words)
-        for queue in range(QUEUES):  # or all of them count in the first set of counters
-            self.testpmd.ask(f"set stat_qmap rx 0 {queue} {queue}")
+        self.counted = QueueCounts(self.testpmd, QUEUES)
         self.testpmd.ask("start")
 
     def create(self, rule):
         said = self.testpmd.ask(f"flow create 0 ingress pattern {rule} / end")
         assert "created" in said, said
-
-    def counted(self):
-        """How many each Rx queue has had since the start."""
-        said = self.testpmd.ask("show port xstats 0")
-        return [int(said.partition(f"rx_q{n}_packets: ")[2].split()[0]) for n in range(QUEUES)]
 
     def queue_of(self, data):
         """The queue that gets a packet; None: nobody has had it."""
@@ -49,7 +44,7 @@ class Flows:
         assert send(self.near.tx(0), [data], self.near.mempool, timeout=2.0) == 1
         for _ in range(50):
             time.sleep(0.01)
-            grown = [n for n, (old, new) in enumerate(zip(before, self.counted(), strict=True)) if new != old]
+            grown = [queue for queue, count in self.counted().items() if count != before.get(queue, 0)]
             if grown:
                 assert len(grown) == 1
                 return grown[0]

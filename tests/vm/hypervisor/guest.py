@@ -179,7 +179,7 @@ class Guest:
 
     def load(self, *modules: str) -> None:
         """Load modules that were named as spare, with what they depend on."""
-        names = " ".join(name.replace("-", "_") for name in modules)
+        names = " ".join(name.rstrip("?").replace("-", "_") for name in modules)
         self.run(
             f"for last in {names}; do for m in $(cat /lib/mod/spare); do"
             " [ -d /sys/module/$m ] || insmod /lib/mod/$m.ko; [ $m = $last ] && break; done; done; true"

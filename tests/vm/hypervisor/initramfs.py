@@ -69,7 +69,10 @@ class Initramfs:
         self.file("lib64/ld-linux-x86-64.so.2", loader.read_bytes(), 0o755)
 
     def modules(self, root: Path, names: Iterable[str]) -> None:
-        """Kernel modules from lib/modules/RELEASE, after those they depend on. A name built into the kernel is none."""
+        """Kernel modules from lib/modules/RELEASE, after those they depend on. A name built into the kernel is none.
+
+        A name that ends in "?" may be missing: other kernels have it under another name, or within another module.
+        """
         found = {
             path.name.partition(".")[0].replace("-", "_"): path
             for path in root.rglob("*.ko*")
@@ -95,7 +98,8 @@ class Initramfs:
             self.file(f"lib/mod/{name}.ko", data)
 
         for name in names:
-            add(name)
+            if not name.endswith("?") or name[:-1].replace("-", "_") in found:
+                add(name.rstrip("?"))
 
     def archive(self) -> bytes:
         """The archive."""

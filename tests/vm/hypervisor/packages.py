@@ -8,18 +8,16 @@ to fetch anew.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-MIRROR, SECURITY = "http://deb.debian.org/debian", "http://deb.debian.org/debian-security"
+from tests.system.debs import MIRROR, SECURITY, Unavailable, cache, fetch, locked, unpack
+
 OLDEST_QEMU = (10, 1)
 _LAYOUT = "2"  # of the folder: another number fetches anew
 
@@ -28,6 +26,9 @@ KERNELS = {
     "6.1": ("bookworm", True),
     "6.12": ("trixie", False),
 }  # suite, and whether its security archive is asked too
+REPORTED = {
+    "newest": "trixie-backports"
+}  # what comes there cannot be pinned: it is tried on demand, and fails nothing
 GUEST_SUITE = "bookworm"
 _UNWANTED = (
     *(f"./usr/share/{name}" for name in ("doc", "man", "locale", "info")),
@@ -40,21 +41,24 @@ _UNWANTED = (
 GUEST_PACKAGES = ("busybox-static", "ethtool", "iproute2", "iputils-ping", "linuxptp", "tcpdump")
 
 
-class Unavailable(Exception):
-    """Virtual machines cannot run here; the message says why."""
-
-
 @dataclass(frozen=True)
 class Machinery:
-    """What a virtual machine is made of. qemu: its command. userland: a root folder with the guest's programs."""
+    """What a virtual machine is made of. qemu: its command. userland: a root folder with the guest's programs.
+
+    missing: why there is no kernel of that name, of those that are only reported.
+    """
 
     qemu: tuple[str, ...]
     userland: Path
     kernels: dict[str, Path]
+    missing: dict[str, str]
 
     def image(self, kernel: str) -> Path:
-        """The kernel's vmlinuz."""
-        return next((self.kernels[kernel] / "boot").glob("vmlinuz-*"))
+        """The kernel's vmlinuz. Raises Unavailable."""
+        if kernel in self.missing:
+            raise Unavailable(self.missing[kernel])
+        root = self.kernels[kernel]
+        return next(path for path in (*root.glob("boot/vmlinuz-*"), *root.glob("usr/lib/modules/*/vmlinuz")))
 
     def modules(self, kernel: str) -> Path:
         """The folder with modules.dep of that kernel."""
@@ -65,20 +69,22 @@ class Machinery:
 def cache_folder() -> Path:
     """Where everything is kept."""
     named = os.environ.get("DATAPLANE_VM_CACHE")
-    if named:
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dataplane" / "vm"
+    return Path(named) if named else cache("vm")
 
 
-def machinery() -> Machinery:
-    """Everything that a virtual machine needs, fetched if it is not there yet. Raises Unavailable."""
+def machinery(kernels: Iterable[str] = tuple(KERNELS)) -> Machinery:
+    """Everything that virtual machines with these kernels need, fetched if it is not there yet. Raises Unavailable."""
     if os.uname().machine != "x86_64":
         raise Unavailable("virtual machines of these tests are x86-64 only")
-    folder = cache_folder()
+    folder, missing = cache_folder(), {}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder):
+        with locked(folder):
             _fill(folder)
+            for release in REPORTED.keys() & set(kernels):
+                try:
+                    _renew(folder, release)
+                except Unavailable as reason:
+                    missing[release] = str(reason)
     except OSError as error:
         raise Unavailable(
             f"no cache folder {folder}: {error.strerror or error}; set DATAPLANE_VM_CACHE"
@@ -86,7 +92,8 @@ def machinery() -> Machinery:
     made = Machinery(
         _qemu_command(folder / "qemu"),
         folder / "guest",
-        {release: folder / f"linux-{release}" for release in KERNELS},
+        {release: folder / f"linux-{release}" for release in (*KERNELS, *REPORTED)},
+        missing,
     )
     check_qemu(made.qemu)
     return made
@@ -132,35 +139,18 @@ def _qemu_command(root: Path) -> tuple[str, ...]:
 # ---- fetching -----------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Two checkouts do not fetch at once."""
-    with (folder / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def _fill(folder: Path) -> None:
     stamp = folder / "complete"
     if stamp.exists() and stamp.read_text() == _LAYOUT:
         _fill_guest(folder)
         return
-    _check_tools()
     if not os.environ.get("DATAPLANE_QEMU"):
-        debs = _fetch(folder / "apt-qemu", [(MIRROR, suite) for suite in QEMU_SUITES], ["qemu-system-x86"])
-        _unpack(debs, folder / "qemu")
+        debs = fetch(folder / "apt-qemu", [(MIRROR, suite) for suite in QEMU_SUITES], ["qemu-system-x86"])
+        unpack(debs, folder / "qemu", _UNWANTED)
     _fill_guest(folder)
     for release, (suite, secured) in KERNELS.items():
         sources = [(MIRROR, suite)] + [(SECURITY, f"{suite}-security")] * secured
-        work = folder / f"apt-linux-{release}"
-        (meta,) = _fetch(work, sources, ["linux-image-amd64"], closure=False)
-        depends = subprocess.run(
-            ["dpkg-deb", "-f", meta, "Depends"], capture_output=True, text=True, check=True
-        ).stdout
-        image = re.search(r"linux-image-[0-9][^ ,]*", depends)
-        assert image, f"{meta}: which kernel does it depend on? {depends}"
-        meta.unlink()
-        _unpack(_fetch(work, sources, [image[0]], closure=False), folder / f"linux-{release}")
+        _fetch_kernel(folder / f"apt-linux-{release}", sources, folder / f"linux-{release}")
     for work in folder.glob("apt-*"):
         shutil.rmtree(work)
     stamp.write_text(_LAYOUT)
@@ -171,9 +161,8 @@ def _fill_guest(folder: Path) -> None:
     stamp, wanted, new = folder / "guest-packages", " ".join(GUEST_PACKAGES), folder / "guest-new"
     if stamp.exists() and stamp.read_text() == wanted:
         return
-    _check_tools()
     work = folder / "apt-guest"
-    _unpack(_fetch(work, [(MIRROR, GUEST_SUITE)], list(GUEST_PACKAGES)), new)
+    unpack(fetch(work, [(MIRROR, GUEST_SUITE)], GUEST_PACKAGES), new, _UNWANTED)
     shutil.rmtree(work)
     old = folder / "guest-old"
     shutil.rmtree(old, ignore_errors=True)
@@ -184,81 +173,38 @@ def _fill_guest(folder: Path) -> None:
     stamp.write_text(wanted)
 
 
-def _check_tools() -> None:
-    for program in ("apt-get", "dpkg-deb"):
-        if not shutil.which(program):
-            raise Unavailable(f"no {program}: QEMU and kernels are fetched from Debian's archive with it")
-    if not KEYRING.exists():
-        raise Unavailable(f"no {KEYRING}: install debian-archive-keyring")
+def _fetch_kernel(work: Path, sources: list[tuple[str, str]], root: Path) -> None:
+    """The kernel that linux-image-amd64 means there, unless `root` has it."""
+    (meta,) = fetch(work, sources, ["linux-image-amd64"], closure=False)
+    stamp = root / "package"
+    if stamp.exists() and stamp.read_text() == meta.name:
+        return
+    names, debs = _kernel_packages(meta), list[Path]()
+    assert names, f"{meta}: which kernel does it depend on?"
+    while len(debs) < len(names):  # newer ones come in several packages
+        debs = fetch(work, sources, sorted(names), closure=False)
+        for deb in debs:
+            names |= _kernel_packages(deb)
+    unpack(debs, root, _UNWANTED)
+    stamp.write_text(meta.name)
 
 
-def _fetch(
-    work: Path, sources: list[tuple[str, str]], packages: list[str], closure: bool = True
-) -> list[Path]:
-    """Packages, with all that they depend on (closure), from `sources` (address, suite), of which the last is preferred."""
-    shutil.rmtree(work, ignore_errors=True)
-    (work / "lists/partial").mkdir(parents=True)
-    archives = work / "cache/archives"
-    (archives / "partial").mkdir(parents=True)
-    (work / "status").touch()
-    lines = [f"deb [arch=amd64 signed-by={KEYRING}] {address} {suite} main\n" for address, suite in sources]
-    (work / "sources.list").write_text("".join(lines))
-    options = {
-        "Dir::Etc::SourceList": work / "sources.list",
-        "Dir::Etc::SourceParts": "/dev/null",
-        "Dir::Etc::Preferences": "/dev/null",
-        "Dir::Etc::PreferencesParts": "/dev/null",
-        "Dir::State::Lists": work / "lists",
-        "Dir::State::status": work / "status",
-        "Dir::Cache": work / "cache",
-        "APT::Install-Recommends": 0,
-        "APT::Architecture": "amd64",
-        "APT::Architectures": "amd64",
-        "APT::Sandbox::User": "root",
-        "Acquire::Languages": "none",
-        "APT::Update::Error-Mode": "any",  # or it would only warn of an archive that does not answer
-        "Acquire::Retries": 5,
-        "Acquire::http::Timeout": 30,
-    }
-    apt = ["apt-get", "-qq", *(f"-o{key}={value}" for key, value in options.items())]
-    _run([*apt, "update"], work, "list of packages")
-    if closure:
-        _run(
-            [*apt, "--yes", "--download-only", "-t", sources[-1][1], "install", *packages], work, packages[0]
-        )
-    else:
-        _run([*apt, "download", *packages], archives, packages[0])
-    found = sorted(archives.glob("*.deb"))
-    if not found:
-        raise Unavailable(f"apt fetched nothing for {' '.join(packages)}")
-    return found
+def _kernel_packages(deb: Path) -> set[str]:
+    """Packages with parts of a kernel that this one depends on."""
+    shown = subprocess.run(["dpkg-deb", "-f", deb, "Depends"], capture_output=True, text=True, check=True)
+    return set(re.findall(r"\blinux-(?:base|image|binary|modules)-[0-9][^ ,|]*", shown.stdout))
 
 
-def _run(command: list[str], folder: Path, what: str) -> None:
+def _renew(folder: Path, release: str) -> None:
+    """The suite's kernel of today; the one that is there, if the archive does not answer."""
+    work, root = folder / f"apt-linux-{release}", folder / f"linux-{release}"
     try:
-        done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, timeout=600, stdin=subprocess.DEVNULL
-        )
-    except subprocess.TimeoutExpired:
-        raise Unavailable("Debian's archive does not answer: 'apt-get' was not done after 600 s") from None
-    if done.returncode:
-        complaint = next((line for line in done.stderr.splitlines() if line.startswith("E: ")), done.stderr)
-        raise Unavailable(f"Debian's archive gives no {what}: {complaint.strip()[:300]}")
-
-
-def _unpack(debs: list[Path], root: Path) -> None:
-    """All packages into one folder, with /bin, /sbin, /lib and /lib64 as links into /usr, as Debian has them."""
-    shutil.rmtree(root, ignore_errors=True)
-    for name in ("bin", "sbin", "lib", "lib64"):
-        (root / "usr" / name).mkdir(parents=True)
-        (root / name).symlink_to(f"usr/{name}")
-    for deb in debs:
-        archive = subprocess.Popen(["dpkg-deb", "--fsys-tarfile", deb], stdout=subprocess.PIPE)
-        command = ["tar", "-x", "-C", root, "--no-same-owner", "--keep-directory-symlink"]
-        drop = [f"--exclude={pattern}" for pattern in _UNWANTED]
-        subprocess.run([*command, *drop], stdin=archive.stdout, check=True)
-        if archive.wait():
-            raise Unavailable(f"{deb.name} cannot be unpacked")
+        _fetch_kernel(work, [(MIRROR, REPORTED[release])], root)
+    except Unavailable:
+        if not (root / "package").exists():
+            raise
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 if __name__ == "__main__":
