@@ -109,11 +109,20 @@ RULES = (
 )  # fmt: skip
 
 _VERB = re.compile(
-    r"\b(?:is|are|was|were|be|been|has|have|had|do|did|done|can|cannot|may|might|must|will|would|should|could|need|let|left|"
-    r"[a-z]{3,}(?:s|ed)|add|begin|build|call|change|check|choose|close|come|compare|configure|count|differ|end|enter|exit|find|"
-    r"follow|get|give|go|hold|implement|import|keep|list|look|make|mean|measure|move|name|open|point|print|put|raise|read|receive|retry|return|run|"
-    r"see|send|set|show|stand|start|stay|stop|survive|take|test|tell|try|use|wait|work|write|took|went|came|ran|began|kept|"
-    r"found|gave|made|sent|saw|told|wrote)\b",
+    r"\b(?:"
+    r"is|are|been|[a-z]{3,}(?:s|ed)|add|allow|apply|ask|assign|avoid|be|begin|bind|bound|break|bring|build|call|"
+    r"came|can|cannot|change|check|choose|close|come|compare|compile|compute|configure|connect|contain|continue|"
+    r"convert|copy|could|count|create|define|delete|describe|detect|did|differ|disable|disconnect|do|done|draw|"
+    r"drive|drop|edit|enable|end|enter|exit|expect|explain|fail|fetch|fill|find|fit|follow|forget|forward|found|"
+    r"free|gave|get|give|go|had|handle|has|have|hold|implement|import|include|insert|install|join|keep|kept|know|"
+    r"last|leave|left|let|limit|list|load|lock|log|look|lose|lost|made|make|map|mark|match|may|mean|measure|meet|"
+    r"might|move|must|name|need|note|obtain|open|pass|pay|play|plug|point|poll|press|prevent|print|provide|pull|"
+    r"put|raise|ran|reach|read|rebuild|receive|record|reduce|refuse|reject|release|reload|remain|remove|repeat|"
+    r"replace|report|request|require|reserve|reset|restart|restore|retry|return|rewrite|run|save|saw|say|see|seem|"
+    r"select|send|sent|serve|set|share|should|show|skip|sleep|split|stand|start|state|stay|stop|store|strip|"
+    r"submit|supply|support|survive|switch|take|tell|test|took|transmit|try|turn|undo|unplug|update|use|verify|"
+    r"wait|wake|walk|was|went|were|will|work|would|write|wrote"
+    r")\b",
     re.IGNORECASE,
 )
 _CODE = re.compile(r"^(```.*?^```$|    [^\n]*$)", re.MULTILINE | re.DOTALL)
