@@ -82,10 +82,10 @@ def test_every_compiled_module_is_walked() -> None:
     assert set(done.stdout.split()) <= {
         f"dataplane.{name}"
         for name in (
-            "mbuf", "pmd.ixgbe.gate", "pmd.ixgbe.sendable", "pmd.model.assemble", "pmd.model.checksum",
-            "pmd.model.director", "pmd.model.filter", "pmd.model.offload", "pmd.model.packet", "pmd.model.pools",
-            "pmd.model.rx", "pmd.model.rxq", "pmd.model.stamps", "pmd.model.steer", "pmd.model.switch", "pmd.model.tso",
-            "pmd.model.tx",
+            "mbuf", "pmd.ixgbe.gate", "pmd.ixgbe.merged", "pmd.ixgbe.queue_checks", "pmd.ixgbe.sendable",
+            "pmd.model.assemble", "pmd.model.checksum", "pmd.model.director", "pmd.model.filter", "pmd.model.offload",
+            "pmd.model.packet", "pmd.model.pools", "pmd.model.rsc", "pmd.model.rx", "pmd.model.rxq", "pmd.model.stamps",
+            "pmd.model.steer", "pmd.model.switch", "pmd.model.tso", "pmd.model.tx",
         )
     }  # fmt: skip
     assert len(modules) > 50
