@@ -10,7 +10,7 @@ whatever the driver does. What the switch sends back to pools of the same port n
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memset
 
-from dataplane.machine cimport likely, unlikely
+from dataplane.machine cimport likely, store_release, unlikely
 from dataplane.pmd.model.checksum cimport fcs
 from dataplane.pmd.model.filter cimport PASS_EXACT, PASS_INEXACT, PASS_NOT, TAG_SIZE, accept, longest
 from dataplane.pmd.model.iommu cimport translate
@@ -50,15 +50,14 @@ from dataplane.pmd.model.packet cimport *
 from dataplane.pmd.model.pools cimport pools_of_arrival
 from dataplane.pmd.model.rsc cimport rsc_due, rsc_put
 from dataplane.pmd.model.rx_ring cimport (
+    ALL_QUEUES,
     APART,
     DROPPED,
     TAKEN,
     WAITS,
     Visit,
     available,
-    enter_queue,
     fetch,
-    leave_queue,
     store,
     warm,
     write_back,
@@ -189,6 +188,45 @@ cdef void _mac_alone(mdl_port *p, Tally *t) noexcept nogil:
 # ---- descriptors -------------------------------------------------------------------------------------------------
 
 
+cdef inline void _count_received(uint32_t *regs, uint32_t pool, uint32_t packets, uint64_t n) noexcept nogil:
+    """9.4: a VF's counters wrap. SILENT: bytes as they are in memory."""
+    cdef uint64_t sum = regs[W_PVFGORC_LSB + pool * 16] + n
+    regs[W_PVFGPRC + pool * 16] += packets
+    regs[W_PVFGORC_LSB + pool * 16] = <uint32_t> sum
+    regs[W_PVFGORC_MSB + pool * 16] = (regs[W_PVFGORC_MSB + pool * 16] + (sum >> 32)) & 0xF
+
+
+cdef void _leave(mdl_port *p, Visit *v) noexcept nogil:
+    """Tell the register file what happened to the queue since it was entered."""
+    cdef mdl_rxq *q = v.queue
+    if q == NULL:
+        return
+    if v.packets:  # else the head is not ours to write: the queue may be off, and its driver about to set it up
+        store_release(q.head_reg, q.head)
+        count(p.regs, W_QPRC + q.set * 16, v.packets)
+        count36(p.regs, W_QBRC + q.set * 16, v.bytes)
+        p.rx_causes[v.index >> 6] |= <uint64_t> 1 << (v.index & 63)
+        if p.stats_queue == ALL_QUEUES or p.stats_queue == v.index:
+            v.done_packets += v.packets
+            v.done_bytes += v.bytes
+        if p.pooled:
+            _count_received(p.regs, v.index >> p.vt.shift, v.packets, v.bytes)
+    v.queue = NULL
+
+
+cdef inline mdl_rxq *_enter(mdl_port *p, Visit *v, uint32_t index) noexcept nogil:
+    if v.queue != NULL and v.index == index:
+        return v.queue
+    _leave(p, v)
+    v.queue, v.index, v.packets, v.bytes, v.available = &p.rxq[index], index, 0, 0, 0
+    return v.queue
+
+
+cdef uint32_t _available(mdl_port *p, mdl_rxq *q, uint32_t index) noexcept nogil:
+    """Not inlined: it runs once a burst, and the code for each packet is shorter without it."""
+    return available(p, q, index)
+
+
 cdef uint64_t _legacy_status(uint32_t status) noexcept nogil:
     """QW1[63:32] of a legacy descriptor but the tag: status byte, then errors."""
     cdef uint64_t errors = 0
@@ -205,7 +243,7 @@ cdef int _put(
     mdl_port *p, Visit *v, uint32_t index, mdl_frame *frame, const Parsed *parsed, uint32_t info, uint32_t hash
 ) noexcept nogil:
     """Give the frame to a queue, or drop it there, unless it WAITS for descriptors."""
-    cdef mdl_rxq *q = enter_queue(p, v, index)
+    cdef mdl_rxq *q = _enter(p, v, index)
     cdef const uint8_t *data = frame.data
     cdef uint32_t total = frame.len + (0 if p.crc_strip or frame.flags & LOCAL else FCS_SIZE)
     cdef uint32_t needed, piece, at, written = 0
@@ -228,7 +266,7 @@ cdef int _put(
         total -= TAG_SIZE
     needed = 1 if likely(total <= q.buffer) else (total + q.buffer - 1) // q.buffer
     if unlikely(v.available < needed):
-        v.available = available(p, q, index)
+        v.available = _available(p, q, index)
     if unlikely(v.available < needed):
         if not q.drop and needed < q.n:
             return WAITS
@@ -277,7 +315,7 @@ cdef inline bint _put_usual(
     mdl_port *p, Visit *v, uint32_t index, mdl_frame *frame, const Parsed *parsed, uint32_t info, uint32_t hash
 ) noexcept nogil:
     """The same for what nearly every frame is: one buffer, nothing to take out or to add. False: see `_put`."""
-    cdef mdl_rxq *q = enter_queue(p, v, index)
+    cdef mdl_rxq *q = _enter(p, v, index)
     cdef uint32_t n = frame.len, at = q.head
     cdef uint8_t *d = q.ring + at * 16
     cdef uint8_t *to
@@ -285,7 +323,7 @@ cdef inline bint _put_usual(
     if unlikely(not q.usual or not p.crc_strip or n > q.buffer):
         return False
     if unlikely(not v.available):
-        v.available = available(p, q, index)
+        v.available = _available(p, q, index)
         if not v.available:
             return False
     to = translate(q.domain, mdl_load64(d), n, WRITE)
@@ -460,7 +498,7 @@ cdef uint32_t rx_step(mdl_port *p, uint32_t budget) noexcept nogil:
     done = _empty(p, p.rx_fifo, budget, &visit)
     if p.pooled:
         done += _empty(p, p.switched, budget, &visit)
-    leave_queue(p, &visit)
+    _leave(p, &visit)
     if unlikely(p.merging):
         done += rsc_due(p)
     if visit.done_packets:

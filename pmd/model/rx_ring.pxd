@@ -3,9 +3,8 @@
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from dataplane.machine cimport likely, prefetch_write, read32, rmb, store_release, unlikely
+from dataplane.machine cimport likely, prefetch_write, read32, rmb, unlikely
 from dataplane.pmd.model.iommu cimport dma_read, dma_write, translate
-from dataplane.pmd.model.mac_stats cimport count, count36
 from dataplane.pmd.model.model cimport (
     RX_DATA,
     RX_DESC_FETCH,
@@ -41,40 +40,6 @@ cdef struct Visit:
     uint64_t bytes
     uint32_t done_packets  # for RXDGPC
     uint64_t done_bytes
-
-
-cdef inline void count_received(uint32_t *regs, uint32_t pool, uint32_t packets, uint64_t n) noexcept nogil:
-    """9.4: a VF's counters wrap. SILENT: bytes as they are in memory."""
-    cdef uint64_t sum = regs[W_PVFGORC_LSB + pool * 16] + n
-    regs[W_PVFGPRC + pool * 16] += packets
-    regs[W_PVFGORC_LSB + pool * 16] = <uint32_t> sum
-    regs[W_PVFGORC_MSB + pool * 16] = (regs[W_PVFGORC_MSB + pool * 16] + (sum >> 32)) & 0xF
-
-
-cdef inline void leave_queue(mdl_port *p, Visit *v) noexcept nogil:
-    """Tell the register file what happened to the queue since it was entered."""
-    cdef mdl_rxq *q = v.queue
-    if q == NULL:
-        return
-    if v.packets:  # else the head is not ours to write: the queue may be off, and its driver about to set it up
-        store_release(q.head_reg, q.head)
-        count(p.regs, W_QPRC + q.set * 16, v.packets)
-        count36(p.regs, W_QBRC + q.set * 16, v.bytes)
-        p.rx_causes[v.index >> 6] |= <uint64_t> 1 << (v.index & 63)
-        if p.stats_queue == ALL_QUEUES or p.stats_queue == v.index:
-            v.done_packets += v.packets
-            v.done_bytes += v.bytes
-        if p.pooled:
-            count_received(p.regs, v.index >> p.vt.shift, v.packets, v.bytes)
-    v.queue = NULL
-
-
-cdef inline mdl_rxq *enter_queue(mdl_port *p, Visit *v, uint32_t index) noexcept nogil:
-    if v.queue != NULL and v.index == index:
-        return v.queue
-    leave_queue(p, v)
-    v.queue, v.index, v.packets, v.bytes, v.available = &p.rxq[index], index, 0, 0, 0
-    return v.queue
 
 
 cdef inline void store(mdl_rxq *q, uint64_t iova, const uint8_t *data, uint32_t n, uint32_t index) noexcept nogil:
