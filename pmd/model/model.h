@@ -471,7 +471,6 @@ struct mdl_port {
     uint64_t line_at;    /* ns / 64: until then a link below 10 Gb/s is busy with what it was given */
     struct mdl_director *director;
     struct mdl_stamps stamps;
-    struct mdl_rsc rsc[MDL_RSC_CONTEXTS];
     uint64_t violations;
     struct mdl_violation violation[MDL_VIOLATIONS];
     volatile uint32_t *rx_tail[MDL_QUEUES], *tx_tail[MDL_QUEUES]; /* where each queue's tail is: see Engine.attach */
@@ -480,6 +479,7 @@ struct mdl_port {
     uint32_t tx_at[MDL_QUEUES];
     struct mdl_rxq rxq[MDL_QUEUES];
     struct mdl_txq txq[MDL_QUEUES];
+    struct mdl_rsc rsc[MDL_RSC_CONTEXTS]; /* last: what every packet touches lies where it lay */
 } DP_ALIGNED;
 
 enum { MDL_DIRTY_FILTER = 1, MDL_DIRTY_STEER = 2, MDL_DIRTY_POOLS = 4, MDL_DIRTY_RSC = 8 };
