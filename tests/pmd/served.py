@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -10,9 +11,10 @@ import tempfile
 from pathlib import Path
 from typing import Self
 
-__all__ = ["TIMEOUT", "Served"]
+__all__ = ["SANITIZED", "TIMEOUT", "Served"]
 
 TIMEOUT = 20  # seconds for anything that a busy machine may delay
+SANITIZED = "asan" in os.environ.get("LD_PRELOAD", "")  # all of it takes several times as long
 
 
 class Served:

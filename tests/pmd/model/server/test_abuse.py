@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from served import TIMEOUT, Served
+from served import SANITIZED, TIMEOUT, Served
 
 from dataplane.byhand import receive, send
 from dataplane.pmd import probe
@@ -27,7 +27,6 @@ from tests.pmd.model.server.hostiles import ATTACKS
 
 MESSAGES = int(os.environ.get("ABUSE_MESSAGES") or 0)
 SEED = int(os.environ.get("ABUSE_SEED") or 82599)
-SANITIZED = "asan" in os.environ.get("LD_PRELOAD", "")  # all of it takes several times as long
 EXACT = MESSAGES > 0 and not SANITIZED
 SECONDS = 30.0 if MESSAGES else 6.0  # of all of them; the fuzzer goes on until it has said what it has to
 LIMIT = 0.005  # seconds: the victim's reads at the 99th percentile

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from rawclient import TIMEOUT, RawClient, memory
-from served import Served
+from served import SANITIZED, Served
 
 from dataplane.byhand import receive, send
 from dataplane.pmd import probe
@@ -64,10 +64,11 @@ def test_idle_costs_nothing_and_the_first_packet_does_not_wait() -> None:
         near, far, first, _ = ports
         for port in ports:
             port.wait_link()
-        rests_below(nic, 0.015)  # 1 % is promised, for a machine with nothing else to do
+        # 1 % is promised, for a machine with nothing else to do; sanitizers make each look several times as dear.
+        rests_below(nic, 0.1 if SANITIZED else 0.015)
         for sender in (near, first):
             waited = first_packets(nic, sender, far)
-            assert waited[17] < 0.002, f"rests of 20 ms would show: {waited}"
+            assert waited[17] < (0.01 if SANITIZED else 0.002), f"rests of 20 ms would show: {waited}"
 
 
 def first_packets(nic: Served, sender: Port, receiver: Port, tries: int = 20) -> list[float]:
