@@ -53,11 +53,12 @@ class TestContract(PortLife, PortReceives, PortSends):
         yield Rig(both.left, inject, collect, step)
 
 
-def test_200_restarts_with_traffic_between():
+@pytest.mark.parametrize("restarts", [50, pytest.param(200, marks=pytest.mark.slow)])
+def test_restarts_with_traffic_between(restarts):
     with pair() as p:
         p.start()
         total = 0
-        for n in range(200):
+        for n in range(restarts):
             p.left.stop()
             assert p.left.rx(0).armed == p.left.tx(0).held == 0
             p.left.start()

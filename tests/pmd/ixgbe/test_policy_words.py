@@ -205,7 +205,7 @@ def test_what_was_wrong(script: list[Word]) -> None:
 
 
 @settings(
-    max_examples=int(os.environ.get("WORDS_EXAMPLES", "80")),
+    max_examples=int(os.environ.get("WORDS_EXAMPLES", "40")),
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )

@@ -54,7 +54,7 @@ def asking(*questions: Callable[[], object]) -> Iterator[list[int]]:
         raise wrong[0]
 
 
-@pytest.mark.parametrize("rounds", [ROUNDS // 4, pytest.param(ROUNDS, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [ROUNDS // 10, pytest.param(ROUNDS, marks=pytest.mark.slow)])
 def test_readers_during_resets_of_the_pf(made: Fleet, rounds: int) -> None:
     pf = made.pf
     with asking(

@@ -56,7 +56,7 @@ def carries(ring: int, pool: Mempool, mtu: int, seed: int) -> None:
 
 
 @pytest.mark.timeout(300)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     ring=st.integers(1, 5).map(lambda n: 8 * n),
     kib=st.sampled_from([1, 2, 3, 4, 8, 15]),
