@@ -374,7 +374,7 @@ class IxgbeBase(Port):
     # ---- counters ---------------------------------------------------------------------------------------------
 
     def poll_stats(self) -> None:
-        """Read the device's counters now; the port does it by itself every 10 s. Raises DeviceGone."""
+        """Read the device's counters now; the port does it by itself every 20 s. Raises DeviceGone."""
         self._collect()
 
     def xstats(self) -> dict[str, int]:

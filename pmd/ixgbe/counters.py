@@ -85,8 +85,8 @@ VF_SET = limits.QUEUE_STATS - 1  # where the queues of VFs count
 LENT_SET = VF_SET - 1  # and those of one VF by itself; the PF has 4 queues at most
 VF_DROPS = f"rx_q{VF_SET}_errors", f"rx_q{LENT_SET}_errors"
 
-INTERVAL = 10.0
-"""Seconds between two reads by `Watch`: a fifth of what the byte counters bear."""
+INTERVAL = 20.0
+"""Seconds between two reads by `Watch`: a little more than a third of what the byte counters bear."""
 
 # DPDK's name of the port's counters: registers that are added up, or the low and high half of one.
 _SINGLE: dict[str, RegisterRef | Iterable[RegisterRef]] = {
