@@ -4,17 +4,30 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
-__all__ = ["SANITIZED", "TIMEOUT", "Served"]
+__all__ = ["SANITIZED", "TIMEOUT", "Served", "Use"]
 
 TIMEOUT = 20  # seconds for anything that a busy machine may delay
 SANITIZED = "asan" in os.environ.get("LD_PRELOAD", "")  # all of it takes several times as long
+
+
+class Use(NamedTuple):
+    """What a server holds at a moment."""
+
+    descriptors: int
+    mappings: int
+    memory: int  # KiB, resident
+
+    def exceeds(self, before: Use, spare: int) -> bool:
+        """Whether it holds more than `before`: any descriptor, or more than `spare` mappings."""
+        return self.descriptors > before.descriptors or self.mappings > before.mappings + spare
 
 
 class Served:
@@ -54,6 +67,16 @@ class Served:
     def descriptors(self) -> int:
         """How many the server has open."""
         return sum(1 for _ in Path(f"/proc/{self.process.pid}/fd").iterdir())
+
+    def use(self) -> Use:
+        """What it holds. A sanitizer's own memory comes and goes by mappings without a file: they are left out then."""
+        process = Path(f"/proc/{self.process.pid}")
+        mappings = [line.split(maxsplit=5) for line in (process / "maps").read_text().splitlines()]
+        if SANITIZED:
+            mappings = [fields for fields in mappings if fields[4] != "0"]  # the inode
+        resident = re.search(r"VmRSS:\s+(\d+)", (process / "status").read_text())
+        assert resident
+        return Use(self.descriptors(), len(mappings), int(resident[1]))
 
     def stop(self, number: int = signal.SIGTERM) -> tuple[int, str, str]:
         """End it: exit status, what else it said, what it complained about."""

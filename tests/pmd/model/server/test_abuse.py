@@ -9,7 +9,6 @@ is counted for each second of CPU that server and victim got: what else uses the
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 import time
@@ -140,14 +139,6 @@ def nic() -> Iterator[Served]:
         os.sched_setaffinity(0, cpus)
 
 
-def use(nic: Served) -> tuple[int, int, int]:
-    """Descriptors, mappings and memory (KiB) of the server."""
-    process = Path(f"/proc/{nic.process.pid}")
-    resident = re.search(r"VmRSS:\s+(\d+)", (process / "status").read_text())
-    assert resident
-    return nic.descriptors(), len((process / "maps").read_text().splitlines()), int(resident[1])
-
-
 def unleash(nic: Served, seconds: float, messages: int) -> list[subprocess.Popen[str]]:
     """One process for each attack, each on a function of its own: those that need a PF's registers take turns on pf0.
 
@@ -199,7 +190,7 @@ def beside_hostile(nic: Served, victim: Victim) -> None:
     for process in unleash(nic, 0.5, 0):  # what the server needs once and keeps
         process.communicate(timeout=120)
     alone = victim.work(2)
-    before = use(nic)
+    before = nic.use()
     hostile = unleash(nic, SECONDS, MESSAGES)
     piece = 1 if MESSAGES else 0.5
     beside = [victim.work(piece) for _ in range(round((SECONDS - 1) / piece))]
@@ -227,9 +218,7 @@ def beside_hostile(nic: Served, victim: Victim) -> None:
     assert victim.received == victim.sent == counted["tx_good_packets"] == counted["rx_good_packets"]
     assert counted["rx_missed_errors"] == counted["rx_errors"] == 0
 
-    while (now := use(nic))[0] > before[0] or now[1] > before[1] + 16:
-        assert time.monotonic() < deadline + TIMEOUT, (
-            f"descriptors, mappings, KiB: {before} before, {now} after"
-        )
+    while (now := nic.use()).exceeds(before, spare=16):
+        assert time.monotonic() < deadline + TIMEOUT, f"{before} before, {now} after"
         time.sleep(0.05)
-    assert now[2] < before[2] + GROWTH
+    assert now.memory < before.memory + GROWTH

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,14 +65,6 @@ def neighbour(nic: Served) -> Iterator[Neighbour]:
     made.close()
 
 
-def use(nic: Served) -> tuple[int, int, int]:
-    """Descriptors, mappings and memory (KiB) of the server."""
-    process = Path(f"/proc/{nic.process.pid}")
-    resident = re.search(r"VmRSS:\s+(\d+)", (process / "status").read_text())
-    assert resident
-    return nic.descriptors(), len((process / "maps").read_text().splitlines()), int(resident[1])
-
-
 @pytest.mark.timeout(600 + EXAMPLES)
 @pytest.mark.parametrize("function", ["pf0", "pf0.vf0"])
 def test_no_client_hurts_the_server_or_another_client(
@@ -103,10 +94,10 @@ def test_no_client_hurts_the_server_or_another_client(
         attack(steps)
 
     attack([("register", 0, 0), ("arm", 0, [], 3), ("deaf",)])  # what it needs once and keeps
-    before = use(nic)
+    before = nic.use()
     fuzz()
     deadline = time.monotonic() + TIMEOUT
-    while (now := use(nic))[0] > before[0] or now[1] > before[1] + 8:
-        assert time.monotonic() < deadline, f"descriptors, mappings, KiB: {before} before, {now} after"
+    while (now := nic.use()).exceeds(before, spare=8):
+        assert time.monotonic() < deadline, f"{before} before, {now} after"
         time.sleep(0.05)
-    assert now[2] < before[2] + GROWTH
+    assert now.memory < before.memory + GROWTH
