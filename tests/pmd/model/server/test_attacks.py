@@ -235,9 +235,12 @@ def test_a_descriptor_whose_end_takes_a_minute(nic: Served, neighbour: RawClient
                 lingering.send(bytes(1 << 16))
         with other, RawClient(nic.path("pf0")) as client:
             client.enable()
-            client.send(Command.GET_INFO, bytes(16), [lingering.fileno()])
+            # The server has it before it has the whole message. Were ours the last to be closed, we would be who waits.
+            message = Header.of_command(9, Command.GET_INFO, 16).pack() + bytes(16)
+            client.raw(message[:8], [lingering.fileno()])
             lingering.close()
             began = time.monotonic()
+            client.raw(message[8:])
             client.answer().close()
             lives(neighbour)
             assert client.read(0, STATUS.offset) != 0xFFFF_FFFF
