@@ -133,10 +133,10 @@ def test_nothing_is_looked_up_on_this_host():
 
 
 def test_four_billion_flows_take_no_memory_and_no_time():
-    started = time.perf_counter()
+    started = time.thread_time()
     packet = Ether(**MACS) / IP(src="1.1.1.1", dst="10.0.0.0/8") / UDP(sport=(1024, 1279))
     flows = Flows(packet, size=64)
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < 1
     assert flows.count == 1 << 32 and not flows.fits_table
     number = 0x00ABCD << 8 | 0x7F
     expected = Ether(**MACS) / IP(src="1.1.1.1", dst="10.0.171.205") / UDP(sport=1024 + 0x7F) / Raw(bytes(18))
@@ -145,9 +145,9 @@ def test_four_billion_flows_take_no_memory_and_no_time():
 
 def test_a_table_of_65536_flows_is_rendered_well_under_a_second():
     packet = Ether(**MACS) / IP(src="1.1.1.1", dst="10.0.0.0/24") / UDP(sport=(1024, 1279))
-    started = time.perf_counter()
+    started = time.thread_time()
     table = Flows(packet, size=64).table()
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < 1
     assert table.frames.shape == (65_536, 64) and table.frames.ctypes.data % 64 == 0
     assert (table.lengths == 60).all() and not table.frames[:, 60:].any()
     words = table.frames[:, 14:34].reshape(-1, 10, 2).astype(np.uint32)

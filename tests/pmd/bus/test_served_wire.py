@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from served import TIMEOUT, Served
+from stopwatch import Stopwatch
 
 from dataplane import Pipeline
 from dataplane.apps import Counter, PktGen, Sink
@@ -42,12 +43,12 @@ def opened(nic: Served) -> Port:
 
 
 def wait_link(port: Port, up: bool) -> float:
-    """Seconds until the link is as wanted."""
-    began = time.monotonic()
+    """Seconds of ours until the link is as wanted."""
+    watch = Stopwatch()
     while port.link.up is not up:
-        assert time.monotonic() < began + TIMEOUT, f"the link is not {'up' if up else 'down'}"
+        assert watch.wall < TIMEOUT, f"the link is not {'up' if up else 'down'}"
         time.sleep(0.01)
-    return time.monotonic() - began
+    return watch.own
 
 
 def talk(a: Port, b: Port) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
+from stopwatch import Stopwatch
+
 from dataplane import pmd
 from dataplane.mempool import Mempool
 from dataplane.pmd.ixgbe.pf import IxgbePort
@@ -62,9 +64,9 @@ def fleet(
 
 
 def until(what: Callable[[], object], seconds: float = 5.0) -> float:
-    """Wait for something; how long it took. AssertionError if it does not come."""
-    began = time.monotonic()
+    """Wait for something; how long it took us, see `Stopwatch.own`. AssertionError if it does not come."""
+    watch = Stopwatch()
     while not what():
-        assert time.monotonic() - began < seconds, "it did not come"
+        assert watch.wall < seconds, "it did not come"
         time.sleep(2e-3)
-    return time.monotonic() - began
+    return watch.own
