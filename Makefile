@@ -6,7 +6,9 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS := $(shell nproc)
-TESTERS := $(shell n=$$(nproc); echo $$((n < 4 ? n : 4))) # processes that run tests; each has threads that poll
+# Processes that run tests: each has threads that poll, so at most 4, but tests also wait for time, other processes and guests,
+# so one more than there are CPUs.
+TESTERS := $(shell n=$$(nproc); echo $$((n < 4 ? n + 1 : 4)))
 BUILD := DATAPLANE_JOBS=$(JOBS) $(BIN)/python setup.py --quiet build_ext --inplace --parallel $(JOBS)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 
@@ -26,7 +28,7 @@ STEPS ?= 5000
 WALKS ?= 4
 SEED ?= $(shell od -An -N4 -tu4 /dev/urandom)
 
-.PHONY: help setup build build-bench demo test test-slow test-hostile test-fuzz test-walk test-abuse test-sanitize lint test-root test-dpdk test-vm bench bench-against wheel clean
+.PHONY: help setup build build-bench demo testers test test-slow test-hostile test-fuzz test-walk test-abuse test-sanitize lint test-root test-dpdk test-vm bench bench-against wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -41,6 +43,9 @@ build-bench: $(VENV)/.build # and the loops of bench/, which some tests need too
 
 demo: build  ## send packets from a generator through two cards in software into demo.pcap
 	@$(BIN)/dataplane demo
+
+testers: # how many processes run tests, for .ci/run
+	@echo $(TESTERS)
 
 test: build-bench $(VENV)/.test  ## every test that needs neither root nor minutes
 	@$(BIN)/python -m pytest -q -n $(TESTERS) -m "not root and not slow" $(ARGS)
@@ -75,8 +80,8 @@ test-dpdk: build-bench $(VENV)/.test  ## DPDK's own drivers on the model: the ma
 
 test-vm: build $(VENV)/.test  ## Linux's own drivers on the model, ours on its VFIO and UIO, in virtual machines (as root); KERNELS="6.1 6.12 newest"
 	@[ "$$(id -u)" = 0 ] || { echo "these tests make network namespaces: run 'sudo make test-vm'" >&2; exit 1; }
-# One process for each kernel: guests wait more than they work.
-	@$(if $(KERNELS),DATAPLANE_VM_KERNELS='$(KERNELS)') $(BIN)/python -m pytest -q -m vm -n 2 --durations 25 tests/vm $(ARGS)
+# One process for each file and kernel: guests wait more than they work.
+	@$(if $(KERNELS),DATAPLANE_VM_KERNELS='$(KERNELS)') $(BIN)/python -m pytest -q -m vm -n $(TESTERS) --durations 25 tests/vm $(ARGS)
 
 lint: build-bench $(VENV)/.lint  ## ruff, mypy and cython-lint
 	$(BIN)/ruff check .
