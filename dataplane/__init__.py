@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from dataplane.pipeline import Pipeline
     from dataplane.pmd import probe
     from dataplane.ring import Ring
-    from dataplane.running import Run, Stepper, run, start
+    from dataplane.running import Run, run, start
     from dataplane.stats import Accumulator, Report, Sampler
+    from dataplane.stepper import Stepper
 
 _HOMES = {
     "app": ("App", "Source"),
@@ -40,8 +41,9 @@ _HOMES = {
     "pipeline": ("Pipeline",),
     "pmd": ("probe",),
     "ring": ("Ring",),
-    "running": ("Run", "Stepper", "run", "start"),
+    "running": ("Run", "run", "start"),
     "stats": ("Accumulator", "Report", "Sampler"),
+    "stepper": ("Stepper",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 _PACKAGES = ("apps", "pmd")

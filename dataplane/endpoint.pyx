@@ -62,6 +62,12 @@ cdef class TxStage(App):
             raise ConfigError(f"{self!r} is made already: make another TxStage")
         self.queue = queue
         self.name = repr(queue)
+        self.be_lossless(lossless)
+
+    def be_lossless(self, bint lossless):
+        """Wait for room until the lcore is stopped; or not, and drop as "tx_full". Not while a thread polls it."""
+        if self.poller:
+            raise GraphError(f"{self!r} is polled by thread {self.polled_by}: stop that run first")
         self.patience = 0 if lossless else <uint64_t> (tsc_hz() * 1e-6 * PATIENCE_US)
 
     cdef void push(self, mbuf **pkts, uint16_t n) noexcept nogil:

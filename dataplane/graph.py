@@ -7,7 +7,9 @@ stages in it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from dataplane.app import App, Source
@@ -38,15 +40,28 @@ class Graph:
     """apps: in the order of the chains, queues wrapped; stages: the same before they were wrapped."""
 
     name: str
+    lossless: bool = False
+    burst: int = 32
     stages: list[Stage] = field(default_factory=list)
     apps: list[App] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
     labels: dict[int, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, chains: tuple[Any, ...], *, name: str, lossless: bool = False, burst: int = 32) -> Graph:
-        """Put chains together. Raises GraphError for the first mistake it finds."""
-        graph = cls(name)
+    def of(
+        cls,
+        chains: tuple[Any, ...],
+        *,
+        name: str,
+        lossless: bool = False,
+        burst: int = 32,
+        wrapped: Mapping[int, App] = MappingProxyType({}),
+    ) -> Graph:
+        """Put chains together. Raises GraphError for the first mistake it finds.
+
+        wrapped: by id of a queue, the app that stands for it already, in the graph that this one replaces.
+        """
+        graph = cls(name, lossless, burst)
         if not chains:
             raise GraphError(f"{name} is empty: give it a chain such as port.rx(0) >> app >> port.tx(0)")
         if not 1 <= burst <= _MAX_BURST:
@@ -56,22 +71,28 @@ class Graph:
             for stage in (
                 [chain] if isinstance(chain, Stage) else [chain.first, *(to for _, _, to in chain.links)]
             ):
-                graph._add(stage, lossless, burst)
+                graph._add(stage, wrapped.get(id(stage)))
         for chain in chains:
             if isinstance(chain, Chain):
                 for origin, edge, target in chain.links:
                     graph._join(origin, edge, target)
         graph._check()
-        graph.label(set())
+        graph.label(set(), {})
         return graph
 
     def app_of(self, stage: Stage) -> App:
         """The app that stands for a stage in this graph."""
         return self.apps[next(i for i, each in enumerate(self.stages) if each is stage)]
 
-    def label(self, taken: set[str]) -> None:
-        """Give each app a name of its own that is not in `taken`, and add it there."""
+    def label(self, taken: set[str], known: Mapping[int, str]) -> None:
+        """Give each app a name of its own that is not in `taken`, and add it there.
+
+        known: by id of an app, the name that it has already and keeps.
+        """
         for app in self.apps:
+            if id(app) in known:
+                self.labels[id(app)] = known[id(app)]
+                continue
             label, count = app.name, 1
             while label in taken:
                 count += 1
@@ -98,28 +119,44 @@ class Graph:
         """The ports of those queues, each once."""
         return list({id(queue.port): queue.port for queue in self.queues}.values())
 
-    def counts(self) -> dict[str, Count]:
-        """What left by each joined edge since the run began, "app.edge" -> Count."""
-        return {
-            f"{self.name_of(link.app)}.{link.edge}": Count(*link.app.edge_counts[link.edge])
-            for link in self.links
-        }
+    def settle(self) -> None:
+        """Give the apps at the ends the settings of this graph: an earlier one may have had others."""
+        for app in self.apps:
+            if isinstance(app, RxStage):
+                app.burst = self.burst
+            elif isinstance(app, TxStage):
+                app.be_lossless(self.lossless)
 
-    def drops(self) -> dict[str, int]:
+    def counts(self, apps: Iterable[App] | None = None) -> dict[str, Count]:
+        """What left by each joined edge since the run began, "app.edge" -> Count, and by those that were joined earlier.
+
+        apps: count those of its apps only.
+        """
+        counts = {}
+        for app in self.apps if apps is None else apps:
+            joined = {link.edge for link in self.links if link.app is app}
+            for edge, numbers in app.edge_counts.items():
+                if edge in joined or numbers[0]:
+                    counts[f"{self.name_of(app)}.{edge}"] = Count(*numbers)
+        return counts
+
+    def drops(self, apps: Iterable[App] | None = None) -> dict[str, int]:
         """What was dropped since the run began, "app.reason" -> packets, those that happened."""
         return {
             f"{self.name_of(app)}.{reason}": count
-            for app in self.apps
+            for app in (self.apps if apps is None else apps)
             for reason, count in app.drop_counts.items()
         }
 
-    def _add(self, stage: Stage, lossless: bool, burst: int) -> None:
+    def _add(self, stage: Stage, wrapper: App | None) -> None:
         if any(each is stage for each in self.stages):
             return
-        if isinstance(stage, RxQueue):
-            app: App = RxStage(stage, burst)
+        if wrapper is not None:
+            app = wrapper
+        elif isinstance(stage, RxQueue):
+            app = RxStage(stage, self.burst)
         elif isinstance(stage, TxQueue):
-            app = TxStage(stage, lossless)
+            app = TxStage(stage, self.lossless)
         elif isinstance(stage, App):
             _check_app(stage)
             app = stage

@@ -2,37 +2,38 @@
 """Types of dataplane.lcore."""
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
-from dataplane.app import App
-from dataplane.graph import Link
-from dataplane.queue import RxQueue, TxQueue
+from dataplane.plan import Plan
 
 STOPPED: int
 DONE: int
 COUNTED: int
 FAULT: int
+ASKED: int
+
+class Call:
+    function: Callable[[], object]
+    taken: bool
+    done: threading.Event
+    error: BaseException | None
+    def __init__(self, function: Callable[[], object]) -> None: ...
 
 class Loop:
-    apps: tuple[App, ...]
-    queues: tuple[RxQueue | TxQueue, ...]
-    links: tuple[Link, ...]
+    plan: Plan
+    coming: Plan | None
     laps: int
     empty: int
     packets: int
     began: int
     ended: int
-    def __init__(
-        self,
-        apps: Iterable[App],
-        links: Iterable[Link],
-        queues: Iterable[RxQueue | TxQueue],
-        *,
-        busy: bool = False,
-    ) -> None: ...
+    def __init__(self, plan: Plan) -> None: ...
     def stop(self) -> None: ...
-    def bind(self) -> None: ...
-    def unbind(self) -> None: ...
+    def ask(self, function: Callable[[], object]) -> Call: ...
+    def withdraw(self, call: Call) -> bool: ...
+    def expect(self, plan: Plan) -> None: ...
+    def forget(self, count: int | None = None) -> None: ...
+    def swap(self) -> None: ...
     def open(self, stoppable: bool = False) -> None: ...
     def close(self, raising: bool = True) -> None: ...
     def stop_compiled(self) -> None: ...

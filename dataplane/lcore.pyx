@@ -1,22 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The loop of an lcore: polls the sources of its pipelines until it is stopped, they are done, or a stage fails.
+"""The loop of an lcore: polls the sources of its plan until it is stopped, they are done, or a stage fails.
 
 A lap polls each source once; a burst goes all the way to its Tx queue before the next is taken. What need not happen for
 each burst (flushing, looking for a fault) happens after laps that found nothing, and every `SELDOM` laps otherwise. A stop
-is looked for after each: a lap may be long, with Python or a full queue in it.
+is looked for after each: a lap may be long, with Python or a full queue in it. Another thread may have a function called
+on the lcore between two laps (`ask`); that is how a plan is replaced.
 """
 
 import logging
 import threading
 
 from libc.stdint cimport uint16_t
-from libc.stdlib cimport free, malloc
 
-from dataplane.app cimport App, Source, connect, disconnect, reset
+from dataplane.app cimport Source
 from dataplane.endpoint cimport RxStage, TxStage
 from dataplane.machine cimport likely, tsc
-from dataplane.queue cimport RxQueue, TxQueue
-from dataplane.stage cimport Stage, claim, release
+from dataplane.stage cimport Stage
 
 from dataplane.app import app_error
 from dataplane.errors import ConfigError, GraphError
@@ -33,176 +32,205 @@ cdef enum:
     SELDOM = 1024     # laps
     IDLE_SPINS = 64   # empty laps until the core is offered to others
     FOREVER = -1
-    DEEPEST = 128     # apps; each takes up to 6 KiB of a thread's stack, of 2 MiB or more
+    DRAIN_LAPS = 1024  # bursts that a queue which leaves is polled for at most: traffic may never end
 
 
-cdef tuple _of_kind(kind, objects, what):
-    """All of them as a tuple, which keeps alive what the loop has pointers to."""
-    held = tuple(objects)
-    for each in held:
-        if not isinstance(each, kind):
-            raise GraphError(f"{each!r} is a {type(each).__name__}: a loop takes {what}")
-    return held
+class Call:
+    """A function that another thread wants called on an lcore between two laps.
 
+    taken: the lcore has begun it; done: an Event, set when it is over; error: what it raised, or None.
+    """
 
-cdef void **_pointers(tuple objects) except NULL:
-    cdef void **array = <void **> malloc((len(objects) + 1) * sizeof(void *))
-    if array == NULL:
-        raise MemoryError()
-    for i, each in enumerate(objects):
-        array[<int> i] = <void *> each
-    return array
+    def __init__(self, function):
+        self.function = function
+        self.taken = False
+        self.done = threading.Event()
+        self.error = None
 
+    def _run(self):
+        try:
+            self.function()
+        except BaseException as error:
+            self.error = error
+        finally:
+            self.done.set()
 
-def _check_depth(onward):
-    """Raise GraphError for more than DEEPEST apps one behind the other: each is a call within the last, on one stack."""
-    frontier, depth = set(onward), 0
-    while frontier:
-        depth += 1
-        if depth > DEEPEST:
-            raise GraphError(f"more than {DEEPEST} apps one behind the other, or a cycle: put a ring port between them")
-        frontier = {target for app in frontier for target in onward[app]}
+    def _refuse(self):
+        self.error = GraphError("the lcore is over, so that nothing can be called on it any more")
+        self.done.set()
 
 
 cdef class Loop:
-    """apps: in the order of the graph; links: between them; queues: those they use; busy: never offer the core to others.
+    """The loop of one lcore. plan: what it runs.
 
-    `bind`, then `run` in a thread of its own, or `open`, `spin` as often as you like and `close`; then `unbind`.
+    `bind` the plan, then `run` in a thread of its own, or `open`, `spin` as often as you like and `close`; then `unbind`.
     """
 
-    def __init__(self, apps, links, queues, *, bint busy=False):
-        if self.apps is not None:
+    def __init__(self, Plan plan not None):
+        if self.plan is not None:
             raise ConfigError("this Loop is made already: make another")
-        apps = _of_kind(App, apps, "apps")
-        queues = _of_kind((RxQueue, TxQueue), queues, "queues of ports")
-        self.links = tuple(links)
-        used = [(<RxStage> app).queue for app in apps if isinstance(app, RxStage)]
-        used += [(<TxStage> app).queue for app in apps if isinstance(app, TxStage)]
-        # Each once, and those that only the ends of the pipeline know.
-        self._stages = tuple({id(stage): stage for stage in (*apps, *queues, *used) if stage is not None}.values())
-        self._kept = tuple(app for app in apps if isinstance(app, Source)), tuple(
-            app for app in apps if hasattr(app, "process")
-        )
-        self.apps, self.queues = apps, queues
-        sources, pythons = self._kept
-        self._apps, self._n_apps = _pointers(self.apps), len(self.apps)
-        self._queues, self._n_queues = _pointers(self.queues), len(self.queues)
-        self._sources, self._n_sources = _pointers(sources), len(sources)
-        self._pythons, self._n_pythons = _pointers(pythons), len(pythons)
-        self._busy = busy
-        self._opened = []
-
-    def __dealloc__(self):
-        free(self._apps)
-        free(self._queues)
-        free(self._sources)
-        free(self._pythons)
+        if plan.apps is None:
+            raise GraphError("this Plan has no apps: it was made without __init__")
+        self.plan = plan
+        self._opened, self._calls = [], []
+        self._lock, self._wake = threading.Lock(), threading.Event()
 
     def stop(self):
         """End the loop soon. Any thread may call it, any number of times."""
         self._stop = 1
+        self._asked = 1
+        if self._wake is not None:
+            self._wake.set()
 
-    def bind(self):
-        """Set all counters to zero and connect the edges. Raises GraphError for a link that leads out of the loop."""
-        onward = {id(app): [] for app in self.apps}
-        for link in self.links:
-            for app in (link.app, link.to):
-                if id(app) not in onward:
-                    raise GraphError(f"a link of {app!r}, which is none of the loop's apps: name it among `apps`")
-            onward[id(link.app)].append(id(link.to))
-        _check_depth(onward)
-        for app in self.apps:
-            reset(<App> app)
-        for link in self.links:
-            connect(<App?> link.app, link.index, <App?> link.to)
+    # ---- calls between two laps ---------------------------------------------------
 
-    def unbind(self):
-        """Disconnect the edges; counters stay. Raises GraphError while the loop runs."""
-        for app in self.apps:
-            if (<App> app).poller:
-                raise GraphError(f"{app!r} is polled by thread {app.polled_by}: stop that run first")
-        for app in self.apps:
-            disconnect(<App> app)
+    def ask(self, function):
+        """Have `function()` called on the lcore between two laps; returns the Call. Of a loop that is over it is refused."""
+        call = Call(function)
+        with self._lock:
+            if self._over:
+                call._refuse()
+            else:
+                self._calls.append(call)
+                self._asked = 1
+                self._wake.set()
+        return call
 
-    cdef int _claim(self) except -1:
-        """Make this thread the one poller of all that the loop touches; `_release` ends it."""
-        cdef int done = 0
+    def withdraw(self, call):
+        """Take a call back; returns whether the lcore had not begun it."""
+        with self._lock:
+            if call in self._calls:
+                self._calls.remove(call)
+                return True
+            return False
+
+    def _answer(self):
+        """On the lcore: do what was asked for."""
+        while True:
+            with self._lock:
+                self._wake.clear()
+                self._asked = self._stop
+                if not self._calls:
+                    return
+                call = self._calls.pop(0)
+                call.taken = True
+            call._run()
+
+    def _end(self):
+        """No more calls."""
+        with self._lock:
+            self._over = True
+            calls, self._calls = self._calls, []
+        for call in calls:
+            call._refuse()
+
+    # ---- replacing the plan, on the lcore ---------------------------------------------------
+
+    def expect(self, Plan plan not None):
+        """Start the apps of `plan` that the present one does not have. If one raises, those that started are stopped."""
+        self.coming = plan
+        count = len(self._opened)
         try:
-            for stage in self._stages:
-                claim(<Stage> stage)
-                done += 1
+            self._start(app for app in reversed(plan.apps) if app not in self.plan)
         except BaseException:
-            for stage in self._stages[:done]:
-                release(<Stage> stage)
+            self.forget(count)
             raise
-        return 0
 
-    cdef void _release(self) noexcept:
-        for stage in self._stages:
-            release(<Stage> stage)
+    def forget(self, count=None):
+        """Stop what `expect` started: the present plan stays."""
+        if self.coming is None:
+            return
+        if count is None:
+            count = len(self._opened) - sum(1 for app in self.coming.apps if app not in self.plan)
+        self.coming = None
+        started, self._opened = self._opened[count:], self._opened[:count]
+        _stop_apps(started, raising=False)
+
+    def swap(self):
+        """Run the plan that `expect` was given. Packets that the present plan holds leave by its own edges first.
+
+        Raises the fault of a stage of the present plan, which then stays. What the `stop` of an app raises goes to the log.
+        """
+        cdef Plan old = self.plan
+        cdef Plan new = self.coming
+        old.acquire()
+        try:
+            for app in old.apps:
+                if isinstance(app, RxStage) and app not in new:
+                    self.packets += _drain(<Source> app)
+            with nogil:
+                old.flush()
+        finally:
+            old.give_back()
+        fault = old.fault()
+        if fault is not None:
+            raise fault
+        new.bind(old)
+        self.plan, self.coming = new, None
+        leaving = [app for app in self._opened if app not in new]
+        self._opened = list(reversed(new.apps))
+        self._lend_stop(old, False)
+        self._lend_stop(new, True)
+        _stop_apps(leaving, raising=False)
+
+    # ---- life ---------------------------------------------------
+
+    def _lend_stop(self, Plan plan, bint stoppable):
+        """stoppable: another thread can call `stop`, so that a lossless Tx queue may wait for it."""
+        for app in plan.apps:
+            if isinstance(app, TxStage):
+                (<TxStage> app).halt = &self._stop if stoppable else NULL
 
     def open(self, bint stoppable=False):
         """Call the apps' `start`, sinks first. If one raises, those that started are stopped.
 
         stoppable: another thread can call `stop`, so that a lossless Tx queue may wait for it.
         """
-        for app in self.apps:
-            if isinstance(app, TxStage):
-                (<TxStage> app).halt = &self._stop if stoppable else NULL
+        self._lend_stop(self.plan, stoppable)
         try:
-            for app in reversed(self.apps):
-                try:
-                    app.start()
-                except BaseException as error:
-                    raise app_error(app, error, "start()") from error.__cause__
-                self._opened.append(app)
+            self._start(reversed(self.plan.apps))
         except BaseException:
-            self._stop_apps(raising=False)
+            self._stop_all(raising=False)
             raise
+
+    def _start(self, apps):
+        for app in apps:
+            try:
+                app.start()
+            except BaseException as error:
+                raise app_error(app, error, "start()") from error.__cause__
+            self._opened.append(app)
 
     def close(self, raising=True):
         """Flush, and call the apps' `stop`, sources first. raising: raise what goes wrong in that; of several, the first."""
-        cdef int i
+        cdef Plan plan = self.plan
         fault = None
         try:
-            self._claim()
+            plan.acquire()
         except Exception as error:  # a port was stopped meanwhile: its queue holds nothing that could be flushed
             fault = error
         else:
             with nogil:
-                for i in range(self._n_apps):
-                    (<App> self._apps[i]).idle()
-            self._release()
-        for app in self.apps:
-            if isinstance(app, TxStage):
-                (<TxStage> app).halt = NULL
-        fault = (self._fault() or fault) if raising else None
-        self._stop_apps(raising and fault is None)
+                plan.flush()
+            plan.give_back()
+        self._lend_stop(plan, False)
+        fault = (plan.fault() or fault) if raising else None
+        self._stop_all(raising and fault is None)
         if fault is not None:
             raise fault
 
     def stop_compiled(self):
         """Call `stop` of the apps without Python, for a loop whose thread does not come back from an app."""
-        for app in self.apps:
+        for app in self.plan.apps:
             if not hasattr(app, "process"):
                 try:
                     app.stop()
                 except Exception as error:
                     log.error("%s: stop() raised %s: %s", app.name, type(error).__name__, error)
 
-    def _stop_apps(self, raising):
-        first = None
-        while self._opened:
-            app = self._opened.pop()
-            try:
-                app.stop()
-            except BaseException as error:
-                if first is None and raising:
-                    first = app_error(app, error, "stop()")
-                else:
-                    log.error("%s: stop() raised %s: %s", app.name, type(error).__name__, error)
-        if first is not None:
-            raise first
+    def _stop_all(self, raising):
+        opened, self._opened = self._opened, []
+        _stop_apps(opened, raising)
 
     def spin(self, laps=None, count=None):
         """Poll: `laps` laps, or until the sources made `count` packets, or until something ends it. Returns why.
@@ -212,105 +240,141 @@ cdef class Loop:
         """
         cdef uint64_t most_laps = FOREVER if laps is None else laps
         cdef uint64_t most = FOREVER if count is None else count
+        cdef Plan plan = self.plan
         cdef int why
-        if self.apps is None:
-            raise GraphError("this Loop has no apps: it was made without __init__")
-        self._lap = sum([source.burst for source in self._kept[0]])
-        self._claim()
+        if plan is None:
+            raise GraphError("this Loop has no plan: it was made without __init__")
+        plan.acquire()
         if self.began == 0:
             self.began = tsc()
         with nogil:
-            why = self._spin(most_laps, most)
+            why = self._spin(plan, most_laps, most)
             self.ended = tsc()
-        self._release()
+        plan.give_back()
         if why == FAULT:
-            raise self._fault()
+            raise plan.fault()
         return why
 
     def run(self, count=None):
-        """All of it: `open`, `spin`, `close`. Returns why it ended."""
-        self.open(stoppable=True)
+        """All of it: `open`, `spin`, what is asked for between two laps, `close`. Returns why it ended."""
+        if self.plan is None:
+            raise GraphError("this Loop has no plan: it was made without __init__")
         try:
-            why = self.spin(count=count)
-        except BaseException:
-            self.close(raising=False)
-            raise
-        self.close()
-        return why
+            self.open(stoppable=True)
+            try:
+                while True:
+                    why = self.spin(count=None if count is None else max(count - self.packets, 0))
+                    if why == ASKED:
+                        self._answer()
+                    elif self.coming is not None and why != STOPPED:
+                        self._wake.wait(1)  # done with a plan that is about to be replaced
+                        self._answer()
+                    else:
+                        break
+            except BaseException:
+                self.close(raising=False)
+                raise
+            self.close()
+            return why
+        finally:
+            self._end()
 
-    cdef int _spin(self, uint64_t laps, uint64_t left) noexcept nogil:
+    cdef int _spin(self, Plan plan, uint64_t laps, uint64_t left) noexcept nogil:
         cdef uint64_t empty = 0
         cdef uint32_t polled
         cdef int i, why
         while laps and left:
             polled = 0
-            if likely(left >= self._lap):
-                for i in range(self._n_sources):
-                    polled += (<Source> self._sources[i]).poll()
+            if likely(left >= plan.lap):
+                for i in range(plan.n_sources):
+                    polled += (<Source> plan.sources[i]).poll()
             else:
-                polled = self._last_lap(left)
+                polled = self._last_lap(plan, left)
             laps -= 1
             self.laps += 1
             if likely(polled):
                 self.packets += polled
                 left -= min(left, <uint64_t> polled)
                 empty = 0
-                for i in range(self._n_pythons):
-                    if (<Stage> self._pythons[i]).fault:
+                for i in range(plan.n_pythons):
+                    if (<Stage> plan.pythons[i]).fault:
                         return FAULT
-                if likely(self.laps % SELDOM and not self._stop):
+                if likely(self.laps % SELDOM and not self._asked):
                     continue
             else:
                 empty += 1
-            why = self._pause(polled == 0, empty)
+            why = self._pause(plan, polled == 0, empty)
             if why:
                 return why
-        why = self._pause(False, 0)
+        why = self._pause(plan, False, 0)
         return why if why else COUNTED if left == 0 else STOPPED
 
-    cdef int _pause(self, bint idle, uint64_t empty) noexcept nogil:
+    cdef int _pause(self, Plan plan, bint idle, uint64_t empty) noexcept nogil:
         """Between two laps, seldom or when there is nothing to do. Returns why to end, or 0."""
         cdef int i
-        for i in range(self._n_apps):
-            (<App> self._apps[i]).idle()
-        for i in range(self._n_apps):
-            if (<Stage> self._apps[i]).fault:
+        plan.flush()
+        for i in range(plan.n_apps):
+            if (<Stage> plan.apps_at[i]).fault:
                 return FAULT
-        for i in range(self._n_queues):
-            if (<Stage> self._queues[i]).fault:
+        for i in range(plan.n_queues):
+            if (<Stage> plan.queues_at[i]).fault:
                 return FAULT
         if self._stop:
             return STOPPED
+        if self._asked:
+            return ASKED
         if idle:
             self.empty += 1
-            for i in range(self._n_sources):
-                if not (<Source> self._sources[i]).done:
+            for i in range(plan.n_sources):
+                if not (<Source> plan.sources[i]).done:
                     break
             else:
                 return DONE
-            if empty > IDLE_SPINS and not self._busy:
+            if empty > IDLE_SPINS and not plan.busy:
                 sched_yield()
         return 0
 
-    cdef uint32_t _last_lap(self, uint64_t left) noexcept nogil:
+    cdef uint32_t _last_lap(self, Plan plan, uint64_t left) noexcept nogil:
         """A lap with smaller bursts, so that no packet is made beyond `left`."""
         cdef uint32_t polled = 0
         cdef uint16_t whole
         cdef int i
-        for i in range(self._n_sources):
+        for i in range(plan.n_sources):
             if polled < left:
-                whole = (<Source> self._sources[i]).burst
-                (<Source> self._sources[i]).burst = <uint16_t> min(<uint64_t> whole, left - polled)
-                polled += (<Source> self._sources[i]).poll()
-                (<Source> self._sources[i]).burst = whole
+                whole = (<Source> plan.sources[i]).burst
+                (<Source> plan.sources[i]).burst = <uint16_t> min(<uint64_t> whole, left - polled)
+                polled += (<Source> plan.sources[i]).poll()
+                (<Source> plan.sources[i]).burst = whole
         return polled
 
-    def _fault(self):
-        """The error of the first stage that has one, or None."""
-        for stage in (*self.apps, *self.queues):
-            if (<Stage> stage).fault:
-                return (<Stage> stage).fault_error()
-        return None
+
+def _stop_apps(apps, raising):
+    """Call `stop` of apps that were started in this order, the last first. raising: raise the first error."""
+    first = None
+    for app in reversed(apps):
+        try:
+            app.stop()
+        except BaseException as error:
+            if first is None and raising:
+                first = app_error(app, error, "stop()")
+            else:
+                log.error("%s: stop() raised %s: %s", app.name, type(error).__name__, error)
+    if first is not None:
+        raise first
+
+
+cdef uint64_t _drain(Source source):
+    """Take what a queue holds that nobody will poll from now on; returns how many packets it was."""
+    cdef uint64_t taken = 0
+    cdef uint16_t polled
+    cdef int _
+    with nogil:
+        for _ in range(DRAIN_LAPS):
+            polled = source.poll()
+            taken += polled
+            if polled == 0 or source.fault:
+                break
+    return taken
 
 
 class Worker(threading.Thread):

@@ -7,11 +7,16 @@ pipeline may meet in an app or a Tx queue, but a stage belongs to one running pi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from dataplane.app import App
 from dataplane.explain import picture
 from dataplane.graph import Graph
-from dataplane.running import Run, Stepper, Until, run
+from dataplane.running import Run, Until, run
 from dataplane.stage import Chain, Stage
 from dataplane.stats import Report
+from dataplane.stepper import Stepper
 
 __all__ = ["Pipeline"]
 
@@ -40,9 +45,14 @@ class Pipeline:
         self.graph: Graph | None = None
         self._run: Run | None = None
 
-    def check(self) -> Graph:
-        """Put the chains together without touching a stage. Raises GraphError."""
-        return Graph.of(self.chains, name=self.name, lossless=self.lossless, burst=self.burst)
+    def check(self, wrapped: Mapping[int, App] = MappingProxyType({})) -> Graph:
+        """Put the chains together without touching a stage. Raises GraphError.
+
+        wrapped: for a run that this pipeline may join, the apps that stand for queues there, by id of the queue.
+        """
+        return Graph.of(
+            self.chains, name=self.name, lossless=self.lossless, burst=self.burst, wrapped=wrapped
+        )
 
     def run(
         self,

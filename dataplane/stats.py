@@ -11,9 +11,20 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
-__all__ = ["Accumulator", "Count", "Readings", "Report", "Sample", "Sampler", "growth", "mpps", "queue_xstat"]
+__all__ = [
+    "Accumulator",
+    "Count",
+    "Readings",
+    "Report",
+    "Sample",
+    "Sampler",
+    "add",
+    "growth",
+    "mpps",
+    "queue_xstat",
+]
 
 
 @dataclass(frozen=True)
@@ -23,6 +34,9 @@ class Count:
     packets: int = 0
     bytes: int = 0
     bursts: int = 0
+
+    def __add__(self, other: Count) -> Count:
+        return Count(self.packets + other.packets, self.bytes + other.bytes, self.bursts + other.bursts)
 
     def __sub__(self, other: Count) -> Count:
         return Count(self.packets - other.packets, self.bytes - other.bytes, self.bursts - other.bursts)
@@ -150,6 +164,15 @@ class Sampler:
         )
         self._last_time, self._last = now, (edges, drops, ports)
         return sample
+
+
+Number = TypeVar("Number", int, Count)
+
+
+def add(totals: dict[str, Number], more: dict[str, Number]) -> None:
+    """Add numbers to totals, by name."""
+    for name, number in more.items():
+        totals[name] = totals[name] + number if name in totals else number
 
 
 def growth(now: dict[str, int], before: dict[str, int]) -> dict[str, int]:

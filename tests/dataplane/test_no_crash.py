@@ -52,6 +52,7 @@ from dataplane.errors import *
 from dataplane.headers import eth
 from dataplane.hugepage import Arena
 from dataplane.lcore import Loop
+from dataplane.plan import Plan
 from dataplane.mempool import Mempool
 from dataplane.native import Native
 from dataplane.pipeline import Pipeline
@@ -109,7 +110,7 @@ def in_a_child(program: str) -> str:
             "    half = kind.__new__(kind)\n"
             "    try: Pipeline(Frames([frame]) >> half).run(seconds=0.02)\n"
             "    except DataplaneError: pass\n"
-            "    try: Loop([half], [], []).spin(3)\n"
+            "    try: Loop(Plan([half], [], [])).spin(3)\n"
             "    except DataplaneError: pass",
             id="apps without __init__",
         ),
@@ -125,7 +126,7 @@ def in_a_child(program: str) -> str:
         ),
         pytest.param(
             "source = Frames([frame], repeat=None); source.burst = 65535; Pipeline(source >> Sink()).check\n"
-            "Loop([source], [], []).spin(3)",
+            "Loop(Plan([source], [], [])).spin(3)",
             id="a burst beyond the arrays",
         ),
         pytest.param(

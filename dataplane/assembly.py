@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Assembly: pipelines made ready to run: graphs checked, stages claimed, ports started, plans made; and that undone.
+
+It also changes the pipelines of a run (`propose`, then `commit` or `cancel`), and counts over all of them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from dataplane.app import App, app_error
+from dataplane.clock import cycles, hz
+from dataplane.endpoint import RxStage, TxStage
+from dataplane.errors import DataplaneError, GraphError
+from dataplane.graph import Graph
+from dataplane.lcore import Loop
+from dataplane.lease import abandon_ports, claim, release, start_ports, stop_ports
+from dataplane.plan import Plan
+from dataplane.port import Port
+from dataplane.stage import Stage
+from dataplane.stats import Count, Report, add, growth
+
+if TYPE_CHECKING:
+    from dataplane.pipeline import Pipeline
+
+__all__ = ["Assembly", "Change"]
+
+T = TypeVar("T")
+Xstats = dict[str, dict[str, int]]
+
+
+@dataclass
+class Change:
+    """Pipelines that may replace those of a run: their stages are claimed and their ports run, but no lcore has them yet."""
+
+    pipelines: Sequence[Pipeline]
+    graphs: list[Graph]
+    plans: list[Plan]  # one for each lcore
+    stages: list[Stage]  # that the run did not have
+    ports: list[Port]  # likewise
+    before: Xstats  # of those ports
+    leased: list[Port]  # those of them that this run started
+
+    def settle(self, lcore: int) -> None:
+        """On an lcore that has swapped: settings of the ends of its pipelines."""
+        for graph in self.graphs[lcore :: len(self.plans)]:
+            graph.settle()
+
+
+class Assembly:
+    """pipelines: dealt out in turn to at most so many lcores. Raises what stands against them, having changed nothing."""
+
+    def __init__(self, pipelines: Sequence[Pipeline], lcores: int) -> None:
+        if not pipelines:
+            raise GraphError("nothing to run: give a Pipeline")
+        self.graphs: list[Graph] = []
+        self.ports: list[Port] = []
+        self.loops: list[Loop] = []
+        self.pipelines: Sequence[Pipeline] = ()
+        self._lcores = min(lcores, len(pipelines))
+        self._books = (
+            threading.Lock()
+        )  # whoever reads counters sees the graphs before a change, or those after it
+        self._leased: list[Port] = []
+        self._before: Xstats = {}
+        self._kept: list[tuple[Graph, list[App]]] = []
+        self._gone_edges: dict[str, Count] = {}  # counted by apps that a change took away
+        self._gone_drops: dict[str, int] = {}
+        self._gone_ports: Xstats = {}
+        change = self.propose(pipelines)
+        try:
+            for plan in change.plans:
+                plan.bind()
+            self.loops = [Loop(plan) for plan in change.plans]
+        except BaseException:
+            self.cancel(change)
+            raise
+        self._take(change)
+
+    @property
+    def name(self) -> str:
+        """The names of its pipelines, joined."""
+        return " + ".join(pipeline.name for pipeline in self.pipelines)
+
+    # ---- changes ---------------------------------------------------
+
+    def propose(self, pipelines: Sequence[Pipeline]) -> Change:
+        """Check pipelines and make them ready. The same app, or a queue, keeps the lcore that it has.
+
+        Raises GraphError, and what a port or an app raises; nothing has changed then.
+        """
+        if len(pipelines) < self._lcores:
+            raise GraphError(
+                f"{len(pipelines)} pipelines for a run on {self._lcores} lcores: give each lcore one or more"
+            )
+        wrapped = {
+            id(app.queue): app
+            for graph in self.graphs
+            for app in graph.apps
+            if isinstance(app, (RxStage, TxStage))
+        }
+        graphs = [pipeline.check(wrapped) for pipeline in pipelines]
+        plans = [
+            _plan(pipelines[lcore :: self._lcores], graphs[lcore :: self._lcores])
+            for lcore in range(self._lcores)
+        ]
+        self._check_lcores(plans)
+        known = {key: label for graph in self.graphs for key, label in graph.labels.items()}
+        staying = {id(app) for graph in graphs for app in graph.apps} & known.keys()
+        labels = {known[key] for key in staying}
+        for graph in graphs:
+            graph.label(labels, known)
+        stages = claim(graphs, [stage for graph in self.graphs for stage in graph.stages])
+        try:
+            ports = _without(_each(port for graph in graphs for port in graph.ports), self.ports)
+            before = {port.name: port.xstats() for port in ports}
+            _prepare(ports, [app for graph in graphs for app in graph.apps if id(app) not in staying])
+            leased = start_ports(ports)
+        except BaseException:
+            release(stages)
+            raise
+        return Change(pipelines, graphs, plans, stages, ports, before, leased)
+
+    def _check_lcores(self, plans: list[Plan]) -> None:
+        for number, plan in enumerate(plans):
+            for other, loop in enumerate(self.loops):
+                moved = [] if other == number else [app for app in plan.apps if app in loop.plan]
+                if moved:
+                    raise GraphError(
+                        f"{moved[0]} is on lcore {other} of the run and would be on lcore {number}: "
+                        "give the pipelines in the order of those that run"
+                    )
+
+    def cancel(self, change: Change) -> None:
+        """No lcore took it. Raises what a port raises that has to be stopped."""
+        release(change.stages)
+        if errors := stop_ports(change.leased):
+            raise errors[0]
+
+    def keep(self, change: Change) -> None:
+        """Some lcores may run it, and some not, and the run ends: hold what both need until `undo`."""
+        with self._books:
+            known = [app for graph in self.graphs for app in graph.apps]
+            self._kept = [(graph, _without(graph.apps, known)) for graph in change.graphs]
+            self.ports = [*self.ports, *change.ports]
+            self._before |= change.before
+            self._leased += change.leased
+
+    def commit(self, change: Change) -> list[BaseException]:
+        """All lcores run it. What left is counted and let go of; returns what ports raised that had to be stopped."""
+        old_pipelines, old_graphs = self.pipelines, self.graphs
+        leaving = _without(self.ports, _each(port for graph in change.graphs for port in graph.ports))
+        ports, errors = self._read_while(leaving, lambda: self._stop(leaving))
+        with self._books:
+            self._retire([app for graph in change.graphs for app in graph.apps], old_graphs, ports)
+            self._take(change)
+            self.ports = _without(self.ports, leaving)
+        stages = [stage for graph in old_graphs for stage in graph.stages]
+        release(_without(stages, [stage for graph in change.graphs for stage in graph.stages]))
+        now: Xstats = {}
+        errors += _read_into(now, self.ports, self._before)
+        report = self.report(not errors, now)
+        for pipeline in old_pipelines:
+            pipeline.report = report
+        return errors
+
+    def _take(self, change: Change) -> None:
+        self.pipelines, self.graphs = change.pipelines, change.graphs
+        self.ports = [*self.ports, *change.ports]
+        self._before |= change.before
+        self._leased += change.leased
+        for pipeline, graph in zip(change.pipelines, change.graphs, strict=True):
+            pipeline.graph = graph
+
+    def _retire(self, staying: list[App], graphs: list[Graph], ports: Xstats) -> None:
+        """Keep what those apps have counted that do not stay, and what those ports have."""
+        keys = {id(app) for app in staying}
+        for graph in graphs:
+            gone = [app for app in graph.apps if id(app) not in keys]
+            add(self._gone_edges, graph.counts(gone))
+            add(self._gone_drops, graph.drops(gone))
+        for name, now in ports.items():
+            add(self._gone_ports.setdefault(name, {}), growth(now, self._before[name]))
+
+    def _stop(self, ports: list[Port]) -> list[BaseException]:
+        """Stop those of them that this run started."""
+        ours = [port for port in self._leased if any(port is each for each in ports)]
+        self._leased = _without(self._leased, ours)
+        return stop_ports(ours)
+
+    # ---- counters ---------------------------------------------------
+
+    def counts(self) -> tuple[dict[str, Count], dict[str, int]]:
+        """Edges and drops since the run began, by name; of apps that a change took away, too."""
+        with self._books:
+            edges, drops = dict(self._gone_edges), dict(self._gone_drops)
+            for graph in self.graphs:
+                add(edges, graph.counts())
+                add(drops, graph.drops())
+            for graph, apps in self._kept:
+                add(edges, graph.counts(apps))
+                add(drops, graph.drops(apps))
+            return edges, drops
+
+    def xstats(self) -> Xstats:
+        """The counters of its ports as they are."""
+        return {port.name: port.xstats() for port in self.ports}
+
+    def _read_while(
+        self, ports: list[Port], end: Callable[[], list[BaseException]]
+    ) -> tuple[Xstats, list[BaseException]]:
+        """The xstats of ports, read before and after `end` and the larger taken; and what went wrong in all of it.
+
+        Packets leave and arrive until a port stands still, and some ports forget what they counted when they stop.
+        """
+        found: Xstats = {}
+        errors = _read_into(found, ports, self._before)
+        errors += end()
+        _read_into(found, ports, self._before)
+        return found, errors
+
+    def report(self, ok: bool, ports: Xstats) -> Report:
+        """What the run has done so far. ports: their xstats now."""
+        edges, drops = self.counts()
+        began = min((loop.began for loop in self.loops if loop.began), default=0)
+        ended = max(loop.ended or (cycles() if loop.began else 0) for loop in self.loops)
+        grown = {name: dict(numbers) for name, numbers in self._gone_ports.items()}
+        for name, now in ports.items():
+            add(grown.setdefault(name, {}), growth(now, self._before[name]))
+        return Report(
+            app=self.name,
+            seconds=max(ended - began, 0) / hz(),
+            packets=sum(loop.packets for loop in self.loops),
+            edges=edges,
+            drops=drops,
+            ports=grown,
+            ok=ok,
+        )
+
+    # ---- its end ---------------------------------------------------
+
+    def undo(self, ok: bool) -> Report:
+        """Stop the ports and let go of the stages; returns the report. Raises what a port raises, after all of it."""
+        ports, errors = self._read_while(self.ports, lambda: self._stop(self.ports))
+        report = self.report(ok and not errors, ports)
+        for loop in self.loops:
+            loop.plan.unbind()
+        for pipeline in self.pipelines:
+            pipeline.report = report
+        release(
+            stage for graph in (*self.graphs, *(graph for graph, _ in self._kept)) for stage in graph.stages
+        )
+        if errors:
+            raise errors[0]
+        return report
+
+    def abandon(self) -> tuple[Report, list[BaseException]]:
+        """Of ports and stages that are polled for good: the report, and what the ports raised."""
+        ports, errors = self._read_while(self.ports, lambda: abandon_ports(self.ports))
+        return self.report(False, ports), errors
+
+
+def _plan(pipelines: Sequence[Pipeline], graphs: Sequence[Graph]) -> Plan:
+    """What one lcore runs: these pipelines."""
+    return Plan(
+        [app for graph in graphs for app in graph.apps],
+        [link for graph in graphs for link in graph.links],
+        [queue for graph in graphs for queue in graph.queues],
+        busy=any(pipeline.busy for pipeline in pipelines),
+    )
+
+
+def _prepare(ports: list[Port], apps: list[App]) -> None:
+    """All checks of ports and apps, before the first of them changes anything."""
+    for port in ports:
+        port.prepare()
+    for app in apps:
+        try:
+            app.prepare()
+        except BaseException as error:
+            raise app_error(app, error, "prepare()") from error.__cause__
+
+
+def _read_into(found: Xstats, ports: list[Port], before: Xstats) -> list[BaseException]:
+    """Keep the larger of what is there and what the ports say; returns what went wrong."""
+    errors: list[BaseException] = []
+    for port in ports:
+        known = found.setdefault(port.name, dict(before[port.name]))
+        try:
+            said = port.xstats()
+        except DataplaneError as error:
+            errors.append(error)
+            continue
+        for name, value in said.items():
+            known[name] = max(value, known.get(name, 0))
+    return errors
+
+
+def _each(things: Iterable[T]) -> list[T]:
+    """Each thing once."""
+    return list({id(thing): thing for thing in things}.values())
+
+
+def _without(things: Iterable[T], others: Iterable[T]) -> list[T]:
+    """Those that are none of the others."""
+    keys = {id(other) for other in others}
+    return [thing for thing in things if id(thing) not in keys]
