@@ -155,7 +155,7 @@ class VfMailbox:
     @property
     def pf_was_reset(self) -> bool:
         """RSTI: the PF is in reset; RSTD: it has been. Either way this VF must begin anew."""
-        return bool(self.look() & (VFMAILBOX.RSTI.mask | VFMAILBOX.RSTD.mask))
+        return _resets(self.look())
 
     @property
     def pf_is_in_reset(self) -> bool:
@@ -167,10 +167,16 @@ class VfMailbox:
         self.look()
         self._seen, self.heard = 0, False
 
-    def poll(self) -> None:
-        """Take a message that the PF sent of its own, if there is one."""
-        if self.look() & VFMAILBOX.PFSTS.mask:
+    def poll(self) -> bool:
+        """Take a message that the PF sent of its own, if there is one. Returns whether the PF is, or has been, in reset.
+
+        One read of VFMAILBOX while the PF says nothing: on a served NIC each is a message.
+        """
+        seen = self.look()
+        if seen & VFMAILBOX.PFSTS.mask:
             self._receive(mailbox.LOCK_TIMEOUT)
+            return self.pf_was_reset
+        return _resets(seen)
 
     def request(
         self, message: Message, *, timeout: float = mailbox.REPLY_TIMEOUT, delay: float = 0.0
@@ -249,8 +255,13 @@ class VfMailbox:
             self.bar.sleep(mailbox.POLL_INTERVAL)
 
     def _refuse_reset(self, seen: int, message: Message) -> None:
-        if seen & (VFMAILBOX.RSTI.mask | VFMAILBOX.RSTD.mask):
+        if _resets(seen):
             raise PfWasReset(
                 f"{self.bar.name}: the PF was reset before it answered {message.name} (datasheet 7.10.2.9): this VF must "
                 f"reinitialise"
             )
+
+
+def _resets(word: int) -> bool:
+    """Whether VFMAILBOX says that the PF is in reset (RSTI), or has been (RSTD)."""
+    return bool(word & (VFMAILBOX.RSTI.mask | VFMAILBOX.RSTD.mask))

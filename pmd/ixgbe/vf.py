@@ -251,7 +251,7 @@ class IxgbeVfPort(VfAddressVerbs):
                             continue
                         retry.reset()
                     self.session.box.heard = False
-                    self.watch()
+                    self.watch(brief=pace.brief)
                     if self.session.box.heard:
                         pace.stir()
             except DeviceGone as error:
@@ -272,11 +272,14 @@ class IxgbeVfPort(VfAddressVerbs):
                 told = ""
                 retry.reset()
 
-    def watch(self) -> None:
-        """Hear what the PF says, and begin anew if that is due. Raises PfNotUp, PortError for what the PF refuses."""
+    def watch(self, *, brief: bool = False) -> None:
+        """Hear what the PF says, and begin anew if that is due. Raises PfNotUp, PortError for what the PF refuses.
+
+        brief: without a look whether somebody else has reset this VF.
+        """
         with self._lock:
             session = self.session
-            anew = session.poll() or self._was_reset() or not session.agreed
+            anew = session.poll() or (not brief and self._was_reset()) or not session.agreed
             if anew or not session.up or (self.started and not self._running):
                 self.recover(anew=anew)
 

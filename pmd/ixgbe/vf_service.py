@@ -67,9 +67,10 @@ _SINCE: dict[type[Message], int] = {
     FeaturesNegotiate: mailbox.API_1_7,
 }
 
-# Seconds between rounds where interrupts tell of messages: for what comes without one. The second where each access is a
-# message (a served NIC), once no VF has spoken for QUIET_AFTER and none has a limit to its rate.
-LISTEN, LISTEN_QUIET, QUIET_AFTER = 0.05, 0.5, 1.0
+# Seconds between rounds where interrupts tell of messages, resets and the link: for interrupts that are lost. The second
+# where each access is a message (a served NIC), whose interrupts are signals that cannot be, once no VF has spoken for
+# QUIET_AFTER and none has a limit to its rate.
+LISTEN, LISTEN_QUIET, QUIET_AFTER = 0.05, 2.0, 1.0
 IDLE, BUSY, HOT = (
     2e-3,
     2e-4,

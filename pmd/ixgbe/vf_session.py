@@ -366,8 +366,7 @@ class VfSession:
 
     def poll(self) -> bool:
         """Take what the PF has said of its own. True if this VF has to begin anew. Raises DeviceGone."""
-        self.box.poll()
-        if self.box.pf_was_reset:
+        if self.box.poll():
             self.stale = True
             self._reach = _LEAST_QUEUES  # it may have made other pools
         if self.up and not self.stale and self.link_told:

@@ -71,9 +71,10 @@ cdef void _fill_rules() except *:
 _fill_rules()
 
 
-cdef void _on_tick(void *self, uint64_t now) noexcept nogil:
+cdef uint64_t _on_tick(void *self, uint64_t now) noexcept nogil:
     (<Controller> self).run_timers(now)
     (<Controller> self)._look_at_wire()
+    return (<Controller> self).next_timer
 
 
 cdef int _check_offset(int64_t offset) except -1:

@@ -5,7 +5,8 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from dataplane.pmd.model.shared cimport Clock, RegisterFile
 from dataplane.pmd.model.vf_interrupt cimport VfInterrupts
 
-ctypedef void (*tick_t)(void *self, uint64_t now) noexcept nogil
+# Returns when it has something to do again, as far as it knows: ns of the card's clock, or the highest number for never.
+ctypedef uint64_t (*tick_t)(void *self, uint64_t now) noexcept nogil
 
 
 cdef class Interrupts:
@@ -26,6 +27,7 @@ cdef class Interrupts:
     cdef int[64] eventfds
     cdef bint dead
     cdef tick_t on_tick  # the controller's timers
+    cdef uint64_t next_tick  # what `on_tick` has returned last
     cdef void *tick_self
     cdef object tick_owner  # keeps it alive
 

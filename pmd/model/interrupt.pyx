@@ -38,6 +38,7 @@ cdef enum:
     INTERVAL_NS = 2048 // 8  # a step of 2.048 us, and the field starts at bit 3
 
 cdef uint32_t EIAME = 1 << 30
+cdef uint64_t NEVER = <uint64_t> -1
 cdef uint32_t QUEUES = 0x0000FFFF
 cdef uint32_t OTHERS = 0xFFFF0000
 cdef uint32_t EVENTS = 0x3FFF0000  # cleared by a read even with GPIE.OCD (8.2.3.5.18)
@@ -59,7 +60,7 @@ cdef class Interrupts:
         self.regs = registers.at
         self.clock = clock
         self.vfs = VfInterrupts(registers, clock)
-        self.masked = 0
+        self.masked, self.next_tick = 0, NEVER
 
     def __dealloc__(self):
         cdef int vector
@@ -89,7 +90,7 @@ cdef class Interrupts:
     cdef void tick(self) noexcept nogil:
         cdef uint64_t now = self.clock.now()
         if self.on_tick:
-            self.on_tick(self.tick_self, now)
+            self.next_tick = self.on_tick(self.tick_self, now)
         if self.held:
             self.held = 0
             self._offer()

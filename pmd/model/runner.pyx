@@ -79,8 +79,8 @@ cdef enum:
     SLEEP_US = 50  # then sleeps, growing to this by 1 us every STEP rounds: some 150 ms in all
     STEP = 64
     REST_US = 1850  # then rests of this length: the first packet waits less than 2 ms, and a rest costs about 15 us of CPU
-    LONG_REST_US = 20000  # and of this where whoever brings something to do wakes us; timers of registers may be so late
-    WAKING_NS = 5000  # by which a sleep ends before a frame in flight lands
+    LONG_REST_US = 100000  # and of this where whoever brings something to do wakes us: each rest costs 50 to 90 us of CPU
+    WAKING_NS = 5000  # by which a sleep ends before a frame in flight lands, or a register changes by itself
     AFTER_NUDGE = YIELDS + STEP * 40  # idle rounds that a nudge leaves: 30 ms of sleeps before the next rest
 
 
@@ -212,8 +212,13 @@ cdef class Runner:
         cdef uint64_t due = self.first.due()
         return due if self.second is None else min(due, self.second.due())
 
+    cdef uint64_t _next_tick(self) noexcept nogil:
+        """When the next register changes by itself, ns, as of the last round. What changes that is a write, which wakes us."""
+        cdef uint64_t tick = self.first.interrupts.next_tick
+        return tick if self.second is None else min(tick, self.second.interrupts.next_tick)
+
     cdef int _until(self, uint64_t due, int us) noexcept nogil:
-        """So many microseconds, or fewer if a frame is due before; waking up takes a little."""
+        """So many microseconds, or fewer if something is due before; waking up takes a little."""
         cdef uint64_t now
         if due == NEVER:
             return us
@@ -222,7 +227,7 @@ cdef class Runner:
 
     cdef void _loop(self) noexcept nogil:
         cdef uint32_t idle = 0, seen = 0  # calls of nudge() before the last round
-        cdef uint64_t due = NEVER
+        cdef uint64_t due = NEVER, tick = NEVER
         cdef bint nudged
         sharp_timers()
         self.lock.take()
@@ -236,7 +241,7 @@ cdef class Runner:
                 continue
             idle += 1
             if idle >= YIELDS:
-                due = self._due()
+                due, tick = self._due(), self._next_tick()
             self.lock.give()
             # The lock is free while nothing happens, and the core is offered to others ever more.
             if idle < SPINS:
@@ -247,7 +252,7 @@ cdef class Runner:
                 sleep_us(self._until(due, (idle - YIELDS) // STEP + 1))
                 seen = load_acquire(&self._calls)
             else:
-                nudged = rest_us(&self._calls, seen, &self._resting, self._bells, self._until(due, self._rest(due)))
+                nudged = rest_us(&self._calls, seen, &self._resting, self._bells, self._until(min(due, tick), self._rest(due)))
                 if nudged and self._clients_know:
                     self._tell_clients(False)
                 idle = AFTER_NUDGE if nudged else YIELDS + STEP * SLEEP_US

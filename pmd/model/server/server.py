@@ -39,8 +39,8 @@ __all__ = ["NicServer", "socket_names"]
 
 log = logging.getLogger("dataplane")
 
-HOUSEKEEPING = 0.1  # seconds
-_QUIET = 0.5  # seconds, while no client says anything: each look costs 0.1 ms of CPU
+HOUSEKEEPING = 0.1  # seconds from one to the next
+_QUIET = 0.5  # seconds, while nothing is known to be done and no client says anything: each time costs 0.2 ms of CPU
 TOLD = "nic.json"  # in the folder: who serves, and who has which function
 _SLICE_NS = 100_000  # CPU time of a client's turn: one message, or as many as fit
 _CREDIT_NS = (
@@ -141,23 +141,21 @@ class NicServer:
 
     def run(self, each: Callable[[], None] | None = None) -> None:
         """Serve until `stop`. each: called every tenth of a second, every half while no client says anything."""
-        heard = 0.0
         while not self._stop.is_set():
             if not self._look(0) and not self._waiting:
-                self._look(self._patience(heard))
+                self._look(self._patience())
             if self._waiting:
                 self._serve(min(self._waiting, key=_cost))
-                heard = self._next_care
             if time.monotonic() >= self._next_care:
                 self._take_care()
                 if each is not None:
                     each()
 
-    def _patience(self, heard: float) -> float:
-        """Seconds until the sockets are looked at again. heard: the time of the housekeeping after the last message."""
+    def _patience(self) -> float:
+        """Seconds until the sockets are looked at again if nobody says anything."""
         if self._sessions and self.card.manner != "lenient":
             return _STRICT_LOOK
-        has_work = self._is_old or self._deaf or self.card.report is not None or heard >= self._next_care
+        has_work = self._is_old or self._deaf or self.card.report is not None
         return HOUSEKEEPING if has_work else _QUIET
 
     def stop(self) -> None:

@@ -323,6 +323,7 @@ class Session:
 
     def _reset(self, body: bytes, descriptors: list[int]) -> Reply:
         self.device.reset()
+        self.device.card.nudge()
         return b"", []
 
 

@@ -170,3 +170,17 @@ def test_what_a_driver_before_has_left_is_forgotten(ends: Ends) -> None:
     assert ends.pf.was_reset() == 0
     assert not ends.board.boxes[ends.number].vfu
     assert all(ends.board[PFMBICR[n]] == 0 for n in range(4))
+
+
+def test_a_look_at_a_silent_pf_is_one_access(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a served NIC each is a message, and a VF that idles looks for ever. It sees a reset in that one, too."""
+    reads: list[object] = []
+    read = ends.vf.bar.read
+    monkeypatch.setattr(ends.vf.bar, "read", lambda register: reads.append(register) or read(register))
+    assert not ends.vf.poll()
+    assert reads == [VFMAILBOX]
+    ends.board.pf.clear(CTRL_EXT.PFRSTD)
+    ends.board.pf.set(CTRL_EXT.PFRSTD)
+    assert ends.vf.poll(), "RSTD"
+    assert reads == [VFMAILBOX] * 2
+    assert ends.vf.poll(), "a read has cleared it, and it counts until the VF begins anew"

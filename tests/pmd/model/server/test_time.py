@@ -7,18 +7,24 @@ import mmap
 import os
 import signal
 import struct
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rawclient import TIMEOUT, RawClient, memory
 from served import SANITIZED, Served
+from stopwatch import Stopwatch
 
 from dataplane.byhand import receive, send
 from dataplane.pmd import probe
 from dataplane.pmd.datasheet import CTRL, DMATXCTL, EIMS, STATUS, TDBAL, TDH, TDLEN, TDT, TXDCTL
+from dataplane.pmd.vfio_user.client import Connection
+from dataplane.pmd.vfio_user.framing import Incoming
 from dataplane.pmd.vfio_user.messages import Command, Region, RegionAccess, RegionFlags, RegionInfo
 from dataplane.port import Port
 
@@ -42,12 +48,12 @@ def queued_seconds(*processes: int) -> float:
     return sum(int((task / "schedstat").read_text().split()[1]) for task in tasks) / 1e9
 
 
-def rests_below(nic: Served, share: float) -> None:
-    """Within a while the server takes less than this share of a CPU."""
+def rests_below(nic: Served, share: float, window: float = 5.0) -> None:
+    """Within a while the server takes less than this share of a CPU, over `window` seconds."""
     deadline = time.monotonic() + TIMEOUT
     while True:
         before, began = cpu_seconds(nic), time.monotonic()
-        time.sleep(1.5)
+        time.sleep(window)
         used = (cpu_seconds(nic) - before) / (time.monotonic() - began)
         print(f"{used * 100:.2f} % of a CPU")
         if used < share:
@@ -55,23 +61,69 @@ def rests_below(nic: Served, share: float) -> None:
         assert time.monotonic() < deadline
 
 
-def test_idle_costs_nothing_and_the_first_packet_does_not_wait() -> None:
-    """Beside drivers that run, of two PFs and two VFs, whose tails move in memory."""
+@pytest.fixture
+def town() -> Iterator[tuple[Served, list[Port]]]:
+    """A served card and drivers that run, whose tails move in memory: of a PF with two VFs, of the other PF, of the VFs."""
     with ExitStack() as stack:
         nic = stack.enter_context(Served("--vfs", "2"))
-        ports = []
+        ports: list[Port] = []
         for name in ("pf0,vfs=2", "pf1", "pf0.vf0", "pf0.vf1"):
             function, comma, options = name.partition(",")
             ports.append(stack.enter_context(probe(nic.port(function, comma + options))))
             ports[-1].rx(0), ports[-1].tx(0)
             ports[-1].start()
-        near, far, first, _ = ports
         for port in ports:
             port.wait_link()
-        rests_below(nic, 0.015 * SLOW)  # 1 % is promised, for a machine with nothing else to do
-        for sender in (near, first):
-            waited = first_packets(nic, sender, far)
-            assert waited[8] < 0.002 * SLOW, f"rests of 20 ms would show: {waited}"
+        yield nic, ports
+
+
+def test_idle_costs_nothing_and_the_first_packet_does_not_wait(town: tuple[Served, list[Port]]) -> None:
+    nic, (near, far, first, _) = town
+    rests_below(nic, 0.01 * SLOW)
+    for sender in (near, first):
+        waited = first_packets(nic, sender, far)
+        assert waited[8] < 0.002 * SLOW, f"rests of 100 ms would show: {waited}"
+
+
+def test_drivers_that_idle_say_little(
+    town: tuple[Served, list[Port]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A message may cost the server half a millisecond. Counters are read every 20 s, in messages that follow closely."""
+    said: Counter[str] = Counter()
+    request = Connection.request
+
+    def counted(self: Connection, *args: Any, **kwargs: Any) -> Incoming:
+        said[threading.current_thread().name.rpartition("-")[2]] += 1
+        return request(self, *args, **kwargs)
+
+    deadline = time.monotonic() + TIMEOUT
+    monkeypatch.setattr(Connection, "request", counted)
+    while True:
+        said.clear()
+        time.sleep(5)
+        print(said)
+        assert said["pf"] >= 4, "VFs look after their PF"
+        # 11 looks of each VF are 13 or 14 messages; the PF looks 2 or 3 times, 5 messages each.
+        if said["pf"] <= 34 and said["vfs"] <= 15:
+            return
+        assert time.monotonic() < deadline, said
+
+
+def test_an_idle_vf_sees_that_its_pf_is_reset(town: tuple[Served, list[Port]]) -> None:
+    """Within half a second, though it says little."""
+    nic, (pf, _, *vfs) = town
+    time.sleep(2.5)  # until they are quiet
+    pf.stop()
+    watch = Stopwatch(nic.process.pid, os.getpid())
+    for vf in vfs:
+        while vf.session.up and not vf.session.stale:
+            assert watch.wall < TIMEOUT
+            time.sleep(0.005)
+    print(f"after {watch.own * 1e3:.0f} ms")
+    assert watch.own < 0.5 * SLOW
+    pf.start()
+    for vf in vfs:
+        vf.wait_link(TIMEOUT)
 
 
 def first_packets(nic: Served, sender: Port, receiver: Port, tries: int = 10) -> list[float]:
@@ -148,7 +200,7 @@ def test_who_does_not_know_the_word_is_served_as_soon(wakes: bool) -> None:
         mapped = Mapped(client, wakes)
         waited = waits(nic, lambda: mapped.send(signal=wakes and mapped.rests()), 9)
         mapped.close()
-    assert waited[4] < 0.004 * SLOW, f"rests of 20 ms would show: {waited}"
+    assert waited[4] < 0.004 * SLOW, f"rests of 100 ms would show: {waited}"
 
 
 def test_who_takes_back_the_word_hurts_itself_alone() -> None:
@@ -162,7 +214,7 @@ def test_who_takes_back_the_word_hurts_itself_alone() -> None:
         near.rx(0), near.tx(0)
         near.start()
         hostile = Mapped(client, True)
-        assert waits(nic, lambda: hostile.rests(0) or hostile.send(), 5)[2] < 0.1
+        assert waits(nic, lambda: hostile.rests(0) or hostile.send(), 5)[2] < 0.2
         descriptors = nic.descriptors()
         client.close()
         with probe(nic.port("pf0")) as far:
@@ -171,7 +223,7 @@ def test_who_takes_back_the_word_hurts_itself_alone() -> None:
             near.wait_link()
             hostile.rests(1)
             waited = first_packets(nic, near, far, 9)
-            assert waited[4] < 0.004 * SLOW, f"rests of 20 ms would show: {waited}"
+            assert waited[4] < 0.004 * SLOW, f"rests of 100 ms would show: {waited}"
             assert nic.descriptors() <= descriptors + 4, "interrupts, and memory for packets"
         hostile.close()
 
