@@ -19,11 +19,12 @@ from dataplane.pmd.ixgbe.tail cimport tail_t
 
 @cython.final
 cdef class IxgbeRxQueue(RxQueue):
+    # What a burst touches comes first, in as few cache lines as it takes: what else the core has done since the last burst
+    # may have taken each of them out of its nearest cache.
     cdef gate_t gate
     cdef hw_rx_desc *ring
     cdef mbuf **sw              # the mbuf behind each descriptor
     cdef tail_t tail
-    cdef volatile uint32_t *status      # reads all ones when the device is gone
     cdef mempool_t *pool
     cdef const kernels_t *kernel
     cdef uint32_t length
@@ -31,14 +32,16 @@ cdef class IxgbeRxQueue(RxQueue):
     cdef uint32_t fill          # the descriptor to give a buffer next
     cdef uint32_t missing       # descriptors from `fill` to `next` without a buffer; below length, always
     cdef uint32_t threshold     # buffers taken from the pool, and given to the NIC, at once
-    cdef uint32_t reserve       # armed descriptors that suffice while the pool is empty
-    cdef bint hides             # the tag that the NIC takes off is not for the application
     cdef uint32_t seen          # descriptors taken so far
     cdef uint32_t patience      # polls in vain until the device is looked for
+    cdef bint hides             # the tag that the NIC takes off is not for the application
     cdef mbuf *first            # of a packet whose last buffer has not arrived yet
     cdef mbuf *last
     cdef rx_rules_t rules       # what to write into every packet
     cdef merge_t merge          # with merging: packets that are not whole yet
+    cdef volatile uint32_t *status      # reads all ones when the device is gone
+    cdef uint32_t reserve       # armed descriptors that suffice while the pool is empty
+    cdef int wakes              # the eventfd that wakes the device; -1: it does not rest
     cdef readonly uint64_t alloc_failures
     cdef object _mempool        # kept alive
     cdef object _memory         # of the descriptor ring
@@ -59,11 +62,11 @@ cdef struct run_t:
 
 @cython.final
 cdef class IxgbeTxQueue(TxQueue):
+    # First what every burst touches, as in the Rx queue.
     cdef gate_t gate
     cdef hw_tx_desc *ring
     cdef mbuf **sw              # the mbuf whose data a descriptor sends; NULL: a context
     cdef tail_t tail
-    cdef volatile uint32_t *status
     cdef const kernels_t *kernel
     cdef alike_t alike          # which packets the kernel sends
     cdef run_t *runs            # in order; indices count up and are masked
@@ -76,14 +79,16 @@ cdef class IxgbeTxQueue(TxQueue):
     cdef uint32_t free          # descriptors that may be written: one always stays empty
     cdef uint32_t rs_thresh
     cdef uint32_t open_run      # descriptors written since the last RS
+    cdef uint32_t most_segments  # of a packet
     cdef mempool_t *open_pool   # of the first mbuf among them
     cdef uint64_t open_mixed    # not 0: they are not all of that pool
     cdef uint64_t[2][2] contexts    # what the NIC's two context slots hold
     cdef uint32_t context       # the slot used last
-    cdef uint32_t most_segments  # of a packet
     cdef uint32_t check         # CC: every descriptor names a context, slot 0 is that of plain packets
     cdef uint32_t frame_max     # bytes without FCS and tags: what MAXFRS says
     cdef uint32_t refusals
+    cdef volatile uint32_t *status
+    cdef int wakes
     cdef readonly uint64_t errors   # packets that the chip cannot send: counted, freed
     cdef object _memory
     cdef object _waker

@@ -14,6 +14,7 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
+from dataplane.eventfd cimport send_signal
 from dataplane.machine cimport likely, read32, read64, rmb, unlikely
 from dataplane.mbuf cimport (
     MBUF_HEADROOM, MBUF_REARM, TX_IP_CSUM, TX_IPV4, TX_STAMP, TX_TCP_CSUM, TX_TSO, TX_UDP_CSUM, TX_VLAN,
@@ -48,7 +49,6 @@ cdef const kernels_t *scalar = kernels_of("scalar")
 cdef hw_rx_desc[2] nothing
 cdef mbuf *nobody[2 + AHEAD]
 cdef uint32_t nowhere = 0
-cdef uint32_t awake = 0  # stays so
 
 
 @cython.final
@@ -136,7 +136,8 @@ cdef class IxgbeRxQueue(RxQueue):
             self.fill = fill
             self.missing = missing
             # The last buffer is kept back: with the tail on the head the ring would be empty, not full (7.1.9).
-            move_tail(&self.tail, (fill if fill else length) - 1)
+            if unlikely(move_tail(&self.tail, (fill if fill else length) - 1)):
+                send_signal(self.wakes)
 
     cdef mbuf *take_piece(self) noexcept nogil:
         """The next buffer of a packet that has several. Returns the packet with its last one, NULL until then."""
@@ -198,7 +199,7 @@ cdef class IxgbeRxQueue(RxQueue):
         The NIC may be given `length - 1` descriptors, from 0 on: write that to the tail once its queue is enabled.
         Raises MempoolError if the pool has too few mbufs.
         """
-        cdef tail_t place = tail_at(tail, &awake, waker)
+        cdef tail_t place = tail_at(tail, waker)
         cdef uint32_t i, length = length_of(self, memory, status, &place)
         cdef const kernels_t *kernel = kernels_of(simd)
         self.detach()
@@ -229,6 +230,7 @@ cdef class IxgbeRxQueue(RxQueue):
         self.hides = hide
         self.pool = mempool.pool
         self.tail, self.status = place, <volatile uint32_t *> status
+        self.wakes = -1 if waker is None else waker.eventfd
         self._mempool, self._memory, self._waker = mempool, memory, waker
         self.fault = 0
         if merges:
@@ -260,7 +262,8 @@ cdef class IxgbeRxQueue(RxQueue):
     def _idle(self):
         self.kernel = scalar
         self.ring, self.sw, self.length = nothing, nobody, 2
-        self.tail, self.status = tail_at(<size_t> &nowhere, &awake, None), &nowhere
+        self.tail, self.status = tail_at(<size_t> &nowhere, None), &nowhere
+        self.wakes = -1
         self.next = self.fill = self.missing = 0
         self.threshold = 2
         self.reserve = 4
@@ -312,7 +315,8 @@ cdef class IxgbeTxQueue(TxQueue):
                 break
             taken += done
         if self.next != before:
-            move_tail(&self.tail, self.next)
+            if unlikely(move_tail(&self.tail, self.next)):
+                send_signal(self.wakes)
         elif unlikely(n != 0):
             self.refusals += 1
             if unlikely(self.refusals & GONE_MASK == 0) and read32(self.status) == ALL_ONES:
@@ -510,7 +514,7 @@ cdef class IxgbeTxQueue(TxQueue):
         check: pools share the port, so every descriptor must name a context (7.2.3.2.4, CC); the first in the ring sets it.
         simd: one of `kernels.widths()`, or "auto". waker: the Waker of a device that may rest.
         """
-        cdef tail_t place = tail_at(tail, &awake, waker)
+        cdef tail_t place = tail_at(tail, waker)
         cdef uint32_t length = length_of(self, memory, status, &place), runs = 4
         cdef const kernels_t *kernel = kernels_of(simd)
         self.detach()
@@ -533,6 +537,7 @@ cdef class IxgbeTxQueue(TxQueue):
         self.frame_max = frame_max
         self.free = length - 1  # with all of them written the tail would be on the head: empty, not full (7.2.3)
         self.tail, self.status = place, <volatile uint32_t *> status
+        self.wakes = -1 if waker is None else waker.eventfd
         self._memory, self._waker = memory, waker
         self.fault = 0
         self.check = HW_TXD_CC if check else 0
@@ -571,7 +576,8 @@ cdef class IxgbeTxQueue(TxQueue):
     def _idle(self):
         self.kernel = scalar
         self.ring, self.sw, self.runs, self.length = NULL, NULL, NULL, 1
-        self.tail, self.status = tail_at(<size_t> &nowhere, &awake, None), &nowhere
+        self.tail, self.status = tail_at(<size_t> &nowhere, None), &nowhere
+        self.wakes = -1
         self.next = self.clean = self.free = self.open_run = self.run_first = self.run_end = 0
         self.open_mixed = 0
         self.open_pool = NULL

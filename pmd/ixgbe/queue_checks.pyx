@@ -11,7 +11,7 @@ cdef uint32_t length_of(queue, memory, size_t status, const tail_t *tail) except
     cdef size_t length = memory.size // limits.DESCRIPTOR_SIZE
     if not 4 <= length <= 65536 or not is_memory(memory.address, memory.size):
         raise ConfigError(f"{queue!r}: {memory!r} is no descriptor ring: expected a Block of an open arena")
-    for address in (<size_t> tail.at, status, <size_t> tail.rests):
+    for address in (<size_t> tail.at, status, <size_t> tail.rests if tail.rests != NULL else status):
         if address & 3 or not is_memory(address, 4, write=False):
             raise ConfigError(f"{queue!r}: no register is mapped at address {address:#x}")
     return <uint32_t> length
