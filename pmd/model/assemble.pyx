@@ -16,6 +16,7 @@ from dataplane.pmd.model.model cimport (
     BAD_CRC,
     IP_MADE,
     L4_MADE,
+    MARKED,
     READ,
     STUB,
     TX_DATA,
@@ -34,6 +35,7 @@ from dataplane.pmd.model.model cimport (
     V_TX_SECURITY,
     V_TX_SEGMENTS,
     V_TX_SHORT,
+    V_TX_STAMP,
     mdl_commit,
     mdl_context,
     mdl_frame,
@@ -222,6 +224,10 @@ cdef void _note_absent(mdl_port *p, uint32_t index, const Packet *k) noexcept no
         mdl_violate(p, V_TX_SECURITY, index, k.first, k.upper)
     if c.fcoe and (k.upper & HW_TXD_POPTS_TXSM or k.lower & HW_TXD_CMD_TSE):
         mdl_violate(p, V_TX_FCOE, index, k.first, k.upper)
+    # SILENT about VFs: the clock and its stamps are the PF's registers (9.4 has none of them), and what stamps frames does not
+    # know whose they are. So a VF's frame is stamped, and the PF waits for its own stamp in vain.
+    if k.lower & HW_TXD_MAC_1588 and p.pool_shift and p.vf_pools >> (index >> p.pool_shift) & 1:
+        mdl_violate(p, V_TX_STAMP, index, k.first, k.lower)
 
 
 cdef bint _sendable(mdl_port *p, uint32_t index, const Packet *k) noexcept nogil:
@@ -345,8 +351,10 @@ cdef int assemble(
         mdl_violate(p, V_TX_OVER_MAXFRS, index, k.first, n + FCS_SIZE)
     if not p.pooled:
         flags &= BAD_CRC
+    elif _marked(&k):
+        flags |= MARKED  # the switch decides whether it leaves, and when
     mdl_label(frame, n, flags, q.sender, p.now_ns)
-    if _marked(&k):
+    if not p.pooled and _marked(&k):
         stamp_departure(p, frame)
     note_good(tally, frame.data, n + FCS_SIZE)
     mdl_commit(out, n)

@@ -69,6 +69,7 @@ enum mdl_frame_flag {
     MDL_DIRECTED_ONCE = 1024, /* the flow director has counted it; it waits for descriptors  */
     MDL_STAMP_SOUGHT = 2048,  /* whether it gets a time stamp is settled; it waits likewise    */
     MDL_STAMPED = 4096,       /* ... and it got one                                            */
+    MDL_MARKED = 8192,        /* in the Tx buffer: it is to be stamped when it leaves          */
 };
 
 #define MDL_STUB 64
@@ -412,7 +413,7 @@ enum mdl_violation_code {
     MDL_V_TX_SEGMENTS, MDL_V_TX_PAYLEN, MDL_V_TX_DTYP, MDL_V_TX_CONTEXT, MDL_V_TX_QUEUE, MDL_V_TX_BUFFER,
     MDL_V_TX_OFFLOAD, MDL_V_TX_MSS, MDL_V_RX_HEADER, MDL_V_RX_ODD, MDL_V_RX_SPLIT, MDL_V_RX_SMALL_RING,
     MDL_V_RX_BUFFER_SIZE, MDL_V_RX_CRC, MDL_V_TX_OVER_MAXFRS,
-    MDL_V_TX_SECURITY, MDL_V_TX_FCOE, MDL_V_STAMP_STOPPED, MDL_V_RX_RSC_TIMER,
+    MDL_V_TX_SECURITY, MDL_V_TX_FCOE, MDL_V_STAMP_STOPPED, MDL_V_RX_RSC_TIMER, MDL_V_TX_STAMP,
 };
 
 struct mdl_violation {

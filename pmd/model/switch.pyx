@@ -16,6 +16,7 @@ from dataplane.pmd.model.model cimport (
     IP_MADE,
     L4_MADE,
     LOCAL,
+    MARKED,
     mdl_commit,
     mdl_copy,
     mdl_fifo_refresh,
@@ -27,6 +28,7 @@ from dataplane.pmd.model.model cimport (
     mdl_reserve,
 )
 from dataplane.pmd.model.pools cimport honest, pools_of_departure
+from dataplane.pmd.model.stamps cimport stamp_departure
 from dataplane.pmd.model.word cimport *
 
 cdef enum:
@@ -81,6 +83,8 @@ cdef bint switch_out(mdl_port *p, mdl_fifo *wire, Tally *sent) noexcept nogil:
                 mdl_lose(wire, frame.data, frame.len, frame.flags & BAD_CRC)
             else:
                 _fill(wire, out, frame, frame.flags & BAD_CRC, p.now_ns)
+            if unlikely(frame.flags & MARKED):
+                stamp_departure(p, out)
             note_good(sent, frame.data, frame.len + FCS_SIZE)
         if back != NULL:
             _fill(p.switched, back, frame, LOCAL | frame.flags & (IP_MADE | L4_MADE), pools)

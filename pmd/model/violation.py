@@ -33,6 +33,7 @@ VIOLATIONS = (
     ("TDT", "7.13", "descriptor {index} asks for an offload of FCoE, which the model does not have"),
     ("TIMINCA", "7.9, 8.2.3.26", "a packet is stamped while SYSTIM stands still ({value:#010x})"),
     ("RSCCTL", "7.11, 7.3.2.1", "a packet to be merged waits, and no vector with an interval ends that ({value:#010x})"),
+    ("TDT", "7.9, 9.4", "descriptor {index} asks for a time stamp (1588): it takes the PF's, and a VF has no clock"),
 )
 # fmt: on
 _OF_PORT = ("TIMINCA",)  # no queue has one of its own
