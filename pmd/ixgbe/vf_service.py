@@ -41,6 +41,7 @@ from dataplane.pmd.ixgbe.messages import (
 from dataplane.pmd.ixgbe.policy import VfState
 from dataplane.pmd.ixgbe.rss import read_key, read_table
 from dataplane.pmd.ixgbe.sriov import Refused, Sriov
+from dataplane.pmd.ixgbe.vf_watch import LOOK_QUIET, until_next
 from dataplane.port import Link
 
 __all__ = ["SPOKEN", "VfService"]
@@ -70,7 +71,7 @@ _SINCE: dict[type[Message], int] = {
 # Seconds between rounds where interrupts tell of messages, resets and the link: for interrupts that are lost. The second
 # where each access is a message (a served NIC), whose interrupts are signals that cannot be, once no VF has spoken for
 # QUIET_AFTER and none has a limit to its rate.
-LISTEN, LISTEN_QUIET, QUIET_AFTER = 0.05, 2.0, 1.0
+LISTEN, LISTEN_QUIET, QUIET_AFTER = 0.05, 4 * LOOK_QUIET, 1.0
 IDLE, BUSY, HOT = (
     2e-3,
     2e-4,
@@ -216,7 +217,8 @@ class VfService:
             # What cannot be done at once is tried again; no interrupt tells of it.
             again = self._left or self._waiting() or self.sriov.notify
             quiet = self.bar.remote and silent >= QUIET_AFTER and not self.sriov.rates.limited
-            listen = LISTEN_QUIET if quiet else LISTEN
+            # The bell counts in ms, and must not end just before that moment.
+            listen = until_next(LISTEN_QUIET) + 1e-3 if quiet else LISTEN
             self._rung = self.bell.wait(1e-3 if again else listen) or bool(again)
         else:
             self._end.wait(HOT if silent < HOT_FOR else BUSY if silent < BUSY_FOR else IDLE)

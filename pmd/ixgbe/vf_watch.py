@@ -25,6 +25,7 @@ __all__ = [
     "mtu_refused",
     "notes_trouble",
     "reason",
+    "until_next",
     "why_no_link",
 ]
 
@@ -71,7 +72,15 @@ class Pace:
             return LOOK
         self.brief = self._looks % (BRIEF_LOOKS + 1) != BRIEF_LOOKS
         self._looks += 1
-        return LOOK_QUIET
+        return until_next(LOOK_QUIET)
+
+
+def until_next(period: float) -> float:
+    """Seconds until the clock that all processes share has a multiple of `period` seconds; at most that.
+
+    Drivers that idle on one served NIC look at it at the same moments: it wakes once for all of them.
+    """
+    return period - time.monotonic() % period
 
 
 class Backoff:
