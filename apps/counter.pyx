@@ -3,9 +3,8 @@
 
 from libc.stdint cimport uint16_t, uint64_t
 
-from dataplane.app cimport App, pass_on
+from dataplane.app cimport App, drop, pass_on
 from dataplane.mbuf cimport mbuf
-from dataplane.mempool cimport free_packets
 
 
 cdef class Counter(App):
@@ -27,8 +26,10 @@ cdef class Counter(App):
 
 
 cdef class Sink(App):
-    """The end of a pipeline whose packets are no longer wanted: frees them. It is an end, not a drop."""
+    """The end of a pipeline whose packets are no longer wanted: frees them, as "done"."""
     edges = ()
+    drops = ("done",)
+    consumes = drops
 
     cdef readonly uint64_t packets
     cdef readonly uint64_t bytes  # without FCS
@@ -42,4 +43,4 @@ cdef class Sink(App):
         for i in range(n):
             self.bytes += pkts[i].pkt_len
         self.packets += n
-        free_packets(pkts, n)
+        drop(self, 0, pkts, n)

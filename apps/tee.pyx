@@ -51,6 +51,7 @@ cdef class Tee(App):
             filled = 0
             if self.out[edge].app == NULL:
                 continue
+            self.made += n
             for i in range(n):
                 made[filled] = self._copy(pkts[i])
                 if unlikely(made[filled] == NULL):

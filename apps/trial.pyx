@@ -11,7 +11,7 @@ The mbufs come from a debug mempool; `close` (or leaving the `with` block) fails
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from dataplane.app cimport MAX_BURST, MAX_EDGES, App, Source, connect, disconnect, reset
+from dataplane.app cimport MAX_BURST, MAX_EDGES, App, Source, connect, disconnect, drop, reset
 from dataplane.mbuf cimport copy_out, data, mbuf, rearm, set_arrival, set_original_length, set_single
 from dataplane.mempool cimport Mempool, alloc_bulk, free_packets
 from dataplane.stage cimport claim, release
@@ -22,6 +22,8 @@ from dataplane.errors import ConfigError, DataplaneError
 cdef class _Catch(App):
     """Stands behind an edge and keeps what comes as bytes."""
     edges = ()
+    drops = ("kept",)
+    consumes = drops
     cdef list frames
     cdef bint keep
 
@@ -29,7 +31,7 @@ cdef class _Catch(App):
         if self.keep:
             with gil:
                 self._read(pkts, n)
-        free_packets(pkts, n)
+        drop(self, 0, pkts, n)
 
     cdef _read(self, mbuf **pkts, uint16_t n):
         for i in range(n):
@@ -175,7 +177,12 @@ cdef class Trial:
     @property
     def drops(self):
         """Drop name -> packets, of the drops that happened."""
-        return self.app.drop_counts
+        return {name: count for name, count in self.app.drop_counts.items() if name not in self.app.consumes}
+
+    @property
+    def consumed(self):
+        """The same of what the app consumes: packets that ended in it as they should."""
+        return {name: count for name, count in self.app.drop_counts.items() if name in self.app.consumes}
 
     @property
     def counts(self):

@@ -31,12 +31,14 @@ cdef class App(Stage):
 
     Class attributes: ``edges`` = names of its exits (a tuple of str, default ("out",)); ``optional`` = those of them
     that may stay unconnected (packets for them are freed and counted as the drop "unconnected"); ``drops`` = names of
-    its drop reasons.
+    its drop reasons; ``consumes`` = those of them that are what the app is for: packets end there as they should.
     """
     cdef edge_t out[MAX_EDGES]
     # Bytes of the burst that `push` was called with, if whoever emitted it has said so; 0: it has not. See `pass_on`.
     cdef uint64_t incoming
     cdef uint64_t dropped[MAX_DROPS]
+    # Packets that `push` made beside those that it was given: copies, answers. For the balance of a run.
+    cdef uint64_t made
     cdef public object name
     cdef object _error
     cdef object _burst

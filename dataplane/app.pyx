@@ -21,12 +21,16 @@ from dataplane.errors import AppError, DataplaneError, GraphError
 cdef class App(Stage):
     """A stage in a pipeline. edges, optional, drops: names of exits, of exits that may lead nowhere, of drop reasons.
 
+    consumes: those drop reasons that are what the app is for, as of a sink: reports do not count them as dropped.
+    held: packets that it has taken and neither emitted nor dropped yet; an app that holds packets back has such a property.
     name: what statistics and errors call it; the class's name in lower case unless it is set.
     """
 
     edges = ("out",)
     optional = ()
     drops = ()
+    consumes = ()
+    held = 0
 
     def __cinit__(self, *args, **kwargs):
         self.name = type(self).__name__.lower()
@@ -78,6 +82,11 @@ cdef class App(Stage):
         own = _names(self, "drops", self.drops, DROP_ERROR)
         names = (*enumerate(own), (DROP_ERROR, "error"), (DROP_UNCONNECTED, "unconnected"))
         return {name: self.dropped[<int> i] for i, name in names if self.dropped[<int> i]}
+
+    @property
+    def made_count(self):
+        """Packets that it has made since the run began, beside those that it was given: copies, answers."""
+        return self.made
 
     def __repr__(self):
         return str(self.name)
@@ -183,6 +192,7 @@ cdef int reset(App self) except -1:
         raise GraphError(f"{self!r} is polled by thread {self.polled_by}: stop that run first")
     memset(self.out, 0, sizeof(self.out))
     memset(self.dropped, 0, sizeof(self.dropped))
+    self.made = 0
     self.incoming = 0
     self._process = None
     self.fault = 0

@@ -6,6 +6,7 @@ It also changes the pipelines of a run (`propose`, then `commit` or `cancel`), a
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -21,12 +22,14 @@ from dataplane.lease import abandon_ports, claim, release, start_ports, stop_por
 from dataplane.plan import Plan
 from dataplane.port import Port
 from dataplane.stage import Stage
-from dataplane.stats import Count, Report, add, growth
+from dataplane.stats import Balance, Count, Report, add, growth
 
 if TYPE_CHECKING:
     from dataplane.pipeline import Pipeline
 
 __all__ = ["Assembly", "Change"]
+
+log = logging.getLogger("dataplane")
 
 T = TypeVar("T")
 Xstats = dict[str, dict[str, int]]
@@ -41,7 +44,8 @@ class Change:
     plans: list[Plan]  # one for each lcore
     stages: list[Stage]  # that the run did not have
     ports: list[Port]  # likewise
-    before: Xstats  # of those ports
+    rows: dict[int, str]  # by id of those ports: what they are called in reports
+    before: Xstats
     leased: list[Port]  # those of them that this run started
 
     def settle(self, lcore: int) -> None:
@@ -65,10 +69,13 @@ class Assembly:
             threading.Lock()
         )  # whoever reads counters sees the graphs before a change, or those after it
         self._leased: list[Port] = []
+        self._rows: dict[int, str] = {}  # by id of a port: what it is called in reports
         self._before: Xstats = {}
         self._kept: list[tuple[Graph, list[App]]] = []
         self._gone_edges: dict[str, Count] = {}  # counted by apps that a change took away
         self._gone_drops: dict[str, int] = {}
+        self._gone_consumed: dict[str, int] = {}
+        self._gone_balance = Balance()
         self._gone_ports: Xstats = {}
         change = self.propose(pipelines)
         try:
@@ -116,13 +123,26 @@ class Assembly:
         stages = claim(graphs, [stage for graph in self.graphs for stage in graph.stages])
         try:
             ports = _without(_each(port for graph in graphs for port in graph.ports), self.ports)
-            before = {port.name: port.xstats() for port in ports}
+            rows = self._name_rows(ports)
+            before = {rows[id(port)]: port.xstats() for port in ports}
             _prepare(ports, [app for graph in graphs for app in graph.apps if id(app) not in staying])
             leased = start_ports(ports)
         except BaseException:
             release(stages)
             raise
-        return Change(pipelines, graphs, plans, stages, ports, before, leased)
+        return Change(pipelines, graphs, plans, stages, ports, rows, before, leased)
+
+    def _name_rows(self, ports: list[Port]) -> dict[int, str]:
+        """A name for each port in reports: its own, with a number if others in the run have the same."""
+        taken, rows = set(self._rows.values()), {}
+        for port in ports:
+            row, count = port.name, 1
+            while row in taken:
+                count += 1
+                row = f"{port.name}#{count}"
+            taken.add(row)
+            rows[id(port)] = row
+        return rows
 
     def _check_lcores(self, plans: list[Plan]) -> None:
         for number, plan in enumerate(plans):
@@ -145,9 +165,7 @@ class Assembly:
         with self._books:
             known = [app for graph in self.graphs for app in graph.apps]
             self._kept = [(graph, _without(graph.apps, known)) for graph in change.graphs]
-            self.ports = [*self.ports, *change.ports]
-            self._before |= change.before
-            self._leased += change.leased
+            self._take_ports(change)
 
     def commit(self, change: Change) -> list[BaseException]:
         """All lcores run it. What left is counted and let go of; returns what ports raised that had to be stopped."""
@@ -158,10 +176,12 @@ class Assembly:
             self._retire([app for graph in change.graphs for app in graph.apps], old_graphs, ports)
             self._take(change)
             self.ports = _without(self.ports, leaving)
+            for port in leaving:
+                del self._rows[id(port)]
         stages = [stage for graph in old_graphs for stage in graph.stages]
         release(_without(stages, [stage for graph in change.graphs for stage in graph.stages]))
         now: Xstats = {}
-        errors += _read_into(now, self.ports, self._before)
+        errors += self._read_into(now, self.ports)
         report = self.report(not errors, now)
         for pipeline in old_pipelines:
             pipeline.report = report
@@ -169,11 +189,15 @@ class Assembly:
 
     def _take(self, change: Change) -> None:
         self.pipelines, self.graphs = change.pipelines, change.graphs
-        self.ports = [*self.ports, *change.ports]
-        self._before |= change.before
-        self._leased += change.leased
+        self._take_ports(change)
         for pipeline, graph in zip(change.pipelines, change.graphs, strict=True):
             pipeline.graph = graph
+
+    def _take_ports(self, change: Change) -> None:
+        self.ports = [*self.ports, *change.ports]
+        self._rows |= change.rows
+        self._before |= change.before
+        self._leased += change.leased
 
     def _retire(self, staying: list[App], graphs: list[Graph], ports: Xstats) -> None:
         """Keep what those apps have counted that do not stay, and what those ports have."""
@@ -182,6 +206,8 @@ class Assembly:
             gone = [app for app in graph.apps if id(app) not in keys]
             add(self._gone_edges, graph.counts(gone))
             add(self._gone_drops, graph.drops(gone))
+            add(self._gone_consumed, graph.consumed(gone))
+            self._gone_balance += graph.balance(gone)
         for name, now in ports.items():
             add(self._gone_ports.setdefault(name, {}), growth(now, self._before[name]))
 
@@ -197,17 +223,31 @@ class Assembly:
         """Edges and drops since the run began, by name; of apps that a change took away, too."""
         with self._books:
             edges, drops = dict(self._gone_edges), dict(self._gone_drops)
-            for graph in self.graphs:
-                add(edges, graph.counts())
-                add(drops, graph.drops())
-            for graph, apps in self._kept:
+            for graph, apps in self._counted():
                 add(edges, graph.counts(apps))
                 add(drops, graph.drops(apps))
             return edges, drops
 
+    def _consumed(self) -> dict[str, int]:
+        with self._books:
+            consumed = dict(self._gone_consumed)
+            for graph, apps in self._counted():
+                add(consumed, graph.consumed(apps))
+            return consumed
+
+    def balance(self) -> Balance:
+        """Where the packets came from since the run began, and where they went."""
+        with self._books:
+            return sum((graph.balance(apps) for graph, apps in self._counted()), self._gone_balance)
+
+    def _counted(self) -> list[tuple[Graph, list[App]]]:
+        return [*((graph, graph.apps) for graph in self.graphs), *self._kept]
+
     def xstats(self) -> Xstats:
         """The counters of its ports as they are."""
-        return {port.name: port.xstats() for port in self.ports}
+        with self._books:
+            ports = [(self._rows[id(port)], port) for port in self.ports]
+        return {row: port.xstats() for row, port in ports}
 
     def _read_while(
         self, ports: list[Port], end: Callable[[], list[BaseException]]
@@ -217,10 +257,25 @@ class Assembly:
         Packets leave and arrive until a port stands still, and some ports forget what they counted when they stop.
         """
         found: Xstats = {}
-        errors = _read_into(found, ports, self._before)
+        errors = self._read_into(found, ports)
         errors += end()
-        _read_into(found, ports, self._before)
+        self._read_into(found, ports)
         return found, errors
+
+    def _read_into(self, found: Xstats, ports: list[Port]) -> list[BaseException]:
+        """Keep the larger of what is there and what the ports say; returns what went wrong."""
+        errors: list[BaseException] = []
+        for port in ports:
+            row = self._rows[id(port)]
+            known = found.setdefault(row, dict(self._before[row]))
+            try:
+                said = port.xstats()
+            except DataplaneError as error:
+                errors.append(error)
+                continue
+            for name, value in said.items():
+                known[name] = max(value, known.get(name, 0))
+        return errors
 
     def report(self, ok: bool, ports: Xstats) -> Report:
         """What the run has done so far. ports: their xstats now."""
@@ -236,6 +291,8 @@ class Assembly:
             packets=sum(loop.packets for loop in self.loops),
             edges=edges,
             drops=drops,
+            consumed=self._consumed(),
+            balance=self.balance(),
             ports=grown,
             ok=ok,
         )
@@ -246,6 +303,9 @@ class Assembly:
         """Stop the ports and let go of the stages; returns the report. Raises what a port raises, after all of it."""
         ports, errors = self._read_while(self.ports, lambda: self._stop(self.ports))
         report = self.report(ok and not errors, ports)
+        if ok and report.balance.missing:
+            report.ok = False
+            self._complain(report.balance)
         for loop in self.loops:
             loop.plan.unbind()
         for pipeline in self.pipelines:
@@ -256,6 +316,14 @@ class Assembly:
         if errors:
             raise errors[0]
         return report
+
+    def _complain(self, balance: Balance) -> None:
+        """Say which apps are wrong, as far as that can be known: after a replacement their links are not those of before."""
+        apps = [f"{app} {missing:+,}" for graph in self.graphs for app, missing in graph.faulty()]
+        log.error(
+            "%s: %s: %d packets are missing (%s): an app must emit, drop or hold each packet that it takes, once",
+            self.name, balance, balance.missing, ", ".join(apps) or "all apps are right",
+        )  # fmt: skip
 
     def abandon(self) -> tuple[Report, list[BaseException]]:
         """Of ports and stages that are polled for good: the report, and what the ports raised."""
@@ -282,21 +350,6 @@ def _prepare(ports: list[Port], apps: list[App]) -> None:
             app.prepare()
         except BaseException as error:
             raise app_error(app, error, "prepare()") from error.__cause__
-
-
-def _read_into(found: Xstats, ports: list[Port], before: Xstats) -> list[BaseException]:
-    """Keep the larger of what is there and what the ports say; returns what went wrong."""
-    errors: list[BaseException] = []
-    for port in ports:
-        known = found.setdefault(port.name, dict(before[port.name]))
-        try:
-            said = port.xstats()
-        except DataplaneError as error:
-            errors.append(error)
-            continue
-        for name, value in said.items():
-            known[name] = max(value, known.get(name, 0))
-    return errors
 
 
 def _each(things: Iterable[T]) -> list[T]:

@@ -70,10 +70,11 @@ cdef class Frames(Source):
 
 
 class Collect(App):
-    """Keeps the bytes of each packet in `frames`, and ends it as the drop "kept"."""
+    """Keeps the bytes of each packet in `frames`, and ends it as "kept"."""
 
     edges = ()
     drops = ("kept",)
+    consumes = drops
 
     def __init__(self):
         self.frames = []

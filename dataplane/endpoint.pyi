@@ -10,6 +10,7 @@ class RxStage(Source):
 
 class TxStage(App):
     queue: TxQueue
+    sent: int
     retries: int
     def __init__(self, queue: TxQueue, lossless: bool = False) -> None: ...
     def be_lossless(self, lossless: bool) -> None: ...

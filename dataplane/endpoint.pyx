@@ -75,6 +75,7 @@ cdef class TxStage(App):
         self.queue.burst_bytes = self.incoming
         self.incoming = 0
         sent = self.queue.tx_burst(pkts, n)
+        self.sent += sent
         if unlikely(sent < n):
             self._wait(pkts + sent, n - sent)
 
@@ -90,6 +91,7 @@ cdef class TxStage(App):
             self.queue.burst_bytes = 0
             self.queue.flush()
             sent = self.queue.tx_burst(pkts, n)
+            self.sent += sent
             pkts += sent
             n -= sent
             if n == 0:

@@ -7,6 +7,7 @@ stages in it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -18,7 +19,7 @@ from dataplane.errors import GraphError
 from dataplane.port import Port
 from dataplane.queue import RxQueue, TxQueue
 from dataplane.stage import Chain, Exit, Stage
-from dataplane.stats import Count
+from dataplane.stats import Balance, Count
 
 __all__ = ["Graph", "Link", "takes_gil"]
 
@@ -140,12 +141,51 @@ class Graph:
                     counts[f"{self.name_of(app)}.{edge}"] = Count(*numbers)
         return counts
 
+    def balance(self, apps: Iterable[App] | None = None) -> Balance:
+        """Where packets of its apps came from since the run began, and where they went."""
+        terms: Counter[str] = Counter()
+        for app in self.apps if apps is None else apps:
+            dropped, consumed = _ended(app)
+            terms["dropped"] += dropped
+            terms["consumed"] += consumed
+            terms["copied"] += app.made_count
+            terms["held"] += app.held
+            if isinstance(app, TxStage):
+                terms["sent"] += app.sent
+            elif isinstance(app, Source):
+                made = dropped + consumed + sum(packets for packets, _, _ in app.edge_counts.values())
+                terms["received" if isinstance(app, RxStage) else "generated"] += made
+        return Balance(**terms)
+
+    def faulty(self) -> list[tuple[App, int]]:
+        """The apps that have neither emitted, dropped nor held all that they were given, and how many packets those are."""
+        found = []
+        for app in self.apps:
+            if isinstance(app, Source):
+                continue
+            given = sum(link.app.edge_counts[link.edge][0] for link in self.links if link.to is app)
+            left = sum(packets for packets, _, _ in app.edge_counts.values()) + sum(_ended(app)) + app.held
+            left += app.sent if isinstance(app, TxStage) else 0
+            if missing := given + app.made_count - left:
+                found.append((app, missing))
+        return found
+
     def drops(self, apps: Iterable[App] | None = None) -> dict[str, int]:
         """What was dropped since the run began, "app.reason" -> packets, those that happened."""
         return {
             f"{self.name_of(app)}.{reason}": count
             for app in (self.apps if apps is None else apps)
             for reason, count in app.drop_counts.items()
+            if reason not in app.consumes
+        }
+
+    def consumed(self, apps: Iterable[App] | None = None) -> dict[str, int]:
+        """What ended as it should since the run began, "app.reason" -> packets: see `App.consumes`."""
+        return {
+            f"{self.name_of(app)}.{reason}": count
+            for app in (self.apps if apps is None else apps)
+            for reason, count in app.drop_counts.items()
+            if reason in app.consumes
         }
 
     def _add(self, stage: Stage, wrapper: App | None) -> None:
@@ -223,6 +263,13 @@ class Graph:
             walk(app, [])
 
 
+def _ended(app: App) -> tuple[int, int]:
+    """Packets that it dropped, and that it consumed."""
+    counts = app.drop_counts
+    consumed = sum(counts.get(reason, 0) for reason in app.consumes)
+    return sum(counts.values()) - consumed, consumed
+
+
 def takes_gil(app: App) -> bool:
     """Whether it runs Python for each burst."""
     return hasattr(app, "process")
@@ -242,11 +289,14 @@ def _check_app(app: App) -> None:
         ("edges", app.edges, _MAX_EDGES),
         ("drops", app.drops, _MAX_DROPS),
         ("optional", app.optional, _MAX_EDGES),
+        ("consumes", app.consumes, _MAX_DROPS),
     ):
         if not isinstance(names, tuple) or not all(isinstance(each, str) for each in names):
             raise GraphError(f"{kind}.{what} is {names!r}: a tuple of names is needed, such as ('out',)")
         if len(set(names)) != len(names) or len(names) > most:
             raise GraphError(f"{kind}.{what} is {names!r}: must be at most {most} different names")
+    if unknown := set(app.consumes) - set(app.drops):
+        raise GraphError(f"{kind}.consumes names {', '.join(sorted(unknown))}: {kind}.drops does not")
     if unknown := set(app.optional) - set(app.edges):
         raise GraphError(f"{kind}.optional names {', '.join(sorted(unknown))}: {kind}.edges does not")
     if isinstance(app, Source) and not 1 <= app.burst <= _MAX_BURST:

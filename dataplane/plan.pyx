@@ -102,6 +102,8 @@ cdef class Plan:
         for app in self.apps:
             if id(app) not in known:
                 reset(<App> app)
+                if isinstance(app, TxStage):
+                    (<TxStage> app).sent = (<TxStage> app).retries = 0
         if previous is not None:
             previous.unbind()
         for link in self.links:

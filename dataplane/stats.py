@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from time import monotonic
 from typing import Any, TypeVar
 
 __all__ = [
     "Accumulator",
+    "Balance",
     "Count",
     "Readings",
     "Report",
@@ -42,6 +43,44 @@ class Count:
         return Count(self.packets - other.packets, self.bytes - other.bytes, self.bursts - other.bursts)
 
 
+@dataclass(frozen=True)
+class Balance:
+    """Where the packets of a run came from, and where they went: received + generated + copied = sent + dropped +
+    consumed + held.
+
+    received: from Rx queues; generated: by apps that make packets; copied: made by apps of packets that they had; sent:
+    taken by Tx queues; dropped: by apps, for a reason; consumed: ended as they should, as in a sink; held: still in apps.
+    A packet that passes several pipelines, over a ring or a wire, is received and sent in each.
+    """
+
+    received: int = 0
+    generated: int = 0
+    copied: int = 0
+    sent: int = 0
+    dropped: int = 0
+    consumed: int = 0
+    held: int = 0
+
+    def __add__(self, other: Balance) -> Balance:
+        return Balance(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+    @property
+    def missing(self) -> int:
+        """Packets that came and are nowhere; negative: more went than came. 0 unless an app is wrong."""
+        return (
+            self.received
+            + self.generated
+            + self.copied
+            - self.sent
+            - self.dropped
+            - self.consumed
+            - self.held
+        )
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {count:,}" for name, count in asdict(self).items() if count) or "no packets"
+
+
 # Edges ("app.edge"), drops ("app.reason") and the xstats of ports, all by name.
 Readings = tuple[dict[str, Count], dict[str, int], dict[str, dict[str, int]]]
 
@@ -50,9 +89,10 @@ Readings = tuple[dict[str, Count], dict[str, int], dict[str, dict[str, int]]]
 class Report:
     """What a run did.
 
-    app: what it was called; seconds: from its first lap to its last; packets: that its sources made; edges: "app.edge" ->
-    Count; drops: "app.reason" -> packets, those that happened; ports: name -> xstats, their growth in this run;
-    ok: whether the run did what was asked.
+    app: what it was called; seconds: from its first lap to its last; packets: received and generated, so that one which
+    passes two pipelines counts twice: `balance` has them apart; edges: "app.edge" -> Count; drops, consumed: "app.reason"
+    -> packets, those that happened; ports: name -> xstats, their growth in this run (of several ports with one name, the
+    second is "name#2"); ok: whether the run did what was asked.
     """
 
     app: str
@@ -60,6 +100,8 @@ class Report:
     packets: int = 0
     edges: dict[str, Count] = field(default_factory=dict)
     drops: dict[str, int] = field(default_factory=dict)
+    consumed: dict[str, int] = field(default_factory=dict)
+    balance: Balance = field(default_factory=Balance)
     ports: dict[str, dict[str, int]] = field(default_factory=dict)
     ok: bool = True
 
@@ -78,18 +120,20 @@ class Report:
         return mpps(self.edges[edge].packets, self.seconds)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON: app, seconds, packets, mpps, ports, edges, drops, ok."""
+        """For JSON: app, seconds, packets, mpps, balance, ports, edges, drops, consumed, ok."""
         return {
             "app": self.app,
             "seconds": self.seconds,
             "packets": self.packets,
             "mpps": self.mpps,
+            "balance": asdict(self.balance),
             "ports": self.ports,
             "edges": {
                 name: {"packets": count.packets, "bytes": count.bytes, "bursts": count.bursts}
                 for name, count in self.edges.items()
             },
             "drops": self.drops,
+            "consumed": self.consumed,
             "ok": self.ok,
         }
 
@@ -97,8 +141,18 @@ class Report:
         """The same as text."""
         return json.dumps(self.to_dict(), indent=2)
 
+    @property
+    def headline(self) -> str:
+        """One line: what became of the packets, and the rates at which they came."""
+        rates = [
+            f"{word} at {mpps(count, self.seconds):.3f} Mpps"
+            for word, count in (("received", self.balance.received), ("generated", self.balance.generated))
+            if count
+        ]
+        return "; ".join([f"{self.app}: {self.balance} in {self.seconds:.3f} s", *rates])
+
     def __str__(self) -> str:
-        lines = [f"{self.app}: {self.packets:,} packets in {self.seconds:.3f} s, {self.mpps:.3f} Mpps"]
+        lines = [self.headline]
         lines += [
             f"  {name}: {count.packets:,} packets, {count.bytes:,} bytes"
             for name, count in self.edges.items()

@@ -194,7 +194,7 @@ def _cut(text: str, width: int) -> str:
 def totals(report: Report, headline: bool = True) -> Iterator[str]:
     """A line for the run, one for each port, and one for each way packets were lost."""
     if headline:
-        yield f"{report.app}: {report.packets:,} packets in {report.seconds:.2f} s, {report.mpps:.3f} Mpps"
+        yield report.headline
     for port, xstats in report.ports.items():
         parts = [
             f"{way} {xstats.get(f'{way}_good_packets', 0):,} packets {xstats.get(f'{way}_good_bytes', 0):,} bytes"

@@ -113,7 +113,7 @@ class Session:
     ) -> int:
         """Run until the pipelines are done, the time is over, `until` holds or a signal comes. Returns the exit status.
 
-        headline: print how many packets the sources made; where one packet passes several pipelines that says little.
+        headline: print what became of the packets; where one passes several pipelines the command has a line of its own.
         """
         if self.args.vf_state and not self._state_of:
             raise ConfigError(

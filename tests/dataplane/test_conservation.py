@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from dataplane import App, Collect, Field, Frames, Mempool, Pipeline, run
 from dataplane.errors import AppError
 from dataplane.pmd import probe
+from dataplane.stats import Balance
 
 NUMBER = Field("number", 0, 4)
 POOL = Mempool(1024, hugepages="no", name="test-conservation")
@@ -74,7 +75,11 @@ def test_in_equals_out_and_drops(drawn):
     except AppError as error:
         assert "enough" in str(error)
     report = pipeline.report
-    assert report.packets == report.dropped + port.xstats()["tx_good_packets"]
+    balance = report.balance
+    assert balance.missing == 0 == balance.received + balance.copied + balance.held
+    assert (balance.dropped, balance.consumed) == (report.dropped, sum(report.consumed.values()))
+    assert report.packets == balance.generated == report.dropped + balance.consumed + balance.sent
+    assert balance.sent == port.xstats()["tx_good_packets"]
     # Each app's own account: what its edges brought in is what left it and what it dropped.
     graph = pipeline.graph
     for app in graph.apps:
@@ -130,4 +135,7 @@ def test_many_pipelines_on_few_cores():
         until=lambda: len(sink.frames) >= len(FRAMES),
     )
     assert sink.frames == FRAMES
-    assert report.drops == {"collect.kept": len(FRAMES)}
+    assert report.drops == {} and report.consumed == {"collect.kept": len(FRAMES)}
+    assert report.balance == Balance(
+        generated=len(FRAMES), received=16 * len(FRAMES), sent=16 * len(FRAMES), consumed=len(FRAMES)
+    )

@@ -308,11 +308,13 @@ def test_every_packet_is_accounted_for(drawn, lossless):
             stepper.replace(pipeline(apps, sink))
             stepper.step(3)
     report = stepper.report
+    assert report.balance.missing == 0 and report.ok
     sent = sum(counted["tx_good_packets"] for counted in report.ports.values())
     received = sum(counted["rx_good_packets"] for counted in report.ports.values())
     missed = sum(counted["rx_missed_errors"] for counted in report.ports.values())
     made = report.edges["frames.out"].packets
     assert made == 3 * 32 * len(drawn) == sent + sum(n for name, n in report.drops.items() if "tx(" in name)
+    assert (report.balance.generated, report.balance.received, report.balance.sent) == (made, received, sent)
     assert received == sum(n for name, n in report.drops.items() if name.startswith("bin"))
     nulls = report.ports.get("null:", {}).get("tx_good_packets", 0)
     assert sent - nulls == received + missed

@@ -8,7 +8,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataplane.stats import Accumulator, Count, Report, Sampler, mpps, queue_xstat
+from dataplane.stats import Accumulator, Balance, Count, Report, Sampler, mpps, queue_xstat
 
 REPORT = Report(
     "l2fwd",
@@ -16,6 +16,7 @@ REPORT = Report(
     packets=4_000_000,
     edges={"l2fwd.out": Count(3_000_000, 180_000_000, 100_000)},
     drops={"l2fwd.odd": 7, "tx.tx_full": 3},
+    balance=Balance(received=4_000_000, sent=2_999_997, dropped=10, held=999_993),
     ports={"null:": {"rx_good_packets": 4_000_000}},
 )
 
@@ -26,6 +27,9 @@ def test_a_report_as_json():
     assert said["ports"] == {"null:": {"rx_good_packets": 4_000_000}}
     assert said["drops"] == {"l2fwd.odd": 7, "tx.tx_full": 3}
     assert said["edges"]["l2fwd.out"] == {"packets": 3_000_000, "bytes": 180_000_000, "bursts": 100_000}
+    assert said["balance"] == {
+        "received": 4_000_000, "generated": 0, "copied": 0, "sent": 2_999_997, "dropped": 10, "consumed": 0, "held": 999_993,
+    }  # fmt: skip
     assert (said["app"], said["seconds"], said["mpps"], said["ok"]) == ("l2fwd", 2.0, 2.0, True)
 
 
@@ -36,7 +40,7 @@ def test_rates():
 
 def test_a_report_as_text():
     assert str(REPORT).splitlines() == [
-        "l2fwd: 4,000,000 packets in 2.000 s, 2.000 Mpps",
+        "l2fwd: received 4,000,000, sent 2,999,997, dropped 10, held 999,993 in 2.000 s; received at 2.000 Mpps",
         "  l2fwd.out: 3,000,000 packets, 180,000,000 bytes",
         "  dropped by l2fwd.odd: 7",
         "  dropped by tx.tx_full: 3",
