@@ -56,14 +56,14 @@ def _kernel_of(nodeid: str) -> str:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """With `-n 2`: a process for each kernel, so that a lab is made once and its guests wait beside the other's."""
+    """With `-n`: each file and kernel is one process's, so that its lab is made once and guests wait beside each other."""
     from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped,unused-ignore]
 
-    class ByKernel(LoadScopeScheduling):  # type: ignore[misc,unused-ignore]
+    class ByLab(LoadScopeScheduling):  # type: ignore[misc,unused-ignore]
         def _split_scope(self, nodeid: str) -> str:
-            return _kernel_of(nodeid) or nodeid
+            return f"{nodeid.partition('::')[0]} {_kernel_of(nodeid)}"
 
-    return ByKernel(config, log)
+    return ByLab(config, log)
 
 
 @pytest.fixture(scope="module", params=_CHOSEN)

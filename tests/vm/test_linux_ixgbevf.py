@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypervisor.frames import EVERYBODY, RAW_FRAMES, Arrivals
 from hypervisor.guest import Guest
-from hypervisor.lab import TRANSFER, Lab, Nic, digest, patient_ping, pings, transfer
+from hypervisor.lab import TRANSFER, Lab, Nic, digest, patient_ping, pings, soon, transfer
 from hypervisor.rulers import vf_set, vf_show
 
 pytestmark = [pytest.mark.vm, pytest.mark.root]
@@ -68,7 +68,7 @@ class Bed:
     def settle(self) -> None:
         """VF 0 has its link, and the host hears of it."""
         self.guest.until(UP)
-        self.guest.until(f"ping -q -c 1 -W 1 {HERE}")
+        self.guest.until(soon(HERE))
         self.host(patient_ping(FIRST))
 
     def ping(self, target: str = HERE, *options: str) -> None:
@@ -165,11 +165,11 @@ def test_mtu(bed: Bed) -> None:
 def test_a_mac_change_is_granted(bed: Bed) -> None:
     before = bed.shown()["mac"]
     bed.guest.run("ip link set eth0 address 02:00:00:00:77:01")
-    bed.guest.until(f"ping -q -c 1 -W 1 {HERE}")
+    bed.guest.until(soon(HERE))
     assert bed.host(f"ip neigh show {FIRST}").split()[4] == "02:00:00:00:77:01"
     bed.ping()
     bed.guest.run(f"ip link set eth0 address {before}")
-    bed.guest.until(f"ping -q -c 1 -W 1 {HERE}")
+    bed.guest.until(soon(HERE))
 
 
 def test_a_mac_that_the_administrator_gave_stays(bed: Bed) -> None:
@@ -197,7 +197,7 @@ def test_a_port_vlan_is_not_the_guests_to_see(bed: Bed) -> None:
     )
     peer.until(lambda: "listening" in peer.output(), "listening socket")
     bed.vf("vlan", "7")
-    bed.guest.until("ping -q -c 1 -W 1 10.9.0.77")
+    bed.guest.until(soon("10.9.0.77"))
     bed.ping("10.9.0.77")
     assert bed.guest.attempt(f"ping -q -c 2 -i 0.2 -W 1 {HERE}")[0] != 0  # it is not in that VLAN
     bed.vf("vlan", "0")
@@ -244,7 +244,7 @@ def test_the_pf_is_reset_under_it(bed: Bed) -> None:
         bed.ruler.restart()
         bed.settle()
         bed.ping()
-        bed.guest.until(bed.other(f"/bin/ping -q -c 1 -W 1 {HERE}"))
+        bed.guest.until(bed.other(soon(HERE)))
 
 
 def test_the_guest_resets_its_vf(bed: Bed) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import pytest
 from hypervisor.guest import Guest
-from hypervisor.lab import Lab
+from hypervisor.lab import Lab, soon
 
 pytestmark = [pytest.mark.vm, pytest.mark.root]
 
@@ -53,7 +53,7 @@ class Bed:
             f"{self.other(f'ip addr add {SECOND}/24 dev eth1')}; {self.other('ip link set eth1 up')}"
         )
         self.guest.until("[ $(cat /sys/class/net/eth0/carrier) = 1 ]")
-        self.guest.until(f"ping -q -c 1 -W 1 {SECOND}")
+        self.guest.until(soon(SECOND))
         self.clocks = [self._clock("eth0", self.here), self._clock("eth1", self.other)]
 
     def here(self, line: str) -> str:

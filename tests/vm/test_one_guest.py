@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from hypervisor.guest import ROOT, Guest
-from hypervisor.lab import TRANSFER, Lab, Nic, digest, pings
+from hypervisor.lab import TRANSFER, Lab, Nic, digest, pings, soon
 
 from dataplane.apps.command.qemu_args import device_args
 
@@ -111,7 +111,7 @@ class Bed:
     def settle(self, target: str = WIRE) -> None:
         """Our VF has its link, and `target` is reached."""
         self.until(lambda status: status["link"])
-        self.guest.until(self.ours(f"/bin/ping -q -c 1 -W 1 {target}"), 60)
+        self.guest.until(self.ours(soon(target)), 60)
 
     def ping(self, target: str = WIRE, *options: str) -> None:
         """Three pings from our network, none of which may be lost."""
@@ -131,7 +131,7 @@ def test_linux_makes_two_vfs(bed: Bed) -> None:
     bed.guest.run(
         f"ip link set eth1 netns theirs; ip -n theirs addr add {THEIRS}/24 dev eth1; ip -n theirs link set eth1 up"
     )
-    bed.guest.until(bed.theirs(f"/bin/ping -q -c 1 -W 1 {WIRE}"), 30)
+    bed.guest.until(bed.theirs(soon(WIRE)), 30)
 
 
 def test_ours_agrees_with_linuxs_pf(bed: Bed) -> None:
@@ -301,7 +301,7 @@ def test_ours_goes_and_linuxs_vfs_end(bed: Bed) -> None:
     assert f"{VF1}: from vfio-pci to ixgbevf" in bed.said()
     bed.guest.until(f"grep {GIVEN} /sys/class/net/eth*/address")
     bed.guest.run("echo 0 >/sys/bus/pci/devices/0000:01:00.0/sriov_numvfs")
-    bed.guest.until(f"ping -q -c 1 -W 1 {WIRE}")
+    bed.guest.until(soon(WIRE))
 
 
 def test_nobody_complained(bed: Bed) -> None:

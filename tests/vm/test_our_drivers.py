@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from hypervisor.forwarder import CARDS, LEFT, RIGHT, Forwarder
-from hypervisor.lab import Lab, Nic, pings, tcp
+from hypervisor.lab import Lab, Nic, pings, soon, tcp
 
 pytestmark = [pytest.mark.vm, pytest.mark.root]
 
@@ -119,4 +119,4 @@ def test_unbind_gives_the_cards_back_to_the_kernel(bed: Bed) -> None:
     said = bed.dataplane("unbind", *CARDS)
     assert said.count(f"from {bed.driver} to ixgbe") == 2
     bed.guest.run("ip addr add 10.8.0.9/24 dev eth0; ip link set eth0 up")
-    bed.guest.until(f"ping -q -c 1 -W 1 {LEFT}")
+    bed.guest.until(soon(LEFT))

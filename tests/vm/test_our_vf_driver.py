@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from hypervisor.forwarder import CARDS, LEFT, RIGHT, Forwarder
-from hypervisor.lab import Lab, Nic, pings, tcp
+from hypervisor.lab import Lab, Nic, pings, soon, tcp
 from hypervisor.rulers import vf_set, vf_show
 
 pytestmark = [pytest.mark.vm, pytest.mark.root]
@@ -104,4 +104,4 @@ def test_unbind_gives_the_vfs_back_to_the_kernel(bed: Bed) -> None:
     said = bed.dataplane("unbind", *CARDS)
     assert said.count("from vfio-pci to ixgbevf") == 2
     bed.guest.run("ip addr add 10.8.0.9/24 dev eth0; ip link set eth0 up")
-    bed.guest.until(f"ping -q -c 1 -W 1 {LEFT}")
+    bed.guest.until(soon(LEFT))

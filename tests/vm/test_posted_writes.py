@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What it costs a guest that its writes to registers wait until they have been done: Linux's ixgbe, with and without.
 
-`pytest -s tests/vm/test_posted_writes.py`, as root, prints packets a second (docs/served-nic.md has them).
+`POSTED_TURNS=3 pytest -s tests/vm/test_posted_writes.py`, as root, prints packets a second (docs/served-nic.md has them).
 """
 
 from __future__ import annotations
 
+import os
 import re
 import statistics
 from typing import NamedTuple
@@ -16,7 +17,8 @@ from hypervisor.lab import Lab
 
 pytestmark = [pytest.mark.vm, pytest.mark.root]
 
-PACKETS, TURNS = 12_800, 3  # packets in whole bursts
+PACKETS = 12_800  # in whole bursts
+TURNS = int(os.environ.get("POSTED_TURNS", "1"))  # one shows that both work, figures take three
 STRANGER = "02:00:00:00:00:99"  # what comes back for it passes no filter
 POSTED, WAITING = "eth0", "eth1"
 UP = f"[ $(cat /sys/class/net/{POSTED}/carrier)$(cat /sys/class/net/{WAITING}/carrier) = 11 ]"

@@ -13,10 +13,13 @@ ip link set lo up
 ulimit -l unlimited
 exec 3<>/dev/vport0p1
 echo ready >&3
-# One line in: number, seconds it may take, the script in base64. One line out: number, exit status, output in base64.
-while read -r number seconds script <&3; do
-  echo "$script" | base64 -d >/tmp/script
-  echo "# script $number: $(sed 1d /tmp/script | head -c 300 | tr '\n' ';')" >/dev/console
+# One line in: number, seconds it may take, the script in base64, and its first words for the console. One line out: number,
+# exit status, output in base64. A process more for each script is a tenth of what all of them take.
+while read -r number seconds script words <&3; do
+  base64 -d >/tmp/script <<EOF
+$script
+EOF
+  echo "# script $number: $words" >/dev/console
   timeout -s KILL "$seconds" sh /tmp/script </dev/null >/tmp/output 2>&1 3>&-
   status=$?
   echo "$number $status $(base64 -w 0 /tmp/output)" >&3

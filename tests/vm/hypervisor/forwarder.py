@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from hypervisor.guest import Guest
-from hypervisor.lab import Lab
+from hypervisor.lab import Lab, soon
 
 CARDS = ("0000:01:00.0", "0000:02:00.0")
 LEFT, RIGHT = "10.8.0.1", "10.8.0.2"
@@ -50,7 +50,7 @@ class Forwarder:
         deadline = time.monotonic() + 240
         while True:
             try:
-                self.lab.net.sh(self.left, f"ping -q -c 1 -W 1 {RIGHT}")
+                self.lab.net.sh(self.left, soon(RIGHT))
                 return
             except AssertionError:
                 if time.monotonic() > deadline:

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
@@ -149,7 +150,8 @@ class Guest:
         self._number += 1
         assert self._control is not None
         encoded = base64.b64encode((_PRELUDE + script).encode()).decode()
-        self._control.sendall(f"{self._number} {max(1, round(timeout))} {encoded}\n".encode())
+        words = " ".join(script[:300].split())
+        self._control.sendall(f"{self._number} {max(1, round(timeout))} {encoded} {words}\n".encode())
         deadline = time.monotonic() + timeout + 30
         while True:
             line = self._line(deadline, f"no answer to\n{script}")
@@ -191,17 +193,19 @@ class Guest:
 
     def python_line(self, *words: str) -> str:
         """A line of shell that does the same, for what goes on in the background."""
-        command = shlex.join([sys.executable, *words])
-        return (
-            f"chroot /host /bin/sh -c {shlex.quote(f'cd {ROOT} && PYTHONDONTWRITEBYTECODE=1 exec {command}')}"
-        )
+        # -S: what pip has put beside the packages to be run at each start takes half a second in software.
+        command = shlex.join([sys.executable, "-S", *words])
+        found = shlex.quote(f"{ROOT}:{sysconfig.get_path('purelib')}")
+        line = f"cd {ROOT} && PYTHONPATH={found} PYTHONDONTWRITEBYTECODE=1 exec {command}"
+        return f"chroot /host /bin/sh -c {shlex.quote(line)}"
 
     def signal(self, how: str, words: str) -> None:
         """Send a signal to the guest's Python programs with these words in their command line; there must be one."""
+        # `read` leaves out the zeros between words. Not a process for each that there is: the guest's CPU may be busy.
         self.run(
-            "found=1; for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline 2>/dev/null |"
-            f" grep -q '^[^ ]*python.*{words}' && kill -{how} ${{p#/proc/}} && found=0;"
-            " done; exit $found"
+            f"found=1; for p in /proc/[0-9]*; do read -r line <$p/cmdline; case $line in"
+            f" /*python*{words.replace(' ', '')}*) kill -{how} ${{p#/proc/}} && found=0;; esac;"
+            " done 2>/dev/null; exit $found"
         )
 
     def dmesg(self) -> str:
