@@ -88,9 +88,7 @@ def serve(name: str, interface: str, file: Path) -> None:
         tenant = Tenant(vf, tap)
         print("running", flush=True)
         while True:
-            new = file.with_suffix(".new")
-            new.write_text(json.dumps(tenant.status()))
-            new.rename(file)
+            tell(tenant, file)
             if not select.select([sys.stdin], [], [], 0.1)[0]:
                 continue
             verb, *words = json.loads(sys.stdin.readline() or '["quit"]')
@@ -98,10 +96,19 @@ def serve(name: str, interface: str, file: Path) -> None:
                 break
             try:
                 tenant.do(verb, *words)
-                print("done", flush=True)
+                answer = "done"
             except DataplaneError as error:
-                print(f"refused: {error}", flush=True)
+                answer = f"refused: {error}"
+            tell(tenant, file)  # first: who reads the answer may look at once
+            print(answer, flush=True)
         tenant.end()
+
+
+def tell(tenant: Tenant, file: Path) -> None:
+    """Write how things stand."""
+    new = file.with_suffix(".new")
+    new.write_text(json.dumps(tenant.status()))
+    new.rename(file)
 
 
 if __name__ == "__main__":
