@@ -180,7 +180,7 @@ def ways(storm: Storm, member: Member) -> list[Callable[[], object]]:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("resets", [200, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("resets", [80, pytest.param(1000, marks=pytest.mark.slow)])
 def test_resets_of_vfs(storm: Storm, resets: int) -> None:
     """Under traffic of all others, and in the second half while one mailbox message in a few is lost."""
     for n in range(resets):
@@ -194,7 +194,7 @@ def test_resets_of_vfs(storm: Storm, resets: int) -> None:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("resets", [20, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("resets", [10, pytest.param(100, marks=pytest.mark.slow)])
 def test_resets_of_the_pf(storm: Storm, resets: int) -> None:
     """Stopped and started; every other time its link has been down, too."""
     pf = storm.pf.port
