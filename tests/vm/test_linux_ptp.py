@@ -15,6 +15,7 @@ from collections.abc import Callable
 import pytest
 from hypervisor.guest import Guest
 from hypervisor.lab import Lab, soon
+from stopwatch import Stopwatch
 
 pytestmark = [pytest.mark.vm, pytest.mark.root]
 
@@ -23,7 +24,7 @@ APART = 2 * PPM * 1000  # ppb
 OFFSET_99 = 200  # ns: TIMINCA's steps of 75 ppb move a clock by 9 ns between two Syncs
 SETTLED = 100  # offsets that ptp4l says until its servo has settled
 JUDGED = 60
-WAIT = 120  # s, for a machine that does something else, too
+WAIT = 120  # s in which QEMU has a CPU when it wants one
 # A guest in software may need longer than the 1 ms that ptp4l waits for a Tx stamp, and its own clock, by which ptp4l
 # would judge the card's, stands still whenever the host takes the CPU away.
 OFTEN = (
@@ -68,6 +69,15 @@ class Bed:
         found = re.search(r"PTP Hardware Clock: (\d+)", said)
         assert found, said
         return f"/dev/ptp{found[1]}"
+
+    def lines(self, words: str, file: str, count: int) -> float:
+        """Wait until so many lines of a file have these words. Seconds that QEMU's threads waited for a CPU meanwhile."""
+        watch = Stopwatch(self.guest.pid)
+        found = f"n=$(grep -c '{words}' {file} 2>/dev/null); echo ${{n:-0}}"
+        while int(self.guest.run(found)) < count:
+            assert watch.own < WAIT and watch.wall < 4 * WAIT, self.guest.run(f"cat {file}")
+            self.guest.run("sleep 1")
+        return watch.wall - watch.own
 
     def end(self, *programs: str) -> None:
         self.guest.run("".join(f"killall -q {program}; " for program in programs) + "true")
@@ -114,7 +124,7 @@ def test_ptp4l(bed: Bed, transport: str) -> None:
     try:
         slave = f"ptp4l -i eth1 {transport} -m -H -s {OFTEN} --uds_address=/var/run/ptp4l-other"
         bed.guest.begin(bed.other(slave), "/tmp/slave")
-        bed.guest.until(f"[ $(grep -c 'master offset' /tmp/slave) -ge {SETTLED + JUDGED} ]", WAIT)
+        starved = bed.lines("master offset", "/tmp/slave", SETTLED + JUDGED)
     finally:
         bed.end("ptp4l")
     said = bed.guest.run("cat /tmp/slave")
@@ -131,9 +141,9 @@ def test_ptp4l(bed: Bed, transport: str) -> None:
     assert worst(list(offsets), 99) < OFFSET_99
     assert statistics.mean(rates) == pytest.approx(-APART, rel=0.02)  # how much too fast it would be
     assert abs(statistics.median(delays)) < 100  # a wire of no length
-    # Each sends a hundred and more; a guest that the host stops for seconds gives up one of them.
+    # Each sends a hundred and more; a guest that the host stops for 2 s gives up one of them.
     said += bed.guest.run("cat /tmp/master")
-    assert said.count("timed out while polling for tx timestamp") <= 2, said
+    assert said.count("timed out while polling for tx timestamp") <= 2 + starved / 2, said
 
 
 def test_phc2sys(bed: Bed) -> None:
@@ -144,7 +154,7 @@ def test_phc2sys(bed: Bed) -> None:
     servo = "-E linreg -R 8 -N 10 --sanity_freq_limit=0"
     bed.guest.begin(f"phc2sys -s {fast} -c {slow} {servo} -O 0 -m", "/tmp/phc2sys")
     try:
-        bed.guest.until("[ $(grep -c ' s2 freq' /tmp/phc2sys) -ge 140 ]", WAIT)
+        bed.lines(" s2 freq", "/tmp/phc2sys", 140)
     finally:
         bed.end("phc2sys")
     said = bed.guest.run("cat /tmp/phc2sys")

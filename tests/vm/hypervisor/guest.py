@@ -223,6 +223,11 @@ class Guest:
         return "\n".join(["QEMU:", *qemu[-20:], "console:", *self.console().splitlines()[-80:]])
 
     @property
+    def pid(self) -> int:
+        """QEMU's: it is the child of `timeout`."""
+        return int(Path(f"/proc/{self._qemu.pid}/task/{self._qemu.pid}/children").read_text().split()[0])
+
+    @property
     def alive(self) -> bool:
         return self._qemu.poll() is None
 
