@@ -230,7 +230,8 @@ def test_multicast_groups(bed: Bed) -> None:
     def received() -> int:
         before = bed.status()["rx_multicast_packets"]
         bed.host("ping -q -c 5 -i 0.05 -W 0.2 239.1.2.3 || true")
-        bed.guest.run("sleep 0.5")
+        bed.settle()  # what came before this ping has come
+        assert bed.ask("allmulticast", False) == "done"  # as it was, and with it the counts of now
         return int(bed.status()["rx_multicast_packets"] - before)
 
     assert received() == 0
