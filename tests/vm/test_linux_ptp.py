@@ -153,13 +153,19 @@ def test_phc2sys(bed: Bed) -> None:
     # By linear regression: each offset alone is wrong by as much as a read took.
     servo = "-E linreg -R 8 -N 10 --sanity_freq_limit=0"
     bed.guest.begin(f"phc2sys -s {fast} -c {slow} {servo} -O 0 -m", "/tmp/phc2sys")
+    # A guest that is kept from its CPU reads the clocks apart, and what its servo makes of that takes a while to go.
+    watch = Stopwatch(bed.guest.pid)
     try:
         bed.lines(" s2 freq", "/tmp/phc2sys", 140)
+        while True:
+            said = bed.guest.run("cat /tmp/phc2sys")
+            found = re.findall(r"offset +(-?\d+) s2 freq +([-+]\d+)", said)[-JUDGED:]
+            offsets, rates = [int(offset) for offset, _ in found], [int(rate) for _, rate in found]
+            if worst(offsets, 50) < 150_000 or watch.own > WAIT or watch.wall > 3 * WAIT:
+                break
+            bed.guest.run("sleep 2")
     finally:
         bed.end("phc2sys")
-    said = bed.guest.run("cat /tmp/phc2sys")
-    found = re.findall(r"offset +(-?\d+) s2 freq +([-+]\d+)", said)[-JUDGED:]
-    offsets, rates = [int(offset) for offset, _ in found], [int(rate) for _, rate in found]
     print(
         f"phc2sys: {len(offsets)} offsets, median {worst(offsets, 50)} ns, 99th percentile {worst(offsets, 99)} ns; "
         f"rate {statistics.median(rates):+.0f} ppb"
