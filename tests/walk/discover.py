@@ -14,7 +14,6 @@ import dataplane
 
 # Left out, with the reason. A prefix of a module's name, or of a qualified one.
 LEFT_OUT = {
-    "dataplane.apps.__main__": "the program itself; tests/system walks its arguments",
     "dataplane.apps.command": "programs, which bind devices and end processes; tests/system walks their arguments",
     "dataplane.jit": "compiles by numba for seconds; tests/dataplane/test_native.py",
     "dataplane.pmd.bus.sysfs": "writes to /sys: binds drivers of the machine's own devices",
@@ -31,16 +30,18 @@ LEFT_OUT = {
     "dataplane.pmd.model.wire_peer.PeerWire.connect": "closes whatever descriptor it is given, as it says",
     "dataplane.lcore.Loop.run": "runs until its sources are done, as it says",
     "dataplane.lcore.Worker": "runs until its loop is over, as it says",
-    "dataplane.running.Stepper.finish": "steps until its sources are done, as it says",
+    "dataplane.stepper.Stepper.finish": "steps until its sources are done, as it says",
 }
 # Arguments that bound what would otherwise last as long as its caller wants.
 BOUNDED: dict[str, dict[str, Any]] = {
     "dataplane.lcore.Loop.spin": {"laps": 50},
-    "dataplane.running.Stepper.step": {"laps": 20},
+    "dataplane.stepper.Stepper.step": {"laps": 20},
     "dataplane.pipeline.Pipeline.run": {"seconds": 0.02, "until": None},
     "dataplane.pipeline.Pipeline.join": {"timeout": 0.02},
     "dataplane.running.Run.wait": {"seconds": 0.02, "until": None},
     "dataplane.running.Run.join": {"timeout": 0.02},
+    "dataplane.running.Run.replace": {"timeout": 0.05},
+    "dataplane.replacing.replace": {"timeout": 0.05},
     "dataplane.running.run": {"seconds": 0.02, "until": None},
 }
 

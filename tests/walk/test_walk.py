@@ -89,3 +89,17 @@ def test_every_compiled_module_is_walked() -> None:
         )
     }  # fmt: skip
     assert len(modules) > 50
+
+
+def test_the_exceptions_name_what_is_there() -> None:
+    """A function that moves takes its exception along: without it a walk would wait for ever, or leave its process."""
+    program = (
+        "import pkgutil, sys; sys.path.insert(0, sys.argv[1])\n"
+        "from discover import BOUNDED, LEFT_OUT\n"
+        "for name in [*LEFT_OUT, *BOUNDED]:\n"
+        "    pkgutil.resolve_name(name)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(HERE)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
