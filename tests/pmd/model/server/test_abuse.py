@@ -43,9 +43,18 @@ class Work(NamedTuple):
     frames: int  # that came back
     cpu: float  # seconds that server and victim had together
     seconds: float
-    median: float
-    late: float  # the 99th percentile of a register read, seconds
+    reads: list[float]  # how long each register read took, seconds, sorted
     queued: float
+
+    @property
+    def median(self) -> float:
+        """Of the reads, seconds."""
+        return self.reads[len(self.reads) // 2]
+
+    @property
+    def late(self) -> float:
+        """The 99th percentile of the reads, seconds."""
+        return self.reads[len(self.reads) * 99 // 100]
 
     @property
     def rate(self) -> float:
@@ -81,8 +90,7 @@ class Victim:
             self.received - frames,
             self._cpu() - cpu,
             time.monotonic() - began,
-            reads[len(reads) // 2],
-            reads[len(reads) * 99 // 100],
+            reads,
             (after[0] - queued[0]) / max(after[1] - queued[1], 1),
         )
 
@@ -194,6 +202,7 @@ def beside_hostile(nic: Served, victim: Victim) -> None:
     hostile = unleash(nic, SECONDS, MESSAGES)
     piece = 1 if MESSAGES else 0.5
     beside = [victim.work(piece) for _ in range(round((SECONDS - 1) / piece))]
+    reads = sorted(read for each in beside for read in each.reads)  # while all of them attack
     while any(process.poll() is None for process in hostile) and MESSAGES:
         beside.append(victim.work(5))
     said = [process.communicate(timeout=60 + MESSAGES // 500)[0] for process in hostile]
@@ -202,10 +211,12 @@ def beside_hostile(nic: Served, victim: Victim) -> None:
     print("", *said, f"alone: {alone}", *(f"beside: {each}" for each in beside), f"again: {again}", sep="\n")
     assert nic.process.poll() is None, "the server has died"
 
-    # On a machine that others use, too, whole seconds go by without a CPU for the server: the best half counts there.
-    pick, quiet = (max, 0.0) if EXACT else (min, 4 * max(alone.late, again.late))
-    late = pick(each.late for each in beside)
-    assert late < LIMIT + quiet, "a register's read waits for the hostile"
+    if EXACT:
+        assert reads[len(reads) * 99 // 100] < LIMIT, "a register's read waits for the hostile"
+        assert max(each.late for each in beside) < 2 * LIMIT, "for a second most reads wait for the hostile"
+    else:  # on a machine that others use, too, whole seconds go by without a CPU for the server: the best half counts
+        quiet = 4 * max(alone.late, again.late)
+        assert min(each.late for each in beside) < LIMIT + quiet, "a register's read waits for the hostile"
     rate = sum(each.frames for each in beside) / sum(each.cpu for each in beside)
     if EXACT:  # in each second, too
         rate = min(rate, *(each.rate for each in beside))
