@@ -67,7 +67,7 @@ class Assembly:
         self._lcores = min(lcores, len(pipelines))
         self._books = (
             threading.Lock()
-        )  # whoever reads counters sees the graphs before a change, or those after it
+        )  # a reader of counters sees the graphs before a change, or those after it
         self._leased: list[Port] = []
         self._rows: dict[int, str] = {}  # by id of a port: what it is called in reports
         self._before: Xstats = {}
@@ -155,10 +155,13 @@ class Assembly:
                     )
 
     def cancel(self, change: Change) -> None:
-        """No lcore took it. Raises what a port raises that has to be stopped."""
+        """No lcore took it, because of an error that is on its way: what ports raise when they stop goes to the log."""
         release(change.stages)
-        if errors := stop_ports(change.leased):
-            raise errors[0]
+        self._log(stop_ports(change.leased))
+
+    def _log(self, errors: list[BaseException]) -> None:
+        for error in errors:
+            log.error("%s: %s", self.name, error)
 
     def keep(self, change: Change) -> None:
         """Some lcores may run it, and some not, and the run ends: hold what both need until `undo`."""
@@ -167,8 +170,8 @@ class Assembly:
             self._kept = [(graph, _without(graph.apps, known)) for graph in change.graphs]
             self._take_ports(change)
 
-    def commit(self, change: Change) -> list[BaseException]:
-        """All lcores run it. What left is counted and let go of; returns what ports raised that had to be stopped."""
+    def commit(self, change: Change) -> None:
+        """All lcores run it. What left is counted and let go of; what ports raise when they stop goes to the log."""
         old_pipelines, old_graphs = self.pipelines, self.graphs
         leaving = _without(self.ports, _each(port for graph in change.graphs for port in graph.ports))
         ports, errors = self._read_while(leaving, lambda: self._stop(leaving))
@@ -185,7 +188,7 @@ class Assembly:
         report = self.report(not errors, now)
         for pipeline in old_pipelines:
             pipeline.report = report
-        return errors
+        self._log(errors)
 
     def _take(self, change: Change) -> None:
         self.pipelines, self.graphs = change.pipelines, change.graphs

@@ -130,6 +130,8 @@ class Run:
         into a ring before those that receive from it, or what is left in a ring that goes is counted in its
         `rx_missed_errors`.
 
+        What apps and ports raise that stop because they have left goes to the log.
+
         timeout: s that a lap may take. Raises GraphError for pipelines that cannot run here, what a port or an app raises,
         and LcoreStuck; nothing has changed then, unless the run has ended too (`running`).
         """

@@ -145,6 +145,8 @@ class Session:
             )
         if self._lost:
             complaints.append(f"{self._lost}; totals are those known by then")
+        elif missing := self.report.balance.missing:
+            complaints.append(f"{missing:,} packets are missing: an app is wrong")
         elif not self.report.ok:
             complaints.append("an lcore failed")
         figures, lines, unmet = self._outcome(outcome)
