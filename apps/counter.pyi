@@ -10,5 +10,6 @@ class Counter(App):
     def bytes(self) -> int: ...
 
 class Sink(App):
-    packets: int
     bytes: int
+    @property
+    def packets(self) -> int: ...

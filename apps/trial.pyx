@@ -177,12 +177,12 @@ cdef class Trial:
     @property
     def drops(self):
         """Drop name -> packets, of the drops that happened."""
-        return {name: count for name, count in self.app.drop_counts.items() if name not in self.app.consumes}
+        return self.app.drop_counts
 
     @property
     def consumed(self):
         """The same of what the app consumes: packets that ended in it as they should."""
-        return {name: count for name, count in self.app.drop_counts.items() if name in self.app.consumes}
+        return self.app.consumed_counts
 
     @property
     def counts(self):

@@ -78,10 +78,18 @@ cdef class App(Stage):
 
     @property
     def drop_counts(self):
-        """Packets dropped since the run began, by reason, those that happened: {name: int}."""
+        """Packets dropped since the run began, by reason, those that happened: {name: int}. Not those that it consumed."""
+        return {name: count for name, count in self._ended() if name not in self.consumes}
+
+    @property
+    def consumed_counts(self):
+        """The same of the reasons in `consumes`: packets that ended in it as they should."""
+        return {name: count for name, count in self._ended() if name in self.consumes}
+
+    def _ended(self):
         own = _names(self, "drops", self.drops, DROP_ERROR)
         names = (*enumerate(own), (DROP_ERROR, "error"), (DROP_UNCONNECTED, "unconnected"))
-        return {name: self.dropped[<int> i] for i, name in names if self.dropped[<int> i]}
+        return [(name, self.dropped[<int> i]) for i, name in names if self.dropped[<int> i]]
 
     @property
     def made_count(self):

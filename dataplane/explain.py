@@ -25,14 +25,14 @@ def _draw(graph: Graph, app: App, indent: str, drawn: set[int]) -> list[str]:
         return [f"{indent}{head}, as above"] if app.edges else [indent + head]
     drawn.add(id(app))
     lines = [indent + head]
-    drops = app.drop_counts
     unjoined = [
         edge for edge in app.edges if all(link.app is not app or link.edge != edge for link in graph.links)
     ]
     rows: list[tuple[str, App | None]] = []
     rows += [(_edge_text(app, link.edge), link.to) for link in graph.links if link.app is app]
     rows += [(f"{edge} → nothing", None) for edge in unjoined]
-    rows += [(f"dropped, {reason}: {count:,}", None) for reason, count in drops.items()]
+    rows += [(f"dropped, {reason}: {count:,}", None) for reason, count in app.drop_counts.items()]
+    rows += [(f"consumed, {reason}: {count:,}", None) for reason, count in app.consumed_counts.items()]
     for number, (text, target) in enumerate(rows):
         last = number == len(rows) - 1
         lines.append(f"{indent}{'└' if last else '├'}─ {text}")

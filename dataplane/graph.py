@@ -176,7 +176,6 @@ class Graph:
             f"{self.name_of(app)}.{reason}": count
             for app in (self.apps if apps is None else apps)
             for reason, count in app.drop_counts.items()
-            if reason not in app.consumes
         }
 
     def consumed(self, apps: Iterable[App] | None = None) -> dict[str, int]:
@@ -184,8 +183,7 @@ class Graph:
         return {
             f"{self.name_of(app)}.{reason}": count
             for app in (self.apps if apps is None else apps)
-            for reason, count in app.drop_counts.items()
-            if reason in app.consumes
+            for reason, count in app.consumed_counts.items()
         }
 
     def _add(self, stage: Stage, wrapper: App | None) -> None:
@@ -265,9 +263,7 @@ class Graph:
 
 def _ended(app: App) -> tuple[int, int]:
     """Packets that it dropped, and that it consumed."""
-    counts = app.drop_counts
-    consumed = sum(counts.get(reason, 0) for reason in app.consumes)
-    return sum(counts.values()) - consumed, consumed
+    return sum(app.drop_counts.values()), sum(app.consumed_counts.values())
 
 
 def takes_gil(app: App) -> bool:

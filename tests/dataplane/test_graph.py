@@ -177,7 +177,7 @@ def test_the_picture():
     text = pipeline.explain()
     assert "└─ out → 64 packets, 4,096 bytes, 32.0 a burst" in text
     assert "├─ out → 32 packets, 2,048 bytes, 16.0 a burst" in text
-    assert "dropped, kept: 32" in text
+    assert "consumed, kept: 32" in text
 
 
 def test_the_picture_draws_a_meeting_once():
