@@ -11,8 +11,9 @@ import weakref
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stages import Discard, Hooked
 
-from dataplane import App, Frames, Pipeline, start
+from dataplane import Frames, Pipeline, start
 from dataplane.byhand import receive
 from dataplane.errors import AppError, GraphError, LcoreStuck, PortError
 from dataplane.pmd import probe
@@ -21,44 +22,8 @@ FRAME = bytes(range(64))
 WAIT = 20
 
 
-class Hooked(App):
-    """Passes everything, and records its hooks and on which thread they ran."""
-
-    def __init__(self, calls=None, fails=""):
-        self.calls = [] if calls is None else calls
-        self.fails = fails
-
-    def start(self):
-        self._call("start")
-
-    def stop(self):
-        self._call("stop")
-
-    def _call(self, what):
-        self.calls.append((self.name, what, threading.current_thread().name))
-        if self.fails == what:
-            raise RuntimeError(f"{what} is broken")
-
-    def process(self, burst):
-        return None
-
-
-class Bin(App):
-    edges = ()
-    drops = ("all",)
-
-    def process(self, burst):
-        burst.drop(True, "all")
-
-
 def endless():
     return Frames([FRAME], repeat=None)
-
-
-def named(name, **options):
-    app = Hooked(**options)
-    app.name = name
-    return app
 
 
 def wait_for(holds):
@@ -77,19 +42,19 @@ def moves(running):
 def test_what_stays_keeps_its_counters_and_what_goes_stays_in_the_report():
     calls = []
     source, sink = endless(), probe("null:")
-    old, new = named("old", calls=calls), named("new", calls=calls)
-    stays = named("stays", calls=calls)
+    old, new = Hooked(name="old", calls=calls), Hooked(name="new", calls=calls)
+    stays = Hooked(name="stays", calls=calls)
     with start(Pipeline(source >> old >> stays >> sink.tx(0))) as running:
         moves(running)
         running.replace(Pipeline(source >> stays >> new >> sink.tx(0), name="second"))
         assert sink.started
         moves(running)
         report = running.stop()
-    assert [call[:2] for call in calls if call[0] != "stays"] == [
+    assert [call[:2] for call in calls if call.app != "stays"] == [
         ("old", "start"), ("new", "start"), ("old", "stop"), ("new", "stop"),
     ]  # fmt: skip
-    assert [call[1] for call in calls if call[0] == "stays"] == ["start", "stop"]
-    assert {call[2] for call in calls} == {"lcore-any"}
+    assert [call.hook for call in calls if call.app == "stays"] == ["start", "stop"]
+    assert {call.thread for call in calls} == {"lcore-any"}
     packets = {name: count.packets for name, count in report.edges.items()}
     assert (
         packets["frames.out"]
@@ -105,7 +70,7 @@ def test_ports_come_and_go():
     first, second, source = probe("null:"), probe("ring:comes"), endless()
     with start(Pipeline(source >> first.tx(0))) as running:
         moves(running)
-        running.replace(Pipeline(source >> second.tx(0), second.rx(0) >> Bin()))
+        running.replace(Pipeline(source >> second.tx(0), second.rx(0) >> Discard()))
         assert second.started and not first.started
         moves(running)
         running.replace(Pipeline(source >> first.tx(0)))
@@ -115,7 +80,7 @@ def test_ports_come_and_go():
     made = report.edges["frames.out"].packets
     through = report.ports["ring:comes"]
     assert made == report.ports["null:"]["tx_good_packets"] + through["tx_good_packets"]
-    assert through["tx_good_packets"] == through["rx_good_packets"] == report.drops["bin.all"] > 0
+    assert through["tx_good_packets"] == through["rx_good_packets"] == report.drops["discard.all"] > 0
     assert through["rx_missed_errors"] == 0
 
 
@@ -127,11 +92,14 @@ def test_if_an_app_does_not_start_the_old_pipelines_stay(lcores):
     pipelines = [Pipeline(source >> sink.tx(0)) for source, sink in zip(sources, sinks, strict=True)]
     calls = []
     bad = [
-        Pipeline(source >> named("good", calls=calls) >> sink.tx(0))
+        Pipeline(source >> Hooked(name="good", calls=calls) >> sink.tx(0))
         for source, sink in zip(sources, sinks, strict=True)
     ]
     bad[-1] = Pipeline(
-        sources[-1] >> named("bad", calls=calls, fails="start") >> named("last", calls=calls) >> new.tx(0)
+        sources[-1]
+        >> Hooked(name="bad", calls=calls, fails="start")
+        >> Hooked(name="last", calls=calls)
+        >> new.tx(0)
     )
     with start(*pipelines, lcores=(None,) * lcores) as running:
         with pytest.raises(AppError, match=r"bad: start\(\) raised RuntimeError: start is broken"):
@@ -205,20 +173,20 @@ def test_a_thousand_replacements_lose_nothing_and_leak_nothing():
 def test_an_lcore_that_does_not_end_its_lap_keeps_what_it_runs():
     source, ring = endless(), probe("ring:full,slots=64")
     pipeline = Pipeline(source >> ring.tx(0), lossless=True)
-    reader = Pipeline(endless() >> Bin())
+    reader = Pipeline(endless() >> Discard())
     with start(pipeline, reader, lcores=(None, None)) as running:
         wait_for(lambda: running._assembly.loops[0].packets > 0)
         calls = []
         with pytest.raises(LcoreStuck, match=r"has not ended a lap in 0\.1 s"):
             running.replace(
-                Pipeline(source >> named("new", calls=calls) >> ring.tx(0)),
-                Pipeline(endless() >> named("beside", calls=calls) >> Bin()),
+                Pipeline(source >> Hooked(name="new", calls=calls) >> ring.tx(0)),
+                Pipeline(endless() >> Hooked(name="beside", calls=calls) >> Discard()),
                 timeout=0.1,
             )
         assert [call[:2] for call in calls] == [("beside", "start"), ("beside", "stop")]
         moves(running)
         report = running.stop()
-    assert report.edges["frames.out"].packets == report.dropped - report.drops["bin.all"] + 64
+    assert report.edges["frames.out"].packets == report.dropped - report.drops["discard.all"] + 64
 
 
 def test_settings_of_the_ends_are_those_of_the_new_pipeline():
@@ -275,12 +243,12 @@ def test_a_stop_while_it_is_replaced_ends_it():
     assert slow.wait(WAIT)
     report = running.stop()
     thread.join(WAIT)
-    assert [call[1] for call in app.calls] == ["start", "stop"]
+    assert [call.hook for call in app.calls] == ["start", "stop"]
     assert report.packets == report.ports["null:"]["tx_good_packets"]
     assert len(errors) <= 1 and not running.running
 
 
-APPS = [named(name) for name in "abcdef"]
+APPS = [Hooked(name=name) for name in "abcdef"]
 SINKS = [probe(f"ring:sink{n}") for n in range(2)] + [probe("null:")]
 graphs = st.lists(
     st.tuples(st.lists(st.sampled_from(APPS), unique_by=id, max_size=4), st.sampled_from(SINKS)),
@@ -300,7 +268,7 @@ def test_every_packet_is_accounted_for(drawn, lossless):
             chain = chain >> app
         if sink is SINKS[-1]:
             return Pipeline(chain >> sink.tx(0), lossless=lossless)
-        return Pipeline(chain >> sink.tx(0), sink.rx(0) >> Bin(), lossless=lossless)
+        return Pipeline(chain >> sink.tx(0), sink.rx(0) >> Discard(), lossless=lossless)
 
     with pipeline(*drawn[0]).stepper() as stepper:
         stepper.step(3)
@@ -315,7 +283,7 @@ def test_every_packet_is_accounted_for(drawn, lossless):
     made = report.edges["frames.out"].packets
     assert made == 3 * 32 * len(drawn) == sent + sum(n for name, n in report.drops.items() if "tx(" in name)
     assert (report.balance.generated, report.balance.received, report.balance.sent) == (made, received, sent)
-    assert received == sum(n for name, n in report.drops.items() if name.startswith("bin"))
+    assert received == sum(n for name, n in report.drops.items() if name.startswith("discard"))
     nulls = report.ports.get("null:", {}).get("tx_good_packets", 0)
     assert sent - nulls == received + missed
     assert report.packets == made + received

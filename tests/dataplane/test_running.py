@@ -10,6 +10,7 @@ import threading
 import time
 
 import pytest
+from stages import Discard, Hooked
 
 from dataplane import App, Frames, Pipeline, Stepper, machine, run, start
 from dataplane.errors import AppError, ConfigError, GraphError, PortError
@@ -23,14 +24,6 @@ class Pass(App):
         return None
 
 
-class Discard(App):
-    edges = ()
-    drops = ("all",)
-
-    def process(self, burst):
-        burst.drop(True, "all")
-
-
 class Broken(App):
     """Raises at its n-th burst."""
 
@@ -41,29 +34,6 @@ class Broken(App):
         self.left -= 1
         if self.left == 0:
             raise ZeroDivisionError("as planned")
-
-
-class Hooked(App):
-    """Records on which thread its hooks run."""
-
-    def __init__(self, fails=""):
-        self.calls = []
-        self.fails = fails
-
-    def start(self):
-        self._call("start")
-
-    def stop(self):
-        self._call("stop")
-
-    def _call(self, what):
-        self.calls.append((what, threading.current_thread().name, machine.current_lcore()))
-        if self.fails == what:
-            raise RuntimeError(f"{what} is broken")
-
-    def process(self, burst):
-        if not self.calls[-1][0] == "start":
-            raise AssertionError("a burst before start()")
 
 
 def endless(**options):
@@ -135,8 +105,8 @@ def test_the_pipeline_runs_again_after_an_error():
 def test_hooks_run_on_the_lcore():
     app = Hooked()
     Pipeline(endless() >> app >> Discard()).run(count=64)
-    assert [call[0] for call in app.calls] == ["start", "stop"]
-    assert all(thread.startswith("lcore-") and lcore is not None for _, thread, lcore in app.calls)
+    assert [call.hook for call in app.calls] == ["start", "stop"]
+    assert all(call.thread.startswith("lcore-") and call.lcore is not None for call in app.calls)
 
 
 @pytest.mark.parametrize("hook", ["start", "stop"])
@@ -146,8 +116,8 @@ def test_an_error_in_a_hook(hook):
     with pytest.raises(AppError, match=rf"hooked: {hook}\(\) raised RuntimeError: {hook} is broken"):
         pipeline.run(count=64)
     # Sinks start first; what has started is stopped.
-    assert [call[0] for call in end.calls] == ["start", "stop"]
-    assert [call[0] for call in app.calls] == (["start"] if hook == "start" else ["start", "stop"])
+    assert [call.hook for call in end.calls] == ["start", "stop"]
+    assert [call.hook for call in app.calls] == (["start"] if hook == "start" else ["start", "stop"])
 
 
 def test_start_stop_join():
@@ -271,7 +241,7 @@ def test_the_stepper_runs_in_this_thread():
         assert stepper.read()[0]["hooked.out"].packets == 352
     assert machine.current_lcore() is None
     assert stepper.report.packets == 352
-    assert [call[0] for call in app.calls] == ["start", "stop"]
+    assert [call.hook for call in app.calls] == ["start", "stop"]
 
 
 def test_the_stepper_raises_what_an_app_raises():
