@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -45,17 +45,14 @@ from dataplane.pmd.ixgbe.device_bar import VfBar, touches_device
 from dataplane.pmd.ixgbe.errors import FrameRefused, MailboxRefused, PfWasReset
 from dataplane.pmd.ixgbe.findings import answer
 from dataplane.pmd.ixgbe.messages import (
-    GetReta,
-    GetRssKey,
     Message,
-    Reply,
     SetMulticast,
     SetVlan,
-    unpack_reta,
 )
 from dataplane.pmd.ixgbe.vf_counters import VfCounters
 from dataplane.pmd.ixgbe.vf_explain import explain_vf, listen
 from dataplane.pmd.ixgbe.vf_macs import VfAddressVerbs
+from dataplane.pmd.ixgbe.vf_rss import VfRssVerbs, table_bits
 from dataplane.pmd.ixgbe.vf_session import VfSession
 from dataplane.pmd.ixgbe.vf_watch import (
     Backoff,
@@ -80,7 +77,7 @@ _RX = (VFRDBAL, VFRDBAH, VFRDLEN, VFDCA_RXCTRL, VFSRRCTL, VFRDH, VFRDT, VFRXDCTL
 _TX = (VFTDBAL, VFTDBAH, VFTDLEN, VFDCA_TXCTRL, VFTDWBAL, VFTDH, VFTDT, VFTXDCTL)
 
 
-class IxgbeVfPort(VfAddressVerbs):
+class IxgbeVfPort(VfAddressVerbs, VfRssVerbs):
     """A VF of an 82599. `dataplane.pmd.probe` makes it.
 
     Options beside those of `IxgbeBase`: pf_wait (seconds that opening waits for a PF that is not up), promiscuous,
@@ -182,13 +179,13 @@ class IxgbeVfPort(VfAddressVerbs):
 
     def _start_rx(self, rings: list[Block]) -> None:
         """7.1.2.8, 8.2.3.7.4: the PF's key and table; how many of its bits count is the VF's."""
-        bits = _table_bits(len(rings))
+        bits = table_bits(len(rings))
         self.bar.write(VFPSRTYPE, VFPSRTYPE.pack(TCP=1, UDP=1, IPV4=1, IPV6=1, L2=1, RQPL=bits))
         super()._start_rx(rings)
 
     def _check_rss(self) -> None:
         """7.1.2.8: RSS alone fills a VF's queues, and uses whole bits of an entry. Raises ConfigError for 3 queues."""
-        usable = 1 << _table_bits(self.rx_queues)
+        usable = 1 << table_bits(self.rx_queues)
         if self.rx_queues > usable:
             most = self.info.max_rx_queues
             more = f", or name queue {2 * usable - 1} as well" if 2 * usable <= most else ""
@@ -405,52 +402,6 @@ class IxgbeVfPort(VfAddressVerbs):
         (self.session.wanted.vlans.add if on else self.session.wanted.vlans.discard)(vid)
         self._tell(SetVlan(vid, bool(on)), undo=undo)
 
-    @property
-    def rss_key(self) -> bytes:
-        """The PF's key: it is asked, and must allow it (``query_rss``). Raises MailboxRefused, PortError."""
-        words = self._query_rss(GetRssKey()).words[1 : mailbox.GET_RSS_KEY_REPLY_WORDS]
-        return b"".join(word.to_bytes(4, "little") for word in words)
-
-    @rss_key.setter
-    def rss_key(self, value: str | bytes) -> None:
-        raise PortError(f"{self.name} has its PF's RSS key: the chip has one for all. Set it there")
-
-    @property
-    def rss_table(self) -> tuple[int, ...]:
-        """This VF's Rx queue for each value of the hash's low 7 bits, from the PF. Raises MailboxRefused, PortError."""
-        with self._lock:
-            words = self._query_rss(GetReta()).words[1 : mailbox.GET_RETA_REPLY_WORDS]
-            # As many bits of an entry count as VFPSRTYPE.RQPL says; before the start: as it will say.
-            bits = self.bar.get(VFPSRTYPE.RQPL) if self._running else _table_bits(self.rx_queues)
-        return tuple(entry & (1 << bits) - 1 for entry in unpack_reta(words))
-
-    @rss_table.setter
-    def rss_table(self, value: Iterable[int]) -> None:
-        self.rss_spread()
-
-    def rss_spread(self, shares: int | Sequence[int] | None = None) -> None:
-        """Raises PortError: it is the PF's to say."""
-        raise PortError(f"{self.name} has its PF's RSS table: the chip has one for all pools. Set it there")
-
-    @property
-    def rss_hash_types(self) -> tuple[str, ...]:
-        """Raises PortError: no message asks for that."""
-        raise PortError(f"{self.name} has its PF's RSS hash types: the chip has one word for all. See there")
-
-    @rss_hash_types.setter
-    def rss_hash_types(self, value: Iterable[str]) -> None:
-        raise PortError(
-            f"{self.name} has its PF's RSS hash types: the chip has one word for all. Set them there"
-        )
-
-    def _query_rss(self, message: Message) -> Reply:
-        with self._lock:
-            if self.session.api < mailbox.API_1_2:
-                raise PortError(
-                    f"{self.name}: its PF speaks a version of the mailbox that knows no {message.name}"
-                )
-            return self.session.ask(message)
-
     def tx_queue_rate(self, queue: int, mbps: int) -> None:
         """Raises PortError: it is the PF's to say."""
         raise PortError(
@@ -521,8 +472,3 @@ class IxgbeVfPort(VfAddressVerbs):
         stats |= {"rx_missed_errors": 0, "rx_errors": 0}
         stats |= {"vf_recoveries": self.recoveries, "vf_repeated_requests": self.session.repeated}
         return stats
-
-
-def _table_bits(queues: int) -> int:
-    """8.2.3.7.4: how many bits of an entry of the RSS table a VF of that many Rx queues uses."""
-    return max(queues, 1).bit_length() - 1

@@ -187,7 +187,7 @@ def test_refusals_are_remembered_within_bounds() -> None:
     assert len(script.state.refusals) <= 16
     for _ in range(3):
         script.ask(mailbox.GET_RETA)
-    assert ruled.service.counts.refused == 103
+    assert ruled.service.replies.refused == 103
 
 
 def test_requests_of_vfs_that_do_not_exist_are_none() -> None:
