@@ -180,11 +180,11 @@ def test_an_lcore_that_does_not_end_its_lap_keeps_what_it_runs():
     with start(pipeline, reader, lcores=(None, None)) as running:
         wait_for(lambda: running._assembly.loops[0].packets > 0)
         calls = []
-        with pytest.raises(LcoreStuck, match=r"has not ended a lap in 0\.1 s"):
+        with pytest.raises(LcoreStuck, match=r"has not ended a lap in 1 s"):
             running.replace(
                 Pipeline(source >> Hooked(name="new", calls=calls) >> ring.tx(0)),
                 Pipeline(endless() >> Hooked(name="beside", calls=calls) >> Discard()),
-                timeout=0.1,
+                timeout=1.0,  # in which the other one ends a lap on any machine
             )
         assert [call[:2] for call in calls] == [("beside", "start"), ("beside", "stop")]
         moves(running)

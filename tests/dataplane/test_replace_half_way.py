@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 from stages import Hooked
@@ -22,40 +21,55 @@ def endless():
 
 
 class Waits(App):
-    """Passes everything; while `let` is clear it does not return from a burst."""
+    """Passes everything. While `let` is clear it does not return from a burst; `inside` is set then."""
 
-    def __init__(self, let):
-        self.let = let
+    def __init__(self):
+        self.let, self.inside = threading.Event(), threading.Event()
+        self.let.set()
 
     def process(self, burst):
-        assert self.let.wait(WAIT)
+        if not self.let.is_set():
+            self.inside.set()
+            assert self.let.wait(WAIT)
+
+
+class Tells(Hooked):
+    """Sets `told` when it starts."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.told = threading.Event()
+
+    def start(self):
+        super().start()
+        self.told.set()
 
 
 class Last(Hooked):
-    """Makes the other lcore wait in its lap, as its hook is called."""
+    """In the hook `at`, once `first` has started, it has `waits` not return from a burst."""
 
-    def __init__(self, hook, let, **options):
+    def __init__(self, at, waits, first, **options):
         super().__init__(**options)
-        self.hook, self.let = hook, let
+        self.at, self.waits, self.first = at, waits, first
 
     def _call(self, hook):
-        if hook == self.hook:
-            self.let.clear()
-            time.sleep(0.1)  # until the other lcore is in its next lap
+        if hook == self.at:
+            assert self.first.told.wait(WAIT)
+            self.waits.let.clear()
+            assert self.waits.inside.wait(WAIT)
         super()._call(hook)
 
 
 @pytest.mark.parametrize("too_late", ["to undo", "to swap"])
 def test_an_lcore_that_stops_coming_back_half_way_ends_the_run(too_late):
     """Apps have been started on one lcore, or it has swapped: nothing can be undone, and nothing is lost."""
-    let, calls = threading.Event(), []
-    let.set()
-    sinks, sources, waits = [probe("null:") for _ in range(2)], [endless(), endless()], Waits(let)
-    leaves = Last("stop" if too_late == "to swap" else "", let, name="leaves", calls=calls)
+    calls, waits = [], Waits()
+    sinks, sources = [probe("null:") for _ in range(2)], [endless(), endless()]
+    beside = Tells(name="beside", calls=calls)
     fails = "start" if too_late == "to undo" else ""
-    comes = Last(fails, let, name="comes", calls=calls, fails=fails)
-    beside = Hooked(name="beside", calls=calls)
-    with pytest.raises((LcoreStuck, AppError)):
+    leaves = Last("" if fails else "stop", waits, beside, name="leaves", calls=calls)
+    comes = Last(fails, waits, beside, name="comes", calls=calls, fails=fails)
+    with pytest.raises(AppError if fails else LcoreStuck):
         running = start(
             Pipeline(sources[0] >> leaves >> sinks[0].tx(0)),
             Pipeline(sources[1] >> waits >> sinks[1].tx(0)),
@@ -67,7 +81,7 @@ def test_an_lcore_that_stops_coming_back_half_way_ends_the_run(too_late):
             Pipeline(sources[1] >> waits >> beside >> sinks[1].tx(0)),
             timeout=0.3,
         )
-    let.set()
+    waits.let.set()
     report = running.stop()
     assert report.balance.missing == 0
     assert report.packets == sum(sink.xstats()["tx_good_packets"] for sink in sinks)
