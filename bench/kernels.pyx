@@ -12,7 +12,7 @@ from posix.stdlib cimport posix_memalign
 
 from dataplane.mbuf cimport mbuf, mempool_t
 from dataplane.pmd.datasheet.hw82599 cimport hw_rx_desc, hw_tx_desc
-from dataplane.pmd.ixgbe.kernels cimport AHEAD, alike_t, kernels_of, kernels_t, rx_rules_t
+from dataplane.pmd.ixgbe.queues.kernels cimport AHEAD, alike_t, kernels_of, kernels_t, rx_rules_t
 
 cdef enum:
     LINE = 64

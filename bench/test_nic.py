@@ -8,7 +8,7 @@ import pytest
 
 from bench import solo
 from dataplane import pmd
-from dataplane.pmd.ixgbe.kernels import widths
+from dataplane.pmd.ixgbe.queues.kernels import widths
 
 PLAIN = solo.broadcast(60)  # without FCS
 SLICES, ROUNDS = 20, 500

@@ -120,7 +120,7 @@ def _register_own_drivers() -> None:
     for device in pci.PF_IDS:
         _drivers.setdefault((pci.INTEL, device), "dataplane.pmd.ixgbe.pf:IxgbePort")
     for device in (pci.VF_82599, pci.VF_82599_HV):
-        _drivers.setdefault((pci.INTEL, device), "dataplane.pmd.ixgbe.vf:IxgbeVfPort")
+        _drivers.setdefault((pci.INTEL, device), "dataplane.pmd.ixgbe.vf.port:IxgbeVfPort")
 
 
 def _load(opener: Opener) -> Callable[..., Any]:

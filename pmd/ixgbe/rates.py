@@ -3,7 +3,7 @@
 
 The chip knows a queue's limit as a factor: the speed of the link over the rate. So a factor is made for the fastest link
 that the port can come up with by itself, and stays when the link goes down and comes back: no moment is without limit.
-A VF has one limit and several queues: `dataplane.pmd.ixgbe.vf_rates` divides it.
+A VF has one limit and several queues: `dataplane.pmd.ixgbe.sriov.rates` divides it.
 """
 
 from __future__ import annotations

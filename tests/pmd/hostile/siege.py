@@ -18,7 +18,7 @@ from dataplane.pmd.bus.model_vf import ModelVfFunction
 from dataplane.pmd.datasheet import PFMBMEM, PFVFSPOOF, QDE, VMOLR, VMVIR
 from dataplane.pmd.ixgbe.common import IxgbeBase
 from dataplane.pmd.ixgbe.pf import IxgbePort
-from dataplane.pmd.ixgbe.vf import IxgbeVfPort
+from dataplane.pmd.ixgbe.vf.port import IxgbeVfPort
 from tests.pmd.hostile.members import ETYPE, Ledger, Member
 from tests.pmd.hostile.onlookers import onlookers
 

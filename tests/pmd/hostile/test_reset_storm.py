@@ -18,7 +18,7 @@ from dataplane import pmd
 from dataplane.pmd.datasheet import PFMBICR, PVFMAILBOX
 from dataplane.pmd.ixgbe.errors import PfNotUp
 from dataplane.pmd.ixgbe.pf import IxgbePort
-from dataplane.pmd.ixgbe.vf import IxgbeVfPort
+from dataplane.pmd.ixgbe.vf.port import IxgbeVfPort
 from dataplane.pmd.model.fault import plug, unplug
 from tests.pmd.hostile.members import Ledger, Member
 from tests.pmd.hostile.onlookers import onlookers

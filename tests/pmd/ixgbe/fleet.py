@@ -13,7 +13,7 @@ from stopwatch import Stopwatch
 from dataplane import pmd
 from dataplane.mempool import Mempool
 from dataplane.pmd.ixgbe.pf import IxgbePort
-from dataplane.pmd.ixgbe.vf import IxgbeVfPort
+from dataplane.pmd.ixgbe.vf.port import IxgbeVfPort
 
 
 class Fleet:

@@ -19,7 +19,7 @@ from dataplane.pmd.datasheet import (
     pci,
 )
 from dataplane.pmd.ixgbe.pf import IxgbePort
-from dataplane.pmd.ixgbe.pools import PoolLayout
+from dataplane.pmd.ixgbe.steering.pools import PoolLayout
 from dataplane.pmd.portstring import PortString
 from tests.pmd.ixgbe.fakeboard import Board, Mailbox
 

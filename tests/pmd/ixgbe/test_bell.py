@@ -14,10 +14,10 @@ from stopwatch import Stopwatch
 
 from dataplane import pmd
 from dataplane.pmd.bus.model import ModelFunction
-from dataplane.pmd.ixgbe import vf_service
-from dataplane.pmd.ixgbe.bell import Bell
+from dataplane.pmd.ixgbe.sriov import service
+from dataplane.pmd.ixgbe.sriov.bell import Bell
 from dataplane.pmd.ixgbe.pf import IxgbePort
-from dataplane.pmd.ixgbe.vf import IxgbeVfPort
+from dataplane.pmd.ixgbe.vf.port import IxgbeVfPort
 from dataplane.pmd.model.card import Card
 from dataplane.pmd.model.fault import plug, unplug
 from tests.pmd.ixgbe.fleet import until
@@ -28,7 +28,7 @@ FOR_EVER = 30.0  # seconds: whoever answers sooner was woken
 @pytest.fixture
 def deaf(monkeypatch: pytest.MonkeyPatch) -> None:
     """The service looks by itself once in half a minute."""
-    monkeypatch.setattr(vf_service, "LISTEN", FOR_EVER)
+    monkeypatch.setattr(service, "LISTEN", FOR_EVER)
 
 
 @pytest.fixture

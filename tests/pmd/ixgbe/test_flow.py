@@ -10,8 +10,8 @@ from modelrig import pair
 
 from dataplane import pmd
 from dataplane.errors import ConfigError, PortError
-from dataplane.pmd.ixgbe.director import Mask, bucket
-from dataplane.pmd.ixgbe.flow import parse_match
+from dataplane.pmd.ixgbe.steering.director import Mask, bucket
+from dataplane.pmd.ixgbe.steering.flow import parse_match
 from tests.pmd.model.directing import KINDS, Tuple
 
 PORTS, HOSTS = st.none() | st.integers(0, 0xFFFF), st.none() | st.ip_addresses(v=4)

@@ -17,7 +17,7 @@ from dataplane.errors import DataplaneError, DeviceGone
 from dataplane.hugepage import Arena, unwatch_arenas, watch_arenas
 from dataplane.mempool import Mempool
 from dataplane.pmd.ixgbe.pf import IxgbePort
-from dataplane.pmd.ixgbe.vf import IxgbeVfPort
+from dataplane.pmd.ixgbe.vf.port import IxgbeVfPort
 from tests.pmd.served import Served
 
 GROUP = "01:00:5e:00:00:05"

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from dataplane.byhand import Offload, Packet, receive_packets, send
-from dataplane.pmd.ixgbe.kernels import widths
+from dataplane.pmd.ixgbe.queues.kernels import widths
 from dataplane.port import Port
 from tests.pmd.ixgbe.fleet import fleet, until
 

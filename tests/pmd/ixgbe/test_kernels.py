@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bench import kernels
 from dataplane.pmd.datasheet import descriptors as d
-from dataplane.pmd.ixgbe.kernels import widths
+from dataplane.pmd.ixgbe.queues.kernels import widths
 
 WIDE = widths()[1:]
 DD, EOP = d.RXD_STAT_DD, d.RXD_STAT_EOP

@@ -12,8 +12,8 @@ from scapy.packet import Raw
 
 from dataplane.byhand import receive_packets, send
 from dataplane.errors import ConfigError
-from dataplane.pmd.ixgbe.filters import multicast_hash
-from dataplane.pmd.ixgbe.rss import DEFAULT_KEY, SYMMETRIC_KEY
+from dataplane.pmd.ixgbe.steering.filters import multicast_hash
+from dataplane.pmd.ixgbe.steering.rss import DEFAULT_KEY, SYMMETRIC_KEY
 
 ME, OTHER, GROUP = "02:00:00:00:00:01", "02:00:00:00:00:02", "01:00:5e:01:02:03"
 VLAN, STRIPPED, RSS, IP_GOOD, IP_BAD, L4_GOOD, L4_BAD = (1 << n for n in range(7))

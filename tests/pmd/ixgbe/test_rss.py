@@ -17,7 +17,7 @@ from dataplane.apps import Sink
 from dataplane.byhand import Packet, receive_packets, send
 from dataplane.errors import ConfigError, PortError
 from dataplane.pmd.ixgbe.errors import MailboxRefused
-from dataplane.pmd.ixgbe.rss import DEFAULT_KEY, DEFAULT_TYPES, HASH_TYPES, SYMMETRIC_KEY
+from dataplane.pmd.ixgbe.steering.rss import DEFAULT_KEY, DEFAULT_TYPES, HASH_TYPES, SYMMETRIC_KEY
 from tests.pmd.ixgbe.fleet import fleet, until
 from tests.pmd.model.reference import parse, toeplitz
 from tests.pmd.model.reference import rss as expected_rss

@@ -15,7 +15,7 @@ from modelrig import pair
 from dataplane.byhand import receive_packets, send
 from dataplane.errors import ConfigError
 from dataplane.pmd.datasheet import MRQC, RETA, RSSRK
-from dataplane.pmd.ixgbe.rss import SYMMETRIC_KEY
+from dataplane.pmd.ixgbe.steering.rss import SYMMETRIC_KEY
 from tests.pmd.ixgbe.fleet import fleet, until
 from tests.pmd.ixgbe.test_rss import packet
 

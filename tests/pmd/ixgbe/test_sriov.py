@@ -32,8 +32,8 @@ from dataplane.pmd.datasheet import (
     VT_CTL,
     mailbox,
 )
-from dataplane.pmd.ixgbe.policy import VfPolicy, stable_mac
-from dataplane.pmd.ixgbe.pools import PoolLayout
+from dataplane.pmd.ixgbe.sriov.policy import VfPolicy, stable_mac
+from dataplane.pmd.ixgbe.steering.pools import PoolLayout
 from dataplane.port import parse_mac
 from tests.pmd.ixgbe.ruled import OK, PF_MAC, Ruled, set_multicast, set_vlan
 

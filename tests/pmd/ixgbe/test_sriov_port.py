@@ -29,7 +29,7 @@ from dataplane.pmd.ixgbe.control import call
 from dataplane.pmd.ixgbe.counters import LENT_SET, VF_SET
 from dataplane.pmd.ixgbe.errors import PfNotUp, VfsInUse
 from dataplane.pmd.ixgbe.pf import IxgbePort
-from dataplane.pmd.ixgbe.vf import IxgbeVfPort
+from dataplane.pmd.ixgbe.vf.port import IxgbeVfPort
 from dataplane.pmd.portstring import PortString
 from tests.pmd.ixgbe.fakeboard import Board, BoardFunction
 from tests.pmd.ixgbe.pfboard import PfFunction, PfPort

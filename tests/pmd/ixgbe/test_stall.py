@@ -18,7 +18,7 @@ from dataplane import pmd
 from dataplane.apps.command.cli import main
 from dataplane.byhand import receive, send
 from dataplane.errors import DeviceTimeout
-from dataplane.pmd.ixgbe import vf_service
+from dataplane.pmd.ixgbe.sriov import service
 from dataplane.pmd.ixgbe.errors import PfNotUp
 from dataplane.pmd.ixgbe.pf import IxgbePort
 from dataplane.pmd.vfio_user import client
@@ -50,7 +50,7 @@ class Stall:
 
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vf_service, "AGAIN", 0.02)
+    monkeypatch.setattr(service, "AGAIN", 0.02)
 
 
 def test_the_service_outlives_a_stall(soon: None, caplog: pytest.LogCaptureFixture) -> None:
@@ -93,7 +93,7 @@ def test_a_stall_in_the_middle_of_any_message(soon: None) -> None:
 
 
 def test_show_does_not_wait_for_a_round_that_hangs(soon: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vf_service, "SLOW", 0.05)
+    monkeypatch.setattr(service, "SLOW", 0.05)
     with fleet(1) as made:
         made.open(0)
         made.pf.vf_show()

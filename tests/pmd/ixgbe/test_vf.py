@@ -14,8 +14,8 @@ from dataplane.errors import ConfigError, DeviceGone, DeviceTimeout, PortError
 from dataplane.mempool import Mempool
 from dataplane.pmd.datasheet import MTA, PFMBICR, PSRTYPE, RXDCTL, SRRCTL, TDBAL, TXDCTL, VFRE, VMOLR, mailbox
 from dataplane.pmd.ixgbe.errors import MailboxRefused, PfNotUp
-from dataplane.pmd.ixgbe.policy import stable_mac
-from dataplane.pmd.ixgbe.vf import IxgbeVfPort
+from dataplane.pmd.ixgbe.sriov.policy import stable_mac
+from dataplane.pmd.ixgbe.vf.port import IxgbeVfPort
 from dataplane.pmd.portstring import PortString
 from dataplane.port import parse_mac
 from tests.pmd.ixgbe.fakeboard import Board, BoardFunction

@@ -12,7 +12,7 @@ from dataplane import pmd
 from dataplane.byhand import send
 from dataplane.errors import ConfigError
 from dataplane.mempool import Mempool
-from dataplane.pmd.ixgbe.vf import IxgbeVfPort
+from dataplane.pmd.ixgbe.vf.port import IxgbeVfPort
 from dataplane.pmd.model.fault import plug, unplug
 from tests.pmd.ixgbe.fleet import Fleet, fleet
 

@@ -9,7 +9,7 @@ import pytest
 
 from dataplane.errors import ConfigError
 from dataplane.pmd.datasheet import TXDCTL, VFTE
-from dataplane.pmd.ixgbe.vf_rates import INTERVAL, SETTLED, WINDOW
+from dataplane.pmd.ixgbe.sriov.rates import INTERVAL, SETTLED, WINDOW
 from tests.pmd.ixgbe.ruled import Ruled
 
 LEAST = 10_000 / 1024  # Mb/s, of a link of 10 Gb/s

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dataplane.pmd.datasheet import PFMBICR, PFVFSPOOF, RAL, SSVPC, VFRE, VFTE, VLVFB, VMOLR, VMVIR, mailbox
 from dataplane.pmd.datasheet.vf import VFCTRL, VFMAILBOX, VFMBMEM
-from dataplane.pmd.ixgbe.vf_service import BURST, RATE
+from dataplane.pmd.ixgbe.sriov.service import BURST, RATE
 from tests.pmd.ixgbe.ruled import OK, Ruled, Script, set_vlan
 
 NAMED = [*mailbox.NAMES, 0x00, 0x07, 0x0F, 0xFFFF]

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from dataplane import pmd
 from dataplane.errors import ConfigError, PortError
-from dataplane.pmd.ixgbe.policy import SETTINGS, VfPolicy, VfState
-from dataplane.pmd.ixgbe.vf_state_file import VfStateFile
+from dataplane.pmd.ixgbe.sriov.policy import SETTINGS, VfPolicy, VfState
+from dataplane.pmd.ixgbe.sriov.state_file import VfStateFile
 from tests.pmd.ixgbe.fleet import fleet
 from tests.pmd.ixgbe.ruled import Ruled
 

@@ -11,9 +11,9 @@ import pytest
 
 from dataplane import pmd
 from dataplane.errors import DeviceGone, DeviceTimeout, PortError
-from dataplane.pmd.ixgbe import vf_watch
-from dataplane.pmd.ixgbe.vf import IxgbeVfPort
-from dataplane.pmd.ixgbe.vf_watch import Backoff
+from dataplane.pmd.ixgbe.vf import watch
+from dataplane.pmd.ixgbe.vf.port import IxgbeVfPort
+from dataplane.pmd.ixgbe.vf.watch import Backoff
 from tests.pmd.ixgbe.fleet import Fleet, fleet, until
 
 REFUSED = r"an MTU of 9000 is more than its PF lets it have \(1500\): raise the PF's MTU to 9000, or lower this one to 1500"
@@ -135,7 +135,7 @@ def test_a_pf_that_is_not_up_is_tried_less_and_less(monkeypatch: pytest.MonkeyPa
 
 def test_the_pause_doubles_up_to_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr(vf_watch.time, "monotonic", lambda: now)
+    monkeypatch.setattr(watch.time, "monotonic", lambda: now)
     retry, pauses = Backoff(), []
     for _ in range(8):
         assert retry.due

@@ -13,7 +13,7 @@ from dataplane.pmd.ixgbe.control import ControlServer
 from dataplane.pmd.ixgbe.findings import NOTE, PROBLEM, Finding
 
 if TYPE_CHECKING:
-    from dataplane.pmd.ixgbe.vf import IxgbeVfPort
+    from dataplane.pmd.ixgbe.vf.port import IxgbeVfPort
 
 __all__ = ["explain_vf", "listen"]
 

@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 
 from dataplane.errors import DataplaneError, DeviceGone
 from dataplane.pmd.datasheet import EICR, mailbox
-from dataplane.pmd.ixgbe.bell import Bell
+from dataplane.pmd.ixgbe.sriov.bell import Bell
 from dataplane.pmd.ixgbe.mailbox import PfMailboxes
-from dataplane.pmd.ixgbe.policy import VfState
-from dataplane.pmd.ixgbe.sriov import Sriov
-from dataplane.pmd.ixgbe.vf_replies import VfReplies
-from dataplane.pmd.ixgbe.vf_watch import LOOK_QUIET, until_next
+from dataplane.pmd.ixgbe.sriov.policy import VfState
+from dataplane.pmd.ixgbe.sriov.sriov import Sriov
+from dataplane.pmd.ixgbe.sriov.replies import VfReplies
+from dataplane.pmd.ixgbe.vf.watch import LOOK_QUIET, until_next
 from dataplane.port import Link
 
 __all__ = ["VfService"]

@@ -5,7 +5,7 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from dataplane.mbuf cimport mbuf
 from dataplane.pmd.datasheet.hw82599 cimport hw_rx_desc
-from dataplane.pmd.ixgbe.kernels cimport rx_rules_t
+from dataplane.pmd.ixgbe.queues.kernels cimport rx_rules_t
 
 # A packet whose next buffer has not arrived yet; `first` NULL: none.
 cdef struct chain_t:

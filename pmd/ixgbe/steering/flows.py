@@ -14,10 +14,10 @@ from collections.abc import Callable
 from dataplane.errors import ConfigError
 from dataplane.pmd.datasheet import limits
 from dataplane.pmd.function import Bar
-from dataplane.pmd.ixgbe.director import LARGEST, Director, Mask, capacity
-from dataplane.pmd.ixgbe.flow import Flow, Match
-from dataplane.pmd.ixgbe.pools import PoolLayout
-from dataplane.pmd.ixgbe.tuples import clear_tuple, clear_type, write_tuple, write_type
+from dataplane.pmd.ixgbe.steering.director import LARGEST, Director, Mask, capacity
+from dataplane.pmd.ixgbe.steering.flow import Flow, Match
+from dataplane.pmd.ixgbe.steering.pools import PoolLayout
+from dataplane.pmd.ixgbe.steering.tuples import clear_tuple, clear_type, write_tuple, write_type
 
 __all__ = ["FlowTable"]
 

@@ -6,7 +6,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from dataplane.mbuf cimport mbuf, mempool_t
 from dataplane.pmd.datasheet.hw82599 cimport hw_rx_desc, hw_tx_desc
 
-cdef extern from "scalar.h" nogil:
+cdef extern from "queues/scalar.h" nogil:
     enum:
         AHEAD "IXGBE_AHEAD"
     const uint64_t OFFLOADS "IXGBE_TX_OFFLOADS"

@@ -17,7 +17,7 @@ from dataplane.pmd.datasheet.hw82599 cimport (
     HW_RXD_STAT_DD,
     HW_RXD_STAT_EOP,
 )
-from dataplane.pmd.ixgbe.kernels cimport kernels_of, kernels_t
+from dataplane.pmd.ixgbe.queues.kernels cimport kernels_of, kernels_t
 
 cdef const kernels_t *scalar = kernels_of("scalar")
 

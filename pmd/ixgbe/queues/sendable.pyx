@@ -5,7 +5,7 @@ from libc.stdint cimport uint8_t
 from libc.string cimport memset
 
 from dataplane.mbuf cimport TX_TCP_CSUM, TX_TSO, TX_UDP_CSUM, data
-from dataplane.pmd.ixgbe.kernels cimport CHECKSUMS
+from dataplane.pmd.ixgbe.queues.kernels cimport CHECKSUMS
 
 cdef enum:
     ETHERNET = 14

@@ -3,8 +3,8 @@
 
 from libc.stdint cimport uint32_t
 
-from dataplane.pmd.ixgbe.gate cimport gate_t
-from dataplane.pmd.ixgbe.tail cimport tail_t
+from dataplane.pmd.ixgbe.queues.gate cimport gate_t
+from dataplane.pmd.ixgbe.queues.tail cimport tail_t
 from dataplane.stage cimport Stage
 
 # Descriptors in that block. Raises ConfigError for what is no descriptor ring, or no register of 32 bits.

@@ -22,12 +22,12 @@ from dataplane.mbuf cimport (
 )
 from dataplane.mempool cimport Mempool, alloc_bulk, free_bulk, free_packets
 from dataplane.pmd.datasheet.hw82599 cimport *
-from dataplane.pmd.ixgbe.gate cimport enter, leave, pause_gate, resume_gate
-from dataplane.pmd.ixgbe.kernels cimport AHEAD, CHECKSUMS, KIND, OFFLOADS, kernels_of, one_by_one, put_chain, set_rules
-from dataplane.pmd.ixgbe.merged cimport begin_merging, end_merging, take_merged
-from dataplane.pmd.ixgbe.queue_checks cimport check_out, check_port, length_of
-from dataplane.pmd.ixgbe.sendable cimport FRAME_MIN, fits, headers_of, pad
-from dataplane.pmd.ixgbe.tail cimport move_tail, tail_at, tail_t
+from dataplane.pmd.ixgbe.queues.gate cimport enter, leave, pause_gate, resume_gate
+from dataplane.pmd.ixgbe.queues.kernels cimport AHEAD, CHECKSUMS, KIND, OFFLOADS, kernels_of, one_by_one, put_chain, set_rules
+from dataplane.pmd.ixgbe.queues.merged cimport begin_merging, end_merging, take_merged
+from dataplane.pmd.ixgbe.queues.checks cimport check_out, check_port, length_of
+from dataplane.pmd.ixgbe.queues.sendable cimport FRAME_MIN, fits, headers_of, pad
+from dataplane.pmd.ixgbe.queues.tail cimport move_tail, tail_at, tail_t
 
 from dataplane.errors import MempoolError
 from dataplane.pmd.datasheet import limits

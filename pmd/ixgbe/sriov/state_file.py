@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from dataplane.errors import ConfigError, PortError
-from dataplane.pmd.ixgbe.policy import SETTINGS, VfPolicy, VfState
-from dataplane.pmd.ixgbe.sriov import Sriov
+from dataplane.pmd.ixgbe.sriov.policy import SETTINGS, VfPolicy, VfState
+from dataplane.pmd.ixgbe.sriov.sriov import Sriov
 
 __all__ = ["VfStateFile"]
 

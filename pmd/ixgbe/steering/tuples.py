@@ -19,7 +19,7 @@ from dataplane.pmd.datasheet import (
     SDPQF,
 )
 from dataplane.pmd.function import Bar
-from dataplane.pmd.ixgbe.flow import Match
+from dataplane.pmd.ixgbe.steering.flow import Match
 
 __all__ = ["clear_tuple", "clear_type", "write_tuple", "write_type"]
 

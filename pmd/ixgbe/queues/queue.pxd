@@ -11,10 +11,10 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from dataplane.mbuf cimport mbuf, mempool_t
 from dataplane.queue cimport RxQueue, TxQueue
 from dataplane.pmd.datasheet.hw82599 cimport hw_rx_desc, hw_tx_desc
-from dataplane.pmd.ixgbe.gate cimport gate_t
-from dataplane.pmd.ixgbe.kernels cimport alike_t, kernels_t, rx_rules_t
-from dataplane.pmd.ixgbe.merged cimport merge_t
-from dataplane.pmd.ixgbe.tail cimport tail_t
+from dataplane.pmd.ixgbe.queues.gate cimport gate_t
+from dataplane.pmd.ixgbe.queues.kernels cimport alike_t, kernels_t, rx_rules_t
+from dataplane.pmd.ixgbe.queues.merged cimport merge_t
+from dataplane.pmd.ixgbe.queues.tail cimport tail_t
 
 
 @cython.final

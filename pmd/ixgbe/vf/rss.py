@@ -11,7 +11,7 @@ from dataplane.pmd.datasheet import mailbox
 from dataplane.pmd.datasheet.vf import VFPSRTYPE
 from dataplane.pmd.ixgbe.common import IxgbeBase
 from dataplane.pmd.ixgbe.messages import GetReta, GetRssKey, Message, Reply, unpack_reta
-from dataplane.pmd.ixgbe.vf_session import VfSession
+from dataplane.pmd.ixgbe.vf.session import VfSession
 
 __all__ = ["VfRssVerbs", "table_bits"]
 

@@ -32,7 +32,7 @@ from dataplane.pmd.datasheet import (
     SIGNATURE_HASH_KEY,
 )
 from dataplane.pmd.function import Bar
-from dataplane.pmd.ixgbe.flow import Match
+from dataplane.pmd.ixgbe.steering.flow import Match
 
 __all__ = ["Director", "Mask", "bucket", "capacity"]
 

@@ -26,9 +26,9 @@ from dataplane.pmd.ixgbe.messages import (
     decode,
     pack_reta,
 )
-from dataplane.pmd.ixgbe.policy import VfState
-from dataplane.pmd.ixgbe.rss import read_key, read_table
-from dataplane.pmd.ixgbe.sriov import Refused, Sriov
+from dataplane.pmd.ixgbe.sriov.policy import VfState
+from dataplane.pmd.ixgbe.steering.rss import read_key, read_table
+from dataplane.pmd.ixgbe.sriov.sriov import Refused, Sriov
 
 __all__ = ["SPOKEN", "VfReplies"]
 

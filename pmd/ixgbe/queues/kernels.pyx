@@ -6,7 +6,7 @@ from dataplane.pmd.datasheet.hw82599 cimport HW_RXD_STAT_IPCS, HW_RXD_STAT_L4CS,
 
 from dataplane.errors import ConfigError
 
-cdef extern from "kernels.h" nogil:
+cdef extern from "queues/kernels.h" nogil:
     enum:
         KERNELS "IXGBE_KERNELS"
     const kernels_t[4] kernels "ixgbe_kernels"

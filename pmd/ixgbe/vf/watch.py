@@ -14,7 +14,7 @@ from dataplane.pmd.datasheet.vf import VFLINKS
 from dataplane.pmd.ixgbe.errors import FrameRefused, PfNotUp
 
 if TYPE_CHECKING:
-    from dataplane.pmd.ixgbe.vf import IxgbeVfPort
+    from dataplane.pmd.ixgbe.vf.port import IxgbeVfPort
 
 __all__ = [
     "AGAIN",

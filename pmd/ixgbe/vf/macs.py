@@ -11,7 +11,7 @@ from dataplane.pmd.ixgbe.common import IxgbeBase
 from dataplane.pmd.ixgbe.device_bar import touches_device
 from dataplane.pmd.ixgbe.errors import MailboxRefused
 from dataplane.pmd.ixgbe.messages import Message, SetMac, SetMacvlan
-from dataplane.pmd.ixgbe.vf_session import VfSession, index_of
+from dataplane.pmd.ixgbe.vf.session import VfSession, index_of
 from dataplane.pmd.portstring import PortString
 from dataplane.port import format_mac, parse_own_mac, parse_own_macs
 

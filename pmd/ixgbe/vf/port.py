@@ -50,11 +50,11 @@ from dataplane.pmd.ixgbe.messages import (
     SetVlan,
 )
 from dataplane.pmd.ixgbe.vf_counters import VfCounters
-from dataplane.pmd.ixgbe.vf_explain import explain_vf, listen
-from dataplane.pmd.ixgbe.vf_macs import VfAddressVerbs
-from dataplane.pmd.ixgbe.vf_rss import VfRssVerbs, table_bits
-from dataplane.pmd.ixgbe.vf_session import VfSession
-from dataplane.pmd.ixgbe.vf_watch import (
+from dataplane.pmd.ixgbe.vf.explain import explain_vf, listen
+from dataplane.pmd.ixgbe.vf.macs import VfAddressVerbs
+from dataplane.pmd.ixgbe.vf.rss import VfRssVerbs, table_bits
+from dataplane.pmd.ixgbe.vf.session import VfSession
+from dataplane.pmd.ixgbe.vf.watch import (
     Backoff,
     Pace,
     Paused,

@@ -33,8 +33,8 @@ from dataplane.pmd.datasheet import (
     limits,
 )
 from dataplane.pmd.function import Bar
-from dataplane.pmd.ixgbe.pools import AddressTable
-from dataplane.pmd.ixgbe.rss import Reach, Rss, read_table
+from dataplane.pmd.ixgbe.steering.pools import AddressTable
+from dataplane.pmd.ixgbe.steering.rss import Reach, Rss, read_table
 from dataplane.port import format_mac, parse_mac
 
 __all__ = ["Filters", "multicast_hash"]

@@ -13,9 +13,9 @@ from collections.abc import Iterable
 from dataplane.errors import ConfigError
 from dataplane.pmd.datasheet import limits
 from dataplane.pmd.ixgbe.errors import Refused
-from dataplane.pmd.ixgbe.policy import VfPolicy, VfState
-from dataplane.pmd.ixgbe.pool_filters import PoolFilters
-from dataplane.pmd.ixgbe.pools import pools_in
+from dataplane.pmd.ixgbe.sriov.policy import VfPolicy, VfState
+from dataplane.pmd.ixgbe.steering.pool_filters import PoolFilters
+from dataplane.pmd.ixgbe.steering.pools import pools_in
 from dataplane.port import format_mac
 
 __all__ = ["VfAddresses"]

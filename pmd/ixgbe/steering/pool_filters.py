@@ -25,9 +25,9 @@ from dataplane.pmd.datasheet import (
     limits,
 )
 from dataplane.pmd.function import Bar
-from dataplane.pmd.ixgbe.filters import Filters, multicast_hash
-from dataplane.pmd.ixgbe.pools import PoolLayout, VlanSlots
-from dataplane.pmd.ixgbe.rss import read_table
+from dataplane.pmd.ixgbe.steering.filters import Filters, multicast_hash
+from dataplane.pmd.ixgbe.steering.pools import PoolLayout, VlanSlots
+from dataplane.pmd.ixgbe.steering.rss import read_table
 
 __all__ = ["PoolFilters"]
 
