@@ -189,7 +189,7 @@ def test_imports_point_down(package: str) -> None:
             ".pyx",
             "from dataplane.app cimport (\n    App,\n)\nfrom apps.command.cli import main\n",
         ),
-        ("dataplane.pmd.ixgbe.queues.queue", ".pyx", "    from dataplane.pmd.model.nic cimport Nic\n"),
+        ("dataplane.pmd.ixgbe.queues.rx", ".pyx", "    from dataplane.pmd.model.nic cimport Nic\n"),
         ("dataplane.pmd.model.nic", ".py", "import dataplane.pmd.ixgbe.pf as driver\n"),
         ("dataplane.pmd.ixgbe.pf", ".py", "from dataplane.pmd.bus import model\n"),
         ("dataplane.pmd.virtual.tap", ".py", "from dataplane.pipeline import Pipeline\n"),

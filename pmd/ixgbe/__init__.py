@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The driver of the Intel 82599. It knows `dataplane.pmd.function` and `dataplane.pmd.datasheet`, and no bus:
-`dataplane.probe` joins them.
+"""The driver of the Intel 82599. It uses `dataplane.pmd.function` and `dataplane.pmd.datasheet`, and does not know the bus:
+`dataplane.probe` connects the two.
 
-queue    the hot loops, one copy for PF and VF
-common   what PF and VF share: memory, queues, start and stop, counters of queues
-pf       the Physical Function as a port; bring-up in the datasheet's order
-reset, nvm, link, filters, datapath, counters    the steps of the bring-up, one small method a section
-vf       the Virtual Function as a port; vf_session its agreement with the PF, vf_counters
-sriov    the PF's rule over its VFs: pools, pool_filters, policy
-vf_service, mailbox, messages    how PF and VF talk
+queues     the Rx and the Tx queue, with the code that runs for each packet; one copy for PF and VF
+common     what the ports of PF and VF share: memory, queues, start and stop, counters of queues
+pf         the port of the Physical Function; its bring-up follows the datasheet's order
+reset, nvm, link, datapath, counters, rates, merging, clock    units of the chip: one method for each section
+steering   which packets the port receives, and which queue gets each: filters, RSS, flows
+sriov      the PF's side of SR-IOV: what its VFs may do, what they ask for, and how they are doing
+vf         the port of a Virtual Function, and its agreement with the PF
+mailbox, messages    how PF and VF exchange messages
+control    the socket by which `dataplane vf` reaches a running PF or VF
 
 Tags in comments, each with its reason: SILENT: the datasheet does not say; CONFLICT: sources disagree; SKIPPED: left out.
 """

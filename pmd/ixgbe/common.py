@@ -18,7 +18,8 @@ from dataplane.pmd.function import Bar, Function
 from dataplane.pmd.ixgbe.counters import Watch
 from dataplane.pmd.ixgbe.datapath import RxRegisters, RxUnit, TxRegisters, TxUnit
 from dataplane.pmd.ixgbe.queues.kernels import widths
-from dataplane.pmd.ixgbe.queues.queue import IxgbeRxQueue, IxgbeTxQueue
+from dataplane.pmd.ixgbe.queues.rx import IxgbeRxQueue
+from dataplane.pmd.ixgbe.queues.tx import IxgbeTxQueue
 from dataplane.pmd.portstring import PortString
 from dataplane.port import Port
 

@@ -34,26 +34,26 @@ from dataplane.pmd.datasheet import (
     pci,
 )
 from dataplane.pmd.function import Function
-from dataplane.pmd.ixgbe.sriov.bell import Bell
 from dataplane.pmd.ixgbe.clock import PortClock
 from dataplane.pmd.ixgbe.common import RING_LENGTHS, IxgbeBase
 from dataplane.pmd.ixgbe.counters import Counters
 from dataplane.pmd.ixgbe.datapath import RxRegisters, TxRegisters
 from dataplane.pmd.ixgbe.device_bar import DeviceBar, touches_device
 from dataplane.pmd.ixgbe.errors import VfsInUse
-from dataplane.pmd.ixgbe.steering.filters import Filters
-from dataplane.pmd.ixgbe.steering.flow import Flow, parse_match
-from dataplane.pmd.ixgbe.steering.flows import FlowTable
 from dataplane.pmd.ixgbe.link import LinkUnit
 from dataplane.pmd.ixgbe.merging import Merging
 from dataplane.pmd.ixgbe.nvm import Nvm
-from dataplane.pmd.ixgbe.steering.pool_filters import PoolFilters
-from dataplane.pmd.ixgbe.steering.pools import PoolLayout
 from dataplane.pmd.ixgbe.rates import OwnRates, TxRates
 from dataplane.pmd.ixgbe.reset import Reset
-from dataplane.pmd.ixgbe.steering.rss import Reach, parse_key, read_key, read_types
-from dataplane.pmd.ixgbe.sriov.vf_rule import VfRule
+from dataplane.pmd.ixgbe.sriov.bell import Bell
 from dataplane.pmd.ixgbe.sriov.state_file import VfStateFile
+from dataplane.pmd.ixgbe.sriov.vf_rule import VfRule
+from dataplane.pmd.ixgbe.steering.filters import Filters
+from dataplane.pmd.ixgbe.steering.flow import Flow, parse_match
+from dataplane.pmd.ixgbe.steering.flows import FlowTable
+from dataplane.pmd.ixgbe.steering.pool_filters import PoolFilters
+from dataplane.pmd.ixgbe.steering.pools import PoolLayout
+from dataplane.pmd.ixgbe.steering.rss import Reach, parse_key, read_key, read_types
 from dataplane.pmd.portstring import PortString
 from dataplane.port import Link, PortInfo, format_mac, parse_own_mac, parse_own_macs
 

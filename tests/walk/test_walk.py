@@ -82,7 +82,8 @@ def test_every_compiled_module_is_walked() -> None:
     assert set(done.stdout.split()) <= {
         f"dataplane.{name}"
         for name in (
-            "mbuf", "pmd.ixgbe.queues.gate", "pmd.ixgbe.queues.merged", "pmd.ixgbe.queues.checks", "pmd.ixgbe.queues.sendable",
+            "mbuf", "pmd.ixgbe.queues.gate", "pmd.ixgbe.queues.merged", "pmd.ixgbe.queues.checks",
+            "pmd.ixgbe.queues.sendable",
             "pmd.model.assemble", "pmd.model.checksum", "pmd.model.director", "pmd.model.filter", "pmd.model.offload",
             "pmd.model.packet", "pmd.model.pools", "pmd.model.rsc", "pmd.model.rx", "pmd.model.rxq", "pmd.model.stamps",
             "pmd.model.steer", "pmd.model.switch", "pmd.model.tso", "pmd.model.tx",

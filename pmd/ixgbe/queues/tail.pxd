@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The tail of a queue: the one register that hot loops write."""
+"""The tail of a queue, which is the only register that hot loops write; and how they notice that the device is gone."""
 
 from libc.stdint cimport uint32_t
 
 from dataplane.machine cimport read32, wmb, write32
+
+cdef enum:
+    GONE_MASK = 0xFFFF      # polls without a result between two reads of `status`: 1 us in 100 us or more
 
 
 # at: the register. rests: a word that is not 0 while the device rests and does not see the tail move. NULL: the device sees
@@ -30,3 +33,8 @@ cdef inline tail_t tail_at(size_t address, waker):
     if waker is not None:
         tail.rests = <volatile uint32_t *> <size_t> waker.address
     return tail
+
+
+cdef inline bint is_gone(const volatile uint32_t *status) noexcept nogil:
+    """Whether a register that never has all bits set reads as all ones: the device was pulled out, or is not responding."""
+    return read32(status) == ~<uint32_t> 0

@@ -26,8 +26,8 @@ from dataplane.pmd.ixgbe.findings import NOTE, PROBLEM, Finding
 from dataplane.pmd.ixgbe.messages import api_name, xcast_name
 from dataplane.pmd.ixgbe.sriov.policy import VfState
 from dataplane.pmd.ixgbe.sriov.sampling import Sample
-from dataplane.pmd.ixgbe.sriov.sriov import Sriov
 from dataplane.pmd.ixgbe.sriov.service import Line
+from dataplane.pmd.ixgbe.sriov.sriov import Sriov
 from dataplane.port import format_mac
 
 __all__ = ["explain"]

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 
 from dataplane.errors import ConfigError
 from dataplane.pmd.datasheet import TXDCTL, limits
-from dataplane.pmd.ixgbe.steering.pools import PoolLayout
 from dataplane.pmd.ixgbe.rates import RATE_MIN, TxRates
+from dataplane.pmd.ixgbe.steering.pools import PoolLayout
 
 __all__ = ["INTERVAL", "SETTLED", "VfRates"]
 

@@ -27,8 +27,8 @@ from dataplane.pmd.ixgbe.messages import (
     pack_reta,
 )
 from dataplane.pmd.ixgbe.sriov.policy import VfState
-from dataplane.pmd.ixgbe.steering.rss import read_key, read_table
 from dataplane.pmd.ixgbe.sriov.sriov import Refused, Sriov
+from dataplane.pmd.ixgbe.steering.rss import read_key, read_table
 
 __all__ = ["SPOKEN", "VfReplies"]
 

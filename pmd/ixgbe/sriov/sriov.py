@@ -39,13 +39,13 @@ from dataplane.pmd.datasheet import (
 from dataplane.pmd.function import Bar
 from dataplane.pmd.ixgbe.counters import Counters
 from dataplane.pmd.ixgbe.errors import Refused
-from dataplane.pmd.ixgbe.sriov.policy import VfPolicy, VfState, stable_mac
-from dataplane.pmd.ixgbe.steering.pool_filters import PoolFilters
-from dataplane.pmd.ixgbe.steering.pools import set_pool
 from dataplane.pmd.ixgbe.rates import TxRates
 from dataplane.pmd.ixgbe.sriov.addresses import VfAddresses
-from dataplane.pmd.ixgbe.vf_counters import VfLedger
+from dataplane.pmd.ixgbe.sriov.policy import VfPolicy, VfState, stable_mac
 from dataplane.pmd.ixgbe.sriov.rates import VfRates
+from dataplane.pmd.ixgbe.steering.pool_filters import PoolFilters
+from dataplane.pmd.ixgbe.steering.pools import set_pool
+from dataplane.pmd.ixgbe.vf_counters import VfLedger
 
 __all__ = ["Refused", "Sriov"]
 

@@ -11,16 +11,16 @@ from dataplane.errors import DeviceGone
 from dataplane.pmd.function import Bar
 from dataplane.pmd.ixgbe.control import ControlServer
 from dataplane.pmd.ixgbe.counters import Counters
-from dataplane.pmd.ixgbe.sriov.explain import explain
 from dataplane.pmd.ixgbe.findings import NOTE, Finding, answer
 from dataplane.pmd.ixgbe.messages import api_name
-from dataplane.pmd.ixgbe.sriov.policy import VfState
-from dataplane.pmd.ixgbe.steering.pool_filters import PoolFilters
 from dataplane.pmd.ixgbe.rates import TxRates
+from dataplane.pmd.ixgbe.sriov.explain import explain
+from dataplane.pmd.ixgbe.sriov.policy import VfState
 from dataplane.pmd.ixgbe.sriov.sampling import Sampler
-from dataplane.pmd.ixgbe.sriov.sriov import Sriov
 from dataplane.pmd.ixgbe.sriov.service import VfService
+from dataplane.pmd.ixgbe.sriov.sriov import Sriov
 from dataplane.pmd.ixgbe.sriov.state_file import VfStateFile
+from dataplane.pmd.ixgbe.steering.pool_filters import PoolFilters
 from dataplane.port import Link, format_mac
 
 __all__ = ["VfRule"]

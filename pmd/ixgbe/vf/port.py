@@ -49,7 +49,6 @@ from dataplane.pmd.ixgbe.messages import (
     SetMulticast,
     SetVlan,
 )
-from dataplane.pmd.ixgbe.vf_counters import VfCounters
 from dataplane.pmd.ixgbe.vf.explain import explain_vf, listen
 from dataplane.pmd.ixgbe.vf.macs import VfAddressVerbs
 from dataplane.pmd.ixgbe.vf.rss import VfRssVerbs, table_bits
@@ -63,6 +62,7 @@ from dataplane.pmd.ixgbe.vf.watch import (
     reason,
     why_no_link,
 )
+from dataplane.pmd.ixgbe.vf_counters import VfCounters
 from dataplane.pmd.portstring import PortString
 from dataplane.port import Link, PortInfo, parse_mac
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 
 from dataplane.pmd.datasheet import CTRL_EXT, limits, mailbox
 from dataplane.pmd.datasheet.vf import VFCTRL, VFMAILBOX, VFMBMEM
+from dataplane.pmd.ixgbe.sriov.service import VfService
+from dataplane.pmd.ixgbe.sriov.sriov import Sriov
 from dataplane.pmd.ixgbe.steering.pool_filters import PoolFilters
 from dataplane.pmd.ixgbe.steering.pools import PoolLayout
-from dataplane.pmd.ixgbe.sriov.sriov import Sriov
-from dataplane.pmd.ixgbe.sriov.service import VfService
 from dataplane.port import Link
 from tests.pmd.ixgbe.fakeboard import Board
 

@@ -14,9 +14,9 @@ from stopwatch import Stopwatch
 
 from dataplane import pmd
 from dataplane.pmd.bus.model import ModelFunction
+from dataplane.pmd.ixgbe.pf import IxgbePort
 from dataplane.pmd.ixgbe.sriov import service
 from dataplane.pmd.ixgbe.sriov.bell import Bell
-from dataplane.pmd.ixgbe.pf import IxgbePort
 from dataplane.pmd.ixgbe.vf.port import IxgbeVfPort
 from dataplane.pmd.model.card import Card
 from dataplane.pmd.model.fault import plug, unplug

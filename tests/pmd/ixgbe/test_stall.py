@@ -18,9 +18,9 @@ from dataplane import pmd
 from dataplane.apps.command.cli import main
 from dataplane.byhand import receive, send
 from dataplane.errors import DeviceTimeout
-from dataplane.pmd.ixgbe.sriov import service
 from dataplane.pmd.ixgbe.errors import PfNotUp
 from dataplane.pmd.ixgbe.pf import IxgbePort
+from dataplane.pmd.ixgbe.sriov import service
 from dataplane.pmd.vfio_user import client
 from dataplane.pmd.vfio_user.framing import Receiver
 from dataplane.pmd.vfio_user.messages import Command

@@ -8,8 +8,8 @@ import pytest
 from dataplane.errors import ConfigError
 from dataplane.pmd.datasheet import RDT, RXDCTL, SSVPC, TDT, TXDCTL, VFRE, VMECM, mailbox
 from dataplane.pmd.datasheet.vf import VFCTRL
-from dataplane.pmd.ixgbe.sriov.explain import explain
 from dataplane.pmd.ixgbe.findings import PROBLEM, Finding, summary
+from dataplane.pmd.ixgbe.sriov.explain import explain
 from dataplane.pmd.ixgbe.sriov.sampling import Sample, Sampler
 from dataplane.pmd.ixgbe.sriov.service import Line
 from tests.pmd.ixgbe.ruled import Ruled, Script, set_multicast, set_vlan

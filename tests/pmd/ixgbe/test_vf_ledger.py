@@ -23,8 +23,8 @@ from dataplane.pmd.datasheet import (
     RQSMR,
     VMECM,
 )
-from dataplane.pmd.ixgbe.sriov import sampling
 from dataplane.pmd.ixgbe.control import call
+from dataplane.pmd.ixgbe.sriov import sampling
 from dataplane.pmd.ixgbe.vf_counters import VfLedger
 from tests.pmd.ixgbe.fleet import Fleet, fleet
 from tests.pmd.ixgbe.modelrig import frame

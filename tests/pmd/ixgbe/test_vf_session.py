@@ -21,8 +21,8 @@ from dataplane.pmd.datasheet import (
 )
 from dataplane.pmd.ixgbe.errors import MailboxRefused, PfNotUp
 from dataplane.pmd.ixgbe.mailbox import PfMailboxes
-from dataplane.pmd.ixgbe.vf_counters import VfCounters
 from dataplane.pmd.ixgbe.vf.session import VERSIONS, VfSession
+from dataplane.pmd.ixgbe.vf_counters import VfCounters
 from tests.pmd.ixgbe.fakeboard import Board
 
 OK, NO = mailbox.ACK | mailbox.CTS, mailbox.NACK | mailbox.CTS

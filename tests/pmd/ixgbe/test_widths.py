@@ -10,8 +10,8 @@ from dataplane.byhand import Offload, receive_packets, send
 from dataplane.errors import ConfigError
 from dataplane.mempool import Mempool
 from dataplane.pmd.datasheet import descriptors as d
-from dataplane.pmd.ixgbe.queues.kernels import widths
 from dataplane.pmd.ixgbe.pf import IxgbePort
+from dataplane.pmd.ixgbe.queues.kernels import widths
 from dataplane.pmd.portstring import PortString
 
 WIDTHS = widths()

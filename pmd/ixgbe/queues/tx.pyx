@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The hot loops of the 82599: one copy for PF and VF.
+"""The Tx queue of an 82599, for PF and VF.
 
-`rx_burst` and `tx_burst` are the only code that runs per packet. They touch the descriptor, the pointer beside it and the
-first cache line of the mbuf, and one register: the tail. What they do for the usual packet is in the kernels (kernel.h),
-as wide as the CPU's vectors are; here is everything else: wraps, pools, packets in several pieces, and what is odd.
-Whoever made the queue attaches memory to it before the NIC's queue is enabled, and detaches it after it has been
-disabled; a detached queue receives nothing and takes nothing.
+`tx_burst` runs for each burst. It accesses the descriptors, `sw` (the mbuf of each descriptor), the first cache line of each
+mbuf, and one register: the tail. The kernels (kernel.h) write the descriptors of the usual packets, as many at once as the
+CPU's vectors allow. This module does the rest: reports of the NIC, mempools, contexts, packets of several segments.
+The port attaches memory to the queue before it enables the NIC's queue, and detaches it after it has disabled that. A detached
+queue takes no packets.
 """
 
 cimport cython
@@ -15,272 +15,31 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 from dataplane.eventfd cimport send_signal
-from dataplane.machine cimport likely, read32, read64, rmb, unlikely
-from dataplane.mbuf cimport (
-    MBUF_HEADROOM, MBUF_REARM, TX_IP_CSUM, TX_IPV4, TX_STAMP, TX_TCP_CSUM, TX_TSO, TX_UDP_CSUM, TX_VLAN,
-    data_iova,
-)
-from dataplane.mempool cimport Mempool, alloc_bulk, free_bulk, free_packets
+from dataplane.machine cimport likely, read32, rmb, unlikely
+from dataplane.mbuf cimport TX_IP_CSUM, TX_IPV4, TX_STAMP, TX_TCP_CSUM, TX_TSO, TX_UDP_CSUM, TX_VLAN, data_iova
+from dataplane.mempool cimport free_bulk, free_packets
 from dataplane.pmd.datasheet.hw82599 cimport *
-from dataplane.pmd.ixgbe.queues.gate cimport enter, leave, pause_gate, resume_gate
-from dataplane.pmd.ixgbe.queues.kernels cimport AHEAD, CHECKSUMS, KIND, OFFLOADS, kernels_of, one_by_one, put_chain, set_rules
-from dataplane.pmd.ixgbe.queues.merged cimport begin_merging, end_merging, take_merged
 from dataplane.pmd.ixgbe.queues.checks cimport check_out, check_port, length_of
+from dataplane.pmd.ixgbe.queues.gate cimport enter, leave, pause_gate, resume_gate
+from dataplane.pmd.ixgbe.queues.kernels cimport CHECKSUMS, KIND, OFFLOADS, kernels_of, put_chain
 from dataplane.pmd.ixgbe.queues.sendable cimport FRAME_MIN, fits, headers_of, pad
-from dataplane.pmd.ixgbe.queues.tail cimport move_tail, tail_at, tail_t
+from dataplane.pmd.ixgbe.queues.tail cimport GONE_MASK, is_gone, move_tail, tail_at, tail_t
 
-from dataplane.errors import MempoolError
 from dataplane.pmd.datasheet import limits
 from dataplane.pmd.ixgbe.errors import queue_gone
 
 cdef enum:
-    BATCH = 32              # mbufs moved between queue and pool at once
-    GONE_MASK = 0xFFFF      # polls in vain between two looks at the device: 1 us in a tenth of a millisecond or more
+    BATCH = 32              # descriptors between two reports of the NIC
     SEGMENTS_MAX = 40       # limits.TX_SEGMENTS_MAX: checked at import
     ETHERNET = 14
 
-cdef uint32_t ALL_ONES = 0xFFFFFFFF
 cdef uint32_t PLAIN = HW_TXD_CMD_EOP | HW_TXD_CMD_IFCS | HW_TXD_CMD_DEXT | HW_TXD_DTYP_DATA
 assert (SEGMENTS_MAX, FRAME_MIN) == (limits.TX_SEGMENTS_MAX, limits.TX_FRAME_MIN)
 
 cdef const kernels_t *scalar = kernels_of("scalar")
 
-# What a detached queue works on: no packet ever arrives here, and nobody reads this tail.
-cdef hw_rx_desc[2] nothing
-cdef mbuf *nobody[2 + AHEAD]
+# The tail of a detached queue: no device reads it.
 cdef uint32_t nowhere = 0
-
-
-@cython.final
-cdef class IxgbeRxQueue(RxQueue):
-    """Advanced one-buffer descriptors (datasheet 7.1.6, 7.1.9)."""
-
-    def __cinit__(self):
-        self._idle()
-
-    cdef uint16_t rx_burst(self, mbuf **pkts, uint16_t n) noexcept nogil:
-        if unlikely(not enter(&self.gate)):
-            return 0
-        # What a queue without a packet costs is all in these lines: no call, and no register is saved.
-        if (
-            read64(&self.ring[self.next].qword[1]) & HW_RXD_STAT_DD == 0
-            and self.missing < self.threshold
-            and self.patience
-        ):
-            self.patience -= 1
-            leave(&self.gate)
-            return 0
-        return self.receive(pkts, n)
-
-    cdef int check_ready(self) except -1:
-        return check_port(self.port)
-
-    cdef uint16_t receive(self, mbuf **pkts, uint16_t n) noexcept nogil:
-        """The same, once inside, when there is something to do."""
-        cdef uint32_t before = self.seen, stretch, done, i
-        cdef uint16_t taken = 0
-        cdef mbuf *m
-        while taken < n and read64(&self.ring[self.next].qword[1]) & HW_RXD_STAT_DD:
-            # Descriptors without a buffer still say DD from the last time round: no kernel may see them.
-            stretch = min(<uint32_t> n - taken, min(self.length - self.next, self.length - self.missing))
-            done = 0
-            if self.first == NULL:
-                done = self.kernel.take(&self.ring[self.next], &self.sw[self.next], &pkts[taken], stretch, &self.rules)
-                if unlikely(self.hides):
-                    for i in range(done):
-                        pkts[taken + i].vlan_tci = 0
-                taken += done
-                self.advance(done)
-            if unlikely(done == 0):
-                rmb()  # nothing of the packet or the descriptor is read before DD was seen
-                m = self.take_piece()
-                if m != NULL:
-                    pkts[taken] = m
-                    taken += 1
-        if self.missing >= self.threshold:
-            self.refill()  # also when nothing arrived: the pool may have been empty the last time
-        if unlikely(self.seen == before):
-            self.look_for_device()
-        leave(&self.gate)
-        return taken
-
-    cdef inline void advance(self, uint32_t n) noexcept nogil:
-        """n descriptors were taken."""
-        self.seen += n
-        self.missing += n
-        self.next += n
-        if self.next == self.length:
-            self.next = 0
-
-    cdef void refill(self) noexcept nogil:
-        """Buffers for the descriptors that have none, a batch at a time; the doorbell once."""
-        cdef uint32_t fill = self.fill, missing = self.missing, length = self.length, batch
-        cdef mbuf **sw
-        while missing >= self.threshold:
-            batch = min(self.threshold, length - fill)
-            sw = &self.sw[fill]
-            if unlikely(alloc_bulk(self.pool, sw, batch)):
-                self.alloc_failures += 1
-                # With most of the descriptors still armed there is time: the next poll tries again. Close to the end,
-                # or with too few for the longest frame, one buffer is better than none: a pool with a few left would
-                # never let a packet in again.
-                if missing + self.reserve < length or alloc_bulk(self.pool, sw, 1):
-                    break
-                batch = 1
-            self.kernel.arm(&self.ring[fill], sw, batch)
-            missing -= batch
-            fill += batch
-            if fill == length:
-                fill = 0
-        if missing != self.missing:
-            self.fill = fill
-            self.missing = missing
-            # The last buffer is kept back: with the tail on the head the ring would be empty, not full (7.1.9).
-            if unlikely(move_tail(&self.tail, (fill if fill else length) - 1)):
-                send_signal(self.wakes)
-
-    cdef mbuf *take_piece(self) noexcept nogil:
-        """The next buffer of a packet that has several. Returns the packet with its last one, NULL until then."""
-        cdef hw_rx_desc *desc = &self.ring[self.next]
-        cdef hw_rx_desc alone = desc[0]
-        cdef bint last = desc.wb.status & HW_RXD_STAT_EOP != 0
-        cdef mbuf *first = self.first
-        cdef mbuf *m
-        if self.merge.chains != NULL:
-            m = take_merged(&self.merge, self.ring, self.sw, self.next, self.length, &self.rules)
-            self.advance(1)
-            return m
-        alone.wb.status |= HW_RXD_STAT_EOP
-        scalar.take(&alone, &self.sw[self.next], &m, 1, &self.rules)
-        if self.hides:
-            m.vlan_tci = 0
-        self.advance(1)
-        if first == NULL:
-            self.first = self.last = m
-            return NULL
-        self.last.next = m
-        self.last = m
-        first.nb_segs += 1
-        first.pkt_len += m.data_len
-        if not last:
-            return NULL
-        first.ol_flags = m.ol_flags  # what holds for the packet is said in its last descriptor (7.1.6.2)
-        first.packet_type = m.packet_type
-        first.vlan_tci = m.vlan_tci
-        first.rss_hash = m.rss_hash
-        self.first = NULL
-        return first
-
-    cdef void look_for_device(self) noexcept nogil:
-        """A device that was pulled out writes no descriptor: its registers read all ones, STATUS too, never otherwise."""
-        if self.patience:
-            self.patience -= 1
-            return
-        self.patience = GONE_MASK
-        if read32(self.status) == ALL_ONES:
-            self.fault = ENODEV
-
-    cpdef object fault_error(self):
-        return queue_gone(self)
-
-    # ---- set-up ---------------------------------------------------------------------------------------------
-
-    def attach(
-        self, memory, size_t tail, size_t status, Mempool mempool not None, uint16_t number, bint strip, str simd="auto",
-        *, uint32_t pieces=1, bint hide=False, bint merges=False, waker=None,
-    ):
-        """Arm every descriptor of `memory` (a Block) with a buffer.
-
-        tail, status: where those registers are in this process; number: `port` of the mbufs; strip: tags are removed;
-        simd: one of `kernels.widths()`, or "auto"; pieces: buffers that the longest frame takes, below the number of
-        descriptors: the NIC always has as many, or holds that frame for ever; hide: the tag is not to be seen; merges: the
-        NIC merges packets (7.11), and each descriptor is looked at by itself, whatever `simd` says; waker: the Waker of a
-        device that may rest.
-        The NIC may be given `length - 1` descriptors, from 0 on: write that to the tail once its queue is enabled.
-        Raises MempoolError if the pool has too few mbufs.
-        """
-        cdef tail_t place = tail_at(tail, waker)
-        cdef uint32_t i, length = length_of(self, memory, status, &place)
-        cdef const kernels_t *kernel = kernels_of(simd)
-        self.detach()
-        self.kernel = one_by_one() if merges else kernel
-        self.ring = <hw_rx_desc *> <size_t> memory.address
-        self.sw = <mbuf **> calloc(length + AHEAD, sizeof(mbuf *))
-        if self.sw == NULL:
-            self._idle()
-            raise MemoryError
-        memset(self.ring, 0, length * sizeof(hw_rx_desc))
-        for i in range(length):
-            if alloc_bulk(mempool.pool, &self.sw[i], 1):
-                free_packets(self.sw, i)
-                free(self.sw)
-                self._idle()
-                raise MempoolError(
-                    f"{self!r}: {mempool!r} has {i} mbufs left for a descriptor ring of {length}: "
-                    "make the pool larger or rx_desc smaller"
-                )
-            self.ring[i].qword[0] = self.sw[i].buf_iova + MBUF_HEADROOM
-        set_rules(&self.rules, strip)
-        self.rules.rearm = MBUF_REARM | <uint64_t> number << 48
-        self.length = length
-        self.next = self.fill = self.missing = 0
-        self.patience = GONE_MASK
-        self.threshold = min(BATCH, length // 4, max(length - pieces, 1))
-        self.reserve = max(2 * self.threshold, pieces)
-        self.hides = hide
-        self.pool = mempool.pool
-        self.tail, self.status = place, <volatile uint32_t *> status
-        self.wakes = -1 if waker is None else waker.eventfd
-        self._mempool, self._memory, self._waker = mempool, memory, waker
-        self.fault = 0
-        if merges:
-            begin_merging(&self.merge, length)
-
-    def pause(self):
-        """Keep the queue's poller out, whoever it is; returns when it is. The queue may be taken apart until `resume`."""
-        pause_gate(&self.gate, self)
-
-    def resume(self):
-        """Let it in again."""
-        resume_gate(&self.gate)
-
-    def detach(self):
-        """Give every mbuf back. The NIC must have let go of the queue. Raises PortError while it is polled and not paused."""
-        cdef uint32_t at
-        check_out(self, &self.gate)
-        if self._memory is None:
-            return
-        if self.first != NULL:
-            free_packets(&self.first, 1)
-        for i in range(self.length - self.missing):
-            at = (self.next + i) % self.length
-            free_packets(&self.sw[at], 1)
-        end_merging(&self.merge, self.length)
-        free(self.sw)
-        self._idle()
-
-    def _idle(self):
-        self.kernel = scalar
-        self.ring, self.sw, self.length = nothing, nobody, 2
-        self.tail, self.status = tail_at(<size_t> &nowhere, None), &nowhere
-        self.wakes = -1
-        self.next = self.fill = self.missing = 0
-        self.threshold = 2
-        self.reserve = 4
-        self.hides = False
-        self.first = self.last = NULL
-        self.pool = NULL
-        self._mempool = self._memory = self._waker = None
-
-    @property
-    def merging(self):
-        """How many packets came within larger ones, how many these were, and how many were freed for a wrong NEXTP."""
-        return self.merge.merged, self.merge.into, self.merge.broken
-
-    @property
-    def armed(self):
-        """Descriptors that have a buffer."""
-        return self.length - self.missing if self._memory is not None else 0
 
 
 @cython.final
@@ -319,7 +78,7 @@ cdef class IxgbeTxQueue(TxQueue):
                 send_signal(self.wakes)
         elif unlikely(n != 0):
             self.refusals += 1
-            if unlikely(self.refusals & GONE_MASK == 0) and read32(self.status) == ALL_ONES:
+            if unlikely(self.refusals & GONE_MASK == 0) and is_gone(self.status):
                 self.fault = ENODEV
         return taken
 
