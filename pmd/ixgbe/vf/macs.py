@@ -26,7 +26,7 @@ class VfAddressVerbs(IxgbeBase):
 
     @abstractmethod
     def _tell(self, message: Message) -> None:
-        """Ask the PF for what is in `wanted` already. Raises MailboxRefused."""
+        """Ask the PF for what is in `wanted` already, with `_lock` held. Raises MailboxRefused."""
 
     @property
     def mac(self) -> str:

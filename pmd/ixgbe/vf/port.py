@@ -324,21 +324,21 @@ class IxgbeVfPort(VfAddressVerbs, VfRssVerbs):
     # ---- settings -------------------------------------------------------------------------------------------------
 
     def _tell(self, message: Message, *, undo: tuple[str, object] | None = None) -> None:
-        """Ask the PF for something that is in `wanted` already: if it has just been reset, beginning anew asks for it.
+        """Ask the PF for a change that is in `wanted` already, so that a PF that has just been reset is asked for it again.
 
-        undo: the attribute of `wanted` and its value before, for a request that the PF refuses.
+        The caller holds `_lock` since it changed `wanted`. undo: the attribute of `wanted` and its value before the change,
+        which it gets back if the PF refuses. Raises MailboxRefused.
         """
-        with self._lock:
+        try:
             try:
-                try:
-                    self.session.ask(message)
-                except PfWasReset:
-                    self._anew()
-                    self.session.ask(message)  # once more, or a refusal would only be in the log
-            except MailboxRefused:
-                if undo is not None:
-                    setattr(self.session.wanted, *undo)
-                raise
+                self.session.ask(message)
+            except PfWasReset:
+                self._anew()
+                self.session.ask(message)  # again: the handshake would only log a refusal
+        except MailboxRefused:
+            if undo is not None:
+                setattr(self.session.wanted, *undo)
+            raise
 
     def _anew(self) -> None:
         if self._running:
@@ -352,12 +352,12 @@ class IxgbeVfPort(VfAddressVerbs, VfRssVerbs):
         return mailbox.XCAST_ALLMULTI if self._allmulticast else mailbox.XCAST_MULTI
 
     def _set_mode(self) -> None:
+        """Ask the PF for the reception mode of the two flags. The caller holds `_lock` since it changed one of them."""
         self.session.wanted.xcast = self._mode()
-        with self._lock:
-            try:
-                self.session.set_xcast(self.session.wanted.xcast)
-            except PfWasReset:
-                self._anew()
+        try:
+            self.session.set_xcast(self.session.wanted.xcast)
+        except PfWasReset:
+            self._anew()
 
     @property
     def promiscuous(self) -> bool:
@@ -367,8 +367,9 @@ class IxgbeVfPort(VfAddressVerbs, VfRssVerbs):
     @promiscuous.setter
     @touches_device
     def promiscuous(self, on: bool) -> None:
-        self._promiscuous = bool(on)
-        self._set_mode()
+        with self._lock:
+            self._promiscuous = bool(on)
+            self._set_mode()
 
     @property
     def allmulticast(self) -> bool:
@@ -378,8 +379,9 @@ class IxgbeVfPort(VfAddressVerbs, VfRssVerbs):
     @allmulticast.setter
     @touches_device
     def allmulticast(self, on: bool) -> None:
-        self._allmulticast = bool(on)
-        self._set_mode()
+        with self._lock:
+            self._allmulticast = bool(on)
+            self._set_mode()
 
     @touches_device
     def set_multicast(self, addresses: Iterable[str]) -> None:
@@ -388,19 +390,21 @@ class IxgbeVfPort(VfAddressVerbs, VfRssVerbs):
         for text, address in parsed:
             if not address[0] & 1:
                 raise ConfigError(f"{text} is no multicast address: the lowest bit of its first byte is 0")
-        before = self.session.wanted.groups
-        self.session.wanted.groups = tuple(address for _, address in parsed)
-        self._tell(SetMulticast(self.session.hashes(self.session.wanted.groups)), undo=("groups", before))
+        groups = tuple(address for _, address in parsed)
+        with self._lock:
+            before, self.session.wanted.groups = self.session.wanted.groups, groups
+            self._tell(SetMulticast(self.session.hashes(groups)), undo=("groups", before))
 
     @touches_device
     def vlan_filter(self, vid: int, on: bool = True) -> None:
         """Receive (or no longer receive) frames of that VLAN. A VF's filter is always on: it starts with untagged frames."""
         if not 0 <= vid < limits.VLANS:
             raise ConfigError(f"VLAN {vid}: must be 0 to {limits.VLANS - 1}")
-        # One that is given up is not asked for again, whatever the PF says: under a port VLAN it refuses that, too.
-        undo = ("vlans", set(self.session.wanted.vlans)) if on else None
-        (self.session.wanted.vlans.add if on else self.session.wanted.vlans.discard)(vid)
-        self._tell(SetVlan(vid, bool(on)), undo=undo)
+        with self._lock:
+            before = self.session.wanted.vlans
+            self.session.wanted.vlans = before | {vid} if on else before - {vid}
+            # A VLAN that is given up stays so even if the PF refuses that, as it does under a port VLAN.
+            self._tell(SetVlan(vid, bool(on)), undo=("vlans", before) if on else None)
 
     def tx_queue_rate(self, queue: int, mbps: int) -> None:
         """Raises PortError: it is the PF's to say."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from dataplane.errors import DeviceTimeout
 from dataplane.pmd.datasheet import limits, mailbox
@@ -62,10 +62,11 @@ _LEAST_QUEUES, _MOST_QUEUES = 2, 8  # of a pool
 
 @dataclass
 class Wanted:
-    """What the VF's owner has asked for. mac: b"" for the PF's choice; frame: bytes with FCS.
+    """What the VF's program has asked for. An attribute is changed only while the port's lock is held, from the change to
+    the PF's answer: a refusal in one thread then undoes that thread's change and no other.
 
-    over: the address that RESET had answered when `mac` was granted, None while it has not been granted yet. macs: further
-    addresses.
+    mac: b"" for the PF's choice. over: the address that RESET had answered when `mac` was granted, None until `mac` is
+    granted. macs: further addresses. frame: bytes with FCS. groups: multicast addresses.
     """
 
     mac: bytes = b""
@@ -73,7 +74,7 @@ class Wanted:
     macs: tuple[bytes, ...] = ()
     frame: int = limits.FRAME_STANDARD
     groups: tuple[bytes, ...] = ()
-    vlans: set[int] = field(default_factory=set)
+    vlans: frozenset[int] = frozenset()
     xcast: int = mailbox.XCAST_MULTI
 
 
