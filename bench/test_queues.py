@@ -79,7 +79,7 @@ def test_an_idle_queue(compare, lcore, yardstick, open_port, n):
 
 def flows(port, n):
     """A frame for each of the first n queues, by the port's own key and table (Toeplitz over addresses and ports)."""
-    key, found = int.from_bytes(port.rss_key, "big"), {}
+    key, found = int.from_bytes(port.rss.key, "big"), {}
     for sport in range(1000, 2000):
         data = bytes(
             Ether(dst=port.mac)
@@ -91,7 +91,7 @@ def flows(port, n):
         for bit in range(96):
             if value >> 95 - bit & 1:
                 hashed ^= key >> 320 - 32 - bit
-        found.setdefault(port.rss_table[hashed & 127], data)
+        found.setdefault(port.rss.table[hashed & 127], data)
     return [found[q] for q in range(n)]
 
 

@@ -8,11 +8,22 @@ as were named. A pipeline starts the ports it uses and stops those it started. T
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
-from typing import Any
+from typing import cast
 
+from dataplane.capability import (
+    Capability,
+    PortClock,
+    PortFlows,
+    PortMacs,
+    PortMulticast,
+    PortRates,
+    PortRss,
+    PortVfs,
+    PortVlans,
+    missing,
+)
 from dataplane.errors import ConfigError, PortError
 from dataplane.mempool import Mempool
 from dataplane.queue import RxQueue, TxQueue
@@ -58,8 +69,12 @@ class Port:
     gated = False
     """Whether it may be stopped while its queues are polled, as they are detached from it and keep their pollers out."""
 
+    lacks: Mapping[str, str] = {}
+    """By capability that ports of this class lack: what to do instead, for the error. Others name the ports that have it."""
+
     def __init__(self, name: str) -> None:
         self.name = name
+        self._provided: dict[str, Capability] = {}
         self.started = False
         self.closed = False
         self.rx_desc = 512
@@ -195,19 +210,6 @@ class Port:
         raise PortError(f"{self.name} has no MAC address to change")
 
     @property
-    def macs(self) -> tuple[str, ...]:
-        """Its MAC addresses: `mac`, then those of `add_mac`."""
-        return (self.mac,)
-
-    def add_mac(self, value: str) -> None:
-        """Receive frames to one more unicast address, as a bridge or a bond in a guest needs it. Holds over restarts."""
-        raise PortError(f"{self.name} has no filter for further MAC addresses: set promiscuous")
-
-    def remove_mac(self, value: str) -> None:
-        """No longer receive frames to an address of `add_mac`."""
-        raise PortError(f"{self.name} has no filter for further MAC addresses")
-
-    @property
     def mtu(self) -> int:
         """Bytes of payload of the largest frame (frame = mtu + 14, + 4 with FCS). May be set while stopped."""
         return self._mtu
@@ -240,89 +242,58 @@ class Port:
         if not on:
             raise PortError(f"{self.name} receives everything: it has no multicast filter")
 
-    def set_multicast(self, addresses: Iterable[str]) -> None:
-        """Receive these multicast groups (MAC addresses) and no others."""
-        raise PortError(f"{self.name} has no multicast filter")
-
-    def vlan_filter(self, vid: int, on: bool = True) -> None:
-        """Receive (or no longer receive) frames of that VLAN, 0..4095; the first call switches the filter on."""
-        raise PortError(f"{self.name} has no VLAN filter")
-
-    # RSS: a hash of each packet's addresses and ports, and a table of 128 queues that its low 7 bits choose from. What is
-    # set holds at once on a port that runs, and over restarts.
+    # ---- capabilities: an object each, or one error ---------------------------------------------------
 
     @property
-    def rss_key(self) -> bytes:
-        """The key of the hash, 40 bytes. Set it to bytes, to 80 hex digits, to "default", or to "symmetric": both directions
-        of a flow then have one hash."""
-        raise PortError(f"{self.name} has no RSS")
+    def capabilities(self) -> frozenset[str]:
+        """Which of ``clock flows macs multicast rates rss vfs vlans`` this port has, each as an attribute.
 
-    @rss_key.setter
-    def rss_key(self, value: str | bytes) -> None:
-        raise PortError(f"{self.name} has no RSS")
-
-    @property
-    def rss_table(self) -> tuple[int, ...]:
-        """The Rx queue for each value of the hash's low 7 bits. Set it to 128 numbers, in a list or an array."""
-        raise PortError(f"{self.name} has no RSS")
-
-    @rss_table.setter
-    def rss_table(self, value: Iterable[int]) -> None:
-        raise PortError(f"{self.name} has no RSS")
-
-    def rss_spread(self, shares: int | Sequence[int] | None = None) -> None:
-        """Fill the table: ``rss_spread(4)`` evenly with queues 0 to 3, ``rss_spread([6, 2])`` by weights; without an
-        argument evenly with however many queues there are, as it is from the start."""
-        raise PortError(f"{self.name} has no RSS")
-
-    @property
-    def rss_hash_types(self) -> tuple[str, ...]:
-        """What is hashed: "ipv4", "ipv6" for addresses, "ipv4-tcp", "ipv6-udp", ... for ports too. Set it to any of these;
-        to none of them, and every packet goes to queue 0."""
-        raise PortError(f"{self.name} has no RSS")
-
-    @rss_hash_types.setter
-    def rss_hash_types(self, value: Iterable[str]) -> None:
-        raise PortError(f"{self.name} has no RSS")
-
-    def flow(
-        self,
-        *,
-        queue: int | None = None,
-        drop: bool = False,
-        proto: str | None = None,
-        src: str | IPv4Address | IPv4Network | None = None,
-        dst: str | IPv4Address | IPv4Network | None = None,
-        src_port: int | None = None,
-        dst_port: int | None = None,
-        vlan: int | None = None,
-        ether_type: int | None = None,
-        priority: int | None = None,
-    ) -> Any:
-        """Packets that match go to an Rx queue, or are dropped: ``port.flow(proto="udp", dst_port=53, queue=2)``.
-
-        Returns a handle with `remove`, which a `with` block calls at its end.
+        ``"rss" in port.capabilities`` asks. The attribute of a capability that the port lacks raises PortError.
         """
-        raise PortError(f"{self.name} steers no flows: rules are for the PF of an 82599")
+        return frozenset(self._provided)
 
     @property
-    def flows(self) -> list[Any]:
-        """The rules that hold."""
-        return []
-
-    def tx_queue_rate(self, queue: int, mbps: int) -> None:
-        """Let a Tx queue send no more than `mbps` Mbit/s (bytes of frames with FCS), 0: as much as it can. Holds at once."""
-        raise PortError(f"{self.name} cannot limit its queues: limit the sender, as PktGen(rate=...) does")
+    def rss(self) -> PortRss:
+        """RSS: key, table and hash types. Raises PortError on a port without it."""
+        return cast(PortRss, self._capability("rss"))
 
     @property
-    def tx_queue_rates(self) -> dict[int, int]:
-        """The limits that were set: Mbit/s by Tx queue."""
-        return {}
+    def flows(self) -> PortFlows:
+        """The flow rules: a sequence, with `add`. Raises PortError on a port without them."""
+        return cast(PortFlows, self._capability("flows"))
 
     @property
-    def clock(self) -> Any:
+    def rates(self) -> PortRates:
+        """Rate limits of Tx queues, in Mbit/s. Raises PortError on a port without them."""
+        return cast(PortRates, self._capability("rates"))
+
+    @property
+    def vfs(self) -> PortVfs:
+        """The virtual functions of a PF: show, set, explain. Raises PortError on a port without VFs."""
+        return cast(PortVfs, self._capability("vfs"))
+
+    @property
+    def clock(self) -> PortClock:
         """The IEEE 1588 clock: `read`, `set`, `step`, `adjust`, and stamps of packets. Raises PortError without one."""
-        raise PortError(f"{self.name} has no clock: the PF of an 82599 has one")
+        return cast(PortClock, self._capability("clock"))
+
+    @property
+    def macs(self) -> PortMacs:
+        """The unicast addresses that it receives frames for: a sequence, with `add` and `remove`.
+
+        Raises PortError on a port without an address filter.
+        """
+        return cast(PortMacs, self._capability("macs"))
+
+    @property
+    def multicast(self) -> PortMulticast:
+        """The multicast groups that it receives. Raises PortError on a port without a multicast filter."""
+        return cast(PortMulticast, self._capability("multicast"))
+
+    @property
+    def vlans(self) -> PortVlans:
+        """The VLANs that it receives. Raises PortError on a port without a VLAN filter."""
+        return cast(PortVlans, self._capability("vlans"))
 
     @property
     def link(self) -> Link:
@@ -342,6 +313,15 @@ class Port:
         raise NotImplementedError
 
     # ---- for subclasses ---------------------------------------------------
+
+    def _provide(self, **objects: Capability) -> None:
+        """Give the port these capabilities, by the names of `CAPABILITIES`."""
+        self._provided.update(objects)
+
+    def _capability(self, name: str) -> Capability:
+        if name not in self._provided:
+            raise missing(self.name, name, self.lacks.get(name, ""))
+        return self._provided[name]
 
     def _make_rx(self, index: int) -> RxQueue:
         raise PortError(f"{self.name} cannot receive")

@@ -40,6 +40,7 @@ FLOORS = (
     ("dataplane.record", 1),
     ("dataplane.mempool", 1),
     ("dataplane.ring", 1),
+    ("dataplane.capability", 2),
     ("dataplane.port", 2),
     ("dataplane.stats", 2),
     ("dataplane.queue", 2),

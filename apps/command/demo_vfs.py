@@ -96,7 +96,7 @@ def _lie(pf: Any, one: Any, two: Any) -> dict[str, Any]:
     ):
         sleep(0.05)
         try:
-            findings = pf.vf_explain(0)["findings"]
+            findings = pf.vfs.explain(0)["findings"]
         except DataplaneError as error:
             findings = [{"text": str(error)}]
     found = next((line["text"] for line in findings if _DROPPED.search(line["text"])), findings[0]["text"])

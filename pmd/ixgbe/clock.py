@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from dataplane.capability import PortClock
 from dataplane.errors import ConfigError, PortError
 from dataplane.pmd.datasheet import (
     ETHERTYPE_PTP,
@@ -32,9 +33,9 @@ from dataplane.pmd.datasheet import (
     TXSTMPL,
     RegisterRef,
 )
-from dataplane.pmd.function import Bar
+from dataplane.pmd.ixgbe.common import IxgbeBase
 
-__all__ = ["PortClock", "RxStamp"]
+__all__ = ["IxgbeClock", "RxStamp"]
 
 _INCVALUE = 12_800_000  # for each period; of 24 bits, so that there is room above
 _UNITS = {10: 2_000_000, 1: 200_000}  # of SYSTIM in a ns, by Gbit/s: a period is 6.4 or 64 ns
@@ -52,24 +53,32 @@ class RxStamp(NamedTuple):
     source: bytes
 
 
-class PortClock:
-    """The clock of a port: `port.clock`. It starts with the host's time of day, and continues over stop and start.
+class IxgbeClock(PortClock):
+    """The clock of a port: `port.clock`. `use` starts it with the host's time of day; it continues over stop and start.
 
     gbps: the speed that the port is set up for. seek: called with the EtherType in which the chip must look for PTP
     messages, or None. SYSTIM wraps after 2.5 hours: call `look` at least once an hour, as the port does.
     """
 
-    def __init__(self, bar: Bar, name: str, gbps: int, seek: Callable[[int | None], None]) -> None:
-        self._bar, self._name, self._seek = bar, name, seek
+    def __init__(self, port: IxgbeBase, gbps: int, seek: Callable[[int | None], None]) -> None:
+        super().__init__(port)
+        self._bar, self._name, self._seek = port.bar, port.name, seek
         self._units = _UNITS[gbps]
         self._lock = threading.RLock()
         self._last = 0  # SYSTIM when it was looked at last, as a 64-bit number
-        self._time = time.time_ns() * self._units  # and what time that was
-        self._seen = bar.now()  # by the host
-        self._runs = self._closed = False
+        self._time = 0  # and what time that was
+        self._seen = 0.0  # by the host
+        self._used = self._runs = self._closed = False
         self._more = 0  # than _INCVALUE
         self._stamps: tuple[int | None, int] | None = None
-        self.begin()
+
+    def use(self) -> None:
+        """Start SYSTIM with the host's time of day, at the first call. Raises DeviceGone; PortError once closed."""
+        with self._in_use():
+            if not self._used:
+                self._bar.check()
+                self._time, self._seen, self._used = time.time_ns() * self._units, self._bar.now(), True
+                self.begin()
 
     # ---- the time ---------------------------------------------------------------------------------------------
 
@@ -120,17 +129,21 @@ class PortClock:
     def look(self) -> None:
         """Take note of the time, before SYSTIM wraps."""
         with self._lock:
-            self._look()
+            if self._used:
+                self._look()
 
     def hold(self) -> None:
         """Before a reset, which stops SYSTIM: until `begin` the time goes on by the host's."""
         with self._lock:
-            self._look()
+            if self._used:
+                self._look()
             self._runs = False
 
     def begin(self) -> None:
-        """After a reset: SYSTIM runs again."""
+        """After a reset: SYSTIM runs again, if the clock is in use."""
         with self._lock:
+            if not self._used:
+                return
             self._time, self._seen, self._last = self._by_host(), self._bar.now(), 0
             self._bar.write(SYSTIML, 0)
             self._bar.write(SYSTIMH, 0)
@@ -247,4 +260,4 @@ class PortClock:
 
     def __repr__(self) -> str:
         stamps = "stamps" if self._stamps is not None else "no stamps"
-        return f"<PortClock of {self._name}: {self._more * 1e9 / _INCVALUE:+.0f} ppb, {stamps}>"
+        return f"<IxgbeClock of {self._name}: {self._more * 1e9 / _INCVALUE:+.0f} ppb, {stamps}>"

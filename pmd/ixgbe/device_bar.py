@@ -87,18 +87,19 @@ class VfBar(DeviceBar):
 
 
 def touches_device(verb: Verb) -> Verb:
-    """A verb of a port that changes or asks the device: it raises DeviceGone when the device is gone.
+    """Make a method that changes or asks the device raise DeviceGone when the device is gone.
 
-    Checked before, so that nothing is changed, and after, because a write to a device that is gone does not fail. A port
-    that is closed has no device to look at.
+    verb: a method of a port, or of an object that has the port as `port`. The device is checked before the call, so that
+    nothing is changed, and after it, because a write to a device that is gone does not fail. A closed port is not checked.
     """
 
     @wraps(verb)
-    def checked(port: Any, /, *args: Any, **kwargs: Any) -> Any:
+    def checked(subject: Any, /, *args: Any, **kwargs: Any) -> Any:
+        port = getattr(subject, "port", subject)
         if port.closed:
-            return verb(port, *args, **kwargs)
+            return verb(subject, *args, **kwargs)
         port.bar.check()
-        result = verb(port, *args, **kwargs)
+        result = verb(subject, *args, **kwargs)
         port.bar.check()
         return result
 

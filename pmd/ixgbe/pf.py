@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Any
 
-from dataplane.errors import ConfigError, DeviceGone, PortError
+from dataplane.errors import ConfigError, DeviceGone
 from dataplane.pmd.datasheet import (
     DCA_RXCTRL,
     DCA_TXCTRL,
@@ -34,7 +32,7 @@ from dataplane.pmd.datasheet import (
     pci,
 )
 from dataplane.pmd.function import Function
-from dataplane.pmd.ixgbe.clock import PortClock
+from dataplane.pmd.ixgbe.clock import IxgbeClock
 from dataplane.pmd.ixgbe.common import RING_LENGTHS, IxgbeBase
 from dataplane.pmd.ixgbe.counters import Counters
 from dataplane.pmd.ixgbe.datapath import RxRegisters, TxRegisters
@@ -43,17 +41,20 @@ from dataplane.pmd.ixgbe.errors import VfsInUse
 from dataplane.pmd.ixgbe.link import LinkUnit
 from dataplane.pmd.ixgbe.merging import Merging
 from dataplane.pmd.ixgbe.nvm import Nvm
-from dataplane.pmd.ixgbe.rates import OwnRates, TxRates
+from dataplane.pmd.ixgbe.rates import PfRates, TxRates
 from dataplane.pmd.ixgbe.reset import Reset
 from dataplane.pmd.ixgbe.sriov.bell import Bell
+from dataplane.pmd.ixgbe.sriov.pf_vfs import PfVfs
 from dataplane.pmd.ixgbe.sriov.state_file import VfStateFile
 from dataplane.pmd.ixgbe.sriov.vf_rule import VfRule
 from dataplane.pmd.ixgbe.steering.filters import Filters
-from dataplane.pmd.ixgbe.steering.flow import Flow, parse_match
 from dataplane.pmd.ixgbe.steering.flows import FlowTable
+from dataplane.pmd.ixgbe.steering.pf_filters import PfMacs, PfMulticast, PfVlans
+from dataplane.pmd.ixgbe.steering.pf_flows import PfFlows
+from dataplane.pmd.ixgbe.steering.pf_rss import PfRss
 from dataplane.pmd.ixgbe.steering.pool_filters import PoolFilters
 from dataplane.pmd.ixgbe.steering.pools import PoolLayout
-from dataplane.pmd.ixgbe.steering.rss import Reach, parse_key, read_key, read_types
+from dataplane.pmd.ixgbe.steering.rss import parse_key
 from dataplane.pmd.portstring import PortString
 from dataplane.port import Link, PortInfo, format_mac, parse_own_mac, parse_own_macs
 
@@ -68,13 +69,15 @@ class IxgbePort(IxgbeBase):
 
     Up to 128 Rx queues, of which RSS fills the first 16, and 64 Tx queues, with 8 to 8192 descriptors each. Options beside
     those of `IxgbeBase`: promiscuous, allmulticast (on, off: as the verbs), macs (further addresses, joined by +: see
-    `add_mac`), rss_key (default, symmetric or 80 hex digits), rss_types (what is hashed, joined by +: ipv4+ipv4-udp; then
+    `PfMacs.add`), rss_key (default, symmetric or 80 hex digits), rss_types (what is hashed, joined by +: ipv4+ipv4-udp; then
     with one queue, too), eeprom_check (on, off: the checksum over the whole EEPROM when the port is opened), speed (10, 1:
     Gbit/s of the module in an SFP+ cage), vfs (0 to 63:
     virtual functions, which the port serves as long as it is started; the PF itself then has 4 queues, or 2 with more than
     31), vf_state (a file that keeps what is decided about them, see `VfStateFile`), lro (on, off: packets of one TCP
     connection over IPv4 arrive as one, see docs/driver.md; not with VFs), max_lro_pkt_size (bytes that one may have).
     """
+
+    lacks = {"vfs": "open it with vfs=N"}
 
     info = PortInfo(
         driver="ixgbe",
@@ -136,16 +139,26 @@ class IxgbePort(IxgbeBase):
                 bar, function.name, self.filters, self._link.state, self._counters, rates, state_file
             )
             self.rule.service.bell = Bell(function, bar)
-        self._rates = OwnRates(rates, self._first)
+        self._rates = PfRates(self, rates, self._first, self._check_tx)
         self._flows = FlowTable(bar, self.layout, self._first, self._refill)
-        self._clock: PortClock | None = None
+        self._clock = IxgbeClock(self, gbps, self._flows.seek)
+        self._provide(
+            clock=self._clock,
+            flows=PfFlows(self, self._flows, self._count_flows),
+            macs=PfMacs(self, self.filters, self._vf_with),
+            multicast=PfMulticast(self, self.filters),
+            rates=self._rates,
+            rss=PfRss(self, self.filters),
+            vlans=PfVlans(self, self.filters),
+        )
+        if self.rule:
+            self._provide(vfs=PfVfs(self, self.rule))
 
     # ---- bring-up ---------------------------------------------------------------------------------------------
 
     def _bring_up(self) -> None:
         """4.6.3: reset, then general, link, statistics, filters, receive, transmit, in this order."""
-        if self._clock:
-            self._clock.hold()
+        self._clock.hold()
         self._reset.run()
         self._nvm.wait_auto_read()
         self._flows.fit()
@@ -157,8 +170,7 @@ class IxgbePort(IxgbeBase):
         self._set_transmit()
         if self.rule:
             self.rule.bring_up(self._frame_size())
-        if self._clock:
-            self._clock.begin()
+        self._clock.begin()
         self._reset.announce()
         self._counters.forget()
 
@@ -240,8 +252,7 @@ class IxgbePort(IxgbeBase):
 
     def _quiet(self) -> None:
         """4.6.3: a reset, and no driver owns the port."""
-        if self._clock:
-            self._clock.hold()
+        self._clock.hold()
         self._reset.run()
 
     def close(self, force: bool = False) -> None:
@@ -266,9 +277,7 @@ class IxgbePort(IxgbeBase):
         """4.6.3, 8.2.3.1.3: quiet, ownership withdrawn, the function given back. VFs that are in use stay, without a PF."""
         if self.rule:
             self.rule.close()
-        clock, self._clock = self._clock, None
-        if clock:
-            clock.close()
+        self._clock.close()
         try:
             with suppress(DeviceGone):
                 self._collect()
@@ -291,29 +300,13 @@ class IxgbePort(IxgbeBase):
     def mac(self, value: str) -> None:
         self.filters.set_mac(parse_own_mac(value), self.started)
 
-    @property
-    def macs(self) -> tuple[str, ...]:
-        """Its addresses, the first one first: see `add_mac`."""
-        return tuple(map(format_mac, (self.filters.mac, *self.filters.macs)))
+    def _vf_with(self, address: bytes) -> object:
+        """The VF that has this MAC address, or None."""
+        return self.rule.sriov.addresses.owner(address) if self.rule else None
 
-    @touches_device
-    def add_mac(self, value: str) -> None:
-        """Receive frames to that address, too, at once and over restarts, until `remove_mac`; it has none twice.
-
-        The chip has 128 entries for PF and VFs together. Raises ConfigError when they are taken, or the address is a VF's.
-        """
-        address = parse_own_mac(value)
-        if self.rule and (vf := self.rule.sriov.addresses.owner(address)):
-            raise ConfigError(f"{self.name}: {value} is the address of {vf}: give that another one first")
-        self.filters.add_mac(address, self.started)
-
-    @touches_device
-    def remove_mac(self, value: str) -> None:
-        """Give a further address up; the first one cannot be, only changed by `mac`. No error if it has none such."""
-        address = parse_own_mac(value)
-        if address == self.filters.mac:
-            raise ConfigError(f"{self.name}: {value} is its first address: set mac to change it")
-        self.filters.remove_mac(address, self.started)
+    def _check_tx(self, queue: int) -> None:
+        """Raise ConfigError, PortError for a Tx queue that the port cannot have."""
+        self._check_queue("Tx", queue, self.info.max_tx_queues, queue in self._tx)
 
     @property
     def promiscuous(self) -> bool:
@@ -339,124 +332,7 @@ class IxgbePort(IxgbeBase):
         if self.started:
             self.filters.write_modes()
 
-    @touches_device
-    def set_multicast(self, addresses: Iterable[str]) -> None:
-        """Receive these groups. The chip compares 12 bits of 48: a group that is not listed may come along."""
-        self.filters.set_multicast(addresses)
-        if self.started:
-            self.filters.write_multicast()
-
-    @touches_device
-    def vlan_filter(self, vid: int, on: bool = True) -> None:
-        """Receive (or no longer receive) tagged frames of that VLAN; the first call switches the filter on."""
-        first = self.filters.vlans is None
-        self.filters.set_vlan(vid, on)
-        if self.started:
-            self.filters.write_vlan(vid)
-            if first:
-                self.filters.write_vlans()
-
-    @property
-    def rss_key(self) -> bytes:
-        """The key of the RSS hash, the chip's while it runs; VFs have the same. Settable at any time: see `Port.rss_key`."""
-        return read_key(self.bar) if self.started else self.filters.rss.key
-
-    @rss_key.setter
-    @touches_device
-    def rss_key(self, value: str | bytes) -> None:
-        self.filters.rss.key = parse_key(value)
-        self._write_rss()
-
-    @property
-    def rss_table(self) -> tuple[int, ...]:
-        """The Rx queue for each value of the hash's low 7 bits, the chip's while it runs; with VFs it is for all pools.
-
-        Settable at any time to queues that there are, of the first 16; with VFs of the first 1, 2 or 4: of 3 the third is
-        refused. A PF of one queue sets, and is told, what its VFs use.
-        """
-        if self.started:
-            return self.filters.read_rss_table(self.rx_queues)
-        return self.filters.rss.entries(self.filters.rss_usable(self.rx_queues))
-
-    @rss_table.setter
-    @touches_device
-    def rss_table(self, value: Iterable[int]) -> None:
-        self.filters.rss.set_table(value, self._rss_reach)
-        self._write_rss()
-
-    @touches_device
-    def rss_spread(self, shares: int | Sequence[int] | None = None) -> None:
-        """Fill the table evenly or by weights: see `Port.rss_spread`."""
-        self.filters.rss.spread(shares, self._rss_reach)
-        self._write_rss()
-
-    @property
-    def rss_hash_types(self) -> tuple[str, ...]:
-        """What is hashed, by the chip while it runs: any of `rss.HASH_TYPES`; with one Rx queue only if it has been set
-        before the start."""
-        return read_types(self.bar) if self.started else self.filters.rss.types
-
-    @rss_hash_types.setter
-    @touches_device
-    def rss_hash_types(self, value: Iterable[str]) -> None:
-        if self.started and not self.filters.hashes:
-            # 8.2.3.7.12: MRQE is not for changing while packets come in.
-            raise PortError(
-                f"{self.name} runs without RSS, as it has one Rx queue: stop it, set what is to be hashed, and start it"
-            )
-        self.filters.rss.set_types(value)
-        self._write_rss()
-
-    @property
-    def _rss_reach(self) -> Reach:
-        """What the table may name now: before the start it is not known how many queues there will be."""
-        return self.filters.rss_reach(self.rx_queues if self.started else limits.RSS_QUEUES)
-
-    def _write_rss(self) -> None:
-        if self.started:
-            self.filters.write_rss(self.rx_queues)
-
     # ---- flow rules ---------------------------------------------------------------------------------------------
-
-    @touches_device
-    def flow(
-        self,
-        *,
-        queue: int | None = None,
-        drop: bool = False,
-        proto: str | None = None,
-        src: str | IPv4Address | IPv4Network | None = None,
-        dst: str | IPv4Address | IPv4Network | None = None,
-        src_port: int | None = None,
-        dst_port: int | None = None,
-        vlan: int | None = None,
-        ether_type: int | None = None,
-        priority: int | None = None,
-    ) -> Flow:
-        """Packets that match go to an Rx queue, or are dropped: ``port.flow(proto="udp", dst_port=53, queue=2)``.
-
-        proto: tcp, udp, sctp, other (any but these three). src, dst: an IPv4 address or network. vlan: an identifier.
-        ether_type goes alone. What is left out is not looked at. priority: among 5-tuple filters, 0 to 7, which wins; else
-        the more a rule says, the earlier it is looked at. The rule holds at once, over restarts, until its `remove`.
-
-        The driver chooses the filter: EtherType (8), 5-tuple (128, whole addresses), flow director (8190, networks and
-        VLANs too, all of one form). The first rule of the flow director, and each that needs more memory of the packet
-        buffer, stops the reception of a running port for about 1 ms. Raises ConfigError with a cause and a next step.
-        """
-        if drop == (queue is not None):
-            raise ConfigError(f"{self.name}: a flow goes to a queue or is dropped: say queue=N or drop=True")
-        match = parse_match(proto, src, dst, src_port, dst_port, vlan, ether_type)
-        queues = self.rx_queues if self.started else self.info.max_rx_queues
-        try:
-            flow = self._flows.add(match, queue, priority, queues)
-        finally:
-            self._count_flows()
-        return flow
-
-    @property
-    def flows(self) -> list[Flow]:
-        """The rules that hold, in the order in which the chip looks: EtherType, 5-tuple, flow director."""
-        return self._flows.all
 
     def _count_flows(self) -> None:
         self._counters.directs = self._flows.directs
@@ -474,23 +350,7 @@ class IxgbePort(IxgbeBase):
         if receiving:
             self._enable_rx()
 
-    # ---- rates and link -----------------------------------------------------------------------------------------
-
-    @touches_device
-    def tx_queue_rate(self, queue: int, mbps: int) -> None:
-        """Let a Tx queue send no more than `mbps` Mbit/s, 0: as much as it can. From 10 to 10,000 are possible.
-
-        Holds at once, and over restarts. Bytes of frames with FCS are counted. A queue need not have been named yet.
-        """
-        self._check_queue("Tx", queue, self.info.max_tx_queues, queue in self._tx)
-        self._rates.set(queue, mbps)
-        if self.started:
-            self._rates.write(queue)
-
-    @property
-    def tx_queue_rates(self) -> dict[int, int]:
-        """The limits that were set: Mbit/s by Tx queue."""
-        return dict(self._rates.asked)
+    # ---- link and clock -----------------------------------------------------------------------------------------
 
     @property
     def link(self) -> Link:
@@ -502,60 +362,20 @@ class IxgbePort(IxgbeBase):
         self._link.wait_up(timeout)
         return self.link
 
-    # ---- the clock ----------------------------------------------------------------------------------------------
-
     @property
-    def clock(self) -> PortClock:
-        """Its IEEE 1588 clock and the stamps of its packets (7.9); the clock starts when it is first asked for."""
-        if self.closed:
-            raise PortError(f"{self.name} is closed: probe it again")
-        if self._clock is None:
-            self.bar.check()
-            self._clock = PortClock(self.bar, self.name, self._link.gbps, self._flows.seek)
+    def clock(self) -> IxgbeClock:
+        """Its IEEE 1588 clock and the stamps of its packets (7.9); the clock starts at its first use.
+
+        Raises PortError if the port is closed, DeviceGone.
+        """
+        self._clock.use()
         return self._clock
-
-    # ---- virtual functions --------------------------------------------------------------------------------------
-
-    @touches_device
-    def vf_show(self) -> list[dict[str, Any]]:
-        """Every VF: what it may, and what it does; as ``dataplane vf show``."""
-        return self._ruling.show()
-
-    @touches_device
-    def vf_set(self, vf: int, **settings: str | int | bool) -> None:
-        """Decide about a VF: mac, vlan, qos, spoofchk, trust, state, max_tx_rate, query_rss; as ``ip link set PF vf N``.
-
-        Raises ConfigError for what is not possible, and then nothing of it holds.
-        """
-        on_off = {True: "on", False: "off"}
-        self._ruling.set(
-            vf,
-            {
-                name: on_off[value] if isinstance(value, bool) else str(value)
-                for name, value in settings.items()
-            },
-        )
-
-    @touches_device
-    def vf_explain(self, vf: int | None = None) -> dict[str, Any]:
-        """Why a VF sends or receives nothing: "ok", "summary", and "findings" with "kind", "way", "text" and "mend".
-
-        Without a number: every VF, each in "vfs", and "ok" for all that are in use.
-        """
-        return self._ruling.explain(vf)
-
-    @property
-    def _ruling(self) -> VfRule:
-        if self.rule is None:
-            raise ConfigError(f"{self.name} has no VFs: open it with vfs=N")
-        return self.rule
 
     # ---- counters ---------------------------------------------------------------------------------------------
 
     def _collect(self) -> None:
         self._counters.collect()
-        if self._clock:
-            self._clock.look()
+        self._clock.look()
         if self.rule and self.started:
             self.rule.sriov.ledger.collect(older_than=1.0)
 

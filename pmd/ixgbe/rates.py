@@ -9,13 +9,16 @@ A VF has one limit and several queues: `dataplane.pmd.ixgbe.sriov.rates` divides
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
+from dataplane.capability import PortRates
 from dataplane.errors import ConfigError
 from dataplane.pmd.datasheet import RTTBCNRC, RTTBCNRM, RTTDQSEL, limits
 from dataplane.pmd.function import Bar
+from dataplane.pmd.ixgbe.common import IxgbeBase
+from dataplane.pmd.ixgbe.device_bar import touches_device
 
-__all__ = ["RATE_MIN", "OwnRates", "TxRates"]
+__all__ = ["RATE_MIN", "PfRates", "TxRates"]
 
 RATE_MIN, RATE_MAX = 10, 10_000  # Mb/s: the factor has 10 bits before the point
 _POINT = 14  # bits of the factor behind the point
@@ -83,26 +86,39 @@ def check_rate(mbps: int) -> int:
     return mbps
 
 
-class OwnRates:
-    """What a PF asks for its own queues. first: its first queue by the chip's numbers."""
+class PfRates(PortRates):
+    """The limits of a PF's own Tx queues. rates: writes them; first: the PF's first queue by the chip's numbers.
 
-    def __init__(self, rates: TxRates, first: int) -> None:
-        self.rates, self.first = rates, first
-        self.asked: dict[int, int] = {}  # by queue, Mb/s
+    check: called with a queue number; raises ConfigError, PortError for one that the port cannot have.
+    """
 
+    def __init__(self, port: IxgbeBase, rates: TxRates, first: int, check: Callable[[int], None]) -> None:
+        super().__init__(port)
+        self.rates, self.first, self._check = rates, first, check
+        self._asked: dict[int, int] = {}  # by queue, Mb/s
+
+    @touches_device
     def set(self, queue: int, mbps: int) -> None:
-        """Remember a queue's limit. Raises ConfigError."""
-        check_rate(mbps)
-        self.asked.pop(queue, None)
-        if mbps:
-            self.asked[queue] = mbps
+        """Let Tx queue `queue` send at most `mbps` Mbit/s, 10 to 10,000; 0 removes the limit.
 
-    def write(self, queue: int) -> None:
-        """Have the chip hold a queue's limit."""
-        self.rates.write(self.first + queue, self.asked.get(queue, 0))
+        Takes effect at once and survives a restart. Bytes of frames with FCS count. The queue need not have been named yet.
+        Raises ConfigError, DeviceGone.
+        """
+        self._check(queue)
+        check_rate(mbps)
+        self._asked.pop(queue, None)
+        if mbps:
+            self._asked[queue] = mbps
+        if self.port.started:
+            self.rates.write(self.first + queue, mbps)
+
+    @property
+    def limits(self) -> dict[int, int]:
+        """The limits in force: Mbit/s by Tx queue."""
+        return dict(self._asked)
 
     def write_all(self, queues: int) -> None:
-        """After a reset: the limits of the queues that there are."""
+        """After a reset: write the limits of queues 0 to `queues` - 1 again."""
         self.rates.write_all(
-            {self.first + queue: mbps for queue, mbps in self.asked.items() if queue < queues}
+            {self.first + queue: mbps for queue, mbps in self._asked.items() if queue < queues}
         )

@@ -69,14 +69,14 @@ def test_what_dpdk_s_pf_grants(under):
     assert arrives(far, frame(1, to="ff:ff:ff:ff:ff:ff"), vf)
     vf.mac = "02:aa:00:00:00:01"
     assert arrives(far, frame(1, to=vf.mac), vf) and not arrives(far, frame(1, to=first), vf)
-    vf.vlan_filter(7)
+    vf.vlans.add(7)
     assert arrives(far, frame(1, 100, vf.mac, tag=7), vf) and not arrives(
         far, frame(1, 100, vf.mac, tag=8), vf
     )
     under.testpmd.ask(
         "mcast_addr add 0 01:00:5e:00:00:fb"
     )  # only for its own groups it turns the chip's table on
-    vf.set_multicast(["01:00:5e:01:02:03"])
+    vf.multicast.set(["01:00:5e:01:02:03"])
     assert arrives(far, frame(1, to="01:00:5e:01:02:03"), vf)
     vf.stop()
     vf.mtu = 2000

@@ -2,9 +2,9 @@
 """``tenant.py VF TAP STATUS``: our VF driver over VFIO, and a tap behind it that has the VF's address.
 
 The VF is taken from its kernel driver, and given back at the end. STATUS is a file that says how things stand, in JSON.
-Each line on standard input is a list in JSON, answered with "done" or the reason why not: ["vlan_filter", 5] calls a verb of
-the VF's, ["mac", "02:..."] sets an attribute, ["begin"] has the driver begin anew, with the MTU that may follow, ["forge",
-SOURCE, DESTINATION, COUNT] sends frames from the tap, and ["quit"] ends it.
+Each line on standard input is a list in JSON, answered with "done" or the reason why not: ["vlans.add", 5] calls a method
+of the VF's port, ["mac", "02:..."] sets an attribute, ["begin"] has the driver begin anew, with the MTU that may follow,
+["forge", SOURCE, DESTINATION, COUNT] sends frames from the tap, and ["quit"] ends it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import os
 import select
 import sys
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,8 @@ class Tenant:
             self.begin(*words)
         elif verb == "forge":
             send(self.tap.interface, *words)  # type: ignore[attr-defined]
-        elif callable(getattr(self.vf, verb)):
-            getattr(self.vf, verb)(*words)
+        elif callable(method := attrgetter(verb)(self.vf)):
+            method(*words)
         else:
             setattr(self.vf, verb, *words)
 

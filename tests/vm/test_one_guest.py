@@ -235,7 +235,7 @@ def test_multicast_groups(bed: Bed) -> None:
         return int(bed.status()["rx_multicast_packets"] - before)
 
     assert received() == 0
-    assert bed.ask("set_multicast", ["01:00:5e:01:02:03"]) == "done"
+    assert bed.ask("multicast.set", ["01:00:5e:01:02:03"]) == "done"
     assert received() == 5
 
 
@@ -244,7 +244,7 @@ def test_a_vlan_of_its_own(bed: Bed) -> None:
         bed.wire, sys.executable, str(FOLDER / "vlan_peer.py"), "answer", "t0", "5", "10.7.5.1"
     )
     peer.until(lambda: "listening" in peer.output(), "listening socket")
-    assert bed.ask("vlan_filter", 5) == "done"
+    assert bed.ask("vlans.add", 5) == "done"
     bed.guest.run(
         "ip -n ours link add link ours name v5 type vlan id 5;"
         "ip -n ours addr add 10.7.5.2/24 dev v5; ip -n ours link set v5 up"

@@ -131,7 +131,7 @@ def _sends(sriov: Sriov, state: VfState, seen: Sample) -> Iterator[Finding]:
             "tx",
             f"the source address or VLAN is not its own: dropped by the spoof check, {seen.spoofed} frames in "
             f"{seen.drop_seconds:g} s; its address is {format_mac(state.mac)}, and it may send {_vlans(sriov, state)}",
-            f"send from that address in that VLAN, ask for the VLAN (port.vlan_filter), or dataplane vf set {sriov.name} "
+            f"send from that address in that VLAN, ask for the VLAN (port.vlans.add), or dataplane vf set {sriov.name} "
             f"{number} spoofchk off",
         )
     elif sriov.spoofed and state.policy.spoofchk:
@@ -205,7 +205,7 @@ def _filters(sriov: Sriov, state: VfState) -> Iterator[Finding]:
         yield Finding(NOTE, "rx", "multicast: none, it has asked for mode none")
     elif not state.hashes:
         yield Finding(
-            NOTE, "rx", "multicast: it never asked for a group", "join the group: port.set_multicast"
+            NOTE, "rx", "multicast: it never asked for a group", "join the group: port.multicast.set"
         )
     else:
         yield Finding(

@@ -113,7 +113,7 @@ class Filters:
             return
         if self.room < 1:
             raise ConfigError(
-                f"no entry for {format_mac(mac)}: the chip's {limits.RX_ADDRESSES} are taken, remove_mac() frees one; "
+                f"no entry for {format_mac(mac)}: the chip's {limits.RX_ADDRESSES} are taken, port.macs.remove() frees one; "
                 f"promiscuous takes every frame"
             )
         self.macs += (mac,)

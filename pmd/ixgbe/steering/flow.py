@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a flow rule says, and the handle that `IxgbePort.flow` returns."""
+"""What a flow rule says, and the rule that `PfFlows.add` returns."""
 
 from __future__ import annotations
 

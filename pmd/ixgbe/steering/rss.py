@@ -114,7 +114,7 @@ class Rss:
         asked = names.replace("+", " ").split() if isinstance(names, str) else list(names)
         for name in asked:
             if name not in HASH_TYPES:
-                raise ConfigError(f"rss_hash_types {name}: expected any of {', '.join(HASH_TYPES)}")
+                raise ConfigError(f"RSS hash type {name}: expected any of {', '.join(HASH_TYPES)}")
         self.types = tuple(name for name in HASH_TYPES if name in asked)
         self.wanted = True
 

@@ -84,5 +84,5 @@ def _sends(port: IxgbeVfPort) -> Iterator[Finding]:
             PROBLEM,
             "tx",
             "the chip takes frames from its queues and none leaves: their source address or VLAN is not its own",
-            f"send from {port.mac}, ask for the VLAN (port.vlan_filter), or {_ASK}",
+            f"send from {port.mac}, ask for the VLAN (port.vlans.add), or {_ASK}",
         )

@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import logging
 import threading
-from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -38,21 +37,19 @@ from dataplane.pmd.datasheet.vf import (
     VFTXDCTL,
 )
 from dataplane.pmd.function import Function
-from dataplane.pmd.ixgbe.common import RING_LENGTHS
+from dataplane.pmd.ixgbe.common import RING_LENGTHS, IxgbeBase
 from dataplane.pmd.ixgbe.control import ControlServer
 from dataplane.pmd.ixgbe.datapath import RxRegisters, TxRegisters
 from dataplane.pmd.ixgbe.device_bar import VfBar, touches_device
 from dataplane.pmd.ixgbe.errors import FrameRefused, MailboxRefused, PfWasReset
 from dataplane.pmd.ixgbe.findings import answer
-from dataplane.pmd.ixgbe.messages import (
-    Message,
-    SetMulticast,
-    SetVlan,
-)
+from dataplane.pmd.ixgbe.messages import Message
 from dataplane.pmd.ixgbe.vf.explain import explain_vf, listen
-from dataplane.pmd.ixgbe.vf.macs import VfAddressVerbs
-from dataplane.pmd.ixgbe.vf.rss import VfRssVerbs, table_bits
+from dataplane.pmd.ixgbe.vf.filters import VfMulticast, VfVlans
+from dataplane.pmd.ixgbe.vf.macs import VfMacs
+from dataplane.pmd.ixgbe.vf.rss import VfRss, table_bits
 from dataplane.pmd.ixgbe.vf.session import VfSession
+from dataplane.pmd.ixgbe.vf.talk import VfTalk
 from dataplane.pmd.ixgbe.vf.watch import (
     Backoff,
     Pace,
@@ -64,7 +61,7 @@ from dataplane.pmd.ixgbe.vf.watch import (
 )
 from dataplane.pmd.ixgbe.vf_counters import VfCounters
 from dataplane.pmd.portstring import PortString
-from dataplane.port import Link, PortInfo, parse_mac
+from dataplane.port import Link, PortInfo, format_mac, parse_own_mac, parse_own_macs
 
 __all__ = ["IxgbeVfPort"]
 
@@ -77,15 +74,20 @@ _RX = (VFRDBAL, VFRDBAH, VFRDLEN, VFDCA_RXCTRL, VFSRRCTL, VFRDH, VFRDT, VFRXDCTL
 _TX = (VFTDBAL, VFTDBAH, VFTDLEN, VFDCA_TXCTRL, VFTDWBAL, VFTDH, VFTDT, VFTXDCTL)
 
 
-class IxgbeVfPort(VfAddressVerbs, VfRssVerbs):
+class IxgbeVfPort(IxgbeBase):
     """A VF of an 82599. `dataplane.pmd.probe` makes it.
 
     Options beside those of `IxgbeBase`: pf_wait (seconds that opening waits for a PF that is not up), promiscuous,
-    allmulticast (on, off: as the verbs; the PF decides), macs (further addresses, joined by +: see `add_mac`; the PF decides
-    here, too). How many queues there are is the PF's to say, 2 or 4 mostly.
+    allmulticast (on, off: the attributes' first values), macs (further addresses, joined by +: see `VfMacs.add`). The PF
+    decides about all three, and how many queues there are, 2 or 4 mostly.
     """
 
     shared = True
+    lacks = {
+        "clock": "the clock of an 82599 (datasheet 7.9) is its PF's: use that",
+        "flows": "the filters of an 82599 (datasheet 7.1.2) are its PF's: use those",
+        "rates": "its PF decides how fast a VF sends: 'dataplane vf set PF N max_tx_rate MBIT'",
+    }
 
     def __init__(self, function: Function, spec: PortString) -> None:
         bar = VfBar(function.bar(pci.VF_BAR_REGISTERS))
@@ -94,6 +96,14 @@ class IxgbeVfPort(VfAddressVerbs, VfRssVerbs):
         super().__init__(function, spec, bar)
         self._counters = VfCounters(bar, lambda: self.session.box.pf_was_reset)
         self._lock = threading.RLock()  # who speaks with the PF
+        talk = VfTalk(self.session, self._lock, self._tell)
+        self._macs = VfMacs(self, talk)
+        self._provide(
+            macs=self._macs,
+            multicast=VfMulticast(self, talk),
+            rss=VfRss(self, talk, lambda: self._running),
+            vlans=VfVlans(self, talk),
+        )
         self._dog: threading.Thread | None = None
         self._control: ControlServer | None = None
         self._end = threading.Event()
@@ -103,7 +113,7 @@ class IxgbeVfPort(VfAddressVerbs, VfRssVerbs):
         self._presence = ctypes.c_uint32(0)  # all ones once the VF is gone: VF Enable was taken away
         self._promiscuous = spec.flag("promiscuous", False)
         self._allmulticast = spec.flag("allmulticast", False)
-        self._read_macs(spec)
+        self.session.wanted.macs = parse_own_macs(spec.word("macs", ""))
         self.patience = spec.integer("pf_wait", PATIENCE)
         if spec.flag("lro", False):
             raise ConfigError(
@@ -115,11 +125,6 @@ class IxgbeVfPort(VfAddressVerbs, VfRssVerbs):
         self.bar.check()
         self._agree(self.patience)
         self._untouched = True  # no queue was set up since the reset
-
-    @property
-    def clock(self) -> Any:
-        """Raises PortError: the clock is the PF's."""
-        raise PortError(f"{self.name}: a VF of the 82599 has no clock (datasheet 7.9): use its PF's")
 
     @staticmethod
     def _info(queues: int, tx_queues: int | None = None) -> PortInfo:
@@ -360,6 +365,19 @@ class IxgbeVfPort(VfAddressVerbs, VfRssVerbs):
             self._anew()
 
     @property
+    def mac(self) -> str:
+        """Its MAC address: what the PF gave it, or what was set and granted.
+
+        Set it to ask the PF for another. Raises ConfigError for what is no unicast address, MailboxRefused, PfNotUp.
+        """
+        return format_mac(self.session.mac)
+
+    @mac.setter
+    @touches_device
+    def mac(self, value: str) -> None:
+        self._macs.set_first(parse_own_mac(value))
+
+    @property
     def promiscuous(self) -> bool:
         """Whether it gets frames for others; setting it asks the PF for that, and takes what is granted (see the log)."""
         return self._promiscuous and self.session.granted == mailbox.XCAST_PROMISC
@@ -382,35 +400,6 @@ class IxgbeVfPort(VfAddressVerbs, VfRssVerbs):
         with self._lock:
             self._allmulticast = bool(on)
             self._set_mode()
-
-    @touches_device
-    def set_multicast(self, addresses: Iterable[str]) -> None:
-        """Receive these groups, 30 at most. The chip compares 12 bits of 48, in one table for all VFs: others come along."""
-        parsed = [(text, parse_mac(text)) for text in addresses]
-        for text, address in parsed:
-            if not address[0] & 1:
-                raise ConfigError(f"{text} is no multicast address: the lowest bit of its first byte is 0")
-        groups = tuple(address for _, address in parsed)
-        with self._lock:
-            before, self.session.wanted.groups = self.session.wanted.groups, groups
-            self._tell(SetMulticast(self.session.hashes(groups)), undo=("groups", before))
-
-    @touches_device
-    def vlan_filter(self, vid: int, on: bool = True) -> None:
-        """Receive (or no longer receive) frames of that VLAN. A VF's filter is always on: it starts with untagged frames."""
-        if not 0 <= vid < limits.VLANS:
-            raise ConfigError(f"VLAN {vid}: must be 0 to {limits.VLANS - 1}")
-        with self._lock:
-            before = self.session.wanted.vlans
-            self.session.wanted.vlans = before | {vid} if on else before - {vid}
-            # A VLAN that is given up stays so even if the PF refuses that, as it does under a port VLAN.
-            self._tell(SetVlan(vid, bool(on)), undo=("vlans", before) if on else None)
-
-    def tx_queue_rate(self, queue: int, mbps: int) -> None:
-        """Raises PortError: it is the PF's to say."""
-        raise PortError(
-            f"{self.name}: its PF decides how fast a VF sends: 'dataplane vf set PF N max_tx_rate MBIT'"
-        )
 
     @property
     def link(self) -> Link:
@@ -447,8 +436,10 @@ class IxgbeVfPort(VfAddressVerbs, VfRssVerbs):
 
     @touches_device
     def explain(self) -> dict[str, Any]:
-        """Why it sends or receives nothing, as far as a VF can know: "ok", "summary" and "findings", as `vf_explain` of its
-        PF. Raises DeviceGone."""
+        """Why it sends or receives nothing, as far as a VF can know: "ok", "summary", "findings", as `PfVfs.explain`.
+
+        Raises DeviceGone.
+        """
         return answer(explain_vf(self))
 
     def why_no_link(self) -> str:

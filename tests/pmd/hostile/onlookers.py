@@ -40,9 +40,9 @@ def onlookers(pf: IxgbePort, ruled: int) -> Iterator[dict[str, int]]:
     questions: dict[str, Callable[[], object]] = {
         "xstats": pf.xstats,
         "link": lambda: pf.link,
-        "vf show": pf.vf_show,
-        "vf explain": lambda: pf.vf_explain(next(vfs)),
-        "vf set": lambda: pf.vf_set(ruled, **next(settings)),
+        "vf show": pf.vfs.show,
+        "vf explain": lambda: pf.vfs.explain(next(vfs)),
+        "vf set": lambda: pf.vfs.set(ruled, **next(settings)),
     }
 
     def ask(name: str) -> None:

@@ -181,7 +181,8 @@ class Siege:
         """An honest VF has a wish, and it is granted soon."""
         port = self.vfs[self.ticks // 512 % 2].port
         began = self.card.now()
-        port.vlan_filter(100 + self.ticks // 1024 % 2, bool(self.ticks // 2048 % 2))
+        change = port.vlans.add if self.ticks // 2048 % 2 else port.vlans.remove
+        change(100 + self.ticks // 1024 % 2)
         self.longest_answer = max(self.longest_answer, self.card.now() - began)
 
     # ---- what must be as it was -----------------------------------------------------------------------------------

@@ -182,7 +182,7 @@ def test_sixty_floods() -> None:
         siege.longest_round, before = 0.0, siege.rule.service.counts.messages
         for n in range(20):
             began = siege.card.now()
-            honest.set_multicast([f"01:00:5e:00:00:{n:02x}"])  # type: ignore[attr-defined]
+            honest.multicast.set([f"01:00:5e:00:00:{n:02x}"])  # type: ignore[attr-defined]
             assert siege.card.now() - began < 0.05
         leave()
 

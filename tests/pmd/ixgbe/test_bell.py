@@ -55,7 +55,7 @@ def test_messages_resets_links_and_settings_wake_the_service(
     assert pf.rule is not None
     sriov = pf.rule.sriov
     for n in range(50):
-        vf.vlan_filter(5, n % 2 == 0)
+        (vf.vlans.remove if n % 2 else vf.vlans.add)(5)
     assert vf.session.repeated == 0
     vf.tx(0)
     vf.start()
@@ -70,7 +70,7 @@ def test_messages_resets_links_and_settings_wake_the_service(
     until(lambda: sriov.vfs[0].resets > resets)
     until(lambda: vf.link.up)
     recoveries = vf.recoveries
-    pf.vf_set(0, vlan=7)
+    pf.vfs.set(0, vlan=7)
     until(lambda: vf.recoveries > recoveries and vf.link.up)
 
 
@@ -81,7 +81,7 @@ def test_a_bus_without_interrupts_is_polled(monkeypatch: pytest.MonkeyPatch) -> 
         assert isinstance(pf, IxgbePort)
         assert not rings(pf)
         with pmd.probe("model0.vf0") as vf:
-            vf.vlan_filter(5)
+            vf.vlans.add(5)
 
 
 def test_interrupts_that_never_arrive_are_given_up(
@@ -94,7 +94,7 @@ def test_interrupts_that_never_arrive_are_given_up(
         assert isinstance(pf, IxgbePort)
         with pmd.probe("model0.vf0") as vf:
             for n in range(5):
-                vf.vlan_filter(5, n % 2 == 0)
+                (vf.vlans.remove if n % 2 else vf.vlans.add)(5)
             assert not rings(pf)
     assert caplog.text.count("interrupts of its VFs' messages do not arrive: they are polled") == 1
 
@@ -108,7 +108,7 @@ def test_a_round_trip_is_short_and_idling_costs_little(ports: tuple[IxgbePort, I
 
     def ask() -> float:
         watch = Stopwatch()
-        vf.vlan_filter(5, time.monotonic() % 2 < 1)
+        (vf.vlans.add if time.monotonic() % 2 < 1 else vf.vlans.remove)(5)
         return watch.own
 
     until(lambda: ask() < 200e-6, FOR_EVER)

@@ -150,8 +150,8 @@ def test_settings_hold_over_a_restart(function, port):
     port.rx(0)
     port.mac = "02:00:00:00:00:99"
     port.promiscuous = True
-    port.set_multicast(["01:00:5e:00:00:01"])
-    port.vlan_filter(100)
+    port.multicast.set(["01:00:5e:00:00:01"])
+    port.vlans.add(100)
     port.mtu = 9000
     bar = function.registers
     for _ in range(2):
@@ -165,7 +165,7 @@ def test_settings_hold_over_a_restart(function, port):
         port.stop()
     port.start()
     port.promiscuous = False
-    port.vlan_filter(100, False)
+    port.vlans.remove(100)
     assert not bar.get(FCTRL.UPE) and bar[VFTA[3]] == 0
 
 

@@ -119,11 +119,11 @@ def test_every_packet_goes_where_the_rules_say(exact, directed, sent, before_the
             for rule in [*exact, *directed]:
                 if all(rule["match"] != other["match"] for other in rules):
                     way = {"drop": True} if rule["queue"] is None else {"queue": rule["queue"]}
-                    flow = p.right.flow(**rule["match"], **way, priority=rule["asked"])
+                    flow = p.right.flows.add(**rule["match"], **way, priority=rule["asked"])
                     assert flow.where.startswith("flow director" if rule["directed"] else "5-tuple")
                     rules.append(rule)
 
-        p.right.rss_table = [0] * 128
+        p.right.rss.table = [0] * 128
         if before_the_start:
             make()
         p.start(QUEUES)
@@ -134,11 +134,11 @@ def test_every_packet_goes_where_the_rules_say(exact, directed, sent, before_the
 
 def test_rules_stay_and_go():
     with pair(",rx_desc=64") as p:
-        p.right.rss_table = [0] * 128
+        p.right.rss.table = [0] * 128
         p.start(QUEUES)
-        exact = p.right.flow(proto="udp", dst_port=53, queue=1)
-        typed = p.right.flow(ether_type=0x88B5, queue=2)
-        with p.right.flow(src="10.0.0.0/24", queue=3) as directed:
+        exact = p.right.flows.add(proto="udp", dst_port=53, queue=1)
+        typed = p.right.flows.add(ether_type=0x88B5, queue=2)
+        with p.right.flows.add(src="10.0.0.0/24", queue=3) as directed:
             lldp = bytes.fromhex("ffffffffffff02000000007788b5") + bytes(50)
             for again in range(3):
                 assert where(p, packet(dst_port=53)) == 1
@@ -147,7 +147,7 @@ def test_rules_stay_and_go():
                 assert where(p, packet(src="10.0.1.1")) == 0
                 p.right.stop()
                 if again == 1:
-                    p.right.flow(proto="sctp", queue=2)  # while it stands still
+                    p.right.flows.add(proto="sctp", queue=2)  # while it stands still
                 p.right.start()
                 p.right.wait_link(1)
             assert where(p, packet("sctp")) == 2
@@ -165,8 +165,8 @@ def test_counters():
     with pair(",rx_desc=64") as p:
         p.start(QUEUES)
         assert "rx_flow_drops" not in p.right.xstats()
-        p.right.flow(proto="udp", dst_port=53, drop=True)
-        p.right.flow(src="10.0.0.0/24", queue=3)
+        p.right.flows.add(proto="udp", dst_port=53, drop=True)
+        p.right.flows.add(src="10.0.0.0/24", queue=3)
         for port in (53, 53, 54):
             where(p, packet(dst_port=port))
         where(p, packet(src="10.9.9.9"))
@@ -182,13 +182,13 @@ def test_no_packet_is_lost_while_rules_come_and_go():
     """5-tuple filters change while packets come in; the flow director's first rule alone makes reception pause."""
     with pair(threaded=True) as p:
         p.start(2)
-        p.right.flow(src="10.9.0.0/16", queue=1)
+        p.right.flows.add(src="10.9.0.0/16", queue=1)
         frames = [packet(src_port=n) for n in range(500)]
         done = 0
         while done < len(frames):
             with (
-                p.right.flow(proto="udp", src_port=done, queue=done // 50 % 2),
-                p.right.flow(src="10.8.0.0/16", queue=1),
+                p.right.flows.add(proto="udp", src_port=done, queue=done // 50 % 2),
+                p.right.flows.add(src="10.8.0.0/16", queue=1),
             ):
                 assert len(p.cross(frames[done : done + 50])) == 50
             done += 50
@@ -201,8 +201,8 @@ def test_a_pf_with_vfs_steers_its_own_packets_alone(vfs):
         pmd.probe(f"model0,manner=strict,thread=off,wire=model2,vfs={vfs}") as pf,
         pmd.probe("model2,thread=off") as far,
     ):
-        pf.flow(proto="udp", dst_port=53, drop=True)
-        pf.flow(proto="udp", src="10.0.0.0/24", drop=True)
+        pf.flows.add(proto="udp", dst_port=53, drop=True)
+        pf.flows.add(proto="udp", src="10.0.0.0/24", drop=True)
 
         def start(port):
             port.configure(mempool=pool, rx_desc=64)

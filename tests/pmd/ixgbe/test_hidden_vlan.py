@@ -38,20 +38,20 @@ def test_a_port_vlan_is_nowhere(strip: str, simd: str, size: int) -> None:
             assert (packet.vlan_tci, packet.ol_flags & 1) == (0, 0)
         before = one.recoveries, two.recoveries
         for number in (0, 1):
-            made.pf.vf_set(number, vlan=HIDDEN, qos=PRIORITY)
+            made.pf.vfs.set(number, vlan=HIDDEN, qos=PRIORITY)
         until(
             lambda: one.recoveries > before[0] and two.recoveries > before[1] and one.link.up and two.link.up
         )
         for packet in crossing(one, two, payload):
             assert (packet.vlan_tci, packet.ol_flags & 1) == (0, 0), "the port VLAN shows"
         for number in (0, 1):
-            made.pf.vf_set(number, vlan=0, qos=0)
+            made.pf.vfs.set(number, vlan=0, qos=0)
         before = one.recoveries, two.recoveries
         until(
             lambda: one.recoveries > before[0] and two.recoveries > before[1] and one.link.up and two.link.up
         )
         for vf in (one, two):
-            vf.vlan_filter(7)
+            vf.vlans.add(7)
         if strip == "on":
             for packet in crossing(one, two, payload, offload=Offload("vlan", 7)):
                 assert packet.vlan_tci == 7, "the VF's own tag is its own"

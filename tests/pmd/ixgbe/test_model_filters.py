@@ -46,13 +46,13 @@ def test_addresses_promiscuous_and_allmulticast():
         assert comes_in(p, *kinds(), own) == [0, 1, 2, 3, 4]
         p.right.promiscuous = False
         assert comes_in(p, *kinds(), own) == [0, 1]
-        p.right.set_multicast([GROUP])
+        p.right.multicast.set([GROUP])
         assert comes_in(p, *kinds()) == [0, 1, 3]
         p.right.stop()
         p.right.start()
         p.right.wait_link(1)
         assert comes_in(p, *kinds(), own) == [0, 1, 3]
-        p.right.set_multicast([])
+        p.right.multicast.set([])
         assert comes_in(p, *kinds()) == [0, 1]
 
 
@@ -63,7 +63,7 @@ def test_a_long_multicast_list():
     hashes = {multicast_hash(group) for group in listed}
     with pair() as p:
         p.start()
-        p.right.set_multicast(group.hex(":") for group in listed)
+        p.right.multicast.set(group.hex(":") for group in listed)
         sent = [frame(n, to=group.hex(":")) for n, group in enumerate(groups)]
         got = set(comes_in(p, *sent))
         assert got >= set(range(200))
@@ -72,7 +72,7 @@ def test_a_long_multicast_list():
             200 + n for n, group in enumerate(rest) if multicast_hash(group) in hashes
         }
         with pytest.raises(ConfigError, match=r"02:00:00:00:00:01 is no multicast address"):
-            p.right.set_multicast([ME])
+            p.right.multicast.set([ME])
 
 
 def test_vlan_filter():
@@ -81,17 +81,17 @@ def test_vlan_filter():
         tagged = [frame(vid, tag=vid) for vid in (0, 1, 99, 100, 4094, 4095)]
         assert comes_in(p, *tagged) == [0, 1, 2, 3, 4, 5]
         for vid in (100, 4095):
-            p.right.vlan_filter(vid)
+            p.right.vlans.add(vid)
         assert comes_in(p, *tagged, frame(7)) == [3, 5, 6]
-        p.right.vlan_filter(1)
-        p.right.vlan_filter(100, False)
+        p.right.vlans.add(1)
+        p.right.vlans.remove(100)
         p.right.stop()
         p.right.start()
         p.right.wait_link(1)
         assert comes_in(p, *tagged, frame(7)) == [1, 5, 6]
         for vid in (-1, 4096):
             with pytest.raises(ConfigError, match="must be 0 to 4095"):
-                p.right.vlan_filter(vid)
+                p.right.vlans.add(vid)
 
 
 def test_tags_stripped():

@@ -65,11 +65,11 @@ class Scene:
             elif what == "choose":
                 port.mac = text
             elif what == "add":
-                port.add_mac(text)
+                port.macs.add(text)
             elif what == "remove":
-                port.remove_mac(text)
+                port.macs.remove(text)
             elif what in ("vlan+", "vlan-"):
-                port.vlan_filter(int(text), what == "vlan+")
+                (port.vlans.add if what == "vlan+" else port.vlans.remove)(int(text))
             elif what == "allmulti":
                 port.allmulticast = text == "on"
             else:

@@ -58,12 +58,16 @@ def asking(*questions: Callable[[], object]) -> Iterator[list[int]]:
 def test_readers_during_resets_of_the_pf(made: Fleet, rounds: int) -> None:
     pf = made.pf
     with asking(
-        pf.xstats, lambda: pf.link, pf.vf_show, lambda: pf.vf_explain(0), lambda: pf.vf_set(1, query_rss=True)
+        pf.xstats,
+        lambda: pf.link,
+        pf.vfs.show,
+        lambda: pf.vfs.explain(0),
+        lambda: pf.vfs.set(1, query_rss=True),
     ) as asked:
         for n in range(rounds):
             pf.stop()
             pf.start()
-            pf.vf_set(1, query_rss=bool(n % 2))
+            pf.vfs.set(1, query_rss=bool(n % 2))
     assert all(asked), "each of them was answered"
     assert min(asked[:3]) > rounds / 2, "and they need not wait for long"
 
@@ -78,7 +82,7 @@ def test_readers_during_resets_of_a_vf(made: Fleet) -> None:
         assert counts[-1] >= counts[-2]
 
     before = vf.recoveries
-    with asking(grows, lambda: vf.link, pf.vf_show, lambda: vf.mac) as asked:
+    with asking(grows, lambda: vf.link, pf.vfs.show, lambda: vf.mac) as asked:
         for _ in range(ROUNDS // 4):
             with suppress(DataplaneError):  # the PF may be busy with a question: the VF tries again
                 vf.recover()

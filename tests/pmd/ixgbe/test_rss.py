@@ -69,7 +69,7 @@ def arrive(p: Pair, frames: list[bytes]) -> list[tuple[int, Packet]]:
 def spread(p: Pair) -> Counter[int]:
     """How 256 flows fall on the queues; each as its hash and the table say."""
     got = arrive(p, FLOWS)
-    table = p.right.rss_table
+    table = p.right.rss.table
     assert all(q == table[each.rss_hash & 127] and each.ol_flags & RSS for q, each in got)
     return Counter(q for q, _ in got)
 
@@ -80,7 +80,7 @@ def test_published_hashes_in_the_mbuf(layer, simd):
     with pair(f",simd={simd},rx_desc=64") as p:
         p.start(4)
         for types, column in ((("ipv4", "ipv6"), 2), (DEFAULT_TYPES, 3)):
-            p.right.rss_hash_types = types
+            p.right.rss.hash_types = types
             for vector in PUBLISHED:
                 ((queue, got),) = arrive(p, [packet(vector[0], vector[1], layer)])
                 assert got.rss_hash == vector[column] and got.ol_flags & RSS
@@ -111,20 +111,20 @@ def test_the_table(running):
         if running:
             p.start(4)
         table = np.arange(128, dtype=np.uint8) // 16 % 4
-        p.right.rss_table = table
+        p.right.rss.table = table
         if not running:
             p.start(4)
-        assert p.right.rss_table == tuple(table)
+        assert p.right.rss.table == tuple(table)
         assert set(spread(p)) == {0, 1, 2, 3}
-        p.right.rss_table = [3] * 128
+        p.right.rss.table = [3] * 128
         assert spread(p) == {3: 256}
-        p.right.rss_table = [2 if n % 2 else 1 for n in range(128)]
+        p.right.rss.table = [2 if n % 2 else 1 for n in range(128)]
         assert set(spread(p)) == {1, 2}
-        before = p.right.rss_table
+        before = p.right.rss.table
         for refused in ([4] * 128, [-1] * 128, [0] * 127, [0] * 129, []):
             with pytest.raises(ConfigError, match=r"of 4 queues it can fill 0 to 3|chip's has 128"):
-                p.right.rss_table = refused
-        assert p.right.rss_table == before and set(spread(p)) == {1, 2}
+                p.right.rss.table = refused
+        assert p.right.rss.table == before and set(spread(p)) == {1, 2}
 
 
 def test_shares():
@@ -132,14 +132,14 @@ def test_shares():
         p.start(4)
         even = spread(p)
         for shares, counts in (([6, 2], [96, 32]), ([1, 0, 3], [32, 0, 96]), (3, [43, 43, 42])):
-            p.right.rss_spread(shares)
-            assert np.bincount(p.right.rss_table, minlength=len(counts)).tolist() == counts
+            p.right.rss.spread(shares)
+            assert np.bincount(p.right.rss.table, minlength=len(counts)).tolist() == counts
             assert set(spread(p)) == {q for q, count in enumerate(counts) if count}
-        p.right.rss_spread()
-        assert p.right.rss_table == tuple(n % 4 for n in range(128)) and spread(p) == even
+        p.right.rss.spread()
+        assert p.right.rss.table == tuple(n % 4 for n in range(128)) and spread(p) == even
         for refused in ([], [0, 0], [-1, 2], [100, 100], [1] * 5, 5, 0):
             with pytest.raises(ConfigError, match=r"RSS by weights|of 4 queues it can fill 0 to 3"):
-                p.right.rss_spread(refused)
+                p.right.rss.spread(refused)
 
 
 def test_all_of_it_outlives_a_restart():
@@ -147,14 +147,14 @@ def test_all_of_it_outlives_a_restart():
         right = p.right
         p.start(2)
         key = bytes(range(40))
-        right.rss_key, right.rss_table, right.rss_hash_types = key, [1] * 100 + [0] * 28, ["ipv4"]
+        right.rss.key, right.rss.table, right.rss.hash_types = key, [1] * 100 + [0] * 28, ["ipv4"]
         before = arrive(p, FLOWS)
         right.stop()
-        right.rss_hash_types = ("ipv4", "ipv4-udp")
+        right.rss.hash_types = ("ipv4", "ipv4-udp")
         right.start()
         right.wait_link(5)
-        assert (right.rss_key, right.rss_table) == (key, (1,) * 100 + (0,) * 28)
-        assert right.rss_hash_types == ("ipv4", "ipv4-udp")
+        assert (right.rss.key, right.rss.table) == (key, (1,) * 100 + (0,) * 28)
+        assert right.rss.hash_types == ("ipv4", "ipv4-udp")
         for _, got in before:
             assert got.rss_hash == toeplitz(got.data[26:34], key)
         for queue, got in arrive(p, FLOWS):
@@ -165,19 +165,19 @@ def test_the_key_while_it_runs():
     with pair(",rx_desc=64") as p:
         p.start(4)
         there, back = packet(("10.0.0.1", 7), ("10.0.0.2", 9)), packet(("10.0.0.2", 9), ("10.0.0.1", 7))
-        assert p.right.rss_key == DEFAULT_KEY
+        assert p.right.rss.key == DEFAULT_KEY
         (q, one), (r, other) = arrive(p, [there, back])
         assert one.rss_hash != other.rss_hash
         for value in ("symmetric", SYMMETRIC_KEY, SYMMETRIC_KEY.hex(), bytearray(SYMMETRIC_KEY)):
-            p.right.rss_key = "default"
-            p.right.rss_key = value
-            assert p.right.rss_key == SYMMETRIC_KEY
+            p.right.rss.key = "default"
+            p.right.rss.key = value
+            assert p.right.rss.key == SYMMETRIC_KEY
             (q, one), (r, other) = arrive(p, [there, back])
             assert (q, one.rss_hash) == (r, other.rss_hash)
         for refused in (bytes(39), "6d5a", "random", bytes(41)):
             with pytest.raises(ConfigError, match="80 hex digits"):
-                p.right.rss_key = refused
-        assert p.right.rss_key == SYMMETRIC_KEY
+                p.right.rss.key = refused
+        assert p.right.rss.key == SYMMETRIC_KEY
 
 
 def test_hash_types():
@@ -187,17 +187,17 @@ def test_hash_types():
     with pair(",rx_desc=64") as p:
         p.start(4)
         for name in HASH_TYPES:
-            p.right.rss_hash_types = [name]
+            p.right.rss.hash_types = [name]
             for queue, got in arrive(p, frames):
                 kind, value = expected_rss(parse(got.data), 1 << fields[name])
                 assert bool(got.ol_flags & RSS) is bool(kind) and got.rss_hash == value
-                assert queue == (p.right.rss_table[value & 127] if kind else 0)
-        p.right.rss_hash_types = ["ipv6-tcp", "ipv4"]
-        assert p.right.rss_hash_types == ("ipv4", "ipv6-tcp")
-        p.right.rss_hash_types = ()
+                assert queue == (p.right.rss.table[value & 127] if kind else 0)
+        p.right.rss.hash_types = ["ipv6-tcp", "ipv4"]
+        assert p.right.rss.hash_types == ("ipv4", "ipv6-tcp")
+        p.right.rss.hash_types = ()
         assert {(q, got.ol_flags & RSS) for q, got in arrive(p, frames)} == {(0, 0)}
-        with pytest.raises(ConfigError, match="rss_hash_types sctp: expected any of ipv4, ipv4-tcp"):
-            p.right.rss_hash_types = ["sctp"]
+        with pytest.raises(ConfigError, match="RSS hash type sctp: expected any of ipv4, ipv4-tcp"):
+            p.right.rss.hash_types = ["sctp"]
 
 
 def test_one_queue_has_a_hash_if_it_was_asked_for():
@@ -206,9 +206,9 @@ def test_one_queue_has_a_hash_if_it_was_asked_for():
         ((_, got),) = arrive(p, FLOWS[:1])
         assert not got.ol_flags & RSS
         with pytest.raises(PortError, match="stop it, set what is to be hashed"):
-            p.right.rss_hash_types = ["ipv4"]
+            p.right.rss.hash_types = ["ipv4"]
         p.right.stop()
-        p.right.rss_hash_types = ["ipv4"]
+        p.right.rss.hash_types = ["ipv4"]
         p.right.start()
         p.right.wait_link(5)
         ((_, got),) = arrive(p, FLOWS[:1])
@@ -217,29 +217,27 @@ def test_one_queue_has_a_hash_if_it_was_asked_for():
 
 def test_a_table_for_more_queues_than_there_are():
     with pair() as p:
-        p.right.rss_table = [n % 16 for n in range(128)]
+        p.right.rss.table = [n % 16 for n in range(128)]
         p.right.rx(7)
         with pytest.raises(ConfigError, match=r"RSS to queue 8: of 8 queues .*name more queues"):
             p.right.start()
         assert not p.right.started
         with pytest.raises(ConfigError, match="of 16 queues"):
-            p.right.rss_table = [16] * 128
-        p.right.rss_spread()
+            p.right.rss.table = [16] * 128
+        p.right.rss.spread()
         p.right.start()
-        assert max(p.right.rss_table) == 7
+        assert max(p.right.rss.table) == 7
 
 
 def test_a_port_without_rss_says_so():
     from dataplane import pmd
 
     with pmd.probe("null:") as port:
-        for verb in ("rss_key", "rss_table", "rss_hash_types"):
-            with pytest.raises(PortError, match="null: has no RSS"):
-                getattr(port, verb)
-            with pytest.raises(PortError, match="null: has no RSS"):
-                setattr(port, verb, ())
-        with pytest.raises(PortError, match="null: has no RSS"):
-            port.rss_spread(2)
+        assert "rss" not in port.capabilities
+        with pytest.raises(
+            PortError, match=r"null: has no RSS \(port\.rss\): ports that have it: PF and VFs"
+        ):
+            port.rss.spread(2)
 
 
 @pytest.fixture
@@ -252,15 +250,15 @@ def test_a_vf_has_its_pfs(sockets, vfs, queues):
     """It is told what its PF has, when it may be, and its packets go by that, before and after a restart of the PF."""
     with fleet(vfs, queues=queues) as made:
         (vf,) = made.open(0, queues=queues)
-        for verb in ("rss_key", "rss_table"):
+        for verb in ("key", "table"):
             with pytest.raises(MailboxRefused, match="its administrator may allow it"):
-                getattr(vf, verb)
-        made.pf.vf_set(0, query_rss=True)
-        made.pf.rss_key = "symmetric"
-        made.pf.rss_table = [queues - 1 if n < 64 else 0 for n in range(128)]
+                getattr(vf.rss, verb)
+        made.pf.vfs.set(0, query_rss=True)
+        made.pf.rss.key = "symmetric"
+        made.pf.rss.table = [queues - 1 if n < 64 else 0 for n in range(128)]
         for _ in range(2):
-            assert vf.rss_key == SYMMETRIC_KEY
-            assert vf.rss_table == made.pf.rss_table == (queues - 1,) * 64 + (0,) * 64
+            assert vf.rss.key == SYMMETRIC_KEY
+            assert vf.rss.table == made.pf.rss.table == (queues - 1,) * 64 + (0,) * 64
             until(lambda: vf.link.up and made.pf.link.up)
             head = bytes.fromhex(vf.mac.replace(":", "")) + bytes.fromhex(made.pf.mac.replace(":", ""))
             sent = [head + flow[12:] for flow in FLOWS[:64]]
@@ -274,14 +272,14 @@ def test_a_vf_has_its_pfs(sockets, vfs, queues):
             until(come)
             for queue, each in got:
                 assert each.rss_hash == toeplitz(each.data[26:38], SYMMETRIC_KEY)
-                assert queue == vf.rss_table[each.rss_hash & 127]
+                assert queue == vf.rss.table[each.rss_hash & 127]
             assert {queue for queue, _ in got} == {0, queues - 1}
             recoveries = vf.recoveries
             made.pf.stop()
             made.pf.start()
             until(lambda recoveries=recoveries: vf.recoveries > recoveries and vf.link.up)
         with pytest.raises(ConfigError, match=f"of {queues} queues"):
-            made.pf.rss_table = [queues] * 128
-        for verb, value in (("rss_key", "default"), ("rss_table", [0] * 128), ("rss_hash_types", ["ipv4"])):
+            made.pf.rss.table = [queues] * 128
+        for verb, value in (("key", "default"), ("table", [0] * 128), ("hash_types", ["ipv4"])):
             with pytest.raises(PortError, match=r"its PF's RSS .*there"):
-                setattr(vf, verb, value)
+                setattr(vf.rss, verb, value)

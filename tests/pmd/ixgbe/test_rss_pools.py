@@ -35,7 +35,7 @@ def address(port) -> bytes:
 def filled(source, target) -> Counter[int]:
     """How 64 flows from one function to another fall on its queues; each as the target's table says."""
     until(lambda: source.link.up and target.link.up)
-    table, head = target.rss_table, address(target) + address(source)
+    table, head = target.rss.table, address(target) + address(source)
     assert send(source.tx(0), [head + flow[12:] for flow in FLOWS], timeout=2.0) == len(FLOWS)
     got: list[tuple[int, int]] = []
 
@@ -58,31 +58,31 @@ def test_a_table_names_what_rss_fills(vfs, queues, usable):
     with fleet(vfs, queues=queues) as made:
         pf, most = made.pf, 2 if vfs > 31 else 4
         (vf,) = made.open(0, queues=most, desc=128)
-        pf.vf_set(0, query_rss=True)
+        pf.vfs.set(0, query_rss=True)
         source, target = (pf, vf) if queues == 1 else (vf, pf)
         assert set(filled(source, target)) == set(range(usable)), "as it is from the start"
-        assert vf.rss_table == tuple(n % most for n in range(128)), "VFs have all of theirs"
+        assert vf.rss.table == tuple(n % most for n in range(128)), "VFs have all of theirs"
         for queue in range(usable):
-            pf.rss_table = [queue] * 128
-            assert pf.rss_table == target.rss_table == (queue,) * 128
+            pf.rss.table = [queue] * 128
+            assert pf.rss.table == target.rss.table == (queue,) * 128
             assert filled(source, target) == {queue: len(FLOWS)}
         for queue in range(usable, 17):
             refusal = f"RSS to queue {queue}: of .* it can fill 0 to {usable - 1}"
             with pytest.raises(ConfigError, match=refusal) as refused:
-                pf.rss_table = [queue] * 128
+                pf.rss.table = [queue] * 128
             assert len(str(refused.value)) < 200
             assert ("name more queues, up to 3" in str(refused.value)) is (queue < most), (
                 "when that would help"
             )
             with pytest.raises(ConfigError, match=refusal):
-                pf.rss_spread([0] * queue + [1])
-        assert pf.rss_table == (usable - 1,) * 128 and filled(source, target) == {usable - 1: len(FLOWS)}
+                pf.rss.spread([0] * queue + [1])
+        assert pf.rss.table == (usable - 1,) * 128 and filled(source, target) == {usable - 1: len(FLOWS)}
 
 
 def test_a_start_refuses_a_table_that_it_cannot_keep():
     with fleet(3, queues=1) as made:
         pf = made.pf
-        pf.rss_table = [2] * 128  # for VFs
+        pf.rss.table = [2] * 128  # for VFs
         pf.stop()
         pf.rx(2)
         with pytest.raises(
@@ -91,7 +91,7 @@ def test_a_start_refuses_a_table_that_it_cannot_keep():
         ):
             pf.start()
         assert not pf.started
-        pf.rss_spread([1, 0, 1])
+        pf.rss.spread([1, 0, 1])
         with pytest.raises(ConfigError, match="RSS to queue 2"):
             pf.start()
         pf.rx(3)
@@ -106,9 +106,9 @@ def test_before_the_start_nobody_knows_how_many_there_will_be():
         with pytest.raises(
             ConfigError, match="RSS to queue 4: of 4 queues it can fill 0 to 3: give it another"
         ):
-            made.pf.rss_table = [4] * 128
-        made.pf.rss_table = [3] * 128
-        assert made.pf.rss_table == (3,) * 128
+            made.pf.rss.table = [4] * 128
+        made.pf.rss.table = [3] * 128
+        assert made.pf.rss.table == (3,) * 128
 
 
 def test_the_third_of_three_queues():
@@ -116,16 +116,16 @@ def test_the_third_of_three_queues():
     with fleet(3, queues=3) as made:
         pf = made.pf
         with pytest.raises(ConfigError, match="queue=3: this port has Rx queues 0 to 2"):
-            pf.flow(proto="udp", dst_port=53, queue=3)
+            pf.flows.add(proto="udp", dst_port=53, queue=3)
         with pytest.raises(ConfigError, match=r"vf1: Rx queue 2 would stay empty.* 0 to 1\. .*name queue 3"):
             made.open(1, queues=3, desc=128)
         vf = made.vfs[1]
         assert not vf.started
         vf.rx(3)
         vf.start()
-        pf.vf_set(1, query_rss=True)
+        pf.vfs.set(1, query_rss=True)
         assert set(filled(pf, vf)) == {0, 1, 2, 3}
-        with pf.flow(proto="udp", dst_port=53, queue=2):
+        with pf.flows.add(proto="udp", dst_port=53, queue=2):
             head = address(pf) + address(vf)
             assert send(vf.tx(0), [head + flow[12:] for flow in FLOWS], timeout=2.0) == len(FLOWS)
             got: list[object] = []
@@ -138,35 +138,35 @@ def test_what_is_told_is_the_chips():
     with fleet(3, queues=2) as made:
         pf, bar = made.pf, made.pf.bar
         (vf,) = made.open(0, queues=2, desc=128)
-        pf.vf_set(0, query_rss=True)
+        pf.vfs.set(0, query_rss=True)
         for register in RSSRK:
             bar.write(register, 0x0403_0201)
         for register in RETA:
             bar.write(register, 0x0302_0100)
         bar.clear(MRQC.IPV4, MRQC.UDP_IPV6)
-        assert pf.rss_key == vf.rss_key == bytes((1, 2, 3, 4)) * 10
-        assert pf.rss_table == vf.rss_table == (0, 1) * 64, "one bit counts for both"
-        assert pf.rss_hash_types == ("ipv4-tcp", "ipv4-udp", "ipv6", "ipv6-tcp")
+        assert pf.rss.key == vf.rss.key == bytes((1, 2, 3, 4)) * 10
+        assert pf.rss.table == vf.rss.table == (0, 1) * 64, "one bit counts for both"
+        assert pf.rss.hash_types == ("ipv4-tcp", "ipv4-udp", "ipv6", "ipv6-tcp")
         assert set(filled(vf, pf)) | set(filled(pf, vf)) == {0, 1}
-        pf.rss_key = "symmetric"
-        assert pf.rss_key == vf.rss_key == SYMMETRIC_KEY and "ipv4" in pf.rss_hash_types
+        pf.rss.key = "symmetric"
+        assert pf.rss.key == vf.rss.key == SYMMETRIC_KEY and "ipv4" in pf.rss.hash_types
         pf.stop()
-        pf.rss_table = [1] * 128
-        assert pf.rss_table == (1,) * 128, "what it will have"
+        pf.rss.table = [1] * 128
+        assert pf.rss.table == (1,) * 128, "what it will have"
 
 
 def test_without_vfs_too():
     with pair() as p:
-        p.right.rss_key = "symmetric"
+        p.right.rss.key = "symmetric"
         p.start()
         right = p.right
-        assert (right.rss_key, right.rss_table) == (SYMMETRIC_KEY, (0,) * 128)
-        assert right.rss_hash_types == (), "with one queue nothing is hashed"
-        right.rss_key = "default"
-        assert right.rss_key != SYMMETRIC_KEY
+        assert (right.rss.key, right.rss.table) == (SYMMETRIC_KEY, (0,) * 128)
+        assert right.rss.hash_types == (), "with one queue nothing is hashed"
+        right.rss.key = "default"
+        assert right.rss.key != SYMMETRIC_KEY
         right.stop()
         right.rx(2)
         right.start()
         for register in RETA:
             right.bar.write(register, 0x0102_0100)
-        assert right.rss_table == (0, 1, 2, 1) * 32
+        assert right.rss.table == (0, 1, 2, 1) * 32

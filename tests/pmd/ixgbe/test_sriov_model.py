@@ -110,7 +110,7 @@ def test_stepped_by_its_users() -> None:
         a, b = made.open(0, 1)
         assert a.wait_link(5.0).up
         assert b.wait_link(5.0).up
-        b.vlan_filter(5)
-        b.set_multicast(["01:00:5e:00:00:01"])
+        b.vlans.add(5)
+        b.multicast.set(["01:00:5e:00:00:01"])
         rows = call("model0", "show")
         assert rows[1]["vlans"] == [0, 5]

@@ -236,23 +236,23 @@ def test_control_from_outside(made: Pair) -> None:
 def test_the_same_from_a_program(made: Pair) -> None:
     pf, open_vf = made(2)
     open_vf(1)
-    pf.vf_set(1, vlan=7, trust=True, mac="02:aa:00:00:00:01", state="disable")
-    row = pf.vf_show()[1]
+    pf.vfs.set(1, vlan=7, trust=True, mac="02:aa:00:00:00:01", state="disable")
+    row = pf.vfs.show()[1]
     assert (row["vlan"], row["trust"], row["mac"], row["state"]) == (7, True, "02:aa:00:00:00:01", "disable")
-    assert "its link was switched off by the administrator" in str(pf.vf_explain(1)["findings"])
+    assert "its link was switched off by the administrator" in str(pf.vfs.explain(1)["findings"])
     with pytest.raises(ConfigError, match="colour: expected one of mac, vlan"):
-        pf.vf_set(1, colour="red")
+        pf.vfs.set(1, colour="red")
 
 
 def test_settings_hold_together_or_not_at_all(made: Pair) -> None:
     """Also when only the tables of the chip say that one of them cannot be had."""
     pf, open_vf = made(2)
     vf = open_vf(1)
-    pf.vf_set(1, trust=True, qos=2)
-    pf.vf_set(1, qos=0, trust=False)
+    pf.vfs.set(1, trust=True, qos=2)
+    pf.vfs.set(1, qos=0, trust=False)
     with pytest.raises(ConfigError, match=f"mac {vf.mac} is the address of VF 1"):
-        pf.vf_set(0, spoofchk=False, vlan=9, max_tx_rate=100, mac=vf.mac)
-    row = pf.vf_show()[0]
+        pf.vfs.set(0, spoofchk=False, vlan=9, max_tx_rate=100, mac=vf.mac)
+    row = pf.vfs.show()[0]
     assert (row["spoofchk"], row["vlan"], row["max_tx_rate"]) == (True, 0, 0)
     assert pf.filters.vlans_of(0) == [0]
 
@@ -260,8 +260,8 @@ def test_settings_hold_together_or_not_at_all(made: Pair) -> None:
 def test_a_pf_without_vfs_has_nothing_to_rule() -> None:
     spec = PortString.split_options("board0", "", "board0", "")
     port = IxgbePort(PfFunction(Board()), spec)
-    with pytest.raises(ConfigError, match="board0 has no VFs: open it with vfs=N"):
-        port.vf_show()
+    with pytest.raises(PortError, match=r"board0 has no VFs \(port\.vfs\): open it with vfs=N"):
+        port.vfs.show()
     port.close()
 
 

@@ -58,7 +58,7 @@ def test_the_service_outlives_a_stall(soon: None, caplog: pytest.LogCaptureFixtu
     with fleet(1) as made:
         (vf,) = made.open(0)
         stall = Stall(made.pf)
-        before = made.pf.vf_show()
+        before = made.pf.vfs.show()
         assert before[0]["service"] == ""
         stall.on = True
         made.pf.rule.service.nudge()  # type: ignore[union-attr]
@@ -68,9 +68,9 @@ def test_the_service_outlives_a_stall(soon: None, caplog: pytest.LogCaptureFixtu
         assert "no answer to REGION_READ" in rows[0]["service"]
         assert rows[0]["mac"] == before[0]["mac"], "what it last knew"
         stall.on = False
-        until(lambda: made.pf.vf_show()[0]["service"] == "")
-        vf.vlan_filter(7)
-        assert made.pf.vf_show()[0]["vlans"] == [0, 7]
+        until(lambda: made.pf.vfs.show()[0]["service"] == "")
+        vf.vlans.add(7)
+        assert made.pf.vfs.show()[0]["vlans"] == [0, 7]
     assert [record.message for record in caplog.records if "served" in record.message] == [
         "model0: its VFs are not served: no answer to REGION_READ within 5 s: its server hangs or is overloaded",
         "model0: its VFs are served again",
@@ -85,7 +85,7 @@ def test_a_stall_in_the_middle_of_any_message(soon: None) -> None:
         service = made.pf.rule.service  # type: ignore[union-attr]
         for n in range(60):
             stall.left = 1 + n  # accesses from now on
-            vf.vlan_filter(10 + n % 5, n % 2 == 0)
+            (vf.vlans.remove if n % 2 else vf.vlans.add)(10 + n % 5)
             stall.left = -1
         assert service.stalls >= 10
         assert service.trouble == ""
@@ -96,7 +96,7 @@ def test_show_does_not_wait_for_a_round_that_hangs(soon: None, monkeypatch: pyte
     monkeypatch.setattr(service, "SLOW", 0.05)
     with fleet(1) as made:
         made.open(0)
-        made.pf.vf_show()
+        made.pf.vfs.show()
         stall = Stall(made.pf, seconds=1.0)
         stall.on = True
         made.pf.rule.service.nudge()  # type: ignore[union-attr]
@@ -126,7 +126,7 @@ def test_a_server_that_is_stopped_and_goes_on(
             vf.tx(0)
             vf.start()
             vf.wait_link(TIMEOUT)
-            pf.vf_show()
+            pf.vfs.show()
             monkeypatch.setattr(client, "PATIENCE", 0.1)
             nic.process.send_signal(signal.SIGSTOP)
             service.nudge()
@@ -140,7 +140,7 @@ def test_a_server_that_is_stopped_and_goes_on(
             frame = bytes.fromhex("ffffffffffff") + bytes.fromhex(vf.mac.replace(":", "")) + bytes(48)
             assert send(vf.tx(0), [frame], timeout=5) == 1
             assert receive(far.rx(0), 1, timeout=TIMEOUT) == [frame]
-            vf.vlan_filter(5)
+            vf.vlans.add(5)
             assert main(["vf", "show", nic.port("pf0")]) == 0
             assert "not served" not in capsys.readouterr().out
 

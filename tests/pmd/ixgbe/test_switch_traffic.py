@@ -73,7 +73,7 @@ def test_offloads_between_vfs() -> None:
         a, b = made.open(0, 1)
         for port in (a, b):
             port.wait_link(5.0)
-            port.vlan_filter(5)
+            port.vlans.add(5)
         whole = udp(b.mac, a.mac, 1, b"x" * 50)
         bare = bytearray(whole)
         bare[24:26] = bytes(2)

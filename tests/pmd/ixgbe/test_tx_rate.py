@@ -37,23 +37,23 @@ def sent_in(p: Pair, ns: int, size: int, queues: int = 1, step_ns: int = 2_000) 
 def test_the_rate_is_kept(mbps, size):
     """Over 4 ms and more, bytes with FCS, to a percent and a frame."""
     with pair(",rx_desc=1024,tx_desc=64") as p:
-        p.left.tx_queue_rate(0, mbps)
+        p.left.rates.set(0, mbps)
         p.start()
         sent_in(p, 1_000_000, size)  # the credit is used up, and the queue full
         ns = 20_000_000 if mbps < 100 else 4_000_000
         expected = mbps * 1e6 * ns * 1e-9 / (8 * (size + 4))
         (count,) = sent_in(p, ns, size)
         assert abs(count - expected) <= 1 + expected * 0.01
-        assert p.left.tx_queue_rates == {0: mbps}
+        assert p.left.rates.limits == {0: mbps}
 
 
 def test_each_queue_has_its_own_and_it_changes_while_it_runs():
     with pair(",rx_desc=2048,tx_desc=64", n=16384) as p:
         p.left.tx(2)
         p.start()
-        p.left.tx_queue_rate(0, 200)
-        p.left.tx_queue_rate(1, 800)
-        assert p.left.tx_queue_rates == {0: 200, 1: 800}
+        p.left.rates.set(0, 200)
+        p.left.rates.set(1, 800)
+        assert p.left.rates.limits == {0: 200, 1: 800}
 
         def mbps(queue: int) -> float:
             return counts[queue] * 8000 / 2e-3 / 1e6
@@ -62,9 +62,9 @@ def test_each_queue_has_its_own_and_it_changes_while_it_runs():
         counts = sent_in(p, 2_000_000, 996, 3)
         assert mbps(0) == pytest.approx(200, rel=0.03) and mbps(1) == pytest.approx(800, rel=0.02)
         assert mbps(2) > 4_000, "no limit"
-        p.left.tx_queue_rate(0, 800)
-        p.left.tx_queue_rate(1, 0)
-        assert p.left.tx_queue_rates == {0: 800}
+        p.left.rates.set(0, 800)
+        p.left.rates.set(1, 0)
+        assert p.left.rates.limits == {0: 800}
         sent_in(p, 1_000_000, 996, 3)
         counts = sent_in(p, 2_000_000, 996, 3)
         assert mbps(0) == pytest.approx(800, rel=0.02)
@@ -74,7 +74,7 @@ def test_each_queue_has_its_own_and_it_changes_while_it_runs():
 def test_it_holds_over_a_restart():
     with pair(",rx_desc=1024,tx_desc=64") as p:
         p.start()
-        p.left.tx_queue_rate(0, 500)
+        p.left.rates.set(0, 500)
         p.left.stop()
         p.left.start()
         p.left.wait_link(5), p.right.wait_link(5)
@@ -91,16 +91,16 @@ def window(function: FakeFunction) -> list[tuple[str, int]]:
 def test_what_is_written():
     function = FakeFunction()
     with IxgbePort(function, PortString.split_options("fake0", "", "fake0", "")) as port:
-        port.tx_queue_rate(3, 3000)
+        port.rates.set(3, 3000)
         port.tx(3)
         port.start()
         word = 1 << 31 | (10_000 << 14) // 3000 + 1  # rounded up: a little less than asked rather than more
         assert window(function)[-2:] == [("RTTDQSEL", 3), ("RTTBCNRC", word)]
         assert function.registers[RTTBCNRM] == 4
         function.registers.trace.clear()
-        port.tx_queue_rate(3, 10_000)
+        port.rates.set(3, 10_000)
         assert window(function) == [("RTTDQSEL", 3), ("RTTBCNRC", 0)], "as fast as the link: no limit"
-        port.tx_queue_rate(3, 100)
+        port.rates.set(3, 100)
         assert window(function)[-1] == ("RTTBCNRC", 1 << 31 | 100 << 14)
         # The link goes, and is down: the limit is for the fastest that it can come back with.
         function.registers.trace.clear()
@@ -118,18 +118,16 @@ def test_what_is_refused():
     with pair() as p:
         for mbps in (-1, 1, 9, 10_001):
             with pytest.raises(ConfigError, match="must be 10 to 10000, or 0 for no limit"):
-                p.left.tx_queue_rate(0, mbps)
+                p.left.rates.set(0, mbps)
         with pytest.raises(ConfigError, match=r"no Tx queue 64: it has 0\.\.63"):
-            p.left.tx_queue_rate(64, 100)
+            p.left.rates.set(64, 100)
         p.left.tx(0)
         p.left.start()
         with pytest.raises(PortError, match="running without Tx queue 1"):
-            p.left.tx_queue_rate(1, 100)
-        assert p.left.tx_queue_rates == {}
-    with pmd.probe("null:") as port:
-        assert port.tx_queue_rates == {}
-        with pytest.raises(PortError, match="null: cannot limit its queues"):
-            port.tx_queue_rate(0, 100)
+            p.left.rates.set(1, 100)
+        assert p.left.rates.limits == {}
+    with pmd.probe("null:") as port, pytest.raises(PortError, match="null: has no rate limits of Tx queues"):
+        port.rates.set(0, 100)
 
 
 def test_a_vf_is_limited_by_its_pf(tmp_path, monkeypatch):
@@ -137,9 +135,9 @@ def test_a_vf_is_limited_by_its_pf(tmp_path, monkeypatch):
     with fleet(2) as made:
         (vf,) = made.open(0)
         with pytest.raises(PortError, match="vf set PF N max_tx_rate"):
-            vf.tx_queue_rate(0, 100)
-        made.pf.tx_queue_rate(0, 100)  # its own, beside those of its VFs
-        made.pf.vf_set(0, max_tx_rate=300)
+            vf.rates.set(0, 100)
+        made.pf.rates.set(0, 100)  # its own, beside those of its VFs
+        made.pf.vfs.set(0, max_tx_rate=300)
         first, regs = made.pf.layout.queues_of(made.pf.layout.pf_pool).start, made.pf.bar
         factors = {}
         for queue in (0, first):

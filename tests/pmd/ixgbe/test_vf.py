@@ -149,20 +149,20 @@ def test_settings_are_asked_for(ruled: Ruled, opened: Open) -> None:
     state = ruled.sriov.vfs[0]
     port.mac = "02:aa:00:00:00:01"
     assert state.mac == parse_mac(port.mac) == parse_mac("02:aa:00:00:00:01")
-    port.set_multicast(["01:00:5e:00:00:fb"])
+    port.multicast.set(["01:00:5e:00:00:fb"])
     assert state.hashes == (0x0FB0 | 0,)
     assert ruled.board[MTA[0x0FB0 >> 5]] == 1 << (0x0FB0 & 31)
-    port.vlan_filter(100)
-    port.vlan_filter(200)
-    port.vlan_filter(200, False)
+    port.vlans.add(100)
+    port.vlans.add(200)
+    port.vlans.remove(200)
     assert ruled.filters.vlans_of(0) == [0, 100]
     for wrong in ("01:00:00:00:00:01", "00:00:00:00:00:00"):
         with pytest.raises(ConfigError, match="multicast or zero"):
             port.mac = wrong
     with pytest.raises(ConfigError, match="no multicast address"):
-        port.set_multicast(["02:00:00:00:00:01"])
+        port.multicast.set(["02:00:00:00:00:01"])
     with pytest.raises(ConfigError, match="must be 0 to 4095"):
-        port.vlan_filter(4096)
+        port.vlans.add(4096)
 
 
 def test_what_is_refused_is_said_and_not_asked_again(ruled: Ruled, opened: Open) -> None:
@@ -174,7 +174,7 @@ def test_what_is_refused_is_said_and_not_asked_again(ruled: Ruled, opened: Open)
     assert port.session.wanted.mac == b""
     ruled.sriov.set(0, "vlan", "7")
     with pytest.raises(MailboxRefused, match="SET_VLAN add 5"):
-        port.vlan_filter(5)
+        port.vlans.add(5)
     assert port.session.wanted.vlans == set()
 
 
@@ -217,8 +217,8 @@ def test_it_comes_back_after_a_reset_of_the_pf(ruled: Ruled, opened: Open) -> No
     port = opened(ruled.board, queues=2)
     port.start()
     port.mac = "02:aa:00:00:00:01"
-    port.vlan_filter(100)
-    port.set_multicast(["01:00:5e:00:00:fb"])
+    port.vlans.add(100)
+    port.multicast.set(["01:00:5e:00:00:fb"])
     send(port.tx(0), [FRAME] * 5)
     ruled.board.reset()
     before = ruled.board.time
@@ -259,7 +259,7 @@ def test_a_verb_during_a_reset_is_not_lost(ruled: Ruled, opened: Open) -> None:
     port.start()
     ruled.board.reset()
     ruled.bring_up()
-    port.vlan_filter(300)
+    port.vlans.add(300)
     assert port.recoveries == 1
     assert 300 in ruled.filters.vlans_of(0)
 
@@ -269,7 +269,7 @@ def test_a_pf_that_forgot_the_vf_is_met_anew(ruled: Ruled, opened: Open) -> None
     port = opened(ruled.board)
     port.start()
     ruled.sriov.vfs[0].clear_to_send = False
-    port.vlan_filter(300)
+    port.vlans.add(300)
     assert port.recoveries == 1
     assert 300 in ruled.filters.vlans_of(0)
 
@@ -288,7 +288,7 @@ def test_lost_messages_are_asked_again(ruled: Ruled, opened: Open, lost: str) ->
     ruled.board.on_sleep.insert(0 if lost == "request" else 1, lose)
     port.start()
     for vid in range(1, 20):
-        port.vlan_filter(vid)
+        port.vlans.add(vid)
     assert ruled.filters.vlans_of(0) == list(range(20))
     assert port.xstats()["vf_repeated_requests"] > 3
 
@@ -343,7 +343,7 @@ def test_a_vf_that_its_host_resets_notices_and_begins_anew(ruled: Ruled, opened:
     if not rx:
         del port._rx[0]
     port.start()
-    port.vlan_filter(7)
+    port.vlans.add(7)
     ruled.board.reset_vf(0)
     ruled.round(3)
     assert not ruled.sriov.vfs[0].active
@@ -388,7 +388,7 @@ def test_counters_are_read_beside_no_talk_with_the_pf(ruled: Ruled, opened: Open
 def test_too_many_groups_are_told(ruled: Ruled, opened: Open, caplog: pytest.LogCaptureFixture) -> None:
     port = opened(ruled.board)
     with caplog.at_level(logging.WARNING, "dataplane"):
-        port.set_multicast([f"01:00:5e:00:00:{n:02x}" for n in range(40)])
+        port.multicast.set([f"01:00:5e:00:00:{n:02x}" for n in range(40)])
     assert "allmulticast is the way out" in caplog.text
     assert len(ruled.sriov.vfs[0].hashes) == 30
 

@@ -69,7 +69,7 @@ def sent_by(mac: str, to: str, count: int = 40, **more: int) -> list[bytes]:
 
 
 def test_nothing_is_wrong(place: Place) -> None:
-    place.one.set_multicast([GROUP])
+    place.one.multicast.set([GROUP])
     assert send(place.one.tx(0), sent_by(place.one.mac, place.two.mac)) == 40
     assert place.explain() == ("nothing keeps it from sending and receiving", "")
     assert len(receive(place.two.rx(0), 64)) == 32
@@ -142,12 +142,12 @@ def test_a_vlan_that_is_not_allowed(place: Place) -> None:
     tagged = sent_by(place.one.mac, place.two.mac, tag=7)
     send(place.one.tx(0), tagged)
     assert "dropped by the spoof check, 40 frames in 0.25 s" in place.explain()[1]
-    place.one.vlan_filter(7)
+    place.one.vlans.add(7)
     send(place.one.tx(0), tagged)
     assert place.explain()[1] == ""
     assert receive(place.two.rx(0)) == [], "it is not in that VLAN"
     assert "VLAN: untagged frames; it has asked for no VLAN, so tagged ones are dropped" in place.notes(1)
-    place.two.vlan_filter(7)
+    place.two.vlans.add(7)
     send(place.one.tx(0), tagged)
     place.settle()
     assert receive(place.two.rx(0), 64) == tagged[:32]
@@ -203,7 +203,7 @@ def test_a_group_that_it_never_asked_for(place: Place) -> None:
     send(place.far.tx(0), sent_by(STRANGER, GROUP, 5))
     assert "multicast: it never asked for a group" in place.notes()
     assert receive(place.one.rx(0)) == []
-    place.one.set_multicast([GROUP])
+    place.one.multicast.set([GROUP])
     send(place.far.tx(0), sent_by(STRANGER, GROUP, 5))
     assert "multicast: 1 groups by their hashes" in place.notes()
     assert len(receive(place.one.rx(0))) == 5

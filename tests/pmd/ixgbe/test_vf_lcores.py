@@ -64,7 +64,7 @@ def host_resets(made: Fleet) -> None:
 
 
 def decide(made: Fleet) -> None:
-    made.pf.vf_set(1, trust=True)
+    made.pf.vfs.set(1, trust=True)
     until(lambda: made.vfs[1].recoveries)
 
 
@@ -75,9 +75,9 @@ def flap(made: Fleet) -> None:
 
 
 def switched_off(made: Fleet) -> None:
-    made.pf.vf_set(1, state="disable")
+    made.pf.vfs.set(1, state="disable")
     until(lambda: not made.vfs[1].link.up)
-    made.pf.vf_set(1, state="auto")
+    made.pf.vfs.set(1, state="auto")
 
 
 @pytest.mark.parametrize("trouble", [restart, host_resets, decide, flap, switched_off])

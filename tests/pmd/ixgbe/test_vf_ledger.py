@@ -75,9 +75,9 @@ def test_two_at_once_leave_nothing_lent(made: Fleet) -> None:
     before = lent(made)
     with ThreadPoolExecutor(3) as threads:
         jobs = [
-            threads.submit(lambda: [made.pf.vf_explain(0) for _ in range(ROUNDS)]),
+            threads.submit(lambda: [made.pf.vfs.explain(0) for _ in range(ROUNDS)]),
             threads.submit(lambda: [call("model0", "explain", vf=1) for _ in range(ROUNDS // 4)]),
-            threads.submit(lambda: [made.pf.vf_explain() for _ in range(ROUNDS)]),
+            threads.submit(lambda: [made.pf.vfs.explain() for _ in range(ROUNDS)]),
         ]
         answers = [answer for job in jobs for answer in job.result(110)]
     assert all(answer["ok"] for answer in answers)
@@ -94,10 +94,10 @@ def test_whatever_ends_it_gives_back(made: Fleet, error: type[BaseException]) ->
 
     undo = during(made, fail)
     with pytest.raises(error):
-        made.pf.vf_explain(0)
+        made.pf.vfs.explain(0)
     undo()
     assert lent(made) == before
-    assert made.pf.vf_explain(0)["ok"]
+    assert made.pf.vfs.explain(0)["ok"]
 
 
 def test_an_interrupt_of_the_caller_does_not_come_in_between(made: Fleet) -> None:
@@ -113,7 +113,7 @@ def test_an_interrupt_of_the_caller_does_not_come_in_between(made: Fleet) -> Non
 
     undo = during(made, interrupt)
     with pytest.raises(KeyboardInterrupt):
-        made.pf.vf_explain(0)
+        made.pf.vfs.explain(0)
         seen.wait(5)
     for thread in threading.enumerate():
         if thread.name.endswith("-sample"):
@@ -124,7 +124,7 @@ def test_an_interrupt_of_the_caller_does_not_come_in_between(made: Fleet) -> Non
 
 def test_a_stop_of_the_pf_meanwhile_is_no_trouble(made: Fleet) -> None:
     undo = during(made, made.pf.stop)
-    made.pf.vf_explain(0)
+    made.pf.vfs.explain(0)
     undo()
     made.pf.start()
     for vf in made.vfs.values():
@@ -145,7 +145,7 @@ def test_no_drop_is_lost_to_another_reader(made: Fleet) -> None:
             spoofs(made, 0, 3)
 
         undo = during(made, spoof_and_read)
-        answer = made.pf.vf_explain(0)
+        answer = made.pf.vfs.explain(0)
         undo()
         total += 8
         assert any("dropped by the spoof check, 8 frames" in each["text"] for each in answer["findings"])
@@ -161,14 +161,14 @@ def test_the_right_vf_is_blamed_when_another_begins_meanwhile(made: Fleet) -> No
         spoofs(made, 1, 9)
 
     undo = during(made, begin_and_spoof)
-    assert made.pf.vf_explain(0)["ok"]
+    assert made.pf.vfs.explain(0)["ok"]
     undo()
     before = made.pf.bar.read(VMECM[0])
     assert before == 0b1111, "all are counted again"
 
     undo = during(made, lambda: spoofs(made, 1, 9))
     spoofs(made, 0, 1)
-    told = made.pf.vf_explain()
+    told = made.pf.vfs.explain()
     undo()
     assert [answer["summary"] for answer in told["vfs"]][2:] == ["not in use"] * 2
 
@@ -188,7 +188,7 @@ def test_all_at_once_finds_who_spoofs(made: Fleet) -> None:
     assert not told["ok"]
     assert [answer["ok"] for answer in told["vfs"]] == [True, False, True, True]
     assert "4 frames in 0.001 s" in str(told["vfs"][1]["findings"])
-    assert made.pf.vf_explain()["ok"]
+    assert made.pf.vfs.explain()["ok"]
 
 
 # ---- what `vf show` tells -----------------------------------------------------------------------------------------

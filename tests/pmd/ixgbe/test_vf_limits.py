@@ -64,7 +64,7 @@ class Load:
         ]
 
     def sent(self) -> list[int]:
-        rows = self.made.pf.vf_show()
+        rows = self.made.pf.vfs.show()
         return [row["tx_good_bytes"] + 4 * row["tx_good_packets"] for row in rows]
 
     def settle(self) -> None:
@@ -75,7 +75,7 @@ class Load:
 def test_the_limit_is_the_vfs_whatever_its_queues(queues: int) -> None:
     with fleet(2, ",thread=off") as made:
         (vf,) = made.open(0, queues=queues)
-        made.pf.vf_set(0, max_tx_rate=100)
+        made.pf.vfs.set(0, max_tx_rate=100)
         load = Load(made, [vf])
         assert load.rates(0.2)[0] <= 101, "before the PF has seen its queues, too"
         load.settle()
@@ -87,7 +87,7 @@ def test_over_a_link_that_was_away_no_more_leaves_than_is_due() -> None:
     pool = Mempool(16384, hugepages="no")
     with fleet(2, ",thread=off", pool=pool) as made:
         (vf,) = made.open(0, desc=4096)
-        made.pf.vf_set(0, max_tx_rate=100)
+        made.pf.vfs.set(0, max_tx_rate=100)
         load = Load(made, [vf])
         load.settle()
         for _ in range(3):
@@ -95,18 +95,18 @@ def test_over_a_link_that_was_away_no_more_leaves_than_is_due() -> None:
             load.card.sleep(0.2)
             while send(vf.tx(0), frames_of(vf, 32)):
                 pass
-            before = made.pf.vf_show()[0]["tx_good_packets"]
+            before = made.pf.vfs.show()[0]["tx_good_packets"]
             plug(load.card)
             for _ in range(200):
                 load.card.sleep(5e-4)
-            assert made.pf.vf_show()[0]["tx_good_packets"] - before <= 1250 * 1.01
+            assert made.pf.vfs.show()[0]["tx_good_packets"] - before <= 1250 * 1.01
     assert pool.in_use == 0
 
 
 def test_resets_of_pf_and_vf_lift_nothing() -> None:
     with fleet(2, ",thread=off") as made:
         (vf,) = made.open(0, queues=4)
-        made.pf.vf_set(0, max_tx_rate=200)
+        made.pf.vfs.set(0, max_tx_rate=200)
         load = Load(made, [vf], alone=False)
 
         def resets(seconds: float) -> None:
@@ -134,7 +134,7 @@ def test_two_speeds(speed: int) -> None:
         load = Load(made, [vf], step=5e-5)
         if speed == 1:
             assert 900 <= load.rates(0.02)[0] <= 1000, "what the line carries, less preambles and gaps"
-        made.pf.vf_set(0, max_tx_rate=100)
+        made.pf.vfs.set(0, max_tx_rate=100)
         load.step = 5e-4
         load.settle()
         assert 99 <= load.rates(0.2)[0] <= 101
@@ -160,7 +160,7 @@ def many(vfs: int, queues: int, seconds: float) -> None:
         ports = made.open(*range(vfs), queues=queues)
         asked = [40 + vf for vf in range(vfs)]
         for vf, mbps in enumerate(asked):
-            made.pf.vf_set(vf, max_tx_rate=mbps)
+            made.pf.vfs.set(vf, max_tx_rate=mbps)
         load = Load(made, ports, step=5e-4, fill_every=5)
         load.settle()
         away = 0.0

@@ -143,23 +143,23 @@ def test_a_pf_begins_with_what_was_decided(file: Path) -> None:
     with fleet(63, option) as made:
         assert tomllib.loads(file.read_text()) == {}, "a path that can be written"
         for n in range(63):
-            made.pf.vf_set(n, mac=f"02:aa:00:00:00:{n:02x}", vlan=100 + n, qos=n % 8, max_tx_rate=1000 + n)
-        made.pf.vf_set(5, trust=True, spoofchk=False, query_rss=True, state="disable")
-        before = made.pf.vf_show()
+            made.pf.vfs.set(n, mac=f"02:aa:00:00:00:{n:02x}", vlan=100 + n, qos=n % 8, max_tx_rate=1000 + n)
+        made.pf.vfs.set(5, trust=True, spoofchk=False, query_rss=True, state="disable")
+        before = made.pf.vfs.show()
         with pytest.raises(ConfigError):
-            made.pf.vf_set(6, trust=True, vlan=9999)
+            made.pf.vfs.set(6, trust=True, vlan=9999)
     settings_of = {name: before[5][name] for name in SETTINGS}
     with fleet(63, option) as made:
-        assert [{name: row[name] for name in SETTINGS} for row in made.pf.vf_show()] == [
+        assert [{name: row[name] for name in SETTINGS} for row in made.pf.vfs.show()] == [
             {name: row[name] for name in SETTINGS} for row in before
         ]
         (vf,) = made.open(7)
         assert vf.mac == "02:aa:00:00:00:07" and vf.hidden_vlan
         assert made.pf.filters.vlans_of(7) == [107]
-        made.pf.vf_set(5, state="auto")
+        made.pf.vfs.set(5, state="auto")
     settings_of["state"] = "auto"
     with fleet(63, option) as made:
-        assert {name: made.pf.vf_show()[5][name] for name in SETTINGS} == settings_of
+        assert {name: made.pf.vfs.show()[5][name] for name in SETTINGS} == settings_of
 
 
 def test_a_wrong_file_touches_nothing(file: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_wrong_file_touches_nothing(file: Path) -> None:
         pmd.probe(f"model0,vf_state={file}")
     file.write_text("[vf.1]\nvlan = 7\n")
     with pmd.probe(f"model0,vfs=2,vf_state={file}") as pf:
-        assert pf.vf_show()[1]["vlan"] == 7
+        assert pf.vfs.show()[1]["vlan"] == 7
 
 
 def test_a_file_that_cannot_be_written(file: Path, tmp_path: Path) -> None:
@@ -189,10 +189,10 @@ def test_a_file_that_cannot_be_written(file: Path, tmp_path: Path) -> None:
         (folder / "vfs.toml").unlink()
         folder.rmdir()
         with pytest.raises(PortError, match="its settings hold until this PF is closed, and are not saved"):
-            pf.vf_set(0, vlan=7)
-        assert pf.vf_show()[0]["vlan"] == 7
+            pf.vfs.set(0, vlan=7)
+        assert pf.vfs.show()[0]["vlan"] == 7
         folder.mkdir()
-        pf.vf_set(0, qos=3)
+        pf.vfs.set(0, qos=3)
     assert tomllib.loads((folder / "vfs.toml").read_text()) == {"vf": {"0": {"vlan": 7, "qos": 3}}}
 
 

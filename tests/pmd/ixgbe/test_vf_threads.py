@@ -22,9 +22,9 @@ GROUPS = ("01:00:5e:00:00:01", "01:00:5e:00:00:02")
 OWN = ("02:00:00:00:00:51", "02:00:00:00:00:52")
 
 VERBS: dict[str, Callable[[VfPort, int], None]] = {
-    "vlans": lambda port, n: port.vlan_filter(7 + n),
-    "groups": lambda port, n: port.set_multicast([GROUPS[n]]),
-    "macs": lambda port, n: port.add_mac(OWN[n]),
+    "vlans": lambda port, n: port.vlans.add(7 + n),
+    "groups": lambda port, n: port.multicast.set([GROUPS[n]]),
+    "macs": lambda port, n: port.macs.add(OWN[n]),
     "mac": lambda port, n: setattr(port, "mac", OWN[n]),
 }
 KEPT: dict[str, object] = {

@@ -45,7 +45,7 @@ def test_both_sides_name_the_mtu(small: tuple[Fleet, IxgbeVfPort]) -> None:
         vf.wait_link(0.05)
     end = time.monotonic() + 1.0
     while time.monotonic() < end:  # not only for a moment
-        found = str(made.pf.vf_explain(0)["findings"])
+        found = str(made.pf.vfs.explain(0)["findings"])
         assert "it wants frames of 9018 bytes, over the PF's maximum: the port takes 1518" in found
         assert "give the PF an MTU of 9000, or the VF one of 1500" in found
         time.sleep(0.05)
@@ -77,7 +77,7 @@ def test_it_comes_back_with_a_large_mtu(small: tuple[Fleet, IxgbeVfPort]) -> Non
     assert until(lambda: vf.link.up) < 2.0
     assert vf.trouble is None
     assert vf.explain()["ok"]
-    assert made.pf.vf_explain(0)["ok"]
+    assert made.pf.vfs.explain(0)["ok"]
 
 
 def test_it_comes_back_with_a_small_mtu_of_its_own(small: tuple[Fleet, IxgbeVfPort]) -> None:
@@ -180,7 +180,7 @@ def test_its_administrators_word() -> None:
     with fleet(1) as made:
         (vf,) = made.open(0)
         vf.wait_link(5.0)
-        made.pf.vf_set(0, state="disable")
+        made.pf.vfs.set(0, state="disable")
         until(lambda: "administrator" in vf.why_no_link())
         assert not vf.link.up
         assert "the PF's administrator has switched it off" in str(vf.explain()["findings"])

@@ -75,9 +75,9 @@ class Town:
         for member, wish in self.wishes.items():
             port = self.ports[member]
             for vid in wish.vlans:
-                port.vlan_filter(vid)
+                port.vlans.add(vid)
             if wish.groups:
-                port.set_multicast(wish.groups)
+                port.multicast.set(wish.groups)
             port.allmulticast = wish.all_groups
             if wish.promiscuous:
                 port.promiscuous = True
