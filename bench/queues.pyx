@@ -7,7 +7,7 @@ from dataplane.machine cimport tsc
 from dataplane.mbuf cimport mbuf
 from dataplane.mempool cimport free_packets
 from dataplane.queue cimport RxQueue, TxQueue
-from dataplane.pmd.model.engine cimport Engine
+from dataplane.pmd.model.datapath.engine cimport Engine
 
 from dataplane.errors import DataplaneError
 

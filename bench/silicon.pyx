@@ -37,12 +37,12 @@ from dataplane.pmd.datasheet import (
     VLNCTRL,
 )
 
-from dataplane.pmd.model.engine cimport Engine
-from dataplane.pmd.model.interrupt cimport Interrupts
+from dataplane.pmd.model.datapath.engine cimport Engine
+from dataplane.pmd.model.interrupts.pf cimport Interrupts
 from dataplane.pmd.model.shared cimport Clock, RegisterFile
-from dataplane.pmd.model.wire import PortWire
-from dataplane.pmd.model.wire_greeting import make_memory
-from dataplane.pmd.model.wire_peer import PeerWire
+from dataplane.pmd.model.wire.port import PortWire
+from dataplane.pmd.model.wire.greeting import make_memory
+from dataplane.pmd.model.wire.peer import PeerWire
 
 cdef enum:
     RING = 512

@@ -8,7 +8,7 @@ from dataplane.machine cimport tsc
 from dataplane.mbuf cimport TX_IP_CSUM, TX_IPV4, TX_UDP_CSUM, TX_VLAN, data, mbuf, rearm
 from dataplane.mempool cimport Mempool, alloc_bulk, free_packets
 from dataplane.queue cimport RxQueue, TxQueue
-from dataplane.pmd.model.engine cimport Engine
+from dataplane.pmd.model.datapath.engine cimport Engine
 
 from dataplane.errors import DataplaneError
 

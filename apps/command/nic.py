@@ -25,7 +25,7 @@ from dataplane.output import Lines
 
 if TYPE_CHECKING:
     from dataplane.pmd.model.card import Card
-    from dataplane.pmd.model.findings import Finding, Findings
+    from dataplane.pmd.model.strict.findings import Finding, Findings
 
 
 _SERVE = (
@@ -279,7 +279,7 @@ def _from_terminal(number: signal.Signals) -> bool:
 def _card(args: argparse.Namespace, stack: ExitStack) -> tuple[Card, Findings | None, TextIO | Lines]:
     """The card of the command line, what it has found, and where that is said."""
     from dataplane.pmd.model.card import Card
-    from dataplane.pmd.model.findings import Findings
+    from dataplane.pmd.model.strict.findings import Findings
 
     if args.findings and args.manner != "strict":
         raise ConfigError("--findings FILE requires --manner strict")
@@ -329,7 +329,7 @@ def _begin(card: Card, args: argparse.Namespace, out: TextIO | Lines, trace: Lin
 
 def _sum_up(args: argparse.Namespace, card: Card, findings: Findings | None, out: TextIO | Lines) -> None:
     """What the wires have done to frames, and what was found."""
-    from dataplane.pmd.model.wire_explain import wire_counters
+    from dataplane.pmd.model.wire.explain import wire_counters
 
     for chip in card.ports:
         for line in wire_counters(chip.engine):

@@ -20,9 +20,9 @@ from dataplane.pmd.bus.wiring import plug
 from dataplane.pmd.datasheet import pci
 from dataplane.pmd.function import Bar, Function
 from dataplane.pmd.model.card import MANNERS, Card, drop_card, find_card, get_card, hold_card
-from dataplane.pmd.model.controller import Controller
-from dataplane.pmd.model.msix import MsixBar
-from dataplane.pmd.model.wire_explain import explain_wire
+from dataplane.pmd.model.interrupts.msix import MsixBar
+from dataplane.pmd.model.registers.controller import Controller
+from dataplane.pmd.model.wire.explain import explain_wire
 from dataplane.pmd.portstring import PortString
 
 __all__ = ["ModelBar", "ModelFunction", "ModelIoBar", "open_function"]

@@ -9,9 +9,9 @@ from dataplane.pmd.bus.model_parts import ArenaMap
 from dataplane.pmd.datasheet import limits, pci
 from dataplane.pmd.function import Bar, Function
 from dataplane.pmd.model.card import Card, drop_card, hold_card
-from dataplane.pmd.model.msix import MsixBar
-from dataplane.pmd.model.vf import VirtualFunction
-from dataplane.pmd.model.wire_explain import explain_wire
+from dataplane.pmd.model.functions.vf import VirtualFunction
+from dataplane.pmd.model.interrupts.msix import MsixBar
+from dataplane.pmd.model.wire.explain import explain_wire
 
 __all__ = ["MOST_VFS", "ModelVfBar", "ModelVfFunction", "how_to_have"]
 

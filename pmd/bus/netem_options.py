@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 
 from dataplane.errors import ConfigError
-from dataplane.pmd.model.netem import DISTRIBUTIONS, LIMIT_MOST, Netem
+from dataplane.pmd.model.netem.conditions import DISTRIBUTIONS, LIMIT_MOST, Netem
 from dataplane.pmd.portstring import PortString
 
 __all__ = ["read_netem"]

@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from dataplane.errors import ConfigError
 from dataplane.pmd.bus.netem_options import read_netem
 from dataplane.pmd.model.card import Card, drop_card, get_card, hold_card
-from dataplane.pmd.model.netem import Netem
-from dataplane.pmd.model.wire import LoopPlug, PortWire
+from dataplane.pmd.model.netem.conditions import Netem
+from dataplane.pmd.model.wire.port import LoopPlug, PortWire
 from dataplane.pmd.portstring import PortString
 
 if TYPE_CHECKING:
-    from dataplane.pmd.model.wire_pcap import PcapWire
-    from dataplane.pmd.model.wire_tap import TapWire
+    from dataplane.pmd.model.wire.pcap import PcapWire
+    from dataplane.pmd.model.wire.tap import TapWire
 
 __all__ = ["plug"]
 
@@ -109,7 +109,7 @@ def _loop(card: Card, port: int, setting: Setting) -> Callable[[], None]:
 
 
 def _to_tap(card: Card, port: int, name: str, setting: Setting) -> Callable[[], None]:
-    from dataplane.pmd.model.wire_tap import TapWire
+    from dataplane.pmd.model.wire.tap import TapWire
 
     with card.lock:
         wire = TapWire(card.ports[port].engine, name, setting.netem, elastic=setting.elastic)
@@ -119,7 +119,7 @@ def _to_tap(card: Card, port: int, name: str, setting: Setting) -> Callable[[], 
 def _to_pcap(
     card: Card, port: int, name: str, spec: PortString, timing: bool, setting: Setting
 ) -> Callable[[], None]:
-    from dataplane.pmd.model.wire_pcap import PcapWire
+    from dataplane.pmd.model.wire.pcap import PcapWire
 
     play, arrow, record = name.partition(">")
     if not (play or record) or (arrow and not record):
@@ -140,7 +140,7 @@ def _to_pcap(
 def _to_process(
     card: Card, port: int, name: str, spec: PortString, setting: Setting, *, listens: bool
 ) -> Callable[[], None]:
-    from dataplane.pmd.model.wire_ends import WireEnd
+    from dataplane.pmd.model.wire.ends import WireEnd
 
     if not name:
         raise ConfigError(

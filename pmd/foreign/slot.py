@@ -22,7 +22,7 @@ from dataplane.pmd.bus.model_vf import ModelVfFunction
 from dataplane.pmd.datasheet import pci
 from dataplane.pmd.foreign.service import Service
 from dataplane.pmd.foreign.sysfs import Folder, make_tree
-from dataplane.pmd.model.findings import Findings
+from dataplane.pmd.model.strict.findings import Findings
 from dataplane.pmd.portstring import PortString
 
 __all__ = ["SOURCES", "Slot", "Slots", "compile_trap"]

@@ -16,26 +16,26 @@ from collections.abc import Callable, Sequence
 
 from dataplane.errors import ConfigError, DatasheetViolation, DeviceError
 from dataplane.pmd.datasheet.vf import decode
-from dataplane.pmd.model.block import Timing
-from dataplane.pmd.model.config_space import PfConfig
-from dataplane.pmd.model.controller import Controller, step_all
-from dataplane.pmd.model.eeprom import image, mac_of, stable_mac
-from dataplane.pmd.model.engine import Engine, Wire
-from dataplane.pmd.model.general import General
-from dataplane.pmd.model.i2c import sfp_memory
-from dataplane.pmd.model.interrupt import Interrupts
-from dataplane.pmd.model.link import Link
-from dataplane.pmd.model.mailbox import Mailboxes
-from dataplane.pmd.model.nvm import Nvm
+from dataplane.pmd.model.config.pf import PfConfig
+from dataplane.pmd.model.datapath.engine import Engine, Wire
+from dataplane.pmd.model.functions.mailbox import Mailboxes
+from dataplane.pmd.model.functions.sriov import Sriov
+from dataplane.pmd.model.functions.vf import VirtualFunction
+from dataplane.pmd.model.interrupts.pf import Interrupts
 from dataplane.pmd.model.picture import picture
-from dataplane.pmd.model.queues import Queues
+from dataplane.pmd.model.registers.block import Timing
+from dataplane.pmd.model.registers.controller import Controller, step_all
+from dataplane.pmd.model.registers.eeprom import image, mac_of, stable_mac
+from dataplane.pmd.model.registers.general import General
+from dataplane.pmd.model.registers.i2c import sfp_memory
+from dataplane.pmd.model.registers.link import Link
+from dataplane.pmd.model.registers.nvm import Nvm
+from dataplane.pmd.model.registers.queues import Queues
+from dataplane.pmd.model.registers.timesync import TimeSync
+from dataplane.pmd.model.registers.trace import Access, Trace, Writable
 from dataplane.pmd.model.runner import Runner
 from dataplane.pmd.model.shared import CardLock, Clock, RegisterFile
-from dataplane.pmd.model.sriov import Sriov
-from dataplane.pmd.model.strict import Strict
-from dataplane.pmd.model.timesync import TimeSync
-from dataplane.pmd.model.trace import Access, Trace, Writable
-from dataplane.pmd.model.vf import VirtualFunction
+from dataplane.pmd.model.strict.pf import Strict
 from dataplane.port import parse_mac
 
 __all__ = ["Card", "get_card"]

@@ -29,7 +29,7 @@ from dataplane.pmd.datasheet import (
     TXDCTL,
     FieldRef,
 )  # fmt: skip
-from dataplane.pmd.model.eeprom import spoil
+from dataplane.pmd.model.registers.eeprom import spoil
 
 if TYPE_CHECKING:
     from dataplane.pmd.model.card import Card

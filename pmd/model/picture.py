@@ -38,12 +38,12 @@ from dataplane.pmd.datasheet import (
     Register,
     limits,
 )
-from dataplane.pmd.model.wire_explain import explain_wire, wire_counters
+from dataplane.pmd.model.wire.explain import explain_wire, wire_counters
 from dataplane.port import format_mac
 
 if TYPE_CHECKING:
     from dataplane.pmd.model.card import Card
-    from dataplane.pmd.model.controller import Controller
+    from dataplane.pmd.model.registers.controller import Controller
 
 __all__ = ["picture"]
 

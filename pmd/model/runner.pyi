@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from dataplane.pmd.model.engine import Engine
+from dataplane.pmd.model.datapath.engine import Engine
 from dataplane.pmd.model.shared import CardLock
 
 class _Card(Protocol):

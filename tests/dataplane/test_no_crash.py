@@ -57,8 +57,8 @@ from dataplane.mempool import Mempool
 from dataplane.native import Native
 from dataplane.pipeline import Pipeline
 from dataplane.pmd import probe
-from dataplane.pmd.model.controller import Controller
-from dataplane.pmd.model.interrupt import Interrupts
+from dataplane.pmd.model.registers.controller import Controller
+from dataplane.pmd.model.interrupts.pf import Interrupts
 from dataplane.pmd.model.shared import Clock, RegisterFile
 from dataplane.pmd.virtual.offload import finished, segments
 from dataplane.ring import Ring

@@ -16,7 +16,7 @@ from dataplane.errors import ConfigError, PcapError
 from dataplane.pcapfile import PcapReader
 from dataplane.pmd import probe
 from dataplane.pmd.model.card import get_card
-from dataplane.pmd.model.netem import Netem
+from dataplane.pmd.model.netem.conditions import Netem
 from dataplane.port import Port
 
 FRAMES = [b"\xff" * 6 + bytes([2, 0, 0, 0, 0, 9, 8, 0, number]) + bytes(45) for number in range(100)]

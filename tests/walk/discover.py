@@ -27,7 +27,7 @@ LEFT_OUT = {
     "dataplane.pmd.register_bus": "holds for all ports of the process",
     "dataplane.pmd.register_port": "holds for all ports of the process",
     "dataplane.pmd.register_driver": "holds for all ports of the process",
-    "dataplane.pmd.model.wire_peer.PeerWire.connect": "closes whatever descriptor it is given, as it says",
+    "dataplane.pmd.model.wire.peer.PeerWire.connect": "closes whatever descriptor it is given, as it says",
     "dataplane.lcore.Loop.run": "runs until its sources are done, as it says",
     "dataplane.lcore.Worker": "runs until its loop is over, as it says",
     "dataplane.stepper.Stepper.finish": "steps until its sources are done, as it says",

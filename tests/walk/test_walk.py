@@ -82,11 +82,14 @@ def test_every_compiled_module_is_walked() -> None:
     assert set(done.stdout.split()) <= {
         f"dataplane.{name}"
         for name in (
-            "mbuf", "pmd.ixgbe.queues.gate", "pmd.ixgbe.queues.merged", "pmd.ixgbe.queues.checks",
-            "pmd.ixgbe.queues.sendable",
-            "pmd.model.assemble", "pmd.model.checksum", "pmd.model.director", "pmd.model.filter", "pmd.model.offload",
-            "pmd.model.packet", "pmd.model.pools", "pmd.model.rsc", "pmd.model.rx", "pmd.model.rxq", "pmd.model.stamps",
-            "pmd.model.steer", "pmd.model.switch", "pmd.model.tso", "pmd.model.tx",
+            "mbuf",
+            *(f"pmd.ixgbe.queues.{name}" for name in ("checks", "gate", "merged", "sendable")),
+            *(f"pmd.model.classify.{name}" for name in ("director", "filter", "packet", "pools", "steer")),
+            *(
+                f"pmd.model.datapath.{name}"
+                for name in ("assemble", "offload", "rsc", "rx", "rxq", "stamps", "switch", "tso", "tx")
+            ),
+            "pmd.model.state.checksum",
         )
     }  # fmt: skip
     assert len(modules) > 50

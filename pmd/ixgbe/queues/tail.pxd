@@ -19,7 +19,7 @@ cdef struct tail_t:
 cdef inline bint move_tail(const tail_t *tail, uint32_t to) noexcept nogil:
     """The last thing of a burst. True: signal the eventfd of the queue's waker, for the device rests.
 
-    No fence is needed between the store and the load (pmd/model/doorbell.pyx).
+    No fence is needed between the store and the load (pmd/model/datapath/doorbell.pyx).
     """
     wmb()  # the descriptors are in memory before the NIC is told of them
     write32(tail.at, to)

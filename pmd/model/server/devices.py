@@ -14,14 +14,14 @@ from typing import NamedTuple
 from dataplane.pmd.datasheet import EICR, EIMS, pci
 from dataplane.pmd.function import ConfigSpace
 from dataplane.pmd.model.card import Card
-from dataplane.pmd.model.config_space import BAR_SIZES
-from dataplane.pmd.model.doorbell import Doorbells
-from dataplane.pmd.model.iommu import Domain
-from dataplane.pmd.model.msix import MsixBar
+from dataplane.pmd.model.config.pf import BAR_SIZES
+from dataplane.pmd.model.config.vf import VfConfig
+from dataplane.pmd.model.datapath.doorbell import Doorbells
+from dataplane.pmd.model.datapath.iommu import Domain
+from dataplane.pmd.model.functions.vf import VirtualFunction
+from dataplane.pmd.model.interrupts.msix import MsixBar
 from dataplane.pmd.model.server.host_view import HostView
 from dataplane.pmd.model.server.refusal import Refused
-from dataplane.pmd.model.vf import VirtualFunction
-from dataplane.pmd.model.vf_config import VfConfig
 from dataplane.pmd.vfio_user.messages import IrqKind, Region
 
 __all__ = ["Device", "PfDevice", "RegionSpec", "VfDevice"]

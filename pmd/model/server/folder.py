@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dataplane.errors import PortError
-from dataplane.pmd.model.private_socket import listen
+from dataplane.pmd.model.wire.private_socket import listen
 
 __all__ = ["Folder"]
 

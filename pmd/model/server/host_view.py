@@ -12,9 +12,9 @@ from collections.abc import Callable
 
 from dataplane.pmd.datasheet import pci
 from dataplane.pmd.function import ConfigSpace
-from dataplane.pmd.model.config_space import SUBSYSTEM_ID
-from dataplane.pmd.model.config_words import ConfigWords
-from dataplane.pmd.model.vf_config import VfConfig
+from dataplane.pmd.model.config.pf import SUBSYSTEM_ID
+from dataplane.pmd.model.config.vf import VfConfig
+from dataplane.pmd.model.config.words import ConfigWords
 
 __all__ = ["HostView"]
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from dataplane.closer import Closer
 from dataplane.errors import ConfigError
 from dataplane.guard import PeerMemory
-from dataplane.pmd.model.iommu import Domain
+from dataplane.pmd.model.datapath.iommu import Domain
 from dataplane.pmd.model.server.refusal import Refused
 from dataplane.pmd.model.shared import CardLock
 from dataplane.pmd.vfio_user.messages import DmaFlags

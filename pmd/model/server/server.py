@@ -25,12 +25,12 @@ from dataplane.eventfd import never_waits
 from dataplane.guard import losses
 from dataplane.pmd.datasheet import pci
 from dataplane.pmd.model.card import Card
-from dataplane.pmd.model.private_socket import is_ours, process_of
 from dataplane.pmd.model.server.account import Account, Limits, Pools
 from dataplane.pmd.model.server.devices import Device, PfDevice, VfDevice
 from dataplane.pmd.model.server.folder import Folder
 from dataplane.pmd.model.server.session import FDS_MOST, Session
-from dataplane.pmd.model.wire_explain import explain_wire
+from dataplane.pmd.model.wire.explain import explain_wire
+from dataplane.pmd.model.wire.private_socket import is_ours, process_of
 from dataplane.pmd.vfio_user.framing import Hangup
 from dataplane.pmd.vfio_user.messages import Malformed
 from dataplane.port import format_mac

@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 
 from dataplane.errors import DataplaneError
 from dataplane.pmd.datasheet import pci
-from dataplane.pmd.model.doorbell import Doorbells
+from dataplane.pmd.model.datapath.doorbell import Doorbells
 from dataplane.pmd.model.server.account import Account
 from dataplane.pmd.model.server.devices import RegionSpec
 from dataplane.pmd.model.server.interrupts import IrqUnit

@@ -11,7 +11,7 @@ from dataplane.pmd import probe
 from dataplane.pmd.bus.model import ModelFunction, open_function
 from dataplane.pmd.datasheet import CTRL, LINKS, RAL, RDT, STATUS, pci
 from dataplane.pmd.model import Card
-from dataplane.pmd.model.wire import LoopPlug, PortWire
+from dataplane.pmd.model.wire.port import LoopPlug, PortWire
 from dataplane.pmd.portstring import PortString
 
 

@@ -12,8 +12,8 @@ from dataplane import pmd
 from dataplane.byhand import receive, send
 from dataplane.mempool import Mempool
 from dataplane.pmd.ixgbe.pf import IxgbePort
-from dataplane.pmd.model.netem import Netem
-from dataplane.pmd.model.wire import PortWire
+from dataplane.pmd.model.netem.conditions import Netem
+from dataplane.pmd.model.wire.port import PortWire
 
 
 def frame(number: int, size: int = 60, to: str = "ff:ff:ff:ff:ff:ff", tag: int | None = None) -> bytes:

@@ -13,7 +13,7 @@ from dataplane.errors import ConfigError, DeviceError, DeviceGone
 from dataplane.mempool import Mempool
 from dataplane.pmd.datasheet import CTRL_EXT
 from dataplane.pmd.model.fault import FAULTS_AT_BRINGUP, unplug
-from dataplane.pmd.model.wire import PortWire
+from dataplane.pmd.model.wire.port import PortWire
 from tests.pmd.port_contract import PortLife, PortReceives, PortSends, Rig
 
 

@@ -9,7 +9,7 @@ from scapy.layers.l2 import Ether
 from dataplane.byhand import Held, receive, receive_packets, send
 from dataplane.errors import ConfigError, MempoolError
 from dataplane.mempool import Mempool
-from dataplane.pmd.model.netem import Netem
+from dataplane.pmd.model.netem.conditions import Netem
 
 COMMON = (
     "broadcast_packets", "size_64_packets", "size_65_to_127_packets", "size_128_to_255_packets", "size_256_to_511_packets",

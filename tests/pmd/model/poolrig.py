@@ -37,7 +37,7 @@ from dataplane.pmd.datasheet import (
 )
 from dataplane.pmd.datasheet import descriptors as d
 from dataplane.pmd.model.shared import Clock
-from dataplane.pmd.model.wire import PortWire
+from dataplane.pmd.model.wire.port import PortWire
 from tests.pmd.model.pool_rules import PoolRules
 from tests.pmd.model.rig import Port, Received, RxQueue, TxQueue
 

@@ -26,11 +26,11 @@ from dataplane.pmd.datasheet.rx import (
 )
 from dataplane.pmd.datasheet.stats import PAIRS
 from dataplane.pmd.datasheet.tx import DMATXCTL, TDBAH, TDBAL, TDH, TDLEN, TDT, TXDCTL
-from dataplane.pmd.model.engine import Engine
-from dataplane.pmd.model.interrupt import Interrupts
-from dataplane.pmd.model.netem import Netem
+from dataplane.pmd.model.datapath.engine import Engine
+from dataplane.pmd.model.interrupts.pf import Interrupts
+from dataplane.pmd.model.netem.conditions import Netem
 from dataplane.pmd.model.shared import Clock, RegisterFile
-from dataplane.pmd.model.wire import PortWire
+from dataplane.pmd.model.wire.port import PortWire
 
 EOP, IFCS, RS, DEXT, VLE = 1 << 24, 1 << 25, 1 << 27, 1 << 29, 1 << 30
 DATA, CONTEXT = 3 << 20, 2 << 20

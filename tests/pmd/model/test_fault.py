@@ -34,7 +34,7 @@ from dataplane.pmd.datasheet import (
 )
 from dataplane.pmd.datasheet import eeprom as words
 from dataplane.pmd.model.fault import FAULTS_AT_BRINGUP, fault, heal, lose_doorbells, plug, stick, unplug
-from dataplane.pmd.model.wire import PortWire
+from dataplane.pmd.model.wire.port import PortWire
 
 
 @pytest.fixture

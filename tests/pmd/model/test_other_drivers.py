@@ -40,7 +40,7 @@ from dataplane.pmd.datasheet import (
     SWSM,
     TXDCTL,
 )
-from dataplane.pmd.model.wire import PortWire
+from dataplane.pmd.model.wire.port import PortWire
 
 
 @pytest.fixture(params=["lenient", "strict"])

@@ -20,8 +20,8 @@ from dataplane.pmd.datasheet import (
     VFTE,
     VT_CTL,
 )
-from dataplane.pmd.model.netem import Netem
-from dataplane.pmd.model.wire import PortWire
+from dataplane.pmd.model.netem.conditions import Netem
+from dataplane.pmd.model.wire.port import PortWire
 
 
 def test_a_fresh_card_says_little():

@@ -9,7 +9,7 @@ import pytest
 from dataplane.errors import ConfigError
 from dataplane.pmd.model.runner import Runner
 from dataplane.pmd.model.shared import CardLock, Clock
-from dataplane.pmd.model.wire import PortWire
+from dataplane.pmd.model.wire.port import PortWire
 from tests.pmd.model.rig import Port, frame
 
 

@@ -18,10 +18,10 @@ from dataplane.eventfd import signal_eventfd
 from dataplane.pmd.datasheet import EICR, EIMS, LINKS
 from dataplane.pmd.datasheet.tx import TDT
 from dataplane.pmd.model.card import Card
-from dataplane.pmd.model.doorbell import Doorbells
+from dataplane.pmd.model.datapath.doorbell import Doorbells
 from dataplane.pmd.model.runner import Runner
 from dataplane.pmd.model.shared import CardLock, Clock
-from dataplane.pmd.model.wire import PortWire
+from dataplane.pmd.model.wire.port import PortWire
 from tests.pmd.model.rig import Port, frame
 
 PAGE = 0x1000

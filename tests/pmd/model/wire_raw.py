@@ -14,7 +14,7 @@ import struct
 import time
 from pathlib import Path
 
-from dataplane.pmd.model.wire_peer import PeerWire
+from dataplane.pmd.model.wire.peer import PeerWire
 
 RING, PAGE, LANE = 512 << 10, 4096, 384
 MEMORY = PAGE + 2 * RING

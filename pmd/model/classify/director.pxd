@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The flow director (datasheet 7.1.2.7): filters in a table of the packet buffer, found by a hash of the packet."""
+
+from libc.stdint cimport uint8_t, uint32_t
+
+from dataplane.pmd.model.state.model cimport mdl_port
+from dataplane.pmd.model.classify.packet cimport Parsed
+
+# A register of its (0x0EE00 to 0x0EE7F) now holds another value. FDIRCMD: the command is carried out. True: an interrupt.
+cdef bint director_written(mdl_port *p, uint32_t word) noexcept nogil
+
+# After a reset: no memory, no filters.
+cdef void director_reset(mdl_port *p) noexcept nogil
+
+# KiB of the packet buffer that it has.
+cdef uint32_t director_memory(const mdl_port *p) noexcept nogil
+
+# The queue of the filter that a packet of n bytes matches, -1 for none. pool: whose copy it is; -1: there are no pools. What
+# the descriptor of that copy shall say is left in p.director.found[copy], and bit `copy` of p.director.looked is set if there is.
+cdef int direct(mdl_port *p, const uint8_t *data, uint32_t n, const Parsed *parsed, int pool, uint32_t copy) noexcept nogil

@@ -1,0 +1,593 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One port's data path: decodes what the driver wrote to the register file, and moves frames a step at a time."""
+
+from libc.stdlib cimport free, malloc
+from libc.string cimport memset
+
+cdef extern from "<stdlib.h>" nogil:
+    void *aligned_alloc(size_t alignment, size_t size)
+
+from dataplane.pmd.model.classify.director cimport director_memory, director_reset, director_written
+from dataplane.pmd.model.datapath.dirty cimport touched
+from dataplane.pmd.model.classify.filter cimport decode_filter
+from dataplane.pmd.model.netem.flight cimport NEVER
+from dataplane.pmd.model.datapath.iommu cimport current_epoch
+from dataplane.pmd.model.state.model cimport (
+    DIRTY_FILTER,
+    DIRTY_POOLS,
+    DIRTY_RSC,
+    DIRTY_STEER,
+    POOLS,
+    QUEUES,
+    VIOLATIONS,
+    mdl_count_stampers,
+    mdl_ctz64,
+    mdl_director_new,
+    mdl_fifo_clear,
+    mdl_fifo_free,
+    mdl_fifo_new,
+    mdl_frame,
+    mdl_peek,
+    mdl_pop,
+    mdl_swap16,
+)
+from dataplane.pmd.model.classify.pools cimport decode_pools
+from dataplane.pmd.model.datapath.rsc cimport rsc_forget, rsc_switched
+from dataplane.pmd.model.datapath.rx cimport rx_step
+from dataplane.pmd.model.datapath.rxq cimport decode_rxq
+from dataplane.pmd.model.shared cimport REGISTER_BYTES
+from dataplane.pmd.model.datapath.stamps cimport decode_stamps, reset_stamps, stampers
+from dataplane.pmd.model.classify.steer cimport decode_steer
+from dataplane.pmd.model.datapath.tso cimport TSO_PACKET_MAX
+from dataplane.pmd.model.datapath.tx cimport decode_txq, tx_step
+from dataplane.pmd.model.state.word cimport *
+
+from dataplane.errors import ConfigError
+from dataplane.pmd.model.state.violation import describe
+
+cdef enum:
+    PACKET_BUFFER = 512 << 10
+    TX_BUFFER = 160 << 10
+    SWITCHED = 64 << 10  # what waits for pools of the same port; the chip takes it from its packet buffer
+    FRAME_STANDARD = 1518
+    TX_CRC_EN = 1 << 0
+    RX_CRC_STRIP = 1 << 1
+    JUMBOEN = 1 << 2
+    TX_PAD_EN = 1 << 10
+    LOOPBACK = 1 << 15
+    LENGTH_ERRORS = 1 << 27
+    QDE_WRITE = 1 << 16
+    FDIR = 1 << 16  # EICR
+    SPEED_100M = 1  # LINKS.SPEED
+    SPEED_1G = 2
+    RATE_ON = 1 << 31  # RTTBCNRC.RS_ENA
+    RATE_FACTOR = 0xFFFFFF
+    RATE_CREDIT = 1 << 10  # SILENT about the unit of RTTBCNRM: taken as KiB
+
+
+cdef class Wire:
+    """What is plugged into a port."""
+
+    @property
+    def flights(self):
+        """Frames in flight, one `Flight` for each direction; empty where nothing happens to frames on their way."""
+        return tuple(way for way in (self.outward, self.inward) if way is not None)
+
+    def leads_to(self, Engine engine not None):
+        """What is at the other end, seen from `engine`, as in "model1" or "tap t0"."""
+        return ""
+
+    cdef _set(self, bint elastic, netem):
+        self.elastic = elastic
+        if netem:
+            self.outward, self.inward = Flight(netem, 0), Flight(netem, 1)
+
+    cdef uint64_t due(self, Engine engine) noexcept nogil:
+        if self.outward is None:
+            return NEVER
+        return min(self.outward.next_due, self.inward.next_due)
+
+    def prepare(self):
+        """Check, and reserve, what it needs once its port runs; change nothing. Raises what stands against it."""
+
+    def begin(self):
+        """Its port is about to run, all checks are over: make what has to be made."""
+
+    cdef uint32_t pump(self, Engine engine) noexcept nogil:
+        return 0
+
+    cdef void left(self, Engine engine):
+        pass
+
+
+cdef class Engine(DataPath):
+    """The DMA side of one port. `registers`: its register file; `interrupts`: who hears of work done; `clock`: the card's."""
+
+    def __cinit__(self, str name not None, RegisterFile registers not None, Interrupts interrupts not None, Clock clock not None):
+        self.name = name
+        self.registers, self.interrupts, self.clock = registers, interrupts, clock
+        self.regs = <uint32_t *> registers.at
+        self.domain = Domain(name)
+        self.port = <mdl_port *> aligned_alloc(64, sizeof(mdl_port))
+        if self.port == NULL:
+            raise MemoryError(f"no memory for the data path of {name}")
+        memset(self.port, 0, sizeof(mdl_port))
+        self.port.regs = self.regs
+        self.port.domain = self.domain.c
+        self.port.stamps.virtual_ns = &clock.ns if clock.virtual else NULL
+        self._vf_domains = [None for _ in range(POOLS)]
+        self._offences = []
+        self._vf_bells = [None for _ in range(POOLS)]
+        for index in range(QUEUES):
+            self.port.rx_tail[index] = self._register_tail(index, False)
+            self.port.tx_tail[index] = self._register_tail(index, True)
+        self.port.elastic = 1
+        self.port.rx_fifo = mdl_fifo_new(PACKET_BUFFER)
+        self.port.tx_buffer, self.port.switched = mdl_fifo_new(TX_BUFFER), mdl_fifo_new(SWITCHED)
+        if self.port.rx_fifo == NULL or self.port.tx_buffer == NULL or self.port.switched == NULL:
+            raise MemoryError(f"no memory for the packet buffer of {name}")
+        self.port.scratch = <uint8_t *> malloc(TSO_PACKET_MAX)
+        self.port.director = mdl_director_new()
+        if self.port.scratch == NULL or self.port.director == NULL:
+            raise MemoryError(f"no memory for segmentation and the flow director on {name}")
+        self.reset()
+
+    def __dealloc__(self):
+        if self.port != NULL:
+            if self.port.stamps.rx_on:
+                mdl_count_stampers(&stampers, -1)
+            mdl_fifo_free(self.port.rx_fifo)
+            mdl_fifo_free(self.port.tx_buffer)
+            mdl_fifo_free(self.port.switched)
+            free(self.port.scratch)
+            free(self.port.director)
+            free(self.port)
+
+    cdef void adopt(self) noexcept:
+        cdef Domain domain
+        self.domain.lock = self.lock
+        for domain in self._vf_domains:
+            if domain is not None:
+                domain.lock = self.lock
+
+    cdef void _enter(self) noexcept:
+        """Before the data path is changed from outside: its runner keeps out. A thread may enter again."""
+        if self.lock is not None:
+            self.lock.take_gil()
+
+    cdef void _leave(self) noexcept:
+        if self.lock is not None:
+            self.lock.give()
+
+    # ---- registers ------------------------------------------------------------------------------------------
+
+    cdef void written(self, uint32_t offset, uint32_t value) noexcept nogil:
+        cdef mdl_port *p = self.port
+        cdef uint32_t queue
+        if self.losing and offset & 0x3F == 0x18:
+            return  # a tail
+        if 0x01000 <= offset < 0x02000:
+            self._decode_rx((offset - 0x01000) >> 6)
+        elif 0x0D000 <= offset < 0x0E000:
+            self._decode_rx(64 + ((offset - 0x0D000) >> 6))
+        elif 0x06000 <= offset < 0x08000:
+            decode_txq(p, (offset - 0x06000) >> 6)
+        elif W_RQSMR << 2 <= offset < (W_RQSMR << 2) + 128:
+            for queue in range(offset - (W_RQSMR << 2), offset - (W_RQSMR << 2) + 4):
+                p.rxq[queue].set = self.regs[offset >> 2] >> ((queue & 3) * 8) & 0xF
+        elif W_TQSM << 2 <= offset < (W_TQSM << 2) + 128:
+            for queue in range(offset - (W_TQSM << 2), offset - (W_TQSM << 2) + 4):
+                p.txq[queue].set = self.regs[offset >> 2] >> ((queue & 3) * 8) & 0xF
+        elif offset == W_QDE << 2:
+            if value & QDE_WRITE:
+                queue = value >> 8 & 0x7F
+                p.qde[queue >> 6] &= ~(<uint64_t> 1 << (queue & 63))
+                p.qde[queue >> 6] |= <uint64_t> (value & 1) << (queue & 63)
+                decode_rxq(p, queue)
+        elif offset == W_RTTBCNRC << 2:
+            self._set_rate(self.regs[W_RTTDQSEL] & 0x7F, value & RATE_FACTOR if value & RATE_ON else 0)
+        elif offset == W_RTTBCNRM << 2:
+            p.credit = value * RATE_CREDIT
+        elif offset == W_GCR_EXT << 2:
+            self._share_out()
+            self._remap()
+        elif 0x0EE00 <= offset < 0x0EE80:
+            if director_written(p, offset >> 2):
+                self.interrupts.other_cause(FDIR)
+            if offset == W_FDIRCTRL << 2:
+                p.dirty |= DIRTY_STEER
+                self._decode_port()
+        elif offset < 0x01000:
+            if offset == W_CTRL_EXT << 2:
+                p.dirty |= DIRTY_FILTER
+        else:
+            # Tables are decoded by the next step: a driver fills a whole one at a time.
+            p.dirty |= touched(offset)
+            if 0x02F00 <= offset < 0x05200 or offset >= 0x08000:
+                self._decode_port()
+
+    cdef void _decode_rx(self, uint32_t queue) noexcept nogil:
+        if self.stopped:
+            rsc_forget(self.port)  # what is not complete can no longer be written to memory
+        decode_rxq(self.port, queue)
+
+    cdef void reset(self) noexcept nogil:
+        cdef mdl_port *p = self.port
+        cdef uint32_t index
+        rsc_forget(p)
+        p.merging = p.rsc_on = 0
+        mdl_fifo_clear(p.rx_fifo)
+        mdl_fifo_clear(p.tx_buffer)
+        mdl_fifo_clear(p.switched)
+        p.rated[0] = p.rated[1] = 0
+        p.credit = self.regs[W_RTTBCNRM] * RATE_CREDIT
+        p.qde[0] = p.qde[1] = 0
+        p.rx_causes[0] = p.rx_causes[1] = p.tx_causes[0] = p.tx_causes[1] = 0
+        p.other_causes = p.tx_next = 0
+        memset(p.tx_turn, 0, sizeof(p.tx_turn))
+        p.epoch = current_epoch()
+        reset_stamps(p)
+        self._share_out()
+        for index in range(QUEUES):
+            p.rxq[index].enabled = p.txq[index].enabled = 0
+            p.txq[index].rate = 0
+            decode_rxq(p, index)
+            decode_txq(p, index)
+        director_reset(p)
+        p.dirty = DIRTY_FILTER | DIRTY_STEER | DIRTY_POOLS | DIRTY_RSC
+        self._decode_port()
+        self._decode_tables()
+
+    cdef void _decode_tables(self) noexcept nogil:
+        cdef uint32_t index
+        if self.port.dirty & DIRTY_FILTER:
+            decode_filter(&self.port.filter, self.regs)
+        if self.port.dirty & DIRTY_STEER:
+            decode_steer(&self.port.steer, self.regs)
+        if self.port.dirty & DIRTY_POOLS:
+            decode_pools(self.port)
+        if self.port.dirty & DIRTY_RSC and rsc_switched(self.port):
+            for index in range(QUEUES):
+                if self.port.rxq[index].enabled:
+                    decode_rxq(self.port, index)
+        self.port.dirty = 0
+
+    cdef void _decode_port(self) noexcept nogil:
+        cdef mdl_port *p = self.port
+        cdef uint32_t *r = self.regs
+        cdef uint32_t hlreg0 = r[W_HLREG0], index, sizes = 0
+        p.crc_strip = (hlreg0 & RX_CRC_STRIP) != 0
+        p.tx_crc = (hlreg0 & TX_CRC_EN) != 0
+        p.tx_pad = (hlreg0 & TX_PAD_EN) != 0
+        p.tx_plain = p.tx_crc and p.tx_pad
+        p.loopback = (hlreg0 & LOOPBACK) != 0
+        p.length_check = (hlreg0 & LENGTH_ERRORS) != 0
+        p.tx_on = r[W_DMATXCTL] & 1
+        p.tx_vlan_type = mdl_swap16(r[W_DMATXCTL] >> 16)
+        p.tx_max = r[W_MAXFRS] >> 16 if hlreg0 & JUMBOEN else FRAME_STANDARD
+        p.rx_held = r[W_SECRXCTRL] >> 1 & 1
+        p.stats_queue = r[W_RXDSTATCTRL] & 0x1F
+        p.many_queues = r[W_MTQC] != 0
+        p.slow = 10 if r[W_LINKS] >> 28 & 3 == SPEED_1G else 100 if r[W_LINKS] >> 28 & 3 == SPEED_100M else 1
+        decode_stamps(p, 10 if self.pace == SPEED_1G else 1)
+        for index in range(8):
+            sizes += r[W_RXPBSIZE + index] & 0xFFC00
+        p.rx_fifo.limit = min(sizes, PACKET_BUFFER - (director_memory(p) << 10))
+
+    cdef void _remap(self) noexcept nogil:
+        """A DMA map or the owner of a pool changed: where rings are in memory has to be looked up anew."""
+        cdef mdl_port *p = self.port
+        cdef uint32_t index
+        p.epoch = current_epoch()
+        if self.stopped:
+            p.epoch -= 1  # when it runs again; a card that was pulled out has no queues to look at
+            return
+        for index in range(QUEUES):
+            decode_rxq(p, index)
+            decode_txq(p, index)
+
+    # ---- pools ----------------------------------------------------------------------------------------------
+
+    cpdef Domain domain_of_vf(self, int n):
+        """The I/O address space of VF n, whether there is that VF now or not."""
+        cdef Domain domain
+        if not 0 <= n < POOLS:
+            raise ConfigError(f"{self.name}: no VF {n}: the 82599 has 0 to {POOLS - 1}")
+        if self._vf_domains[n] is None:
+            domain = Domain(f"{self.name}.vf{n}")
+            domain.lock = self.lock
+            self._vf_domains[n], self._vf_domain[n] = domain, domain.c
+        return self._vf_domains[n]
+
+    cpdef share(self, uint32_t vfs, uint64_t masters):
+        """VFs 0 to vfs - 1 own the pools of their numbers, and those in `masters` may reach memory."""
+        if vfs > POOLS:
+            raise ConfigError(f"{self.name}: {vfs} VFs: the 82599 has at most {POOLS}")
+        for n in range(vfs):
+            self.domain_of_vf(n)
+        self._enter()
+        self._vfs, self._masters = vfs, masters
+        self._share_out()
+        self._remap()
+        self._leave()
+
+    cdef void _share_out(self) noexcept nogil:
+        """Whose queues are whose: GCR_EXT says how many pools there are, the SR-IOV capability how many are VFs'."""
+        cdef mdl_port *p = self.port
+        cdef uint32_t mode = self.regs[W_GCR_EXT] & 3, pool
+        cdef uint32_t pools = (<uint32_t> 8) << mode if mode else 0
+        p.pool_shift = 4 - mode if mode else 0
+        p.vf_pools = 0
+        for pool in range(POOLS):
+            p.domain_of_pool[pool] = p.domain
+            if pool < self._vfs and pool < pools:
+                p.vf_pools |= <uint64_t> 1 << pool
+                p.domain_of_pool[pool] = self._vf_domain[pool] if self._masters >> pool & 1 else NULL
+        self.interrupts.vf_pools, self.interrupts.pool_shift = p.vf_pools, p.pool_shift
+        p.dirty |= DIRTY_POOLS
+        self._place_tails()
+
+    # ---- tails ----------------------------------------------------------------------------------------------
+
+    cpdef attach(self, int vf, Doorbells bells):
+        """A function's tails are there from now on, with the values that they have; None: in the register file again."""
+        if vf >= POOLS:
+            raise ConfigError(f"{self.name}: no VF {vf}: the 82599 has 0 to {POOLS - 1}")
+        before = self._pf_bells  # lives until nothing points there any more
+        self._enter()
+        if vf < 0:
+            self._pf_bells = bells
+        else:
+            before = self._vf_bells[vf]
+            self._vf_bells[vf] = bells
+            self._vf_bell[vf] = <void *> bells if bells is not None else NULL
+        self._unheard = any([each is not None and not each.wakes for each in (self._pf_bells, *self._vf_bells)])
+        self.tell_clients(self._resting)
+        self._place_tails()
+        self._remap()
+        self._leave()
+        del before
+
+    cdef volatile uint32_t *_register_tail(self, uint32_t queue, bint tx) noexcept nogil:
+        if tx:
+            return self.registers.at + W_TXQ + queue * 16 + W_TDT
+        return self.registers.at + (W_RXQ + queue * 16 if queue < 64 else W_RXQ_HIGH + (queue - 64) * 16) + W_RDT
+
+    cdef void _place_tails(self) noexcept nogil:
+        """Whoever owns a queue has its tail; it keeps its value when that changes."""
+        cdef mdl_port *p = self.port
+        cdef uint32_t queue, first
+        cdef void *bells
+        cdef volatile uint32_t *rx
+        cdef volatile uint32_t *tx
+        for queue in range(QUEUES):
+            first, bells = 0, <void *> self._pf_bells if self._pf_bells is not None else NULL
+            if p.pool_shift and p.vf_pools >> (queue >> p.pool_shift) & 1:
+                first, bells = queue >> p.pool_shift << p.pool_shift, self._vf_bell[queue >> p.pool_shift]
+            rx = (<Doorbells> bells).rx_tail(queue - first) if bells != NULL else NULL
+            tx = (<Doorbells> bells).tx_tail(queue - first) if bells != NULL else NULL
+            self._move_tail(&p.rx_tail[queue], rx if rx != NULL else self._register_tail(queue, False))
+            self._move_tail(&p.tx_tail[queue], tx if tx != NULL else self._register_tail(queue, True))
+
+    cdef bint is_quiet(self) noexcept nogil:
+        cdef mdl_port *p = self.port
+        if p.pumped or p.rsc_open or self.interrupts.held or self.interrupts.vfs.waiting or p.rated[0] | p.rated[1]:
+            return False
+        return not self._unheard or not (p.rx_enabled[0] | p.rx_enabled[1] | p.tx_enabled[0] | p.tx_enabled[1])
+
+    cdef void tell_clients(self, uint32_t resting) noexcept nogil:
+        cdef uint32_t vf
+        cdef void *bells
+        self._resting = resting
+        if self._pf_bells is not None and self._pf_bells.resting != NULL:
+            self._pf_bells.resting[0] = resting
+        for vf in range(POOLS):
+            bells = self._vf_bell[vf]
+            if bells != NULL and (<Doorbells> bells).resting != NULL:
+                (<Doorbells> bells).resting[0] = resting
+
+    cdef uint64_t due(self) noexcept nogil:
+        return self.wire.due(self) if self.port.pumped else NEVER
+
+    cdef void _move_tail(self, volatile uint32_t **place, volatile uint32_t *to) noexcept nogil:
+        if place[0] != to:
+            to[0] = place[0][0]
+            place[0] = to
+
+    cdef volatile uint32_t *tail_at(self, uint32_t word) noexcept nogil:
+        if W_TXQ <= word < W_TXQ + 128 * 16:
+            return self.port.tx_tail[(word - W_TXQ) >> 4]
+        if W_RXQ <= word < W_RXQ + 64 * 16:
+            return self.port.rx_tail[(word - W_RXQ) >> 4]
+        if W_RXQ_HIGH <= word < W_RXQ_HIGH + 64 * 16:
+            return self.port.rx_tail[64 + ((word - W_RXQ_HIGH) >> 4)]
+        return NULL
+
+    cdef void _set_rate(self, uint32_t queue, uint32_t factor) noexcept nogil:
+        """8.2.3.10.16: the line's rate over the queue's; a factor below 1 would be faster than the line, and is none.
+
+        SILENT about a queue that rests when its factor changes: it rests on, and what it has saved up is lost.
+        """
+        cdef mdl_port *p = self.port
+        p.txq[queue].rate = factor if factor > 1 << 14 else 0
+        p.txq[queue].idle_at = max(p.txq[queue].idle_at, self.clock.now() << 6)
+        p.rated[queue >> 6] &= ~(<uint64_t> 1 << (queue & 63))
+        p.rated[queue >> 6] |= <uint64_t> (p.txq[queue].rate != 0) << (queue & 63)
+
+    # ---- running --------------------------------------------------------------------------------------------
+
+    cdef uint32_t step(self, uint32_t budget) noexcept nogil:
+        cdef mdl_port *p = self.port
+        cdef uint32_t work
+        if self.stopped:
+            if p.pumped and self.wire.live:
+                p.now_ns = self.clock.now()
+                self.wire.pump(self)
+            return self._discard(budget)
+        if p.dirty:
+            self._decode_tables()
+        if p.epoch != current_epoch():
+            self._remap()
+        work = 0
+        if p.pumped or p.slow > 1 or p.merging or p.rated[0] | p.rated[1] or stampers:
+            p.now_ns = self.clock.now()
+        if p.pumped:
+            work += self.wire.pump(self)
+        if self.link or p.loopback:
+            work += tx_step(p, budget)
+        work += rx_step(p, budget)
+        if work:
+            self._tell()
+        if self.strict:
+            self.violations = <uint32_t> (p.violations - self._taken)
+        return work
+
+    cdef uint32_t _discard(self, uint32_t budget) noexcept nogil:
+        """What arrives at a port that may not reach memory is lost.
+
+        SILENT: silicon would keep a packet buffer full of it; a sender that waits for room there would wait for ever.
+        """
+        cdef mdl_frame *frame = mdl_peek(self.port.rx_fifo)
+        cdef uint32_t done = 0
+        while frame != NULL and done < budget:
+            mdl_pop(self.port.rx_fifo, frame)
+            done += 1
+            frame = mdl_peek(self.port.rx_fifo)
+        return done
+
+    cdef void _tell(self) noexcept nogil:
+        """Interrupt causes of this step, each once."""
+        cdef mdl_port *p = self.port
+        cdef uint32_t half
+        cdef uint64_t left
+        for half in range(2):
+            left, p.rx_causes[half] = p.rx_causes[half], 0
+            while left:
+                self.interrupts.rx_cause(half * 64 + mdl_ctz64(left))
+                left &= left - 1
+            left, p.tx_causes[half] = p.tx_causes[half], 0
+            while left:
+                self.interrupts.tx_cause(half * 64 + mdl_ctz64(left))
+                left &= left - 1
+        if p.other_causes:
+            self.interrupts.other_cause(p.other_causes)
+            p.other_causes = 0
+
+    # ---- the wire -------------------------------------------------------------------------------------------
+
+    cdef plug(self, Wire wire, mdl_fifo *out, bint elastic, bint pumped, const bint *peer_lit):
+        if self.wire is not None:
+            raise ConfigError(f"{self.name} has a wire already: unplug it first")
+        self._enter()
+        self.wire = wire
+        self.port.tx_fifo, self.port.peer_lit = out, peer_lit
+        self.port.elastic, self.port.pumped, self.port.wired = elastic, pumped, 1
+        self._leave()
+
+    cpdef unplug(self):
+        """Pull the wire out of this port. The other end sees its link go."""
+        cdef Wire wire = self.wire
+        if wire is None:
+            return
+        self._enter()
+        self.port.wired = self.port.pumped = 0
+        self.port.tx_fifo, self.port.peer_lit, self.port.peer_pace = NULL, NULL, NULL
+        self.wire = None
+        self._leave()
+        wire.left(self)
+
+    cdef bint wire_up(self) noexcept nogil:
+        cdef mdl_port *p = self.port
+        return (
+            p.wired
+            and (p.peer_lit == NULL or p.peer_lit[0])
+            and (p.peer_pace == NULL or p.peer_pace[0] == self.pace)
+        )
+
+    @property
+    def directed(self):
+        """How many filters the flow director has."""
+        return self.port.director.used
+
+    cdef bint queue_drop(self, uint32_t queue) noexcept nogil:
+        return self.port.qde[queue >> 6 & 1] >> (queue & 63) & 1
+
+    # ---- for Python -----------------------------------------------------------------------------------------
+
+    def take_violations(self, vf=None):
+        """(register, value, section, what was wrong) for each forbidden thing seen since the last call.
+
+        vf: on the queues of that VF, in its own words, or of the PF (-1); None: on all queues.
+        """
+        cdef mdl_port *p = self.port
+        cdef uint64_t index, first = max(self._taken, p.violations - VIOLATIONS if p.violations > VIOLATIONS else 0)
+        cdef int pool
+        for index in range(first, p.violations):
+            v = p.violation[index % VIOLATIONS]
+            pool = v.queue >> p.pool_shift if p.pool_shift else 0
+            if p.vf_pools >> pool & 1:
+                register, *rest = describe(v.code, v.queue - (pool << p.pool_shift), v.index, v.value)
+                self._offences.append((pool, (f"VF{register}", *rest)))
+            else:
+                self._offences.append((-1, describe(v.code, v.queue, v.index, v.value)))
+        self._taken = p.violations
+        self.violations = 0
+        found = [offence for owner, offence in self._offences if vf is None or vf == owner]
+        # Of what waits for somebody who does not look the last is enough.
+        self._offences = [] if vf is None else [pair for pair in self._offences if pair[0] != vf][-VIOLATIONS:]
+        return found
+
+    def set_lit(self, bint on):
+        """Bring this end of the wire up or down: what the other end sees."""
+        self.lit = on
+
+    def set_link(self, bint on):
+        """What a controller concluded: without link nothing is sent."""
+        self.link = on
+
+    @property
+    def is_wire_up(self):
+        """Whether a wire is plugged in and its other end is up."""
+        return self.wire_up()
+
+    def run(self, unsigned int budget=64):
+        """One step, by hand. Returns how many packets it moved."""
+        self._enter()
+        self.interrupts.tick()
+        work = self.step(budget)
+        self._leave()
+        return work
+
+    def write(self, unsigned int offset, unsigned int value):
+        """Store a register and decode it, without the access rules of a controller: for tests of the data path alone."""
+        if offset >= REGISTER_BYTES or offset & 3:
+            raise IndexError(f"no register at {offset:#x}: registers are dwords below {REGISTER_BYTES:#x}")
+        self._enter()
+        self.regs[offset >> 2] = value
+        self.written(offset, value)
+        self._leave()
+
+    def lose_doorbells(self, str kind, unsigned int queue, bint lost):
+        """A fault: while `lost`, the data path does not see the tail of that "rx" or "tx" queue move."""
+        if kind not in ("rx", "tx") or queue >= QUEUES:
+            raise ConfigError(f"{self.name}: no {kind} queue {queue}: expected 'rx' or 'tx' and 0 to {QUEUES - 1}")
+        self._enter()
+        cdef volatile uint32_t *tail = self.port.rxq[queue].tail if kind == "rx" else self.port.tx_bell[queue]
+        cdef uint32_t *stale = &self.stale[queue if kind == "rx" else 128 + queue]
+        self.losing = lost
+        if lost:
+            stale[0] = tail[0]
+            tail = stale
+        else:
+            tail = self.port.rx_tail[queue] if kind == "rx" else self.port.tx_tail[queue]
+        if kind == "rx":
+            self.port.rxq[queue].tail = tail
+        else:
+            self.port.tx_bell[queue] = tail
+        self._leave()
+
+    def restart(self):
+        """What a reset of the port does to the data path."""
+        self._enter()
+        self.reset()
+        self._leave()

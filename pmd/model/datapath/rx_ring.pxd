@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The Rx descriptor ring as both ways of receiving use it: packet by packet (rx), and merged (rsc). Datasheet 7.1.6 to 7.1.9."""
+
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+from dataplane.machine cimport likely, prefetch_write, read32, rmb, unlikely
+from dataplane.pmd.model.datapath.iommu cimport dma_read, dma_write, translate
+from dataplane.pmd.model.state.model cimport (
+    RX_DATA,
+    RX_DESC_FETCH,
+    RX_DESC_WRITE,
+    V_RX_HEADER,
+    V_RX_TAIL,
+    WRITE,
+    mdl_copy,
+    mdl_load64,
+    mdl_port,
+    mdl_publish64,
+    mdl_rxq,
+    mdl_violate,
+)
+from dataplane.pmd.model.state.word cimport *
+
+cdef enum:
+    AHEAD = 4  # descriptors
+    ALL_QUEUES = 0x10  # RXDSTATCTRL
+    # What became of a copy
+    WAITS = 0
+    DROPPED = 1
+    TAKEN = 2
+    APART = 3  # it is not to be merged: give it descriptors of its own
+
+
+# What a burst has done to one queue and not yet told the register file.
+cdef struct Visit:
+    mdl_rxq *queue
+    uint32_t index
+    uint32_t packets
+    uint32_t available  # descriptors, when last looked
+    uint64_t bytes
+    uint32_t done_packets  # for RXDGPC
+    uint64_t done_bytes
+
+
+cdef inline void store(mdl_rxq *q, uint64_t iova, const uint8_t *data, uint32_t n, uint32_t index) noexcept nogil:
+    """Posted writes: the device does not learn that one was blocked."""
+    cdef uint8_t *to = translate(q.domain, iova, n, WRITE)
+    if likely(to != NULL):
+        mdl_copy(to, data, n)
+    elif n:
+        dma_write(q.domain, iova, data, n, RX_DATA, index)
+
+
+cdef inline uint32_t available(mdl_port *p, mdl_rxq *q, uint32_t index) noexcept nogil:
+    cdef uint32_t tail = read32(q.tail)
+    if unlikely(tail >= q.n):
+        if q.bad_tail != tail:
+            q.bad_tail = tail
+            mdl_violate(p, V_RX_TAIL, index, q.n, tail)
+        return 0
+    rmb()  # the descriptors are as new as the tail
+    return tail - q.head if tail >= q.head else tail + q.n - q.head
+
+
+cdef inline bint fetch(mdl_port *p, mdl_rxq *q, uint32_t index, uint32_t at, uint64_t *words) noexcept nogil:
+    """The descriptor at `at`. False, and the queue stalls until it is enabled anew, if it cannot be read."""
+    if q.ring != NULL:
+        words[0], words[1] = mdl_load64(q.ring + at * 16), mdl_load64(q.ring + at * 16 + 8)
+    elif not dma_read(q.domain, <uint8_t *> words, q.base + at * 16, 16, RX_DESC_FETCH, index):
+        q.stalled = 1
+        return False
+    if unlikely(words[1] & 1 and not q.legacy and not q.warned):
+        q.warned = 1
+        mdl_violate(p, V_RX_HEADER, index, at, words[1])
+    return True
+
+
+cdef inline void warm(mdl_rxq *q, uint32_t at) noexcept nogil:
+    """The buffer of a descriptor that comes soon: the driver gave it back long ago, and the cache has forgotten it."""
+    cdef uint64_t offset
+    at += AHEAD
+    if at >= q.n:
+        at -= q.n
+    if likely(q.ring != NULL and at < q.n):
+        offset = mdl_load64(q.ring + at * 16) - q.domain.hit_iova
+        if likely(offset < q.domain.hit_size):
+            prefetch_write(q.domain.hit_host + offset)
+
+
+cdef inline void write_back(
+    mdl_port *p, mdl_rxq *q, uint32_t index, uint32_t at, uint64_t low, uint64_t high
+) noexcept nogil:
+    cdef uint64_t[2] words
+    cdef uint8_t *d
+    if likely(q.ring != NULL):
+        d = q.ring + at * 16
+        (<uint64_t *> d)[0] = low
+        mdl_publish64(d + 8, high)  # DD last: the driver may look at any time
+        return
+    words[0], words[1] = low, high
+    dma_write(q.domain, q.base + at * 16, <uint8_t *> words, 16, RX_DESC_WRITE, index)

@@ -1,0 +1,495 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One port's register file: every access goes by the rule of its register, and by the Block method registered for it.
+
+The order of a write: the strict manner may object; the rule makes the new word of old and written; a Block may make another
+one of it; it is stored; the data path is told. A read: the word is taken, a Block may replace it, then read-to-clear
+and set-on-read bits change. What the chip does a little later (a queue's ENABLE reads back, CTRL.RST clears itself) is a timer.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc
+from libc.string cimport memset
+
+from dataplane.errors import ConfigError
+from dataplane.pmd.model.registers import access as rules
+from dataplane.pmd.model.shared cimport REGISTER_BYTES, REGISTER_WORDS
+
+cdef enum:
+    NO_TIMER = 0
+    KNOWN = 1
+    READS = 2  # a Block has a method for reads
+    WRITES = 4
+    NATIVE = 8
+    TAIL = 16
+
+    EICR = 0x00800 >> 2
+    EICS = 0x00808 >> 2
+    EIMS = 0x00880 >> 2
+    EIMC = 0x00888 >> 2
+    EICS_EX = 0x00A90 >> 2
+    EIMS_EX = 0x00AA0 >> 2
+    EIMC_EX = 0x00AB0 >> 2
+    LINKS = 0x042A4 >> 2
+    LINK_UP = 1 << 30
+    MASTER_DISABLE = 1 << 2  # CTRL.GIO_DIS
+
+cdef uint32_t ALL_ONES = 0xFFFFFFFF
+cdef uint64_t NEVER = <uint64_t> -1
+
+
+cdef struct Rule:
+    uint32_t canonical  # as a dword's number
+    uint32_t write
+    uint32_t set
+    uint32_t clear
+    uint32_t pulse
+    uint32_t read_clears
+    uint32_t read_sets
+    uint32_t readable
+    uint32_t flags
+
+
+# One table for all ports of the process: 0x8000 rules, most of them empty.
+cdef Rule *RULES = <Rule *> calloc(REGISTER_WORDS, sizeof(Rule))
+if RULES is NULL:
+    raise MemoryError("no memory for the table of register rules")
+
+
+cdef void _fill_rules() except *:
+    cdef Rule *rule
+    for line in rules.rules():
+        rule = &RULES[<uint32_t> line.offset >> 2]
+        rule.canonical = <uint32_t> line.canonical >> 2
+        rule.write, rule.set, rule.clear, rule.pulse = line.write, line.set, line.clear, line.pulse
+        rule.read_clears, rule.read_sets, rule.readable = line.read_clears, line.read_sets, line.readable
+        rule.flags = KNOWN
+        if rules.find(line.offset).register.name in rules.NATIVE:
+            rule.flags |= NATIVE
+        if rules.find(line.offset).register.name in ("RDT", "TDT"):
+            rule.flags |= TAIL
+
+_fill_rules()
+
+
+cdef uint64_t _on_tick(void *self, uint64_t now) noexcept nogil:
+    (<Controller> self).run_timers(now)
+    (<Controller> self)._look_at_wire()
+    return (<Controller> self).next_timer
+
+
+cdef int _check_offset(int64_t offset) except -1:
+    if not 0 <= offset < REGISTER_BYTES or offset & 3:
+        raise IndexError(f"no register at {offset:#x}: registers are dwords below {REGISTER_BYTES:#x}")
+    return 0
+
+
+cdef class Controller:
+    """The registers of one port. `read` and `write` are what the bus does; the rest is for the chip's own blocks.
+
+    Whoever is not inside an access must hold `lock` for anything but read, write, and the properties.
+    """
+
+    def __cinit__(
+        self,
+        str name not None,
+        int port,
+        RegisterFile registers not None,
+        Interrupts interrupts not None,
+        CardLock lock not None,
+        DataPath engine not None,
+    ):
+        self.name, self.port = name, port
+        self.registers, self.interrupts, self.clock, self.lock = registers, interrupts, interrupts.clock, lock
+        self.engine = engine
+        engine.lock = lock
+        engine.adopt()
+        self.regs = registers.at
+        self.next_timer = NEVER
+        self.read_ns, self.write_ns = 500, 100
+        self._on_read, self._on_write = {}, {}
+        self.blocks = {}
+        interrupts.tick_self = <void *> self
+        interrupts.tick_owner = self
+        interrupts.on_tick = _on_tick
+
+    # ---- the bus ----------------------------------------------------------------------------------------------
+
+    cpdef uint32_t read(self, uint32_t offset) except? 0xFFFFFFFF:
+        """A 32-bit read at a byte offset of BAR0. The strict manner raises DatasheetViolation."""
+        self.lock.take_gil()
+        try:
+            return self._read(offset)
+        finally:
+            self.lock.give()
+
+    cpdef int write(self, uint32_t offset, uint32_t value) except -1:
+        """A 32-bit write at a byte offset of BAR0. The strict manner raises DatasheetViolation."""
+        self.lock.take_gil()
+        try:
+            return self._write(offset, value)
+        finally:
+            self.lock.give()
+
+    def read_twin(self, uint32_t offset):
+        """A read by a VF, whose BAR has turned it into one of this register (canonical offset). The lock is held."""
+        _check_offset(offset)
+        self._elapse(self.read_ns)
+        return self._answer(offset >> 2)
+
+    def write_twin(self, uint32_t offset, uint32_t value):
+        """A write by a VF likewise."""
+        _check_offset(offset)
+        self._elapse(self.write_ns)
+        self._take(offset >> 2, value)
+
+    def read_bytes(self, unsigned int offset, unsigned int size):
+        """A read of any size. Registers are dwords: a smaller read is answered, side effects included, from the whole one.
+
+        The strict manner raises DatasheetViolation for anything but whole dwords (datasheet 8.1.1).
+        """
+        if offset & 3 or size & 3:
+            self._wrong_size("read", offset, size)
+        out = bytearray()
+        for at in range(offset & ~3, offset + size, 4):
+            out += int(self.read(at)).to_bytes(4, "little")
+        return bytes(out[offset & 3 : (offset & 3) + size])
+
+    def write_bytes(self, unsigned int offset, bytes data):
+        """A write of any size. Registers are dwords: a write that does not cover one whole is discarded.
+
+        The strict manner raises DatasheetViolation for it (datasheet 8.1.1).
+        """
+        if offset & 3 or len(data) & 3:
+            self._wrong_size("write", offset, len(data))
+        for at in range(-(offset & 3) % 4, len(data) - 3, 4):
+            self.write(offset + at, int.from_bytes(data[at : at + 4], "little"))
+
+    cdef uint32_t _read(self, uint32_t offset) except? 0xFFFFFFFF:
+        cdef uint32_t value
+        cdef Rule *rule
+        self._elapse(self.read_ns)
+        if self.gone or self.asleep:
+            value = ALL_ONES
+        elif offset & 3 or offset >= REGISTER_BYTES or not RULES[offset >> 2].flags:
+            value = 0  # 8.2.2 forbids no read: `ethtool -d` reads its way through the addresses of all of Intel's chips
+        else:
+            rule = &RULES[offset >> 2]
+            if self.strict is not None:
+                self._raise_offences()
+                self.strict.reading(rule.canonical << 2)
+            value = self._answer(rule.canonical)
+        if self.trace is not None:
+            self.trace("R", offset, value)
+        return value
+
+    cdef void _elapse(self, uint64_t ns) noexcept nogil:
+        """An access takes its time, and what is due by then has happened."""
+        self.clock.advance(ns)
+        if self.clock.now() >= self.next_timer:
+            self.run_timers(self.clock.now())
+
+    cdef uint32_t _answer(self, uint32_t word) except? 0xFFFFFFFF:
+        """What a read gives, with its side effects."""
+        cdef Rule *rule = &RULES[word]
+        cdef uint32_t value = self._at(rule.canonical)[0] & rule.readable
+        if rule.flags & (READS | NATIVE):
+            if rule.flags & NATIVE:
+                if rule.canonical == EICR:
+                    value = self.interrupts.read_eicr()
+                elif rule.canonical == EICS:
+                    # SILENT: EICS is write only; Linux reads the causes there, without clearing them, and it works.
+                    value = self.regs[EICR]
+            else:
+                handler = self._on_read.get(rule.canonical << 2)
+                if handler is not None:
+                    value = handler(rule.canonical << 2, value)
+        if self.stuck_count:
+            value = self._hold(rule.canonical, value)
+        if rule.read_clears | rule.read_sets:
+            self.regs[rule.canonical] = self.regs[rule.canonical] & ~rule.read_clears | rule.read_sets
+            if rule.read_sets:
+                self._tell(rule.canonical)
+        return value
+
+    cdef int _write(self, uint32_t offset, uint32_t value) except -1:
+        cdef uint32_t word
+        self._elapse(self.write_ns)
+        if self.trace is not None:
+            self.trace("W", offset, value)
+        if self.gone or self.asleep:
+            return 0
+        if offset & 3 or offset >= REGISTER_BYTES or not RULES[offset >> 2].flags:
+            if self.strict is not None:
+                self.strict.unknown("write", offset, value)
+            return 0
+        word = RULES[offset >> 2].canonical
+        if self.strict is not None:
+            self._raise_offences()
+            self.strict.writing(word << 2, value)
+        return self._take(word, value)
+
+    cdef int _take(self, uint32_t word, uint32_t value) except -1:
+        """What a write does."""
+        cdef Rule *rule = &RULES[word]
+        cdef uint32_t old, new
+        if rule.flags & NATIVE and self._native_write(word, value):
+            return 0
+        old = self._at(word)[0]
+        new = old & ~rule.write | value & rule.write
+        new = (new | value & rule.set) & ~(value & rule.clear)
+        if rule.flags & WRITES:
+            handler = self._on_write.get(word << 2)
+            if handler is not None:
+                new = handler(word << 2, old, new, value)
+        self._store(word, new)
+        return 0
+
+    cdef bint _native_write(self, uint32_t word, uint32_t value) noexcept nogil:
+        if word == EICR:
+            self.interrupts.write_eicr(value)
+        elif word == EICS:
+            self.interrupts.write_eics(-1, value)
+        elif word == EIMS or word == EIMC:
+            self.interrupts.write_mask(-1, value, word == EIMS)
+        elif EICS_EX <= word <= EICS_EX + 1:
+            self.interrupts.write_eics(word - EICS_EX, value)
+        elif EIMS_EX <= word <= EIMS_EX + 1:
+            self.interrupts.write_mask(word - EIMS_EX, value, True)
+        elif EIMC_EX <= word <= EIMC_EX + 1:
+            self.interrupts.write_mask(word - EIMC_EX, value, False)
+        else:
+            return False
+        return True
+
+    cdef volatile uint32_t *_at(self, uint32_t word) noexcept nogil:
+        """Where a register is: in the register file, but for a tail that its function's driver maps."""
+        cdef volatile uint32_t *tail = self.engine.tail_at(word) if RULES[word].flags & TAIL else NULL
+        return tail if tail != NULL else &self.regs[word]
+
+    cdef void _store(self, uint32_t word, uint32_t value) noexcept nogil:
+        self._at(word)[0] = self._hold(word, value) if self.stuck_count else value
+        self._tell(word)
+
+    cdef void _tell(self, uint32_t word) noexcept nogil:
+        if word == LINKS:
+            self.engine.link = self.regs[word] & LINK_UP != 0
+        self.engine.written(word << 2, self.regs[word])
+
+    cdef uint32_t _hold(self, uint32_t word, uint32_t value) noexcept nogil:
+        cdef int n
+        for n in range(self.stuck_count):
+            if self.stuck[n].word == word:
+                value = value & ~self.stuck[n].mask | self.stuck[n].value
+        return value
+
+    cdef void _raise_offences(self) except *:
+        """What the data path saw since the last access (datasheet sections are in its own words)."""
+        if self.engine.violations:
+            self.strict.offences()
+
+    def _wrong_size(self, str kind, unsigned int offset, unsigned int size):
+        if self.strict is not None:
+            self.strict.wrong_size(kind, offset, size)
+
+    # ---- time -------------------------------------------------------------------------------------------------
+
+    cdef void run_timers(self, uint64_t now) noexcept nogil:
+        cdef int n, i
+        cdef Timer timer
+        cdef uint64_t due
+        if now < self.next_timer:
+            return
+        while True:
+            # The earliest first: two changes of one register happen in their order.
+            due, n = NEVER, -1
+            for i in range(self.timer_count):
+                if self.timers[i].when < due:
+                    due, n = self.timers[i].when, i
+            self.next_timer = due
+            if n < 0 or due > now:
+                return
+            timer = self.timers[n]
+            for i in range(n, self.timer_count - 1):  # keeps the order of what is due at the same time
+                self.timers[i] = self.timers[i + 1]
+            self.timer_count -= 1
+            self._store(timer.word, self._at(timer.word)[0] & ~timer.clear | timer.set)
+            if timer.cause:
+                self.interrupts.other_cause(timer.cause)
+
+    cdef void _look_at_wire(self) noexcept nogil:
+        cdef bint carrier = self.engine.wire_up()
+        if carrier != self._carrier and not self.gone:
+            self._carrier = carrier
+            with gil:  # rare; the one who waits for our lock does so without the GIL
+                if "link" in self.blocks:
+                    self.blocks["link"].set_carrier(carrier)
+
+    def after(self, uint64_t ns, uint32_t offset, uint32_t clear=0, uint32_t set=0, uint32_t cause=0):
+        """In `ns` nanoseconds the register at `offset` loses the bits `clear` and gets the bits `set`; `cause` goes to EICR.
+
+        Raises ConfigError when too much is under way at once, which no driver can bring about within the delays of the chip.
+        """
+        _check_offset(offset)
+        if self.timer_count == TIMERS:
+            raise ConfigError(f"{self.name}: {TIMERS} delayed effects are under way: make the delays of the model shorter")
+        self.timers[self.timer_count] = Timer(self.clock.now() + ns, offset >> 2, clear, set, cause)
+        self.timer_count += 1
+        self.next_timer = min(self.next_timer, self.clock.now() + ns)
+
+    def forget(self, offset=None, uint32_t touching=0xFFFFFFFF):
+        """Drop the delayed effects on a register that touch some of these bits; on all registers when it is None."""
+        cdef int kept = 0
+        cdef Timer timer
+        for i in range(self.timer_count):
+            timer = self.timers[i]
+            if offset is not None and (timer.word != <uint32_t> offset >> 2 or not (timer.clear | timer.set) & touching):
+                self.timers[kept] = timer
+                kept += 1
+        self.timer_count = kept
+        self.next_timer = 0 if kept else NEVER
+
+    def is_pending(self, uint32_t offset):
+        """Whether something is to happen to that register."""
+        _check_offset(offset)
+        for i in range(self.timer_count):
+            if self.timers[i].word == offset >> 2:
+                return True
+        return False
+
+    # ---- for the chip's blocks: no rules, no side effects but the data path's ---------------------------------------
+
+    def attach(self, line, reads=None, writes=None):
+        """Send reads and writes of the registers of a datasheet line to these methods (None: the rule alone).
+
+        reads(offset, value) returns what is read; writes(offset, old, new, written) returns what is stored.
+        """
+        for offset, index in line.addresses():
+            _check_offset(offset)
+            if reads is not None:
+                RULES[<uint32_t> offset >> 2].flags |= READS
+                self._on_read[line[index].offset] = reads
+            if writes is not None:
+                RULES[<uint32_t> offset >> 2].flags |= WRITES
+                self._on_write[line[index].offset] = writes
+
+    @property
+    def stopped(self):
+        """Whether the data path stands still: no bus mastering, CTRL.GIO_DIS, asleep, or gone."""
+        return self.engine.stopped
+
+    def has_side_effects(self, uint32_t offset):
+        """Whether a Block decides about reads or writes of that register."""
+        return offset in self._on_read or offset in self._on_write
+
+    def peek(self, uint32_t offset):
+        """The word as it is stored."""
+        _check_offset(offset)
+        return self._at(offset >> 2)[0]
+
+    def address(self, uint32_t offset):
+        """Where the word is in this process's memory."""
+        _check_offset(offset)
+        return <size_t> self._at(offset >> 2)
+
+    def poke(self, uint32_t offset, uint32_t value):
+        """Store a word (bits that are stuck stay so), and let the data path know."""
+        _check_offset(offset)
+        self._store(offset >> 2, value)
+
+    def load(self, words):
+        """Store many (offset, value) without telling the data path: a reset tells it once."""
+        cdef uint32_t word
+        for offset, value in words:
+            _check_offset(offset)
+            word = <uint32_t> offset >> 2
+            self._at(word)[0] = self._hold(word, value) if self.stuck_count else value
+
+    def tell(self, uint32_t offset, uint32_t value):
+        """Show the data path a write as it came, strobes included."""
+        _check_offset(offset)
+        self.engine.written(offset, value)
+
+    def engine_runs(self, control=0):
+        """Whether the data path may reach memory, as the command register and CTRL (the word given) say."""
+        master = (self.config is None or self.config.bus_master) and not control & MASTER_DISABLE
+        self.engine.stopped = self.gone or self.asleep or not master
+
+    def record_violations(self, bint on):
+        """Whether the data path takes note of what the datasheet forbids."""
+        self.engine.strict = on
+
+    def shine(self, bint on):
+        """Whether the other end of the wire sees our light."""
+        self.engine.lit = on
+
+    def set_pace(self, uint8_t speed):
+        """At what LINKS.SPEED our end of the wire is, 0 while it is set up for none."""
+        self.engine.pace = speed
+
+    def restart_engine(self):
+        """After a reset: the data path and the interrupts start from the registers as they are now."""
+        self.interrupts.reset()
+        self.engine.reset()
+
+    def cause(self, uint32_t bits):
+        """Causes of EICR[31:16]."""
+        self.interrupts.other_cause(bits)
+
+    def hold(self, uint32_t offset, uint32_t mask, uint32_t value):
+        """A fault: these bits read, and are stored, as `value` from now on. ConfigError after 16 of them."""
+        _check_offset(offset)
+        if self.stuck_count == STUCK:
+            raise ConfigError(f"{self.name}: {STUCK} stuck fields are the most at a time: release one first")
+        self.stuck[self.stuck_count] = Stuck(offset >> 2, mask, value & mask)
+        self.stuck_count += 1
+        self._store(offset >> 2, self.regs[offset >> 2])
+
+    def release(self):
+        """No bit is stuck any more. The registers keep the values that they have."""
+        self.stuck_count = 0
+
+    def set_power(self, bint gone, bint asleep):
+        """Whether the registers answer: pulled out for good, or not decoded for now."""
+        if gone:
+            self.timer_count, self.next_timer = 0, NEVER
+            self.engine.lit = False
+            memset(<void *> self.regs, 0xFF, REGISTER_BYTES)  # what is mapped reads all ones too
+        self.gone, self.asleep = gone, asleep
+        self.interrupts.dead = gone or asleep
+        self.engine_runs(self.regs[0])
+
+    def run(self):
+        """Let what is due happen: delays of the chip, moderated interrupts."""
+        with self.lock:
+            self.interrupts.tick()
+
+    def take_violations(self, vf=None):
+        """What the data path saw that the datasheet forbids, once: (register, value, section, message)."""
+        return self.engine.take_violations(vf)
+
+
+def step_all(list chips not None, int rounds, uint32_t budget, uint64_t ns):
+    """`rounds` times: `ns` of virtual time pass and every port moves up to `budget` packets a direction.
+
+    Returns how many packets moved.
+    """
+    cdef Controller one, other
+    cdef uint64_t moved = 0
+    cdef int _
+    one = chips[0]
+    other = chips[len(chips) - 1]
+    if one is None or other is None or one.lock is not other.lock:
+        raise ConfigError(f"step_all({chips!r}): expected the controllers of one card")
+    one.lock.take_gil()
+    try:
+        with nogil:
+            for _ in range(rounds):
+                one.clock.advance(ns)
+                one.interrupts.tick()
+                moved += one.engine.step(budget)
+                if other is not one:
+                    other.interrupts.tick()
+                    moved += other.engine.step(budget)
+    finally:
+        one.lock.give()
+    return moved

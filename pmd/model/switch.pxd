@@ -1,8 +1,0 @@
-# SPDX-License-Identifier: BSD-3-Clause
-"""From the Tx buffer of a port with pools to its pools and to the wire."""
-
-from dataplane.pmd.model.mac_stats cimport Tally
-from dataplane.pmd.model.model cimport mdl_fifo, mdl_port
-
-# Send on what is in the Tx buffer, and note what leaves for the wire. False: it waits for room somewhere.
-cdef bint switch_out(mdl_port *p, mdl_fifo *wire, Tally *sent) noexcept nogil
