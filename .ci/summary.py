@@ -19,11 +19,21 @@ ALLOWED = {
     "root": [r"needs an ordinary user"],
 }
 
+LINES, WIDTH = 8, 300  # of what is told of a failed test
+
 
 def allowed(report: str, reason: str) -> bool:
     """Whether a test may have been skipped for that reason in that run."""
     reasons = [pattern for piece, patterns in ALLOWED.items() if piece in report for pattern in patterns]
     return any(re.search(pattern, reason) for pattern in reasons)
+
+
+def story(fault: ElementTree.Element) -> str:
+    """Why a test failed, in few lines: what pytest marked with E, where it was raised, and the message."""
+    lines = (fault.text or "").splitlines()
+    marked = [line for line in lines if re.match(r"E  |[\w/.-]+\.py:\d+: ", line)]
+    found = marked[-LINES:] or (fault.get("message") or "").splitlines()[:LINES]
+    return "\n".join(f"          {line[:WIDTH]}" for line in found)
 
 
 def main(folder: Path) -> int:
@@ -44,8 +54,11 @@ def main(folder: Path) -> int:
             test = f"{case.get('classname')}.{case.get('name')}"
             name = f"{report.stem}: {test}"
             skip = case.find("skipped")
-            if case.find("failure") is not None or case.find("error") is not None:
-                print(f"FAILED  {name}")
+            fault = case.find("failure")
+            if fault is None:
+                fault = case.find("error")
+            if fault is not None:
+                print(f"FAILED  {name}\n{story(fault)}")
                 failed += 1
             elif skip is not None and not allowed(report.stem, skip.get("message", "")):
                 print(f"SKIPPED {name}: {skip.get('message')}: it could have run here")

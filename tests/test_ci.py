@@ -23,6 +23,7 @@ def summary(folder: Path, steps: str = "build\t0\t3\n", **reports: str) -> tuple
         (folder / f"{name}.xml").write_text(f"<testsuites><testsuite>{cases}</testsuite></testsuites>")
     done = subprocess.run([sys.executable, SUMMARY, folder], capture_output=True, text=True)
     assert not done.stderr
+    (folder / "said").write_text(done.stdout)
     return done.returncode, done.stdout.splitlines()[-1]
 
 
@@ -33,6 +34,21 @@ def test_all_is_well(tmp_path: Path) -> None:
 @pytest.mark.parametrize("case", [FAILED, BROKEN, SKIPPED.format("no reason at all")])
 def test_one_case_fails_the_run(tmp_path: Path, case: str) -> None:
     assert summary(tmp_path, root=PASSED + case) == (1, "2 passed, 1 failed, 0 skipped")
+
+
+def test_a_failure_is_told_with_its_cause_and_place(tmp_path: Path) -> None:
+    trace = "    def test():\n&gt;       assert link()\nE       AssertionError: no link\n\ntests/a.py:7: AssertionError"
+    summary(
+        tmp_path, root=f'<testcase classname="t" name="b"><failure message="m">{trace}</failure></testcase>'
+    )
+    said = (tmp_path / "said").read_text()
+    assert (
+        "FAILED  root: t.b\n          E       AssertionError: no link\n          tests/a.py:7: AssertionError\n"
+        in said
+    )
+    assert "def test" not in said
+    summary(tmp_path, root=FAILED)
+    assert "FAILED  root: t.b\n          no\n" in (tmp_path / "said").read_text()
 
 
 @pytest.mark.parametrize(("report", "status"), [("user", 0), ("root", 1)])

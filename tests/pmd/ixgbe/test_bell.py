@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from stopwatch import Stopwatch
+from stopwatch import Stopwatch, once_below
 
 from dataplane import pmd
 from dataplane.pmd.bus.model import ModelFunction
@@ -21,6 +21,9 @@ from dataplane.pmd.ixgbe.vf.port import IxgbeVfPort
 from dataplane.pmd.model.card import Card
 from dataplane.pmd.model.fault import plug, unplug
 from tests.pmd.ixgbe.fleet import until
+
+# A machine whose host gives its time to others gets `stopwatch.PATIENCE`, more than once.
+pytestmark = pytest.mark.timeout(400)
 
 FOR_EVER = 30.0  # seconds: whoever answers sooner was woken
 
@@ -102,7 +105,8 @@ def test_interrupts_that_never_arrive_are_given_up(
 def test_a_round_trip_is_short_and_idling_costs_little(ports: tuple[IxgbePort, IxgbeVfPort]) -> None:
     """The best of many, without the time that our threads wait for a CPU: other work of the machine delays most of them.
 
-    A service that polls takes longer each time.
+    A service that polls takes longer each time, and is woken more often than 20 times a second. How often it is woken is its
+    own doing; how much of a CPU that takes is the machine's, too.
     """
     _, vf = ports
 
@@ -111,16 +115,21 @@ def test_a_round_trip_is_short_and_idling_costs_little(ports: tuple[IxgbePort, I
         (vf.vlans.add if time.monotonic() % 2 < 1 else vf.vlans.remove)(5)
         return watch.own
 
-    until(lambda: ask() < 200e-6, FOR_EVER)
+    once_below(200e-6, ask)
     (thread,) = (each for each in threading.enumerate() if each.name == "model0-vfs")
-    spent = Path(f"/proc/self/task/{thread.native_id}/schedstat")
+    status = Path(f"/proc/self/task/{thread.native_id}/status")
 
-    def share(seconds: float = 0.5) -> float:
-        before, began = int(spent.read_text().split()[0]), time.monotonic()
-        time.sleep(seconds)
-        return (int(spent.read_text().split()[0]) - before) / 1e9 / (time.monotonic() - began)
+    def slept() -> int:
+        (line,) = (each for each in status.read_text().splitlines() if each.startswith("voluntary_ctxt"))
+        return int(line.split()[1])
 
-    until(lambda: share() < 0.01, FOR_EVER)
+    def wakes() -> float:
+        """A second."""
+        before, began = slept(), time.monotonic()
+        time.sleep(1)
+        return (slept() - before) / (time.monotonic() - began)
+
+    once_below(30, wakes)
 
 
 def eventfds() -> int:

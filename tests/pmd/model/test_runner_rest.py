@@ -11,7 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from stopwatch import Stopwatch
+from stopwatch import Stopwatch, once_below
 
 from dataplane.errors import ConfigError
 from dataplane.eventfd import signal_eventfd
@@ -23,6 +23,9 @@ from dataplane.pmd.model.runner import Runner
 from dataplane.pmd.model.shared import CardLock, Clock
 from dataplane.pmd.model.wire.port import PortWire
 from tests.pmd.model.rig import Port, frame
+
+# A machine whose host gives its time to others gets `stopwatch.PATIENCE`, more than once.
+pytestmark = pytest.mark.timeout(400)
 
 PAGE = 0x1000
 FULL = (1 << 64) - 2  # of an eventfd
@@ -110,8 +113,7 @@ def at_rest(runner: Runner) -> bool:
 
 def test_a_client_wakes_a_card_that_rests(runner: Runner, ports: list[Port]) -> None:
     client = Client(runner, ports[0])
-    took = times(client, ports[1], 9)
-    assert statistics.median(took) < 0.005, f"a rest of 100 ms shows: {took}"
+    once_below(0.005, lambda: statistics.median(times(client, ports[1], 9)))  # a rest of 100 ms shows
 
 
 def test_the_word_is_taken_back_when_the_card_works(runner: Runner, ports: list[Port]) -> None:
@@ -128,7 +130,7 @@ def test_a_client_that_does_not_signal_is_seen_when_the_rest_is_over(
 ) -> None:
     """It has lost the word, or says nothing on purpose: that is its own loss, and no longer than a rest."""
     client = Client(runner, ports[0])
-    assert statistics.median(times(client, ports[1], 7, signal=False)) < 0.2
+    once_below(0.2, lambda: statistics.median(times(client, ports[1], 7, signal=False)))
 
 
 def test_clients_that_do_not_know_the_word_keep_rests_short(runner: Runner, ports: list[Port]) -> None:
@@ -141,29 +143,35 @@ def test_clients_that_do_not_know_the_word_keep_rests_short(runner: Runner, port
 def test_clients_that_wake_it_let_it_rest_for_long(runner: Runner, ports: list[Port]) -> None:
     client = Client(runner, ports[0])
     wait_for(lambda: client.rests)
-    assert rounds(runner, 1)[0] < 40, "10 of 100 ms"
+    once_below(40, lambda: rounds(runner, 1)[0])  # 10 of 100 ms
 
 
 def test_a_register_that_changes_by_itself_ends_a_rest() -> None:
     """Its interrupt comes when it is due, though nobody writes anything meanwhile."""
-    late, eventfd = [], os.eventfd(0)
+    eventfd = os.eventfd(0)
     with Card(threaded=True) as card:
         card.hear(True)
         chip = card.ports[0]
         chip.interrupts.connect(0, eventfd)
         chip.write(EIMS.offset, EIMS.pack(LSC=1))
-        for n in range(7):
-            delay = 0.4 + 0.013 * n  # longer than the sleeps that follow a call
-            watch = Stopwatch()
-            with card.lock:
-                chip.after(round(delay * 1e9), LINKS.offset, cause=EICR.LSC.mask)
-            card.nudge()
-            os.eventfd_read(eventfd)
-            assert watch.wall > delay, "too early"
-            late.append(watch.own - delay)
-            chip.read(EICR.offset)
+
+        def late() -> float:
+            """The median of seven."""
+            found = []
+            for n in range(7):
+                delay = 0.4 + 0.013 * n  # longer than the sleeps that follow a call
+                watch = Stopwatch()
+                with card.lock:
+                    chip.after(round(delay * 1e9), LINKS.offset, cause=EICR.LSC.mask)
+                card.nudge()
+                os.eventfd_read(eventfd)
+                assert watch.wall > delay, "too early"
+                found.append(watch.own - delay)
+                chip.read(EICR.offset)
+            return statistics.median(found)
+
+        once_below(0.005, late)  # a rest of 100 ms shows
     os.close(eventfd)
-    assert statistics.median(late) < 0.005, f"a rest of 100 ms shows: {late}"
 
 
 def test_a_client_that_comes_while_the_card_rests_is_told_at_once(runner: Runner, ports: list[Port]) -> None:

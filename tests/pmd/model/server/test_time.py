@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from rawclient import TIMEOUT, RawClient, memory
 from served import SANITIZED, Served
-from stopwatch import Stopwatch
+from stopwatch import PATIENCE, Stopwatch, once_below
 
 from dataplane.byhand import receive, send
 from dataplane.pmd import probe
@@ -27,6 +27,9 @@ from dataplane.pmd.vfio_user.client import Connection
 from dataplane.pmd.vfio_user.framing import Incoming
 from dataplane.pmd.vfio_user.messages import Command, Region, RegionAccess, RegionFlags, RegionInfo
 from dataplane.port import Port
+
+# A machine whose host gives its time to others gets `stopwatch.PATIENCE`, more than once.
+pytestmark = pytest.mark.timeout(400)
 
 FRAME = bytes.fromhex("ffffffffffff02000000000188b5") + bytes(range(50))
 RESET = CTRL.pack(RST=1)
@@ -50,15 +53,15 @@ def queued_seconds(*processes: int) -> float:
 
 def rests_below(nic: Served, share: float, window: float = 5.0) -> None:
     """Within a while the server takes less than this share of a CPU, over `window` seconds."""
-    deadline = time.monotonic() + TIMEOUT
-    while True:
+
+    def used() -> float:
         before, began = cpu_seconds(nic), time.monotonic()
         time.sleep(window)
-        used = (cpu_seconds(nic) - before) / (time.monotonic() - began)
-        print(f"{used * 100:.2f} % of a CPU")
-        if used < share:
-            return
-        assert time.monotonic() < deadline
+        found = (cpu_seconds(nic) - before) / (time.monotonic() - began)
+        print(f"{found * 100:.2f} % of a CPU")
+        return found
+
+    once_below(share, used)
 
 
 @pytest.fixture
@@ -81,8 +84,8 @@ def test_idle_costs_nothing_and_the_first_packet_does_not_wait(town: tuple[Serve
     nic, (near, far, first, _) = town
     rests_below(nic, 0.01 * SLOW)
     for sender in (near, first):
-        waited = first_packets(nic, sender, far)
-        assert waited[8] < 0.002 * SLOW, f"rests of 100 ms would show: {waited}"
+        # Rests of 100 ms would show.
+        once_below(0.002 * SLOW, lambda sender=sender: first_packets(nic, sender, far)[8])  # type: ignore[misc]
 
 
 def test_drivers_that_idle_say_little(
@@ -96,7 +99,7 @@ def test_drivers_that_idle_say_little(
         said[threading.current_thread().name.rpartition("-")[2]] += 1
         return request(self, *args, **kwargs)
 
-    deadline = time.monotonic() + TIMEOUT
+    deadline = time.monotonic() + PATIENCE
     monkeypatch.setattr(Connection, "request", counted)
     while True:
         said.clear()
@@ -112,18 +115,23 @@ def test_drivers_that_idle_say_little(
 def test_an_idle_vf_sees_that_its_pf_is_reset(town: tuple[Served, list[Port]]) -> None:
     """Within half a second, though it says little."""
     nic, (pf, _, *vfs) = town
-    time.sleep(2.5)  # until they are quiet
-    pf.stop()
-    watch = Stopwatch(nic.process.pid, os.getpid())
-    for vf in vfs:
-        while vf.session.up and not vf.session.stale:
-            assert watch.wall < TIMEOUT
-            time.sleep(0.005)
-    print(f"after {watch.own * 1e3:.0f} ms")
-    assert watch.own < 0.5 * SLOW
-    pf.start()
-    for vf in vfs:
-        vf.wait_link(TIMEOUT)
+
+    def reset() -> float:
+        time.sleep(2.5)  # until they are quiet
+        pf.stop()
+        watch = Stopwatch(nic.process.pid, os.getpid())
+        for vf in vfs:
+            while vf.session.up and not vf.session.stale:
+                assert watch.wall < TIMEOUT
+                time.sleep(0.005)
+        took = watch.own
+        print(f"after {took * 1e3:.0f} ms")
+        pf.start()
+        for vf in vfs:
+            vf.wait_link(TIMEOUT)
+        return took
+
+    once_below(0.5 * SLOW, reset)
 
 
 def first_packets(nic: Served, sender: Port, receiver: Port, tries: int = 10) -> list[float]:
@@ -198,9 +206,11 @@ def test_who_does_not_know_the_word_is_served_as_soon(wakes: bool) -> None:
     """An older client, or somebody else's: its tails are looked at every 1.85 ms. One that knows it says when."""
     with Served("--ports", "1", "--wire", "pf0=loop") as nic, RawClient(nic.path("pf0")) as client:
         mapped = Mapped(client, wakes)
-        waited = waits(nic, lambda: mapped.send(signal=wakes and mapped.rests()), 9)
+        # Rests of 100 ms would show.
+        once_below(
+            0.004 * SLOW, lambda: waits(nic, lambda: mapped.send(signal=wakes and mapped.rests()), 9)[4]
+        )
         mapped.close()
-    assert waited[4] < 0.004 * SLOW, f"rests of 100 ms would show: {waited}"
 
 
 def test_who_takes_back_the_word_hurts_itself_alone() -> None:
@@ -214,7 +224,7 @@ def test_who_takes_back_the_word_hurts_itself_alone() -> None:
         near.rx(0), near.tx(0)
         near.start()
         hostile = Mapped(client, True)
-        assert waits(nic, lambda: hostile.rests(0) or hostile.send(), 5)[2] < 0.2
+        once_below(0.2, lambda: waits(nic, lambda: hostile.rests(0) or hostile.send(), 5)[2])
         descriptors = nic.descriptors()
         client.close()
         with probe(nic.port("pf0")) as far:
@@ -222,8 +232,9 @@ def test_who_takes_back_the_word_hurts_itself_alone() -> None:
             far.start()
             near.wait_link()
             hostile.rests(1)
-            waited = first_packets(nic, near, far, 9)
-            assert waited[4] < 0.004 * SLOW, f"rests of 100 ms would show: {waited}"
+            once_below(
+                0.004 * SLOW, lambda: first_packets(nic, near, far, 9)[4]
+            )  # rests of 100 ms would show
             assert nic.descriptors() <= descriptors + 4, "interrupts, and memory for packets"
         hostile.close()
 
