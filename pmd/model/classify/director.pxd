@@ -3,7 +3,7 @@
 
 from libc.stdint cimport uint8_t, uint32_t
 
-from dataplane.pmd.model.state.model cimport mdl_port
+from dataplane.pmd.model.state.port cimport mdl_port
 from dataplane.pmd.model.classify.packet cimport Parsed
 
 # A register of its (0x0EE00 to 0x0EE7F) now holds another value. FDIRCMD: the command is carried out. True: an interrupt.

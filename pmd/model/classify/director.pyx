@@ -13,19 +13,15 @@ with FDIRM.L4P both buckets are looked at.
 from libc.stdint cimport uint16_t, uint64_t
 from libc.string cimport memset
 
-from dataplane.pmd.model.state.model cimport (
-    DIRECTED,
-    NO_FILTER,
+from dataplane.pmd.model.state.bytes cimport (
     mdl_be16,
     mdl_be32,
-    mdl_directed,
-    mdl_director,
-    mdl_found,
     mdl_load16,
     mdl_load32,
     mdl_swap16,
     mdl_swap32,
 )
+from dataplane.pmd.model.state.director cimport DIRECTED, NO_FILTER, mdl_directed, mdl_director, mdl_found
 from dataplane.pmd.model.classify.packet cimport HW_RXD_STAT_VP, PROTO_SCTP, PROTO_TCP, PROTO_UDP
 from dataplane.pmd.model.state.word cimport *
 

@@ -4,7 +4,8 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from dataplane.machine cimport likely
-from dataplane.pmd.model.state.model cimport mdl_be16, mdl_filter, mdl_load16, mdl_load64
+from dataplane.pmd.model.state.bytes cimport mdl_be16, mdl_load16, mdl_load64
+from dataplane.pmd.model.state.filter cimport mdl_filter
 
 cdef enum:
     TAG_SIZE = 4

@@ -3,7 +3,8 @@
 
 from libc.stdint cimport uint16_t
 
-from dataplane.pmd.model.state.model cimport ADDRESSES, BROADCAST, NOBODY, mdl_find, mdl_know, mdl_swap16
+from dataplane.pmd.model.state.bytes cimport mdl_swap16
+from dataplane.pmd.model.state.filter cimport ADDRESSES, BROADCAST, NOBODY, mdl_find, mdl_know
 from dataplane.pmd.model.state.word cimport *
 
 cdef enum:

@@ -3,7 +3,7 @@
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
-from dataplane.pmd.model.state.model cimport mdl_filter
+from dataplane.pmd.model.state.filter cimport mdl_filter
 
 
 cdef extern from "hw82599.h" nogil:

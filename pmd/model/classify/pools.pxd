@@ -3,7 +3,7 @@
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
-from dataplane.pmd.model.state.model cimport mdl_port
+from dataplane.pmd.model.state.port cimport mdl_port
 
 # The registers of pools, and what they mean for queues. Called when one of them has changed, after decode_filter.
 cdef void decode_pools(mdl_port *p) noexcept nogil

@@ -3,7 +3,8 @@
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from dataplane.pmd.model.state.model cimport mdl_port, mdl_steer
+from dataplane.pmd.model.state.port cimport mdl_port
+from dataplane.pmd.model.state.steer cimport mdl_steer
 from dataplane.pmd.model.classify.packet cimport Parsed
 
 cdef enum:

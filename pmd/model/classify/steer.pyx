@@ -10,7 +10,8 @@ SILENT: of 5-tuple filters with equal priority the lowest index wins; a SYN filt
 from libc.string cimport memcmp, memcpy
 
 from dataplane.pmd.model.classify.director cimport direct
-from dataplane.pmd.model.state.model cimport TUPLES, mdl_ctz64, mdl_load32, mdl_tuple
+from dataplane.pmd.model.state.bytes cimport mdl_ctz64, mdl_load32
+from dataplane.pmd.model.state.steer cimport TUPLES, mdl_tuple
 from dataplane.pmd.model.classify.packet cimport (
     HW_RXD_PTYPE_ETQF,
     HW_RXD_PTYPE_ETQF_SHIFT,

@@ -4,7 +4,8 @@
 from libc.stdint cimport uint32_t
 
 from dataplane.pmd.model.datapath.mac_stats cimport Tally
-from dataplane.pmd.model.state.model cimport mdl_fifo, mdl_port
+from dataplane.pmd.model.state.fifo cimport mdl_fifo
+from dataplane.pmd.model.state.port cimport mdl_port
 
 cdef enum:
     NOT_YET = 0  # the packet's last descriptor is not there, or cannot be read

@@ -12,15 +12,23 @@ from dataplane.machine cimport likely
 from dataplane.pmd.model.state.checksum cimport fcs
 from dataplane.pmd.model.datapath.iommu cimport dma_read, translate
 from dataplane.pmd.model.datapath.mac_stats cimport note_good
-from dataplane.pmd.model.state.model cimport (
+from dataplane.pmd.model.state.bytes cimport mdl_load16, mdl_load32, mdl_load64
+from dataplane.pmd.model.state.domain cimport READ, TX_DATA, TX_DESC_FETCH
+from dataplane.pmd.model.state.fifo cimport (
     BAD_CRC,
     IP_MADE,
     L4_MADE,
     MARKED,
-    READ,
     STUB,
-    TX_DATA,
-    TX_DESC_FETCH,
+    mdl_commit,
+    mdl_frame,
+    mdl_label,
+    mdl_lose,
+    mdl_reserve,
+)
+from dataplane.pmd.model.state.port cimport mdl_violate
+from dataplane.pmd.model.state.queue cimport mdl_context, mdl_txq
+from dataplane.pmd.model.state.violation cimport (
     V_TX_BUFFER,
     V_TX_CONTEXT,
     V_TX_DTYP,
@@ -36,17 +44,6 @@ from dataplane.pmd.model.state.model cimport (
     V_TX_SEGMENTS,
     V_TX_SHORT,
     V_TX_STAMP,
-    mdl_commit,
-    mdl_context,
-    mdl_frame,
-    mdl_label,
-    mdl_load16,
-    mdl_load32,
-    mdl_load64,
-    mdl_lose,
-    mdl_reserve,
-    mdl_txq,
-    mdl_violate,
 )
 from dataplane.pmd.model.datapath.offload cimport insert_ip_checksum, insert_l4_checksum, insert_sum, tag_frame
 from dataplane.pmd.model.datapath.stamps cimport stamp_departure

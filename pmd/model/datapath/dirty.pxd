@@ -3,7 +3,7 @@
 
 from libc.stdint cimport uint32_t
 
-from dataplane.pmd.model.state.model cimport DIRTY_FILTER, DIRTY_POOLS, DIRTY_RSC, DIRTY_STEER
+from dataplane.pmd.model.state.port cimport DIRTY_FILTER, DIRTY_POOLS, DIRTY_RSC, DIRTY_STEER
 from dataplane.pmd.model.state.word cimport *
 
 

@@ -10,7 +10,9 @@ from dataplane.pmd.model.datapath.doorbell cimport Doorbells
 from dataplane.pmd.model.netem.flight cimport Flight
 from dataplane.pmd.model.interrupts.pf cimport Interrupts
 from dataplane.pmd.model.datapath.iommu cimport Domain
-from dataplane.pmd.model.state.model cimport mdl_domain, mdl_fifo, mdl_port
+from dataplane.pmd.model.state.domain cimport mdl_domain
+from dataplane.pmd.model.state.fifo cimport mdl_fifo
+from dataplane.pmd.model.state.port cimport mdl_port
 from dataplane.pmd.model.shared cimport Clock, DataPath, RegisterFile
 
 
@@ -40,7 +42,7 @@ cdef class Wire:
 
 # written, reset, step, wire_up, lit, link, stopped, strict, violations, take_violations: as pmd.model.shared.DataPath says.
 cdef class Engine(DataPath):
-    cdef mdl_port *port              # what the hot loops touch (model.h)
+    cdef mdl_port *port              # what the hot loops touch (state/port.h)
     cdef uint32_t *regs              # 0x8000 dwords
     cdef readonly RegisterFile registers
     cdef readonly Interrupts interrupts

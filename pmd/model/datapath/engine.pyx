@@ -12,25 +12,21 @@ from dataplane.pmd.model.datapath.dirty cimport touched
 from dataplane.pmd.model.classify.filter cimport decode_filter
 from dataplane.pmd.model.netem.flight cimport NEVER
 from dataplane.pmd.model.datapath.iommu cimport current_epoch
-from dataplane.pmd.model.state.model cimport (
-    DIRTY_FILTER,
-    DIRTY_POOLS,
-    DIRTY_RSC,
-    DIRTY_STEER,
-    POOLS,
-    QUEUES,
-    VIOLATIONS,
-    mdl_count_stampers,
-    mdl_ctz64,
-    mdl_director_new,
+from dataplane.pmd.model.state.bytes cimport mdl_ctz64, mdl_swap16
+from dataplane.pmd.model.state.director cimport mdl_director_new
+from dataplane.pmd.model.state.fifo cimport (
     mdl_fifo_clear,
     mdl_fifo_free,
     mdl_fifo_new,
     mdl_frame,
     mdl_peek,
     mdl_pop,
-    mdl_swap16,
 )
+from dataplane.pmd.model.state.pools cimport POOLS
+from dataplane.pmd.model.state.port cimport DIRTY_FILTER, DIRTY_POOLS, DIRTY_RSC, DIRTY_STEER
+from dataplane.pmd.model.state.queue cimport QUEUES
+from dataplane.pmd.model.state.stamps cimport mdl_count_stampers
+from dataplane.pmd.model.state.violation cimport VIOLATIONS
 from dataplane.pmd.model.classify.pools cimport decode_pools
 from dataplane.pmd.model.datapath.rsc cimport rsc_forget, rsc_switched
 from dataplane.pmd.model.datapath.rx cimport rx_step

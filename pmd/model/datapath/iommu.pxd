@@ -7,7 +7,7 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from dataplane.machine cimport likely
-from dataplane.pmd.model.state.model cimport mdl_domain
+from dataplane.pmd.model.state.domain cimport mdl_domain
 from dataplane.pmd.model.shared cimport CardLock
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from dataplane.errors import ConfigError
 from dataplane.mapped import is_memory
-from dataplane.pmd.model.state.model cimport FAULTS, READ, WRITE, mdl_fault, mdl_range
+from dataplane.pmd.model.state.domain cimport FAULTS, READ, WRITE, mdl_fault, mdl_range
 
 cdef extern from *:
     """

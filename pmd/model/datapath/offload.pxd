@@ -3,7 +3,8 @@
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
-from dataplane.pmd.model.state.model cimport mdl_context, mdl_port, mdl_txq
+from dataplane.pmd.model.state.port cimport mdl_port
+from dataplane.pmd.model.state.queue cimport mdl_context, mdl_txq
 
 
 # IXSM: the IPv4 header checksum. False if the header that the context describes is not within the n bytes.

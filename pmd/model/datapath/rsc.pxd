@@ -3,7 +3,8 @@
 
 from libc.stdint cimport uint32_t
 
-from dataplane.pmd.model.state.model cimport mdl_frame, mdl_port
+from dataplane.pmd.model.state.fifo cimport mdl_frame
+from dataplane.pmd.model.state.port cimport mdl_port
 from dataplane.pmd.model.classify.packet cimport Parsed
 from dataplane.pmd.model.datapath.rx_ring cimport Visit
 

@@ -3,7 +3,7 @@
 
 from libc.stdint cimport uint32_t
 
-from dataplane.pmd.model.state.model cimport mdl_port
+from dataplane.pmd.model.state.port cimport mdl_port
 
 
 # Move up to `budget` frames. Returns how many left the packet buffer.

@@ -15,10 +15,18 @@ from dataplane.pmd.model.state.checksum cimport fcs
 from dataplane.pmd.model.classify.filter cimport PASS_EXACT, PASS_INEXACT, PASS_NOT, TAG_SIZE, accept, longest
 from dataplane.pmd.model.datapath.iommu cimport translate
 from dataplane.pmd.model.datapath.mac_stats cimport Tally, count, count36, flush_rx, note_good
-from dataplane.pmd.model.state.model cimport (
-    ADDRESS,
+from dataplane.pmd.model.state.bytes cimport (
+    mdl_be16,
+    mdl_copy,
+    mdl_ctz64,
+    mdl_load16,
+    mdl_load64,
+    mdl_publish64,
+    mdl_store32,
+)
+from dataplane.pmd.model.state.domain cimport WRITE
+from dataplane.pmd.model.state.fifo cimport (
     BAD_CRC,
-    BROADCAST,
     COUNTED,
     DIRECTED_ONCE,
     INEXACT,
@@ -28,24 +36,17 @@ from dataplane.pmd.model.state.model cimport (
     LOST,
     REFUSED,
     RXE,
-    V_RX_SMALL_RING,
-    WRITE,
-    mdl_be16,
-    mdl_copy,
-    mdl_ctz64,
     mdl_fifo,
     mdl_frame,
-    mdl_load16,
-    mdl_load64,
     mdl_peek,
     mdl_peek_ahead,
     mdl_pop,
-    mdl_publish64,
-    mdl_rxq,
-    mdl_store32,
     mdl_take_lost,
-    mdl_violate,
 )
+from dataplane.pmd.model.state.filter cimport ADDRESS, BROADCAST
+from dataplane.pmd.model.state.port cimport mdl_violate
+from dataplane.pmd.model.state.queue cimport mdl_rxq
+from dataplane.pmd.model.state.violation cimport V_RX_SMALL_RING
 from dataplane.pmd.model.classify.packet cimport *
 from dataplane.pmd.model.classify.pools cimport pools_of_arrival
 from dataplane.pmd.model.datapath.rsc cimport rsc_due, rsc_put

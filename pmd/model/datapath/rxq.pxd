@@ -3,7 +3,8 @@
 
 from libc.stdint cimport uint32_t
 
-from dataplane.pmd.model.state.model cimport mdl_port, mdl_rxq
+from dataplane.pmd.model.state.port cimport mdl_port
+from dataplane.pmd.model.state.queue cimport mdl_rxq
 
 # Queue `index` from its registers: after a write to one of them, and when the DMA map changed.
 cdef void decode_rxq(mdl_port *p, uint32_t index) noexcept nogil

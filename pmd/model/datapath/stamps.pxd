@@ -3,7 +3,9 @@
 
 from libc.stdint cimport uint32_t, uint64_t
 
-from dataplane.pmd.model.state.model cimport mdl_frame, mdl_port, mdl_stamps
+from dataplane.pmd.model.state.fifo cimport mdl_frame
+from dataplane.pmd.model.state.port cimport mdl_port
+from dataplane.pmd.model.state.stamps cimport mdl_stamps
 from dataplane.pmd.model.classify.packet cimport Parsed
 
 

@@ -11,14 +11,14 @@ from libc.stdint cimport uint32_t, uint64_t
 from dataplane.machine cimport unlikely
 from dataplane.pmd.model.classify.filter cimport longest
 from dataplane.pmd.model.datapath.mac_stats cimport count, note_good
-from dataplane.pmd.model.state.model cimport (
+from dataplane.pmd.model.state.bytes cimport mdl_copy
+from dataplane.pmd.model.state.fifo cimport (
     BAD_CRC,
     IP_MADE,
     L4_MADE,
     LOCAL,
     MARKED,
     mdl_commit,
-    mdl_copy,
     mdl_fifo_refresh,
     mdl_frame,
     mdl_label,

@@ -4,7 +4,9 @@
 from libc.stdint cimport uint8_t, uint32_t
 
 from dataplane.pmd.model.datapath.mac_stats cimport Tally
-from dataplane.pmd.model.state.model cimport mdl_context, mdl_fifo, mdl_port, mdl_txq
+from dataplane.pmd.model.state.fifo cimport mdl_fifo
+from dataplane.pmd.model.state.port cimport mdl_port
+from dataplane.pmd.model.state.queue cimport mdl_context, mdl_txq
 
 cdef enum:
     TSO_PACKET_MAX = (256 << 10) + 1024  # payload and headers

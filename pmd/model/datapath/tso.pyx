@@ -10,26 +10,27 @@ from libc.stdint cimport uint16_t
 from libc.string cimport memcpy, memset
 
 from dataplane.pmd.model.datapath.mac_stats cimport note_good
-from dataplane.pmd.model.state.model cimport (
-    IP_MADE,
-    L4_MADE,
-    V_TX_OVER_MAXFRS,
+from dataplane.pmd.model.state.bytes cimport (
     mdl_be16,
     mdl_be32,
+    mdl_store16,
+    mdl_store32,
+    mdl_swap16,
+    mdl_swap32,
+)
+from dataplane.pmd.model.state.checksum cimport mdl_fold, mdl_sum
+from dataplane.pmd.model.state.fifo cimport (
+    IP_MADE,
+    L4_MADE,
     mdl_commit,
-    mdl_context,
-    mdl_fold,
     mdl_frame,
     mdl_label,
     mdl_lose,
     mdl_reserve,
-    mdl_store16,
-    mdl_store32,
-    mdl_sum,
-    mdl_swap16,
-    mdl_swap32,
-    mdl_violate,
 )
+from dataplane.pmd.model.state.port cimport mdl_violate
+from dataplane.pmd.model.state.queue cimport mdl_context
+from dataplane.pmd.model.state.violation cimport V_TX_OVER_MAXFRS
 from dataplane.pmd.model.datapath.offload cimport insert_ip_checksum, tag_frame
 from dataplane.pmd.model.state.word cimport *
 

@@ -3,7 +3,7 @@
 
 from libc.stdint cimport uint32_t
 
-from dataplane.pmd.model.state.model cimport mdl_port
+from dataplane.pmd.model.state.port cimport mdl_port
 
 
 # Send up to `budget` packets, round robin over the queues. Returns how many descriptors' worth of packets were taken.

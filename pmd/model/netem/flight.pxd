@@ -3,7 +3,7 @@
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from dataplane.pmd.model.state.model cimport mdl_fifo, mdl_frame
+from dataplane.pmd.model.state.fifo cimport mdl_fifo, mdl_frame
 
 cdef uint64_t NEVER  # ns
 

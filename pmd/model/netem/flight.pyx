@@ -11,7 +11,7 @@ from libc.math cimport M_PI, cos, log, sqrt
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy
 
-from dataplane.pmd.model.state.model cimport (
+from dataplane.pmd.model.state.fifo cimport (
     BAD_CRC,
     mdl_commit,
     mdl_fifo_free,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Cyclic checksums, four bytes a step. None is on the path of an ordinary frame."""
 
-from dataplane.pmd.model.state.model cimport mdl_load32
+from dataplane.pmd.model.state.bytes cimport mdl_load32
 
 cdef uint32_t[4][256] _ethernet
 cdef uint32_t[4][256] _castagnoli

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the data path saw a driver do wrong, in words. The order is that of `mdl_violation_code` in model.h."""
+"""Texts for what the data path reports of a driver's mistakes, in the order of `mdl_violation_code` in violation.h."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from dataplane.record cimport record_t
 from dataplane.errors import ConfigError, DataplaneError
 
 from dataplane.pmd.model.datapath.engine cimport Engine, Wire
-from dataplane.pmd.model.state.model cimport (
+from dataplane.pmd.model.state.fifo cimport (
     mdl_commit,
     mdl_fifo,
     mdl_fifo_free,

@@ -20,10 +20,10 @@ from dataplane.errors import ConfigError
 from dataplane.guard import PeerMemory
 
 from dataplane.pmd.model.datapath.engine cimport Engine, Wire
-from dataplane.pmd.model.state.model cimport (
+from dataplane.pmd.model.state.bytes cimport mdl_copy
+from dataplane.pmd.model.state.fifo cimport (
     BAD_CRC,
     mdl_commit,
-    mdl_copy,
     mdl_fifo,
     mdl_fifo_clear,
     mdl_fifo_free,
@@ -47,7 +47,7 @@ cdef extern from "<poll.h>" nogil:
 
     int poll(pollfd *fds, unsigned long n, int timeout)
 
-cdef extern from "peer_ring.h" nogil:
+cdef extern from "wire/peer_ring.h" nogil:
     enum:
         MDL_RING_BYTES, MDL_RING_PAGE, MDL_RING_MEMORY
         MDL_RING_FRAME_MIN, MDL_RING_FRAME_MAX, MDL_RING_BAD_CRC, MDL_RING_LIE

@@ -16,7 +16,8 @@
 #include <unistd.h>
 
 #include "dataplane.h"
-#include "model.h"
+#include "state/bytes.h"
+#include "state/fifo.h"
 
 #define MDL_RING_BYTES (512u << 10) /* of frames each way; a power of two */
 #define MDL_RING_PAGE 4096u         /* the lanes come first, then the bytes of both rings */

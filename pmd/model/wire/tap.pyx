@@ -19,10 +19,10 @@ from dataplane.machine cimport tsc, unlikely
 from dataplane.errors import ConfigError, PortError
 
 from dataplane.pmd.model.datapath.engine cimport Engine, Wire
-from dataplane.pmd.model.state.model cimport (
+from dataplane.pmd.model.state.bytes cimport mdl_copy
+from dataplane.pmd.model.state.fifo cimport (
     BAD_CRC,
     mdl_commit,
-    mdl_copy,
     mdl_fifo,
     mdl_fifo_free,
     mdl_fifo_new,
