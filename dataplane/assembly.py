@@ -22,7 +22,7 @@ from dataplane.lease import abandon_ports, claim, release, start_ports, stop_por
 from dataplane.plan import Plan
 from dataplane.port import Port
 from dataplane.stage import Stage
-from dataplane.stats import Balance, Count, Report, add, growth
+from dataplane.stats import Balance, Cost, Count, Report, add, growth
 
 if TYPE_CHECKING:
     from dataplane.pipeline import Pipeline
@@ -55,15 +55,22 @@ class Change:
 
 
 class Assembly:
-    """pipelines: dealt out in turn to at most so many lcores. Raises what stands against them, having changed nothing."""
+    """pipelines: dealt out in turn to at most so many lcores. profile: measure what apps cost; names: of
+    the lcores.
 
-    def __init__(self, pipelines: Sequence[Pipeline], lcores: int) -> None:
+    Raises what stands against them, having changed nothing.
+    """
+
+    def __init__(
+        self, pipelines: Sequence[Pipeline], lcores: int, *, profile: bool = False, names: Sequence[str] = ()
+    ) -> None:
         if not pipelines:
             raise GraphError("nothing to run: give a Pipeline")
         self.graphs: list[Graph] = []
         self.ports: list[Port] = []
         self.loops: list[Loop] = []
         self.pipelines: Sequence[Pipeline] = ()
+        self._names = names
         self._lcores = min(lcores, len(pipelines))
         self._books = (
             threading.Lock()
@@ -76,12 +83,13 @@ class Assembly:
         self._gone_drops: dict[str, int] = {}
         self._gone_consumed: dict[str, int] = {}
         self._gone_balance = Balance()
+        self._gone_costs: dict[str, Cost] = {}
         self._gone_ports: Xstats = {}
         change = self.propose(pipelines)
         try:
             for plan in change.plans:
                 plan.bind()
-            self.loops = [Loop(plan) for plan in change.plans]
+            self.loops = [Loop(plan, profile=profile) for plan in change.plans]
         except BaseException:
             self.cancel(change)
             raise
@@ -186,7 +194,7 @@ class Assembly:
         now: Xstats = {}
         errors += self._read_into(now, self.ports)
         report = self.report(not errors, now)
-        for pipeline in old_pipelines:
+        for pipeline in _without(old_pipelines, change.pipelines):
             pipeline.report = report
         self._log(errors)
 
@@ -194,7 +202,9 @@ class Assembly:
         self.pipelines, self.graphs = change.pipelines, change.graphs
         self._take_ports(change)
         for pipeline, graph in zip(change.pipelines, change.graphs, strict=True):
-            pipeline.graph = graph
+            pipeline.graph, pipeline.report = graph, None
+        for number, graph in enumerate(change.graphs):
+            graph.lcore = self._names[number % self._lcores] if self._names else ""
 
     def _take_ports(self, change: Change) -> None:
         self.ports = [*self.ports, *change.ports]
@@ -211,6 +221,10 @@ class Assembly:
             add(self._gone_drops, graph.drops(gone))
             add(self._gone_consumed, graph.consumed(gone))
             self._gone_balance += graph.balance(gone)
+            add(self._gone_costs, self._costs_of(graph, gone))
+        for loop in self.loops:
+            if loop.profiler is not None:
+                loop.profiler.forget_gone()
         for name, now in ports.items():
             add(self._gone_ports.setdefault(name, {}), growth(now, self._before[name]))
 
@@ -242,6 +256,19 @@ class Assembly:
         """Where the packets came from since the run began, and where they went."""
         with self._books:
             return sum((graph.balance(apps) for graph, apps in self._counted()), self._gone_balance)
+
+    def _costs(self) -> dict[str, Cost]:
+        """What apps cost, by name, as far as it was measured."""
+        with self._books:
+            costs = dict(self._gone_costs)
+            for graph, apps in self._counted():
+                add(costs, self._costs_of(graph, apps))
+            return costs
+
+    def _costs_of(self, graph: Graph, apps: list[App]) -> dict[str, Cost]:
+        profilers = [loop.profiler for loop in self.loops if loop.profiler is not None]
+        found = [(app, profiler.cost(app)) for app in apps for profiler in profilers]
+        return {graph.name_of(app): cost for app, cost in found if cost is not None}
 
     def _counted(self) -> list[tuple[Graph, list[App]]]:
         return [*((graph, graph.apps) for graph in self.graphs), *self._kept]
@@ -297,6 +324,7 @@ class Assembly:
             consumed=self._consumed(),
             balance=self.balance(),
             ports=grown,
+            profile=self._costs(),
             ok=ok,
         )
 

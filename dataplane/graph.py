@@ -38,7 +38,7 @@ class Link:
 
 @dataclass
 class Graph:
-    """apps: in the order of the chains, queues wrapped; stages: the same before they were wrapped."""
+    """apps: in the order of the chains, queues wrapped; stages: the same before they were wrapped; lcore: where it ran."""
 
     name: str
     lossless: bool = False
@@ -47,6 +47,7 @@ class Graph:
     apps: list[App] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
     labels: dict[int, str] = field(default_factory=dict)
+    lcore: str = ""
 
     @classmethod
     def of(

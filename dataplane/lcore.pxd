@@ -4,6 +4,7 @@
 from libc.stdint cimport uint32_t, uint64_t
 
 from dataplane.plan cimport Plan
+from dataplane.profiler cimport Profiler
 
 cpdef enum:
     # Why a loop ended.
@@ -17,6 +18,8 @@ cpdef enum:
 cdef class Loop:
     cdef readonly Plan plan
     cdef readonly Plan coming      # its apps are started: the lcore waits for `swap` or `forget`
+    cdef readonly Profiler profiler  # measures a lap now and then; None: none
+    cdef uint64_t _measured_at     # number of the next lap that it measures
     cdef volatile uint32_t _stop
     cdef volatile uint32_t _asked  # something happens between two laps: a stop, or calls
     cdef list _opened
@@ -29,5 +32,6 @@ cdef class Loop:
     cdef readonly uint64_t began, ended  # TSC
 
     cdef int _spin(self, Plan plan, uint64_t laps, uint64_t count) noexcept nogil
+    cdef uint32_t _rare_lap(self, Plan plan, uint64_t left) noexcept nogil
     cdef uint32_t _last_lap(self, Plan plan, uint64_t left) noexcept nogil
     cdef int _pause(self, Plan plan, bint idle, uint64_t empty) noexcept nogil

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 
 from dataplane.plan import Plan
+from dataplane.profiler import Profiler
 
 STOPPED: int
 DONE: int
@@ -22,12 +23,13 @@ class Call:
 class Loop:
     plan: Plan
     coming: Plan | None
+    profiler: Profiler | None
     laps: int
     empty: int
     packets: int
     began: int
     ended: int
-    def __init__(self, plan: Plan) -> None: ...
+    def __init__(self, plan: Plan, *, profile: bool = False) -> None: ...
     def stop(self) -> None: ...
     def ask(self, function: Callable[[], object]) -> Call: ...
     def withdraw(self, call: Call) -> bool: ...

@@ -15,6 +15,7 @@ from libc.stdint cimport uint16_t
 from dataplane.app cimport Source
 from dataplane.endpoint cimport RxStage, TxStage
 from dataplane.machine cimport likely, tsc
+from dataplane.profiler cimport GAP, Profiler
 from dataplane.stage cimport Stage
 
 from dataplane.app import app_error
@@ -61,16 +62,18 @@ class Call:
 
 
 cdef class Loop:
-    """The loop of one lcore. plan: what it runs.
+    """The loop of one lcore. plan: what it runs; profile: measure a lap in 61, for the cycles per packet of each app.
 
     `bind` the plan, then `run` in a thread of its own, or `open`, `spin` as often as you like and `close`; then `unbind`.
     """
 
-    def __init__(self, Plan plan not None):
+    def __init__(self, Plan plan not None, *, bint profile=False):
         if self.plan is not None:
             raise ConfigError("this Loop is made already: make another")
         if plan.apps is None:
             raise GraphError("this Plan has no apps: it was made without __init__")
+        self.profiler = Profiler(plan) if profile else None
+        self._measured_at = <uint64_t> GAP if profile else <uint64_t> FOREVER
         self.plan = plan
         self._opened, self._calls = [], []
         self._lock, self._wake = threading.Lock(), threading.Event()
@@ -165,7 +168,9 @@ cdef class Loop:
         fault = old.fault()
         if fault is not None:
             raise fault
+        profiler = None if self.profiler is None else Profiler(new, self.profiler)
         new.bind(old)
+        self.profiler = profiler
         self.plan, self.coming = new, None
         leaving = [app for app in self._opened if app not in new]
         self._opened = list(reversed(new.apps))
@@ -285,11 +290,11 @@ cdef class Loop:
         cdef int i, why
         while laps and left:
             polled = 0
-            if likely(left >= plan.lap):
+            if likely(left >= plan.lap and self.laps != self._measured_at):
                 for i in range(plan.n_sources):
                     polled += (<Source> plan.sources[i]).poll()
             else:
-                polled = self._last_lap(plan, left)
+                polled = self._rare_lap(plan, left)
             laps -= 1
             self.laps += 1
             if likely(polled):
@@ -333,6 +338,14 @@ cdef class Loop:
             if empty > IDLE_SPINS and not plan.busy:
                 sched_yield()
         return 0
+
+    cdef uint32_t _rare_lap(self, Plan plan, uint64_t left) noexcept nogil:
+        """A lap that is measured, or one that may be the last."""
+        if self.laps == self._measured_at:
+            self._measured_at += GAP
+            if left >= plan.lap:
+                return self.profiler.lap()
+        return self._last_lap(plan, left)
 
     cdef uint32_t _last_lap(self, Plan plan, uint64_t left) noexcept nogil:
         """A lap with smaller bursts, so that no packet is made beyond `left`."""

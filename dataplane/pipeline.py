@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from dataplane.app import App
-from dataplane.explain import picture
+from dataplane.explain import explain
 from dataplane.graph import Graph
 from dataplane.running import Run, Until, run
 from dataplane.stage import Chain, Stage
@@ -61,17 +61,20 @@ class Pipeline:
         seconds: float | None = None,
         count: int | None = None,
         until: Until = None,
+        profile: bool = False,
     ) -> Report:
         """Run on the CPU `lcore` (None: not pinned) until the sources are done or have made `count` packets, or
         `seconds` are over, or `until` (a callable or an Event) holds.
 
+        profile: measure the cycles per packet of each app, for `Report.profile` and `explain`.
+
         Raises GraphError, what a port or an app raises, and KeyboardInterrupt, after everything was stopped.
         """
-        return run(self, lcores=(lcore,), seconds=seconds, count=count, until=until)
+        return run(self, lcores=(lcore,), seconds=seconds, count=count, until=until, profile=profile)
 
-    def start(self, lcore: int | None = None, *, count: int | None = None) -> Run:
+    def start(self, lcore: int | None = None, *, count: int | None = None, profile: bool = False) -> Run:
         """The same without waiting; `stop` or `join` ends it."""
-        self._run = Run((self,), lcores=(lcore,), count=count)
+        self._run = Run((self,), lcores=(lcore,), count=count, profile=profile)
         return self._run
 
     def stop(self) -> Report | None:
@@ -82,13 +85,17 @@ class Pipeline:
         """Wait, at most `timeout` s, until what `start` began is over by itself; raises ConfigError if it is not."""
         return None if self._run is None else self._run.join(timeout)
 
-    def stepper(self) -> Stepper:
+    def stepper(self, *, profile: bool = False) -> Stepper:
         """Run it lap by lap in this thread: ``with pipeline.stepper() as stepper: stepper.step(10)``."""
-        return Stepper(self)
+        return Stepper(self, profile=profile)
 
-    def explain(self) -> str:
-        """A picture of the graph, with what the last run counted. Raises GraphError."""
-        return picture(self.graph if self.graph is not None else self.check())
+    def explain(self, format: str = "text") -> str:
+        """A picture of the graph, with what the last run counted, and its rates once it is over.
+
+        format: "text", or "svg" for an SVG document. Raises GraphError, and ConfigError for another format.
+        """
+        graph = self.graph if self.graph is not None else self.check()
+        return explain(self.name, [graph], self.report, format)
 
     def __repr__(self) -> str:
         return f"<Pipeline {self.name}: {'; '.join(map(repr, self.chains))}>"

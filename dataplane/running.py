@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from dataplane.assembly import Assembly
 from dataplane.errors import ConfigError, GraphError, LcoreStuck
+from dataplane.explain import explain
 from dataplane.graph import Graph, takes_gil
 from dataplane.lcore import Worker
 from dataplane.replacing import replace
@@ -47,7 +48,8 @@ class Run:
     """Pipelines that run, each on one of `lcores` threads. Made by `start`.
 
     lcores: a CPU for each thread to be pinned to, None for one that is not pinned; pipelines are dealt out in turn.
-    count: end when the sources of an lcore made that many packets. A context manager: it stops at the end of the block.
+    count: end when the sources of an lcore made that many packets. profile: measure the cycles per packet of each app, for
+    `Report.profile`. A context manager: it stops at the end of the block.
     """
 
     def __init__(
@@ -56,12 +58,13 @@ class Run:
         *,
         lcores: Sequence[int | None] = (None,),
         count: int | None = None,
+        profile: bool = False,
     ) -> None:
         if not lcores:
             raise ConfigError("no lcores to run on: name CPUs, or None for a thread that is not pinned")
         if count is not None and count < 0:
             raise ConfigError(f"count={count}: it cannot be negative")
-        self._assembly = Assembly(pipelines, len(lcores))
+        self._assembly = Assembly(pipelines, len(lcores), profile=profile, names=_names(lcores))
         self.report: Report | None = None
         self._over = threading.Event()
         self._closing = threading.Lock()
@@ -101,6 +104,11 @@ class Run:
     def read(self) -> Readings:
         """Edges, drops and xstats as they are now."""
         return (*self._assembly.counts(), self._assembly.xstats())
+
+    def explain(self, format: str = "text") -> str:
+        """A picture of what it runs, with counters and rates as they are now. format: see `Pipeline.explain`."""
+        report = self.report or self._assembly.report(True, {})
+        return explain(self._assembly.name, self._assembly.graphs, report, format)
 
     def sampler(self) -> Sampler:
         """What a live display polls."""
@@ -241,9 +249,14 @@ class Run:
             return self.report
 
 
-def start(*pipelines: Pipeline, lcores: Sequence[int | None] = (None,), count: int | None = None) -> Run:
+def start(
+    *pipelines: Pipeline,
+    lcores: Sequence[int | None] = (None,),
+    count: int | None = None,
+    profile: bool = False,
+) -> Run:
     """Start pipelines on lcores; see `Run`."""
-    return Run(pipelines, lcores=lcores, count=count)
+    return Run(pipelines, lcores=lcores, count=count, profile=profile)
 
 
 def run(
@@ -252,12 +265,14 @@ def run(
     seconds: float | None = None,
     count: int | None = None,
     until: Until = None,
+    profile: bool = False,
 ) -> Report:
     """Run pipelines until all their sources are done, or `seconds` are over, or `until` (a callable or an Event) holds.
 
-    Raises what stopped an lcore; on Ctrl-C everything is stopped first, and then KeyboardInterrupt is raised.
+    profile: see `Run`. Raises what stopped an lcore; on Ctrl-C everything is stopped first, and then KeyboardInterrupt is
+    raised.
     """
-    with start(*pipelines, lcores=lcores, count=count) as running:
+    with start(*pipelines, lcores=lcores, count=count, profile=profile) as running:
         running.wait(seconds, until)
         return running.stop()
 
@@ -270,6 +285,14 @@ def _stop_all() -> None:
             running.stop(_LAST_PATIENCE)
         except BaseException as error:  # Ctrl-C too: the interpreter ends anyhow
             log.error("%s", str(error) or type(error).__name__)
+
+
+def _names(lcores: Sequence[int | None]) -> list[str]:
+    """What pictures call the lcores: by the CPUs that they are pinned to."""
+    numbers = iter(range(1, len(lcores) + 1))
+    several = lcores.count(None) > 1
+    free = (f"unpinned lcore {next(numbers)}" if several else "an unpinned lcore" for _ in lcores)
+    return [next(free) if cpu is None else f"lcore {cpu}" for cpu in lcores]
 
 
 def _is_up(worker: Worker) -> bool:

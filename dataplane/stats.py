@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 __all__ = [
     "Accumulator",
     "Balance",
+    "Cost",
     "Count",
     "Readings",
     "Report",
@@ -41,6 +42,23 @@ class Count:
 
     def __sub__(self, other: Count) -> Count:
         return Count(self.packets - other.packets, self.bytes - other.bytes, self.bursts - other.bursts)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an app takes of its lcore, without the apps behind it. cycles: TSC cycles per packet that it is given.
+
+    packets, bursts: those that were measured.
+    """
+
+    cycles: float = 0.0
+    packets: int = 0
+    bursts: int = 0
+
+    def __add__(self, other: Cost) -> Cost:
+        packets = self.packets + other.packets
+        spent = self.cycles * self.packets + other.cycles * other.packets
+        return Cost(spent / packets if packets else 0.0, packets, self.bursts + other.bursts)
 
 
 @dataclass(frozen=True)
@@ -92,7 +110,7 @@ class Report:
     app: what it was called; seconds: from its first lap to its last; packets: received and generated, so that one which
     passes two pipelines counts twice: `balance` has them apart; edges: "app.edge" -> Count; drops, consumed: "app.reason"
     -> packets, those that happened; ports: name -> xstats, their growth in this run (of several ports with one name, the
-    second is "name#2"); ok: whether the run did what was asked.
+    second is "name#2"); profile: app -> Cost, of a run with ``profile=True``; ok: whether the run did what was asked.
     """
 
     app: str
@@ -103,6 +121,7 @@ class Report:
     consumed: dict[str, int] = field(default_factory=dict)
     balance: Balance = field(default_factory=Balance)
     ports: dict[str, dict[str, int]] = field(default_factory=dict)
+    profile: dict[str, Cost] = field(default_factory=dict)
     ok: bool = True
 
     @property
@@ -120,7 +139,7 @@ class Report:
         return mpps(self.edges[edge].packets, self.seconds)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON: app, seconds, packets, mpps, balance, ports, edges, drops, consumed, ok."""
+        """For JSON: app, seconds, packets, mpps, balance, ports, edges, drops, consumed, profile, ok."""
         return {
             "app": self.app,
             "seconds": self.seconds,
@@ -134,6 +153,7 @@ class Report:
             },
             "drops": self.drops,
             "consumed": self.consumed,
+            "profile": {name: asdict(cost) for name, cost in self.profile.items()},
             "ok": self.ok,
         }
 
@@ -158,6 +178,7 @@ class Report:
             for name, count in self.edges.items()
         ]
         lines += [f"  dropped by {name}: {count:,}" for name, count in self.drops.items()]
+        lines += [f"  {name}: {cost.cycles:.1f} cycles per packet" for name, cost in self.profile.items()]
         return "\n".join(lines)
 
 
@@ -220,7 +241,7 @@ class Sampler:
         return sample
 
 
-Number = TypeVar("Number", int, Count)
+Number = TypeVar("Number", int, Count, Cost)
 
 
 def add(totals: dict[str, Number], more: dict[str, Number]) -> None:

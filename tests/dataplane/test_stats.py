@@ -8,7 +8,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataplane.stats import Accumulator, Balance, Count, Report, Sampler, mpps, queue_xstat
+from dataplane.stats import Accumulator, Balance, Cost, Count, Report, Sampler, mpps, queue_xstat
 
 REPORT = Report(
     "l2fwd",
@@ -18,6 +18,7 @@ REPORT = Report(
     drops={"l2fwd.odd": 7, "tx.tx_full": 3},
     balance=Balance(received=4_000_000, sent=2_999_997, dropped=10, held=999_993),
     ports={"null:": {"rx_good_packets": 4_000_000}},
+    profile={"l2fwd": Cost(3.14, 3200, 100)},
 )
 
 
@@ -30,6 +31,7 @@ def test_a_report_as_json():
     assert said["balance"] == {
         "received": 4_000_000, "generated": 0, "copied": 0, "sent": 2_999_997, "dropped": 10, "consumed": 0, "held": 999_993,
     }  # fmt: skip
+    assert said["profile"] == {"l2fwd": {"cycles": 3.14, "packets": 3200, "bursts": 100}}
     assert (said["app"], said["seconds"], said["mpps"], said["ok"]) == ("l2fwd", 2.0, 2.0, True)
 
 
@@ -44,7 +46,13 @@ def test_a_report_as_text():
         "  l2fwd.out: 3,000,000 packets, 180,000,000 bytes",
         "  dropped by l2fwd.odd: 7",
         "  dropped by tx.tx_full: 3",
+        "  l2fwd: 3.1 cycles per packet",
     ]
+
+
+def test_costs_add_up_by_packets():
+    assert Cost(10.0, 100, 4) + Cost(20.0, 300, 10) == Cost(17.5, 400, 14)
+    assert Cost() + Cost(2.0, 32, 1) == Cost(2.0, 32, 1) and Cost() + Cost() == Cost()
 
 
 @given(st.lists(st.integers(0, 2**36 - 1), max_size=50), st.integers(0, 2**36 - 1))
