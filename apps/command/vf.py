@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import textwrap
 from pathlib import Path
 from typing import Any
 
 from dataplane.apps.command.options import json_report
 from dataplane.errors import ConfigError
 
-_SETTINGS = "mac, vlan, qos, spoofchk, trust, state, max_tx_rate, query_rss"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verbs and their arguments. The settings, with their help, are the rows of `SETTINGS`."""
+    from dataplane.pmd.ixgbe.sriov.settings import SETTINGS
+
     verbs = parser.add_subparsers(title="verbs", dest="verb", required=True, metavar="VERB")
     nic = argparse.ArgumentParser(add_help=False)
     nic.add_argument("nic", metavar="NIC", help="a running PF with vfs=N, as in model0 or 0000:03:00.0")
@@ -29,10 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     change = verbs.add_parser(
         "set",
         parents=[nic, number],
-        help="change settings of a VF: mac LLADDR, vlan VID, qos 0..7, spoofchk on|off, trust on|off, state auto|enable|"
-        "disable, max_tx_rate MBIT, query_rss on|off",
+        help=f"change settings of a VF: {', '.join(row.usage for row in SETTINGS.values())}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="settings:\n" + "\n".join(_explained(row.usage, row.help) for row in SETTINGS.values()),
     )
-    change.add_argument("settings", nargs="+", metavar="SETTING VALUE", help=f"one or more of {_SETTINGS}")
+    change.add_argument(
+        "settings", nargs="+", metavar="SETTING VALUE", help=f"one or more of {', '.join(SETTINGS)}"
+    )
     why = verbs.add_parser(
         "explain",
         help="find out why a VF sends or receives nothing; exit status 1 if something prevents it",
@@ -51,6 +56,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with a PF: the VF's number, starting at 0 (default: every VF)",
     )
     _add_json(why)
+
+
+def _explained(usage: str, help: str) -> str:
+    """A setting as a paragraph of the help."""
+    return textwrap.fill(f"{help}.", 79, initial_indent=f"  {usage}: ", subsequent_indent="      ")
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:
@@ -82,15 +92,12 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _line(row: dict[str, Any]) -> str:
-    """As ``ip link show`` has it, and then what the VF does."""
-    words = [f"link/ether {row['mac']}"]
-    if row["vlan"] or row["qos"]:
-        words.append(f"vlan {row['vlan']}" + (f", qos {row['qos']}" if row["qos"] else ""))
-    if row["max_tx_rate"]:
-        words.append(f"max_tx_rate {row['max_tx_rate']}Mbps")
-    for name in ("spoofchk", "trust", "query_rss"):
-        words.append(f"{name} {'on' if row[name] else 'off'}")
-    words.append(f"state {row['state']}")
+    """The settings as ``ip link show`` prints them, then what the VF does."""
+    from dataplane.pmd.ixgbe.sriov.settings import SETTINGS
+
+    # A PF of another version may have other settings.
+    words = [setting.shown(row[name]) for name, setting in SETTINGS.items() if name in row]
+    words = [each for each in words if each]
     if not row["active"]:
         words.append("not in use")
     else:

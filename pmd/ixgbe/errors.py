@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dataplane.errors import DeviceError, DeviceGone, DeviceTimeout, PortError
+from dataplane.errors import ConfigError, DeviceError, DeviceGone, DeviceTimeout, PortError
 
 __all__ = [
     "FrameRefused",
@@ -14,6 +14,7 @@ __all__ = [
     "PfNotUp",
     "PfWasReset",
     "Refused",
+    "SettingRefused",
     "VfsInUse",
     "queue_gone",
 ]
@@ -56,6 +57,14 @@ class Refused(Exception):
     def __init__(self, why: str, words: tuple[int, ...] = ()) -> None:
         super().__init__(why)
         self.words = words
+
+
+class SettingRefused(ConfigError):
+    """A setting that was to be restored, and that this port cannot have. vf: the VF's number; name: the setting's."""
+
+    def __init__(self, vf: int, name: str, why: str) -> None:
+        super().__init__(why)
+        self.vf, self.name = vf, name
 
 
 class VfsInUse(PortError):

@@ -45,7 +45,7 @@ from dataplane.pmd.ixgbe.rates import PfRates, TxRates
 from dataplane.pmd.ixgbe.reset import Reset
 from dataplane.pmd.ixgbe.sriov.bell import Bell
 from dataplane.pmd.ixgbe.sriov.pf_vfs import PfVfs
-from dataplane.pmd.ixgbe.sriov.state_file import VfStateFile
+from dataplane.pmd.ixgbe.sriov.settings_file import SettingsFile
 from dataplane.pmd.ixgbe.sriov.vf_rule import VfRule
 from dataplane.pmd.ixgbe.steering.filters import Filters
 from dataplane.pmd.ixgbe.steering.flows import FlowTable
@@ -73,7 +73,7 @@ class IxgbePort(IxgbeBase):
     with one queue, too), eeprom_check (on, off: the checksum over the whole EEPROM when the port is opened), speed (10, 1:
     Gbit/s of the module in an SFP+ cage), vfs (0 to 63:
     virtual functions, which the port serves as long as it is started; the PF itself then has 4 queues, or 2 with more than
-    31), vf_state (a file that keeps what is decided about them, see `VfStateFile`), lro (on, off: packets of one TCP
+    31), vf_state (a file that keeps what is decided about them, see `SettingsFile`), lro (on, off: packets of one TCP
     connection over IPv4 arrive as one, see docs/driver.md; not with VFs), max_lro_pkt_size (bytes that one may have).
     """
 
@@ -118,7 +118,7 @@ class IxgbePort(IxgbeBase):
         spec.done()
         if state and not vfs:
             raise ConfigError(f"{self.name}: vf_state={state} is for a PF with VFs: open it with vfs=N, too")
-        state_file = VfStateFile(Path(state), function.name, vfs) if state else None
+        state_file = SettingsFile(Path(state), function.name, vfs) if state else None
         if state_file:
             state_file.read()  # before the device is touched
         self._claim()

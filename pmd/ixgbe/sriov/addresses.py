@@ -13,7 +13,8 @@ from collections.abc import Iterable
 from dataplane.errors import ConfigError
 from dataplane.pmd.datasheet import limits
 from dataplane.pmd.ixgbe.errors import Refused
-from dataplane.pmd.ixgbe.sriov.policy import VfPolicy, VfState
+from dataplane.pmd.ixgbe.sriov.settings import VfSettings
+from dataplane.pmd.ixgbe.sriov.state import VfState
 from dataplane.pmd.ixgbe.steering.pool_filters import PoolFilters
 from dataplane.pmd.ixgbe.steering.pools import pools_in
 from dataplane.port import format_mac
@@ -81,7 +82,7 @@ class VfAddresses:
             raise Refused("the chip's 128 addresses are taken")
         # No VF takes what others may want, unless it is trusted: while some have none, one is left for each.
         without = sum(not other.macvlans for other in self.vfs if other is not state)
-        if state.macvlans and room <= without and not state.policy.trust:
+        if state.macvlans and room <= without and not state.settings.trust:
             raise Refused(
                 f"{room} of the chip's addresses are left, for {without} VFs that have no second one"
             )
@@ -91,15 +92,15 @@ class VfAddresses:
 
     # ---- what an administrator says ------------------------------------------------------------------------------
 
-    def check(self, state: VfState, policy: VfPolicy) -> None:
-        """Whether the VF may have the address of `policy`, by the administrator's word or the PF's. Raises ConfigError.
+    def check(self, state: VfState, settings: VfSettings) -> None:
+        """Raise ConfigError if a VF with these settings may not have its address, set or chosen by the PF.
 
-        Not that of the PF, and not that of another VF unless one of the two is trusted, in whatever order that was said.
+        An untrusted VF may not have the address of the PF, nor that of another untrusted VF.
         """
-        mac = policy.mac or state.permanent
-        if policy.trust:
+        mac = settings.mac or state.permanent
+        if settings.trust:
             return
-        taken = [o for o in self.vfs if o is not state and o.own_mac == mac and not o.policy.trust]
+        taken = [o for o in self.vfs if o is not state and o.own_mac == mac and not o.settings.trust]
         if taken or mac == self.filters.mac or mac in self.filters.macs:
             whose = f"VF {taken[0].number}" if taken else "the PF"
             raise ConfigError(
@@ -107,9 +108,9 @@ class VfAddresses:
             )
 
     def enforce(self, state: VfState, said: bool) -> list[VfState]:
-        """The VF's policy has changed: take what it no longer allows, at once, whatever its driver does.
+        """Withdraw what the VF's new settings no longer allow, at once, whatever its driver does.
 
-        said: the administrator named its address. Returns the other VFs that had chosen that address and have lost it.
+        said: its address was set. Returns the other VFs that had chosen that address and have lost it.
         """
         own, losers = state.own_mac, []
         if said:
@@ -117,7 +118,7 @@ class VfAddresses:
                 other
                 for other in self.vfs
                 if other is not state
-                and not other.policy.trust
+                and not other.settings.trust
                 and other.own_mac != own
                 and own in self.of(other)
             ]
@@ -148,17 +149,15 @@ class VfAddresses:
         """Why the VF may not have that first address; "" if it may."""
         if why := self._why_nobodys(state, mac):
             return why
-        policy = state.policy
-        if policy.mac and mac != policy.mac and not policy.trust:
-            return (
-                f"its address was set to {format_mac(policy.mac)} by the administrator, and it is not trusted"
-            )
+        settings = state.settings
+        if settings.mac and mac != settings.mac and not settings.trust:
+            return f"its address was set to {format_mac(settings.mac)} by the administrator, and it is not trusted"
         return ""
 
     def _why_not_further(self, state: VfState, mac: bytes) -> str:
         if why := self._why_nobodys(state, mac):
             return why
-        if state.policy.mac and not state.policy.trust:
+        if state.settings.mac and not state.settings.trust:
             return "its address was set by the administrator, and it is not trusted with others"
         return ""
 
@@ -166,7 +165,7 @@ class VfAddresses:
         """Why no VF may have that address, or not this one because it is another's."""
         if mac[0] & 1 or not any(mac):
             return f"{format_mac(mac)} cannot be its address: it is multicast or zero"
-        if state.policy.trust or mac == state.own_mac:
+        if state.settings.trust or mac == state.own_mac:
             return ""
         others = self.table.owners(mac)
         # Those of VFs that are not in use, too: taken meanwhile, an address would be shared with its owner ever after.

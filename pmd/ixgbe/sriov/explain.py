@@ -24,10 +24,10 @@ from dataplane.pmd.datasheet import (
 )
 from dataplane.pmd.ixgbe.findings import NOTE, PROBLEM, Finding
 from dataplane.pmd.ixgbe.messages import api_name, xcast_name
-from dataplane.pmd.ixgbe.sriov.policy import VfState
 from dataplane.pmd.ixgbe.sriov.sampling import Sample
 from dataplane.pmd.ixgbe.sriov.service import Line
 from dataplane.pmd.ixgbe.sriov.sriov import Sriov
+from dataplane.pmd.ixgbe.sriov.state import VfState
 from dataplane.port import format_mac
 
 __all__ = ["explain"]
@@ -67,7 +67,7 @@ def _agreement(sriov: Sriov, state: VfState) -> Iterator[Finding]:
 
 def _link(sriov: Sriov, state: VfState) -> Iterator[Finding]:
     mine = f"dataplane vf set {sriov.name} {state.number}"
-    if state.policy.state == "disable":
+    if state.settings.state == "disable":
         yield Finding(PROBLEM, "both", "its link was switched off by the administrator", f"{mine} state auto")
     if not sriov.speed:
         yield Finding(
@@ -134,7 +134,7 @@ def _sends(sriov: Sriov, state: VfState, seen: Sample) -> Iterator[Finding]:
             f"send from that address in that VLAN, ask for the VLAN (port.vlans.add), or dataplane vf set {sriov.name} "
             f"{number} spoofchk off",
         )
-    elif sriov.spoofed and state.policy.spoofchk:
+    elif sriov.spoofed and state.settings.spoofchk:
         yield Finding(
             NOTE,
             "tx",
@@ -153,41 +153,41 @@ def _sends(sriov: Sriov, state: VfState, seen: Sample) -> Iterator[Finding]:
             PROBLEM, "tx", f"frames wait in Tx queue {', '.join(map(str, waiting))} and none leaves"
         )
     if seen.tx_moved > 2 and not seen.sent and not seen.spoofed:  # a context or two are no frames
-        why = ": its own tags are not allowed" if state.policy.port_vlan else ""
+        why = ": its own tags are not allowed" if state.settings.port_vlan else ""
         yield Finding(
             PROBLEM,
             "tx",
             f"the chip takes frames from its queues and none leaves{why}; it may send {_vlans(sriov, state)}",
             "send untagged frames" if why else "see whether its descriptors are right",
         )
-    if state.policy.max_tx_rate:
+    if state.settings.max_tx_rate:
         yield Finding(
             NOTE,
             "tx",
-            f"it may send {state.policy.max_tx_rate} Mb/s",
+            f"it may send {state.settings.max_tx_rate} Mb/s",
             f"dataplane vf set {sriov.name} {number} max_tx_rate 0",
         )
 
 
 def _vlans(sriov: Sriov, state: VfState) -> str:
     """What it may send, and what it is given."""
-    if state.policy.port_vlan:
-        return f"untagged frames, which get port VLAN {state.policy.vlan}"
+    if state.settings.port_vlan:
+        return f"untagged frames, which get port VLAN {state.settings.vlan}"
     vlans = [str(vid) for vid in sriov.filters.vlans_of(state.number) if vid]
     return "untagged frames" + (f" and VLAN {', '.join(vlans)}" if vlans else " only")
 
 
 def _filters(sriov: Sriov, state: VfState) -> Iterator[Finding]:
     """Why frames of a certain kind do not come: these are no faults unless they are what is missed."""
-    number, policy = state.number, state.policy
+    number, settings = state.number, state.settings
     addresses = ", ".join(format_mac(mac) for mac in dict.fromkeys([state.mac, *state.macvlans]))
     yield Finding(NOTE, "rx", f"unicast: it has {addresses}; frames to other addresses do not reach it")
     vlans = [vid for vid in sriov.filters.vlans_of(number) if vid]
-    if policy.port_vlan:
+    if settings.port_vlan:
         yield Finding(
             NOTE,
             "both",
-            f"VLAN: port VLAN {policy.vlan} is the only one; the PF tags what it sends, and its own tags are not allowed",
+            f"VLAN: port VLAN {settings.vlan} is the only one; the PF tags what it sends, and its own tags are not allowed",
         )
     elif vlans:
         yield Finding(

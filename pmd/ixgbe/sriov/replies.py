@@ -26,8 +26,8 @@ from dataplane.pmd.ixgbe.messages import (
     decode,
     pack_reta,
 )
-from dataplane.pmd.ixgbe.sriov.policy import VfState
 from dataplane.pmd.ixgbe.sriov.sriov import Refused, Sriov
+from dataplane.pmd.ixgbe.sriov.state import VfState
 from dataplane.pmd.ixgbe.steering.rss import read_key, read_table
 
 __all__ = ["SPOKEN", "VfReplies"]
@@ -143,7 +143,7 @@ class VfReplies:
 
     def _get_queues(self, state: VfState, message: Message) -> list[int]:
         queues = self.sriov.layout.queues
-        return Queues(queues, queues, int(state.policy.port_vlan), 0).payload()
+        return Queues(queues, queues, int(state.settings.port_vlan), 0).payload()
 
     def _get_reta(self, state: VfState, message: Message) -> list[int]:
         self._may_query(state)
@@ -155,7 +155,7 @@ class VfReplies:
         return [int.from_bytes(key[n : n + 4], "little") for n in range(0, limits.RSS_KEY_SIZE, 4)]
 
     def _may_query(self, state: VfState) -> None:
-        if not state.policy.query_rss:
+        if not state.settings.query_rss:
             raise Refused("the administrator has not allowed it: query_rss is off")
 
     def _update_xcast(self, state: VfState, message: Message) -> list[int]:

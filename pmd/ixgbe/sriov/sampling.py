@@ -17,8 +17,8 @@ from typing import TypeVar
 
 from dataplane.pmd.datasheet import PVFGPRC, PVFGPTC, RDH, RDT, TDH, TDLEN, limits
 from dataplane.pmd.ixgbe.counters import VF_DROPS
-from dataplane.pmd.ixgbe.sriov.policy import VfState
 from dataplane.pmd.ixgbe.sriov.sriov import Sriov
+from dataplane.pmd.ixgbe.sriov.state import VfState
 
 __all__ = ["Sample", "Sampler"]
 

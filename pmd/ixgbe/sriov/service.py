@@ -18,9 +18,9 @@ from dataplane.errors import DataplaneError, DeviceGone
 from dataplane.pmd.datasheet import EICR, mailbox
 from dataplane.pmd.ixgbe.mailbox import PfMailboxes
 from dataplane.pmd.ixgbe.sriov.bell import Bell
-from dataplane.pmd.ixgbe.sriov.policy import VfState
 from dataplane.pmd.ixgbe.sriov.replies import VfReplies
 from dataplane.pmd.ixgbe.sriov.sriov import Sriov
+from dataplane.pmd.ixgbe.sriov.state import VfState
 from dataplane.pmd.ixgbe.vf.watch import LOOK_QUIET, until_next
 from dataplane.port import Link
 

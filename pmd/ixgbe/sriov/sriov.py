@@ -38,11 +38,12 @@ from dataplane.pmd.datasheet import (
 )
 from dataplane.pmd.function import Bar
 from dataplane.pmd.ixgbe.counters import Counters
-from dataplane.pmd.ixgbe.errors import Refused
+from dataplane.pmd.ixgbe.errors import Refused, SettingRefused
 from dataplane.pmd.ixgbe.rates import TxRates
 from dataplane.pmd.ixgbe.sriov.addresses import VfAddresses
-from dataplane.pmd.ixgbe.sriov.policy import VfPolicy, VfState, stable_mac
 from dataplane.pmd.ixgbe.sriov.rates import VfRates
+from dataplane.pmd.ixgbe.sriov.settings import SETTINGS, Setting, VfSettings, row_of
+from dataplane.pmd.ixgbe.sriov.state import VfState, stable_mac
 from dataplane.pmd.ixgbe.steering.pool_filters import PoolFilters
 from dataplane.pmd.ixgbe.steering.pools import set_pool
 from dataplane.pmd.ixgbe.vf_counters import VfLedger
@@ -187,9 +188,9 @@ class Sriov:
         """8.2.3.27.14: broadcasts, and untagged frames unless it has a port VLAN; VLAN 0 or the port VLAN."""
         for vid in self.filters.vlans_of(state.number):
             self.filters.leave_vlan(vid, state.number)
-        self.filters.join_vlan(state.policy.vlan, state.number)
+        self.filters.join_vlan(state.settings.vlan, state.number)
         self.bar.write(
-            VMOLR[state.number], VMOLR[state.number].pack(BAM=1, AUPE=int(not state.policy.port_vlan))
+            VMOLR[state.number], VMOLR[state.number].pack(BAM=1, AUPE=int(not state.settings.port_vlan))
         )
         self._write_tag(state)
         self._write_spoof(state)
@@ -209,8 +210,8 @@ class Sriov:
     def give_vlan(self, state: VfState, vid: int, add: bool) -> None:
         """SET_VLAN. Raises Refused."""
         with self.lock:
-            if state.policy.port_vlan:
-                raise Refused(f"it has port VLAN {state.policy.vlan}, which is the only one")
+            if state.settings.port_vlan:
+                raise Refused(f"it has port VLAN {state.settings.vlan}, which is the only one")
             if not add:
                 if vid:  # VLAN 0 is untagged traffic with a priority: it stays, and that is no error
                     self.filters.leave_vlan(vid, state.number)
@@ -223,7 +224,7 @@ class Sriov:
             without = sum(
                 not any(self.filters.vlans_of(other.number)) for other in self.vfs if other is not state
             )
-            if any(has) and 0 < free <= without and not state.policy.trust:
+            if any(has) and 0 < free <= without and not state.settings.trust:
                 raise Refused(f"{free} of the chip's 64 VLANs are left, for {without} VFs that have none")
             if not self.filters.join_vlan(vid, state.number):
                 raise Refused("the chip's 64 VLANs are taken")
@@ -268,7 +269,7 @@ class Sriov:
                 raise Refused(f"there is no mode {mode}")
             if mode == mailbox.XCAST_PROMISC and state.api < mailbox.API_1_3:
                 raise Refused("promiscuous is a mode from API 1.3 on")
-            if not state.policy.trust:
+            if not state.settings.trust:
                 mode = min(mode, mailbox.XCAST_MULTI)
             if mode == mailbox.XCAST_PROMISC:
                 raise Refused("no pool of an 82599 can be promiscuous")
@@ -276,64 +277,119 @@ class Sriov:
             self._write_xcast(state)
             return mode
 
-    # ---- what an administrator says -------------------------------------------------------------------------------
+    # ---- settings -------------------------------------------------------------------------------------------------
 
-    def set(self, number: int, setting: str, text: str) -> None:
-        """`ip link set PF vf NUMBER SETTING TEXT`. A VF that is in use begins anew with it. Raises ConfigError."""
-        self.change(number, {setting: text})
+    def set(self, number: int, name: str, text: str) -> None:
+        """Change one setting of VF `number`: ``ip link set PF vf NUMBER NAME TEXT``. Raises ConfigError."""
+        self.change(number, {name: text})
 
-    def change(self, number: int, settings: Mapping[str, str]) -> None:
-        """Several settings of a VF at once, whatever their order; all or none. Raises ConfigError: nothing is changed."""
+    def change(self, number: int, texts: Mapping[str, str]) -> None:
+        """Change settings of VF `number`, all or none, by name and in the words of `Setting.parse`.
+
+        A driver that uses the VF reinitialises if one of its rows says `restart`. Raises ConfigError.
+        """
         state = self.vf(number)
         with self.lock:
-            values: dict[str, Any] = {name: state.policy.parse(name, text) for name, text in settings.items()}
-            policy = replace(state.policy, **values)
-            self._check(state, policy, settings)
-            before, state.policy = state.policy, policy
-            self._decided(state, before, settings)
+            values: dict[str, Any] = {name: row_of(name).parse(text) for name, text in texts.items()}
+            before, after = state.settings, replace(state.settings, **values)
+            rows = [row_of(name) for name in texts]
+            for row in rows:
+                if row.check:
+                    row.check(self, number, after)
+            overrides = bool(state.chosen) or not self.up
+            changed = [
+                row
+                for row in rows
+                if values[row.name] != getattr(before, row.name)
+                or (row.again and overrides and values[row.name] != row.default)
+            ]
+            state.settings = after
+            for apply in dict.fromkeys(row.apply for row in changed if row.apply):
+                apply(self, number)
+            if self.up and any(row.restart for row in changed):
+                self._restart(state)
 
-    def _check(self, state: VfState, policy: VfPolicy, settings: Mapping[str, str]) -> None:
-        if "mac" in settings or "trust" in settings:
-            self.addresses.check(state, policy)
-        if "max_tx_rate" in settings:
-            self.rates.check(policy.max_tx_rate)
-        slots = self.filters.slots
-        if self.up and policy.vlan != state.policy.vlan and policy.vlan not in slots and not slots.free:
-            raise ConfigError(
-                f"vlan {policy.vlan}: the chip's 64 VLANs are taken: free one by vlan 0 of another VF"
-            )
+    def restore(self, settings: Mapping[int, VfSettings]) -> None:
+        """Take settings by VF number, all or none, before the port comes up.
 
-    def _decided(self, state: VfState, before: VfPolicy, settings: Mapping[str, str]) -> None:
-        policy = state.policy
-        changed = {name for name in settings if getattr(policy, name) != getattr(before, name)}
-        # The same address named again is the last word, too, over one that the VF has chosen meanwhile.
-        said = "mac" in changed or bool("mac" in settings and policy.mac and (state.chosen or not self.up))
-        state.overruled |= said or ("trust" in changed and bool(policy.mac) and not policy.trust)
-        if "max_tx_rate" in changed:
-            self.rates.limit(state.number, policy.max_tx_rate, write=self.up)
-        if not self.up:
-            return
-        losers = self.addresses.enforce(state, said) if said or "trust" in changed else []
-        if changed & {"vlan", "qos"}:
-            self._defaults(state)
-        if "trust" in changed:
+        Raises SettingRefused, with VF and row, for settings that this port cannot have.
+        """
+        with self.lock:
+            before = [state.settings for state in self.vfs]
+            for number, each in settings.items():
+                self.vfs[number].settings = each
+            try:
+                for number, each in settings.items():
+                    for row in SETTINGS.values():
+                        _check(row, self, number, each)
+            except ConfigError:
+                for state, each in zip(self.vfs, before, strict=True):
+                    state.settings = each
+                raise
+            for number, each in settings.items():
+                for row in SETTINGS.values():
+                    if row.apply and getattr(each, row.name) != row.default:
+                        row.apply(self, number)
+
+    def _restart(self, state: VfState) -> None:
+        """Have the driver that uses a VF reinitialise: it notices by a message without CTS (7.10.2.9)."""
+        if state.active:
+            state.clear_to_send = False
+            self.notify |= 1 << state.number
+
+    def check_mac(self, vf: int, settings: VfSettings) -> None:
+        """Raise ConfigError if the VF may not have its address with these settings."""
+        self.addresses.check(self.vfs[vf], settings)
+
+    def check_vlan(self, vf: int, settings: VfSettings) -> None:
+        """Raise ConfigError if the chip has no room for another VLAN."""
+        vid, slots = settings.vlan, self.filters.slots
+        if self.up and vid != self.vfs[vf].settings.vlan and vid not in slots and not slots.free:
+            raise ConfigError(f"vlan {vid}: the chip's 64 VLANs are taken: free one by vlan 0 of another VF")
+
+    def check_max_tx_rate(self, vf: int, settings: VfSettings) -> None:
+        """Raise ConfigError for a limit that is too low for the chip."""
+        self.rates.check(settings.max_tx_rate)
+
+    def apply_mac(self, vf: int) -> None:
+        """Give the VF the address that was set, and take it from an untrusted VF that had chosen it."""
+        state = self.vfs[vf]
+        state.overruled = True
+        for loser in self.addresses.enforce(state, said=True) if self.up else ():
+            self._restart(loser)
+
+    def apply_trust(self, vf: int) -> None:
+        """Withdraw what requires trust; a trusted VF asks for it again."""
+        state = self.vfs[vf]
+        state.overruled |= bool(state.settings.mac) and not state.settings.trust
+        if self.up:
+            self.addresses.enforce(state, said=False)
             state.xcast = min(state.xcast, mailbox.XCAST_MULTI)
-        if changed & {"vlan", "qos", "trust"}:
             self._write_xcast(state)
-        if "spoofchk" in changed:
-            self._write_spoof(state)
-        if "state" in changed:
-            self._write_gates(state)
-        told = [state] if said or changed & {"vlan", "qos", "trust", "state"} else []
-        for each in (*told, *losers):
-            if each.active:
-                # Without CTS the VF has to begin anew, and sees how things are now.
-                each.clear_to_send = False
-                self.notify |= 1 << each.number
+
+    def apply_vlan(self, vf: int) -> None:
+        """Write the port VLAN, which replaces the VLANs that the VF asked for."""
+        if self.up:
+            self._defaults(self.vfs[vf])
+            self._write_xcast(self.vfs[vf])
+
+    def apply_max_tx_rate(self, vf: int) -> None:
+        """Limit what the VF sends; while the PF is down, from its start on."""
+        self.rates.limit(vf, self.vfs[vf].settings.max_tx_rate, write=self.up)
+
+    def apply_spoofchk(self, vf: int) -> None:
+        """Switch the checks of source address and VLAN."""
+        if self.up:
+            self._write_spoof(self.vfs[vf])
+
+    def apply_state(self, vf: int) -> None:
+        """Open or close the gates of the VF."""
+        if self.up:
+            self._write_gates(self.vfs[vf])
 
     def link_enabled(self, state: VfState) -> bool:
         """Whether the administrator has left the VF's link on; `auto`: as long as the PF is up."""
-        return state.policy.state != "disable" and (self.up or state.policy.state == "enable")
+        return state.settings.state != "disable" and (self.up or state.settings.state == "enable")
 
     # ---- registers ------------------------------------------------------------------------------------------------
 
@@ -346,16 +402,16 @@ class Sriov:
 
     def _write_tag(self, state: VfState) -> None:
         """8.2.3.27: PFVMVIR: the port VLAN in every frame, or what the descriptor says."""
-        policy, register = state.policy, VMVIR[state.number]
-        if policy.port_vlan:
-            word = register.pack(VID=policy.vlan, PRIORITY=policy.qos, VLANA=VLANA_ALWAYS)
+        settings, register = state.settings, VMVIR[state.number]
+        if settings.port_vlan:
+            word = register.pack(VID=settings.vlan, PRIORITY=settings.qos, VLANA=VLANA_ALWAYS)
         else:
             word = register.pack(VLANA=VLANA_DESCRIPTOR)
         self.bar.write(register, word)
 
     def _write_spoof(self, state: VfState) -> None:
         """8.2.3.27: source address and VLAN must be the VF's own. The VLAN check works only beside the other."""
-        register, bit, on = PFVFSPOOF[state.number >> 3], 1 << (state.number & 7), state.policy.spoofchk
+        register, bit, on = PFVFSPOOF[state.number >> 3], 1 << (state.number & 7), state.settings.spoofchk
         word = self.bar.read(register)
         macs, vlans = register.MACAS.extract(word), register.VLANAS.extract(word)
         if on:
@@ -369,7 +425,7 @@ class Sriov:
         """8.2.3.27: PFVMECM: SSVPC counts the drops of every pool that is checked; of one alone while it is lent to that."""
         words = [0, 0]
         for state in self.vfs:
-            if state.policy.spoofchk and self.lent in (None, state.number):
+            if state.settings.spoofchk and self.lent in (None, state.number):
                 words[state.number >> 5] |= 1 << (state.number & 31)
         for register, word in zip(VMECM, words, strict=True):
             self.bar.write(register, word)
@@ -391,3 +447,11 @@ class Sriov:
         for queue in self.layout.queues_of(number):
             self.bar.write(QDE, QDE.pack(QUEUE=queue, QDE=1, WE=1))
             self.bar.read(QDE)  # 8.2.3.27.9: one write must have arrived before the next
+
+
+def _check(row: Setting, table: Sriov, vf: int, settings: VfSettings) -> None:
+    try:
+        if row.check:
+            row.check(table, vf, settings)
+    except ConfigError as error:
+        raise SettingRefused(vf, row.name, str(error)) from None

@@ -15,11 +15,12 @@ from dataplane.pmd.ixgbe.findings import NOTE, Finding, answer
 from dataplane.pmd.ixgbe.messages import api_name
 from dataplane.pmd.ixgbe.rates import TxRates
 from dataplane.pmd.ixgbe.sriov.explain import explain
-from dataplane.pmd.ixgbe.sriov.policy import VfState
 from dataplane.pmd.ixgbe.sriov.sampling import Sampler
 from dataplane.pmd.ixgbe.sriov.service import VfService
+from dataplane.pmd.ixgbe.sriov.settings import SETTINGS
+from dataplane.pmd.ixgbe.sriov.settings_file import SettingsFile
 from dataplane.pmd.ixgbe.sriov.sriov import Sriov
-from dataplane.pmd.ixgbe.sriov.state_file import VfStateFile
+from dataplane.pmd.ixgbe.sriov.state import VfState
 from dataplane.pmd.ixgbe.steering.pool_filters import PoolFilters
 from dataplane.port import Link, format_mac
 
@@ -38,7 +39,7 @@ class VfRule:
         link: Callable[[], Link],
         counters: Counters,
         rates: TxRates,
-        file: VfStateFile | None = None,
+        file: SettingsFile | None = None,
     ) -> None:
         self._shown: list[dict[str, Any]] = []
         self.sriov = Sriov(bar, name, filters, filters.mac, counters, rates)
@@ -106,17 +107,12 @@ class VfRule:
         return [row | {"service": trouble} for row in self._shown]
 
     def _show(self, state: VfState) -> dict[str, Any]:
-        n, policy = state.number, state.policy
+        n = state.number
+        settings = {name: row.plain(state.settings) for name, row in SETTINGS.items()}
         return {
             "vf": n,
+            **settings,
             "mac": format_mac(state.mac or state.own_mac),
-            "vlan": policy.vlan,
-            "qos": policy.qos,
-            "spoofchk": policy.spoofchk,
-            "trust": policy.trust,
-            "state": policy.state,
-            "max_tx_rate": policy.max_tx_rate,
-            "query_rss": policy.query_rss,
             "active": state.active,
             "api": api_name(state.api) if state.active else "",
             "vlans": self.sriov.filters.vlans_of(n),

@@ -216,7 +216,7 @@ class Siege:
                 (member.mac, sriov.filters.addresses.owners(member.mac)) for member in [self.pf, *self.vfs]
             ],
             "drops": drops,
-            "policy": [str(state.policy) for state in sriov.vfs if state.number != NOBODY],
+            "settings": [str(state.settings) for state in sriov.vfs if state.number != NOBODY],
             "in use": [state.active for state in sriov.vfs if state.number != HOSTILE],
         }
 

@@ -172,7 +172,7 @@ def ways(storm: Storm, member: Member) -> list[Callable[[], object]]:
         member.use(pmd.probe(f"model0.vf{number}"), fenced=False)
 
     def decide() -> None:
-        trusted = storm.rule.sriov.vfs[number].policy.trust
+        trusted = storm.rule.sriov.vfs[number].settings.trust
         storm.rule.set(number, {"trust": "off" if trusted else "on"})
         storm.wait(2e-3)
 

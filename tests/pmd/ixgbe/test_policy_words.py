@@ -18,8 +18,8 @@ from dataplane.mempool import Mempool
 from dataplane.pmd.datasheet import MPSAR_LO, PFVFSPOOF, RAH, RAL, VFTE, VMOLR, limits
 from dataplane.pmd.function import Bar
 from dataplane.pmd.ixgbe.errors import MailboxRefused
-from dataplane.pmd.ixgbe.sriov.policy import stable_mac
 from dataplane.pmd.ixgbe.sriov.sriov import Sriov
+from dataplane.pmd.ixgbe.sriov.state import stable_mac
 from dataplane.pmd.ixgbe.vf.port import IxgbeVfPort
 from dataplane.pmd.portstring import PortString
 from dataplane.port import format_mac

@@ -32,7 +32,8 @@ from dataplane.pmd.datasheet import (
     VT_CTL,
     mailbox,
 )
-from dataplane.pmd.ixgbe.sriov.policy import VfPolicy, stable_mac
+from dataplane.pmd.ixgbe.sriov.settings import VfSettings
+from dataplane.pmd.ixgbe.sriov.state import stable_mac
 from dataplane.pmd.ixgbe.steering.pools import PoolLayout
 from dataplane.port import parse_mac
 from tests.pmd.ixgbe.ruled import OK, PF_MAC, Ruled, set_multicast, set_vlan
@@ -120,7 +121,7 @@ def test_words_that_make_no_sense(setting: str, text: str, why: str) -> None:
     ruled = Ruled()
     with pytest.raises(ConfigError, match=why):
         ruled.sriov.set(0, setting, text)
-    assert ruled.sriov.vfs[0].policy == VfPolicy()
+    assert ruled.sriov.vfs[0].settings == VfSettings()
     with pytest.raises(ConfigError, match=r"board0 has no VF 4: it has 0\.\.3"):
         ruled.sriov.set(4, setting, text)
 
@@ -153,7 +154,7 @@ def test_no_slot_for_a_port_vlan() -> None:
         assert script.ask(*set_vlan(vid))[0] & mailbox.ACK
     with pytest.raises(ConfigError, match="64 VLANs are taken"):
         ruled.sriov.set(1, "vlan", "100")
-    assert ruled.sriov.vfs[1].policy.vlan == 0
+    assert ruled.sriov.vfs[1].settings.vlan == 0
     ruled.sriov.set(1, "vlan", "63")
     assert ruled.filters.vlans_of(1) == [63]
 

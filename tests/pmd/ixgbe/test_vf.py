@@ -15,7 +15,7 @@ from dataplane.errors import ConfigError, DeviceGone, DeviceTimeout, PortError
 from dataplane.mempool import Mempool
 from dataplane.pmd.datasheet import MTA, PFMBICR, PSRTYPE, RXDCTL, SRRCTL, TDBAL, TXDCTL, VFRE, VMOLR, mailbox
 from dataplane.pmd.ixgbe.errors import MailboxRefused, PfNotUp
-from dataplane.pmd.ixgbe.sriov.policy import stable_mac
+from dataplane.pmd.ixgbe.sriov.state import stable_mac
 from dataplane.pmd.ixgbe.vf.port import IxgbeVfPort
 from dataplane.pmd.ixgbe.vf.session import Wanted
 from dataplane.pmd.portstring import PortString

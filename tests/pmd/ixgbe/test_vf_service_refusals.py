@@ -9,7 +9,7 @@ import pytest
 
 from dataplane.errors import ConfigError
 from dataplane.pmd.datasheet import MAXFRS, VFRE, VLVF, VMOLR, mailbox
-from dataplane.pmd.ixgbe.sriov.policy import stable_mac
+from dataplane.pmd.ixgbe.sriov.state import stable_mac
 from tests.pmd.ixgbe.ruled import (
     NO,
     OK,

@@ -21,7 +21,7 @@ from dataplane.pmd.datasheet import (
     mailbox,
 )
 from dataplane.pmd.datasheet.vf import VFCTRL, VFMAILBOX, VFMBMEM, VFTDWBAL
-from dataplane.pmd.ixgbe.sriov.policy import stable_mac
+from dataplane.pmd.ixgbe.sriov.state import stable_mac
 from tests.pmd.ixgbe.ruled import OK, PF_MAC, Rule, Ruled, Script, set_mac, set_multicast, set_vlan
 
 

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from dataplane import pmd
 from dataplane.errors import ConfigError, PortError
-from dataplane.pmd.ixgbe.sriov.policy import SETTINGS, VfPolicy, VfState
-from dataplane.pmd.ixgbe.sriov.state_file import VfStateFile
+from dataplane.pmd.ixgbe.sriov.settings import SETTINGS, VfSettings
+from dataplane.pmd.ixgbe.sriov.settings_file import SettingsFile
+from dataplane.pmd.ixgbe.sriov.state import VfState
 from tests.pmd.ixgbe.fleet import fleet
 from tests.pmd.ixgbe.ruled import Ruled
 
-DECIDED = [each.name for each in fields(VfPolicy)]
+DECIDED = [each.name for each in fields(VfSettings)]
 
 
 @pytest.fixture
@@ -27,10 +28,10 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "vfs.toml"
 
 
-def a_policy(number: int) -> st.SearchStrategy[VfPolicy]:
+def a_policy(number: int) -> st.SearchStrategy[VfSettings]:
     """Any that can be decided; addresses of VFs differ."""
     return st.builds(
-        VfPolicy,
+        VfSettings,
         mac=st.sampled_from((b"", bytes([2, 0xAA, 0, 0, 0, number]))),
         vlan=st.integers(0, 4094),
         qos=st.integers(0, 7),
@@ -44,13 +45,13 @@ def a_policy(number: int) -> st.SearchStrategy[VfPolicy]:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.tuples(*(a_policy(n) for n in range(63))))
-def test_what_is_written_is_read_again(tmp_path: Path, policies: tuple[VfPolicy, ...]) -> None:
-    file = VfStateFile(tmp_path / "vfs.toml", "model0", 63)
+def test_what_is_written_is_read_again(tmp_path: Path, policies: tuple[VfSettings, ...]) -> None:
+    file = SettingsFile(tmp_path / "vfs.toml", "model0", 63)
     vfs = [VfState(n, bytes([2, 0, 0, 0, 0, n]), policy) for n, policy in enumerate(policies)]
     file.save(vfs)
     read = file.read()
-    assert [read.get(n, VfPolicy()) for n in range(63)] == list(policies)
-    assert set(read) == {n for n, policy in enumerate(policies) if policy != VfPolicy()}
+    assert [read.get(n, VfSettings()) for n in range(63)] == list(policies)
+    assert set(read) == {n for n, policy in enumerate(policies) if policy != VfSettings()}
     assert [path.name for path in tmp_path.iterdir()] == ["vfs.toml"]
     text = file.path.read_text()
     file.save(vfs)
@@ -89,11 +90,11 @@ def test_every_setting_is_kept() -> None:
 def test_a_file_that_is_wrong_names_the_line(file: Path, text: str, why: str) -> None:
     file.write_text("# by hand\n" * 0 + text)
     with pytest.raises(ConfigError, match=why) as error:
-        VfStateFile(file, "board0", 4).read()
+        SettingsFile(file, "board0", 4).read()
     assert str(error.value).startswith(str(file))
     file.write_bytes(b"\xff" + text.encode())
     with pytest.raises(ConfigError, match="byte 0 is no UTF-8"):
-        VfStateFile(file, "board0", 4).read()
+        SettingsFile(file, "board0", 4).read()
 
 
 @pytest.mark.parametrize(
@@ -116,15 +117,15 @@ def test_a_file_that_is_wrong_names_the_line(file: Path, text: str, why: str) ->
 def test_what_only_the_port_knows_to_be_wrong(file: Path, text: str, why: str) -> None:
     ruled = Ruled(4)
     file.write_text(text)
-    kept = VfStateFile(file, "board0", 4)
+    kept = SettingsFile(file, "board0", 4)
     with pytest.raises(ConfigError, match=why):
         kept.restore(ruled.sriov, kept.read())
-    assert [state.policy for state in ruled.sriov.vfs] == [VfPolicy()] * 4, "nothing of it holds"
+    assert [state.settings for state in ruled.sriov.vfs] == [VfSettings()] * 4, "nothing of it holds"
     file.write_text(
         text.replace("[vf.2]", "[vf.2]\ntrust = true").replace("false", "true").replace("= 12", "= 40")
     )
     kept.restore(ruled.sriov, kept.read())
-    assert ruled.sriov.vfs[0].policy.vlan == 9
+    assert ruled.sriov.vfs[0].settings.vlan == 9
 
 
 def test_two_vfs_that_change_places(file: Path) -> None:
@@ -132,7 +133,7 @@ def test_two_vfs_that_change_places(file: Path) -> None:
     ruled = Ruled(2)
     first, second = (state.permanent.hex(":") for state in ruled.sriov.vfs)
     file.write_text(f"[vf.0]\nmac = '{second}'\n[vf.1]\nmac = '{first}'\n")
-    kept = VfStateFile(file, "board0", 2)
+    kept = SettingsFile(file, "board0", 2)
     kept.restore(ruled.sriov, kept.read())
     assert [ruled.vf(n).state.mac.hex(":") for n in (0, 1)] == [second, first]
 
@@ -201,6 +202,36 @@ def test_the_mode_and_a_link_stay(tmp_path: Path) -> None:
     real.write_text("")
     real.chmod(0o640)
     link.symlink_to(real)
-    VfStateFile(link, "model0", 1).save([VfState(0, bytes(6), VfPolicy(vlan=7))])
+    SettingsFile(link, "model0", 1).save([VfState(0, bytes(6), VfSettings(vlan=7))])
     assert link.is_symlink() and real.stat().st_mode & 0o777 == 0o640
     assert tomllib.loads(real.read_text()) == {"vf": {"0": {"vlan": 7}}}
+
+
+NOT_THE_DEFAULT = {
+    "mac": "02:aa:00:00:00:09",
+    "vlan": "7",
+    "qos": "3",
+    "max_tx_rate": "400",
+    "spoofchk": "off",
+    "trust": "on",
+    "query_rss": "on",
+    "state": "disable",
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_setting_from_the_file_reaches_the_chip(file: Path, name: str) -> None:
+    """The registers are those that `vf set` leads to: with a file that only fills tables a limit would not hold."""
+    text = NOT_THE_DEFAULT[name]
+    quoted = {"on": "true", "off": "false"}.get(text, text if text.isdigit() else f"'{text}'")
+    file.write_text(f"[vf.1]\n{name} = {quoted}\n")
+    restored, told = Ruled(4), Ruled(4)
+    kept = SettingsFile(file, "board0", 4)
+    kept.restore(restored.sriov, kept.read())
+    told.sriov.set(1, name, text)
+    for each in (restored, told):
+        each.bring_up()
+        each.vf(1)
+    assert bytes(restored.board.memory) == bytes(told.board.memory)
+    assert restored.board.rates == told.board.rates
+    assert restored.sriov.vfs[1].mac == told.sriov.vfs[1].mac

@@ -1,52 +1,58 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What an administrator has decided about a PF's VFs, in a TOML file that outlives the PF's process.
+"""The settings of a PF's VFs in a TOML file, which outlives the PF's process.
 
-A table a VF, and in it what differs from the default::
+It has a table for each VF, with the settings that differ from their defaults::
 
     [vf.1]
     mac = "02:00:00:00:00:11"
     vlan = 7
     trust = true
 
-The file is checked as a whole before any of it holds, and written anew, at once, whenever a setting changes.
+The file is checked as a whole before any setting takes effect. It is rewritten whenever a setting changes.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import threading
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from dataplane.errors import ConfigError, PortError
-from dataplane.pmd.ixgbe.sriov.policy import SETTINGS, VfPolicy, VfState
+from dataplane.pmd.ixgbe.errors import SettingRefused
+from dataplane.pmd.ixgbe.sriov.settings import SETTINGS, VfSettings, default_settings
 from dataplane.pmd.ixgbe.sriov.sriov import Sriov
+from dataplane.pmd.ixgbe.sriov.state import VfState
 
-__all__ = ["VfStateFile"]
+__all__ = ["SettingsFile"]
 
 _HEADER = """\
 # Settings of the VFs of a PF: 'dataplane vf set' rewrites this file, and drops your comments.
 # One table [vf.N] for each VF N. A missing key has its default:
 """
-_KINDS = {bool: "true or false", int: "an integer", bytes: 'a text, as in "02:00:00:00:00:11"', str: "a text"}
 
 
-class VfStateFile:
-    """The file at `path`. name: the PF's, for messages; vfs: how many VFs it has."""
+class SettingsFile:
+    """The file at `path`. name: the PF's, for error messages. vfs: how many VFs the PF has."""
 
     def __init__(self, path: Path, name: str, vfs: int) -> None:
         self.path, self.name, self.vfs = path, name, vfs
         self._text = ""
-        self._lock = threading.Lock()  # settings come from several threads
+        self._lock = threading.Lock()  # several threads may change settings
 
     # ---- reading -------------------------------------------------------------------------------------------------
 
-    def read(self) -> dict[int, VfPolicy]:
-        """The policy of each VF that it names; none if there is no file. Raises ConfigError that names line and key."""
+    def read(self) -> dict[int, VfSettings]:
+        """Return the settings of each VF that the file names, none if the file is missing.
+
+        Raises ConfigError with line and key.
+        """
         try:
             self._text = self.path.read_text("utf-8")
         except FileNotFoundError:
@@ -67,47 +73,34 @@ class VfStateFile:
         tables = found.get("vf", {})
         if not isinstance(tables, dict):
             raise self._wrong(("vf",), "expected tables [vf.N]")
-        return dict(self._policy(number, table) for number, table in tables.items())
+        return dict(self._settings(number, table) for number, table in tables.items())
 
-    def _policy(self, number: str, table: object) -> tuple[int, VfPolicy]:
+    def _settings(self, number: str, table: object) -> tuple[int, VfSettings]:
         at = "vf", number
         if not re.fullmatch(r"0|[1-9]\d{0,3}", number) or int(number) >= self.vfs:
             raise self._wrong(at, f"{self.name} has VFs 0 to {self.vfs - 1}")
         if not isinstance(table, dict):
             raise self._wrong(at, f"expected a table [vf.{number}]")
-        policy = VfPolicy()
+        values: dict[str, Any] = {}
         for key, value in table.items():
-            if key not in SETTINGS:
+            row = SETTINGS.get(key)
+            if row is None:
                 raise self._wrong((*at, key), f"unknown key, expected one of {', '.join(SETTINGS)}")
-            kind = type(getattr(VfPolicy(), key))
-            if type(value) is not (str if kind is bytes else kind):
-                raise self._wrong((*at, key), f"{value!r} is no value of it, expected {_KINDS[kind]}")
+            if type(value) is not row.kind.plain_type:
+                raise self._wrong((*at, key), f"{value!r} is no value of it, expected {row.kind.expected}")
             try:
-                setattr(policy, key, policy.parse(key, _word(value)))
+                values[key] = row.parse(_text(value))
             except ConfigError as error:
                 raise self._wrong((*at, key), str(error)) from None
-        return int(number), policy
+        return int(number), replace(default_settings(), **values)
 
-    def restore(self, sriov: Sriov, policies: Mapping[int, VfPolicy]) -> None:
-        """Let policies that were read hold, all or none. Raises ConfigError for what this port cannot do."""
-        with sriov.lock:
-            before = [state.policy for state in sriov.vfs]
-            for number, policy in policies.items():
-                sriov.vfs[number].policy = policy
-            try:
-                for number, policy in policies.items():
-                    self._checked(number, "mac", sriov.addresses.check, sriov.vfs[number], policy)
-                    self._checked(number, "max_tx_rate", sriov.rates.check, policy.max_tx_rate)
-            except ConfigError:
-                for state, policy in zip(sriov.vfs, before, strict=True):
-                    state.policy = policy
-                raise
-
-    def _checked(self, number: int, key: str, check: Callable[..., object], *what: object) -> None:
+    def restore(self, sriov: Sriov, settings: Mapping[int, VfSettings]) -> None:
+        """Have settings that were read take effect, all or none. Raises ConfigError, with line and key, for settings that
+        this port cannot have."""
         try:
-            check(*what)
-        except ConfigError as error:
-            raise self._wrong(("vf", str(number), key), str(error)) from None
+            sriov.restore(settings)
+        except SettingRefused as error:
+            raise self._wrong(("vf", str(error.vf), error.name), str(error)) from None
 
     def _wrong(self, key: tuple[str, ...], why: str) -> ConfigError:
         line = _line_of(self._text, key)
@@ -116,14 +109,14 @@ class VfStateFile:
     # ---- writing -------------------------------------------------------------------------------------------------
 
     def save(self, vfs: Iterable[VfState]) -> None:
-        """Write it anew, whole or not at all. Raises PortError."""
+        """Rewrite the file atomically. Raises PortError if it cannot be written."""
         with self._lock:
             self._save(vfs)
 
     def _save(self, vfs: Iterable[VfState]) -> None:
-        text = _HEADER + "".join(f"# {line}\n" for line in _lines(VfPolicy(), every=True))
+        text = _HEADER + "".join(f"# {line}\n" for line in _lines(default_settings(), every=True))
         for state in vfs:
-            if lines := _lines(state.policy):
+            if lines := _lines(state.settings):
                 text += "\n".join(("", f"[vf.{state.number}]", *lines, ""))
         try:
             _replace(self.path, text)
@@ -135,26 +128,24 @@ class VfStateFile:
         self._text = text
 
 
-def _word(value: Any) -> str:
-    """As `VfPolicy.parse` takes it."""
+def _text(value: Any) -> str:
+    """A plain value as `Setting.parse` takes it."""
     return ("on" if value else "off") if isinstance(value, bool) else str(value)
 
 
-def _lines(policy: VfPolicy, every: bool = False) -> list[str]:
-    """A line of TOML for each setting, or only for those that differ from the default."""
-    default, words = VfPolicy(), policy.words()
+def _lines(settings: VfSettings, every: bool = False) -> list[str]:
+    """A line of TOML for each setting that differs from its default; every: for each setting."""
     made = []
-    for name in SETTINGS:
-        value = getattr(policy, name)
-        if every or value != getattr(default, name):
-            # No text of a setting has a quote or a backslash.
-            text = str(value).lower() if isinstance(value, bool | int) else f'"{words[name]}"'
-            made.append(f"{name} = {text}")
+    for name, row in SETTINGS.items():
+        if every or getattr(settings, name) != row.default:
+            made.append(
+                f"{name} = {json.dumps(row.plain(settings))}"
+            )  # JSON and TOML write these values alike
     return made
 
 
 def _line_of(text: str, key: tuple[str, ...]) -> int:
-    """The line that sets `key`, or the last that opens a table on the way to it; 1 if it cannot be found."""
+    """The line that sets `key`, otherwise the last line that opens a table around it, otherwise 1."""
     best, at = 0, 1
     prefix: tuple[str, ...] = ()
     for number, line in enumerate(text.splitlines(), 1):
@@ -176,7 +167,7 @@ def _parts(text: str) -> tuple[str, ...]:
 
 
 def _replace(path: Path, text: str) -> None:
-    """A new file takes the place of the old one, whose mode it has; after a crash there is the one or the other."""
+    """Write a new file and rename it to `path`: after a crash one of the two is there, whole. The mode stays."""
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{target.name}.{os.getpid()}.new")
     mode = target.stat().st_mode & 0o777 if target.exists() else 0o600
