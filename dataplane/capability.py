@@ -168,7 +168,7 @@ class PortVfs(Capability):
 
     @abstractmethod
     def set(self, vf: int, **settings: str | int | bool) -> None:
-        """Change settings of VF number `vf`, all or none: mac, vlan, qos, spoofchk, trust, state, max_tx_rate, query_rss.
+        """Change settings of VF number `vf`, all or none: those that ``dataplane vf set --help`` lists.
 
         Their values are those of ``ip link set PF vf N``. Raises ConfigError, DeviceGone.
         """

@@ -27,7 +27,7 @@ class PfVfs(PortVfs):
 
     @touches_device
     def set(self, vf: int, **settings: str | int | bool) -> None:
-        """Change settings of VF number `vf`, all or none: mac, vlan, qos, spoofchk, trust, state, max_tx_rate, query_rss.
+        """Change settings of VF number `vf`, all or none, by the names of `SETTINGS`: ``set(1, vlan=7, trust=True)``.
 
         Their values are those of ``ip link set PF vf N``; True and False mean on and off. Raises ConfigError, DeviceGone.
         """
