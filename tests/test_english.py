@@ -2,7 +2,8 @@
 """Words and forms that a reader has to read twice are not used in the documentation, the command's help and messages.
 
 A finding names file, line, the words and what to write instead. Code blocks, code spans and quoted text are left out: they
-show what programs print. Comments and docstrings are not checked yet: see `NOT_YET`.
+show what programs print. Docstrings are checked where
+`NOT_YET` does not name them; comments are not.
 """
 
 from __future__ import annotations
@@ -18,16 +19,18 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# Folders and files whose docstrings are not plain yet. A line goes when its files are.
 NOT_YET = (
     "apps",
     "bench",
     "dataplane",
     "pmd",
     "tests",
-)  # folders whose comments and docstrings are not plain yet
+)
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 
 LONGEST = 45  # words in a sentence
+NO_VERB = "a sentence without a verb"
 
 
 @dataclass(frozen=True)
@@ -174,7 +177,7 @@ def findings(text: str) -> Iterator[Finding]:
                 and ":" not in sentence[0]
                 and not _VERB.search(sentence[0])
             ):
-                yield Finding(at, " ".join(words), "a sentence without a verb")
+                yield Finding(at, " ".join(words), NO_VERB)
 
 
 @pytest.mark.parametrize(
@@ -254,6 +257,41 @@ def test_messages_are_plain(folder: str) -> None:
     assert not found, "\n".join(found)
 
 
+def docstrings(path: Path) -> Iterator[tuple[int, str]]:
+    """Each docstring of a source file, with its line. Its lines begin at the margin, as those of a page do."""
+    text = path.read_text()
+    for found in re.finditer(r'^ *r?"""(.*?)"""', text, re.DOTALL | re.MULTILINE):
+        yield text.count("\n", 0, found.start()) + 1, re.sub(r"^ +", "", found[1], flags=re.MULTILINE)
+
+
+def sources() -> Iterator[Path]:
+    """What this repository wrote, but for links."""
+    for folder in ("apps", "bench", "dataplane", "pmd", "tests"):
+        for path in sorted((ROOT / folder).rglob("*.p*")):
+            linked = {"dataplane/apps", "dataplane/pmd"} & {
+                str(each.relative_to(ROOT)) for each in path.parents if each >= ROOT
+            }
+            if path.suffix in (".py", ".pyx", ".pxd", ".pyi") and not linked:
+                yield path
+
+
+def plain_docstrings(path: Path) -> list[str]:
+    """What is to be written otherwise. A docstring may be a noun: "The port's name."."""
+    return [
+        f"{path.relative_to(ROOT)}:{line + each.line - 1}: {each.words!r}: {each.instead}"
+        for line, text in docstrings(path)
+        for each in findings(text)
+        if each.instead != NO_VERB
+    ]
+
+
+def test_docstrings_are_plain() -> None:
+    waiting = tuple(str(ROOT / each) for each in NOT_YET)
+    files = [path for path in sources() if not str(path).startswith(waiting)]
+    found = [each for path in files for each in plain_docstrings(path)]
+    assert not found, "\n".join(found)
+
+
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.example)
 def test_each_rule_finds_its_example(rule: Rule) -> None:
     assert rule.regex.search(rule.example)
@@ -285,4 +323,4 @@ def test_a_finding_names_its_line() -> None:
 
 def test_every_page_is_checked() -> None:
     assert len(PAGES) > 15
-    assert all((ROOT / folder).is_dir() for folder in NOT_YET)
+    assert all((ROOT / each).exists() for each in NOT_YET)

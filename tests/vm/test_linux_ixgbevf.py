@@ -62,8 +62,8 @@ class Bed:
         vf_set(self.pf, 0, *words)
 
     def port_vlan(self, vid: int) -> None:
-        """The PF tells the VF to begin anew. Linux sees that within seconds; until then it sends as before, and what is under
-        way when it resets is lost: wait until its link has gone and come again."""
+        """Linux needs seconds to see that its VF has to begin again, and sends as before until then. A packet that is under way
+        during its reset is lost: wait until the link has gone down and come up."""
         changes = "$(cat /sys/class/net/eth0/carrier_changes)"
         before = int(self.guest.run(f"echo {changes}"))
         self.vf("vlan", str(vid))
