@@ -62,7 +62,7 @@ class Bed:
         vf_set(self.pf, 0, *words)
 
     def port_vlan(self, vid: int) -> None:
-        """Linux needs seconds to see that its VF has to begin again, and sends as before until then. A packet that is under way
+        """Linux needs seconds to see that its VF has to begin again, and sends as before until then. A packet that is sent
         during its reset is lost: wait until the link has gone down and come up."""
         changes = "$(cat /sys/class/net/eth0/carrier_changes)"
         before = int(self.guest.run(f"echo {changes}"))
