@@ -12,7 +12,7 @@ from posix.stdlib cimport posix_memalign
 
 from dataplane.mbuf cimport mbuf, mempool_t
 from dataplane.pmd.datasheet.hw82599 cimport hw_rx_desc, hw_tx_desc
-from dataplane.pmd.ixgbe.queues.kernels cimport AHEAD, alike_t, kernels_of, kernels_t, rx_rules_t
+from dataplane.pmd.ixgbe.queues.kernels cimport AHEAD, alike_t, kernels_of, kernels_t, rx_meta_t
 
 cdef enum:
     LINE = 64
@@ -60,7 +60,7 @@ def take(name, bytes descriptors, bytes rules, uint64_t rearm, uint32_t skip=0):
     cdef const kernels_t *kernel = kernels_of(name)
     cdef uint32_t n = <uint32_t> (len(descriptors) // 16), count
     cdef _Memory memory = _Memory(n, skip)
-    cdef rx_rules_t told
+    cdef rx_meta_t told
     memcpy(told.seen, <const char *> rules, 48)
     told.rearm = rearm
     memcpy(memory.ring, <const char *> descriptors, n * 16)

@@ -175,7 +175,7 @@ def test_model(compare, lcore, way, busy):
 def test_service(measure, asking):
     """One round of the PF's service, as its thread does them: what it takes of a CPU, not of the lcores'."""
     with card(63) as made:
-        service, vfs = made.pf.rule.service, [port.session.bar for port in made.vfs[:asking]]
+        service, vfs = made.pf.host.service, [port.session.bar for port in made.vfs[:asking]]
         service.stop()  # its thread: it would answer some of them before we look
 
         def turn() -> float:
@@ -185,11 +185,11 @@ def test_service(measure, asking):
                 bar.write(VFMBMEM[1], 5)
                 bar.write(VFMAILBOX, VFMAILBOX.REQ.mask)
             made.pf.function.card.clock.tick(1_000_000)  # the PF lets each VF ask so often in a second
-            began, answered = time.perf_counter(), service.counts.messages
+            began, answered = time.perf_counter(), service.messages
             service.round()
             took = (time.perf_counter() - began) * 1e6
             # Not all of them, when a VF's own driver is at its mailbox just then: that is another turn.
-            return took if service.counts.messages - answered == asking else math.inf
+            return took if service.messages - answered == asking else math.inf
 
         took = measure(f"PF's service, a round, {asking} of 63 VFs ask", "us", turn, slices=SLICES)
         assert took < math.inf

@@ -63,8 +63,8 @@ class Port:
     """
 
     info: PortInfo
-    rules = False
-    """Whether others depend on it: a PF with VFs, which can be opened only while it runs."""
+    hosts_vfs = False
+    """Whether it is a PF with VFs. VFs can be opened only while their PF runs."""
 
     gated = False
     """Whether it may be stopped while its queues are polled, as they are detached from it and keep their pollers out."""
@@ -156,8 +156,8 @@ class Port:
         """
 
     def begin(self) -> None:
-        """All checks of a run are over: make the files that belong to the port. `start` does it, too, except for a port on
-        which others depend (`rules`), as that runs before."""
+        """Make the files that belong to the port, after all checks of a run. `start` does it, too, except for a PF with VFs
+        (`hosts_vfs`), which runs before those checks."""
 
     def start(self) -> None:
         """Set up the queues that were named and let packets flow. Raises PortError. A running port stays as it is."""

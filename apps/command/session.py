@@ -60,7 +60,7 @@ class Session:
         self._names: dict[str, int] = {}
         self._first = list(args.pf)
         self._written = False
-        self._ruling: list[Port] = []
+        self._hosts: list[Port] = []
         self._state_of = ""  # the PF that --vf-state is for
         level = logging.DEBUG if args.debug else logging.WARNING
         log_to_stderr(level)
@@ -85,8 +85,8 @@ class Session:
         if self._names[text] > 1:
             port.name = f"{text}#{self._names[text]}"
         port.configure(rx_desc=self.args.rx_desc, tx_desc=self.args.tx_desc)
-        if port.rules:
-            self._ruling.append(port)
+        if port.hosts_vfs:
+            self._hosts.append(port)
             port.rx(0)
             for queue in range(port.info.max_tx_queues):
                 port.tx(queue)
@@ -128,7 +128,7 @@ class Session:
         self.signals.raising = False
         running = start(*pipelines, lcores=self.args.lcores or (None,))
         try:
-            for port in self._ruling:
+            for port in self._hosts:
                 port.begin()
             over = self._wait(running, until)
             self.report = self._stop(running)

@@ -145,7 +145,7 @@ class IxgbeBase(Port):
             self._tx.setdefault(index, self._make_tx(index))
         if self._rx:
             self._check_buffers()
-        if not self.rules:  # a PF with VFs runs before the run that needs it has been checked
+        if not self.hosts_vfs:  # a PF with VFs runs before the run that needs it has been checked
             self.begin()
         with self._pollers_out():
             try:

@@ -6,13 +6,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
-from dataplane.errors import ConfigError, DeviceGone
+from dataplane.errors import DeviceGone
 from dataplane.pmd.datasheet import (
     DCA_RXCTRL,
     DCA_TXCTRL,
-    MTQC_64Q,
     RDBAH,
     RDBAL,
     RDH,
@@ -42,18 +40,13 @@ from dataplane.pmd.ixgbe.link import LinkUnit
 from dataplane.pmd.ixgbe.merging import Merging
 from dataplane.pmd.ixgbe.nvm import Nvm
 from dataplane.pmd.ixgbe.rates import PfRates, TxRates
-from dataplane.pmd.ixgbe.reset import Reset
-from dataplane.pmd.ixgbe.sriov.bell import Bell
+from dataplane.pmd.ixgbe.reset import DeviceReset
+from dataplane.pmd.ixgbe.sriov.host import VfHost, host_of
 from dataplane.pmd.ixgbe.sriov.pf_vfs import PfVfs
-from dataplane.pmd.ixgbe.sriov.settings_file import SettingsFile
-from dataplane.pmd.ixgbe.sriov.vf_rule import VfRule
-from dataplane.pmd.ixgbe.steering.filters import Filters
 from dataplane.pmd.ixgbe.steering.flows import FlowTable
 from dataplane.pmd.ixgbe.steering.pf_filters import PfMacs, PfMulticast, PfVlans
 from dataplane.pmd.ixgbe.steering.pf_flows import PfFlows
 from dataplane.pmd.ixgbe.steering.pf_rss import PfRss
-from dataplane.pmd.ixgbe.steering.pool_filters import PoolFilters
-from dataplane.pmd.ixgbe.steering.pools import PoolLayout
 from dataplane.pmd.ixgbe.steering.rss import parse_key
 from dataplane.pmd.portstring import PortString
 from dataplane.port import Link, PortInfo, format_mac, parse_own_mac, parse_own_macs
@@ -91,22 +84,18 @@ class IxgbePort(IxgbeBase):
 
     def __init__(self, function: Function, spec: PortString) -> None:
         bar = DeviceBar(function.bar(pci.PF_BAR_REGISTERS))
-        vfs = spec.integer("vfs", 0)
-        self.layout = PoolLayout.of(vfs) if vfs else None
-        self.filters = PoolFilters(bar, self.layout) if self.layout else Filters(bar)
-        self.rule: VfRule | None = None
-        if self.layout:
-            self.shared = self.rules = True
-            queues = self.layout.queues
-            self.info = replace(self.info, max_rx_queues=queues, max_tx_queues=queues)
+        self.host = host_of(spec, bar)
+        self.filters, self.layout = self.host.filters, self.host.layout
+        self.shared = self.hosts_vfs = self.layout.vfs > 0
+        self.info = replace(self.info, max_rx_queues=self.layout.queues, max_tx_queues=self.layout.tx_queues)
         super().__init__(function, spec, bar)
-        self._reset = Reset(bar)
+        self._reset = DeviceReset(bar)
         self._nvm = Nvm(bar)
-        self._counters = Counters(bar, self.layout.queues_of(self.layout.pf_pool) if self.layout else None)
+        self._counters = Counters(bar, self.layout.pf_queues if self.shared else None)
         self.filters.promiscuous = spec.flag("promiscuous", False)
         self.filters.allmulticast = spec.flag("allmulticast", False)
         self.filters.macs = parse_own_macs(spec.word("macs", ""))
-        self._merging = Merging(bar, spec, vfs)
+        self._merging = Merging(bar, spec, self.layout.vfs)
         self.filters.merges = self._merging.on
         self.filters.rss.key = parse_key(spec.word("rss_key", "default"))
         if types := spec.word("rss_types", ""):
@@ -114,16 +103,12 @@ class IxgbePort(IxgbeBase):
         check = spec.flag("eeprom_check", True)
         gbps = int(spec.word("speed", "10", ("1", "10")))
         self.info = replace(self.info, line_rate=gbps * 1_000_000_000)
-        state = spec.word("vf_state", "")
+        settings_file = spec.word("vf_state", "")
         spec.done()
-        if state and not vfs:
-            raise ConfigError(f"{self.name}: vf_state={state} is for a PF with VFs: open it with vfs=N, too")
-        state_file = SettingsFile(Path(state), function.name, vfs) if state else None
-        if state_file:
-            state_file.read()  # before the device is touched
+        self.host.read_file(function.name, settings_file)
         self._claim()
         self.bar.check()
-        function.set_vfs(vfs)
+        function.set_vfs(self.layout.vfs)
         self._reset.run()
         self._nvm.wait_auto_read()
         caps = self._nvm.verify() if check else self._nvm.read_caps()
@@ -134,25 +119,21 @@ class IxgbePort(IxgbeBase):
         self._reset.announce(serves=False)
         self._counters.forget()
         rates = TxRates(bar, self._link.fastest)
-        if isinstance(self.filters, PoolFilters):
-            self.rule = VfRule(
-                bar, function.name, self.filters, self._link.state, self._counters, rates, state_file
-            )
-            self.rule.service.bell = Bell(function, bar)
+        self.host.open(function, self._link.state, self._counters, rates)
         self._rates = PfRates(self, rates, self._first, self._check_tx)
-        self._flows = FlowTable(bar, self.layout, self._first, self._refill)
+        self._flows = FlowTable(bar, self.layout, self._refill)
         self._clock = IxgbeClock(self, gbps, self._flows.seek)
         self._provide(
             clock=self._clock,
             flows=PfFlows(self, self._flows, self._count_flows),
-            macs=PfMacs(self, self.filters, self._vf_with),
+            macs=PfMacs(self, self.filters, self.host.owner),
             multicast=PfMulticast(self, self.filters),
             rates=self._rates,
             rss=PfRss(self, self.filters),
             vlans=PfVlans(self, self.filters),
         )
-        if self.rule:
-            self._provide(vfs=PfVfs(self, self.rule))
+        if isinstance(self.host, VfHost):
+            self._provide(vfs=PfVfs(self, self.host))
 
     # ---- bring-up ---------------------------------------------------------------------------------------------
 
@@ -168,8 +149,7 @@ class IxgbePort(IxgbeBase):
         self._set_filters()
         self._set_receive()
         self._set_transmit()
-        if self.rule:
-            self.rule.bring_up(self._frame_size())
+        self.host.bring_up(self._frame_size())
         self._clock.begin()
         self._reset.announce()
         self._counters.forget()
@@ -193,7 +173,7 @@ class IxgbePort(IxgbeBase):
         """4.6.8: what all Tx queues share."""
         self.tx_unit.mac()
         self.tx_unit.packet_buffer()
-        self.tx_unit.arbiter(self.layout.mtqc if self.layout else MTQC_64Q)
+        self.tx_unit.arbiter(self.layout.mtqc)
         self._rates.rates.clear(self._frame_size())
         self._rates.write_all(self.tx_queues)
         self.tx_unit.ordering()
@@ -211,32 +191,29 @@ class IxgbePort(IxgbeBase):
         self._merging.write_queue(self._first + index, pieces)
 
     def _longest_arriving(self) -> int:
-        """With jumbo frames any VF may raise the limit of the port (SET_LPE)."""
-        frame = self._frame_size()
-        return limits.MAX_FRAME if self.rule and frame > limits.FRAME_STANDARD else frame
+        return self.host.longest_arriving(self._frame_size())
 
     @property
     def _first(self) -> int:
-        """7.10.2.7: the first queue of the PF's pool, which is the one behind the VFs'."""
-        return self.layout.queues_of(self.layout.pf_pool).start if self.layout else 0
+        """The chip's number of the PF's queue 0 (7.10.2.7)."""
+        return self.layout.pf_queues.start
 
     def _start(self) -> None:
         self.filters.rss.check(self.filters.rss_reach(self.rx_queues))
         self._flows.check(self.rx_queues)
         super()._start()
         self._flows.running = True
-        if self.rule:
-            # Units and gate are the VFs' too, whether or not the PF has queues of its own.
-            self._enable_tx()
-            self._enable_rx()
-            self.rule.start()
+        self.host.start(self._enable_units)
 
     def _stop(self) -> None:
-        """With VFs: they are told, and do without a link until the PF is started again."""
+        """With VFs: notify them; they have no link until the PF is started again."""
         self._flows.running = False
-        if self.rule:
-            self.rule.stop()
+        self.host.stop()
         super()._stop()
+
+    def _enable_units(self) -> None:
+        self._enable_tx()
+        self._enable_rx()
 
     def _enable_rx(self) -> None:
         self.rx_unit.enable()
@@ -256,8 +233,11 @@ class IxgbePort(IxgbeBase):
         self._reset.run()
 
     def close(self, force: bool = False) -> None:
-        """Stop and let go of the device. VfsInUse while drivers use its VFs, unless forced: then they are told first."""
-        if self.rule and not force and not self.closed and (users := self.rule.in_use):
+        """Stop the port and release the device.
+
+        force: close even if drivers use its VFs, and notify them first; otherwise VfsInUse is raised then.
+        """
+        if not force and not self.closed and (users := self.host.in_use):
             raise VfsInUse(
                 f"{self.name} is not closed: {', '.join(map(str, users))} {'is' if len(users) == 1 else 'are'} in use. "
                 f"Close their ports first, or take the PF away from them by close(force=True)"
@@ -265,26 +245,24 @@ class IxgbePort(IxgbeBase):
         super().close()
 
     def __exit__(self, *exc: object) -> None:
-        """The end of a `with` block cannot be refused: VFs that are in use are told, and so is whoever left the block."""
+        """Close, even if VFs are in use: notify them, and raise VfsInUse afterwards."""
         try:
             self.close()
         except VfsInUse:
             self.close(force=True)
-            if exc[0] is None:  # an error on its way out is not hidden by another
+            if exc[0] is None:  # do not hide the error that ends the block
                 raise
 
     def _close(self) -> None:
         """4.6.3, 8.2.3.1.3: quiet, ownership withdrawn, the function given back. VFs that are in use stay, without a PF."""
-        if self.rule:
-            self.rule.close()
+        self.host.close()
         self._clock.close()
         try:
             with suppress(DeviceGone):
                 self._collect()
                 self._reset.withdraw()
                 self._quiet()
-                if self.rule and not self.rule.sriov.in_use:
-                    self.function.set_vfs(0)
+                self.host.release(self.function)
         finally:
             self.function.close()
 
@@ -299,10 +277,6 @@ class IxgbePort(IxgbeBase):
     @touches_device
     def mac(self, value: str) -> None:
         self.filters.set_mac(parse_own_mac(value), self.started)
-
-    def _vf_with(self, address: bytes) -> object:
-        """The VF that has this MAC address, or None."""
-        return self.rule.sriov.addresses.owner(address) if self.rule else None
 
     def _check_tx(self, queue: int) -> None:
         """Raise ConfigError, PortError for a Tx queue that the port cannot have."""
@@ -376,8 +350,8 @@ class IxgbePort(IxgbeBase):
     def _collect(self) -> None:
         self._counters.collect()
         self._clock.look()
-        if self.rule and self.started:
-            self.rule.sriov.ledger.collect(older_than=1.0)
+        if self.started:
+            self.host.collect()
 
     def _device_xstats(self) -> dict[str, int]:
         return self._counters.snapshot(self.rx_queues, self.tx_queues)

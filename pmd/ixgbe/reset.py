@@ -23,11 +23,11 @@ from dataplane.pmd.datasheet import (
 )
 from dataplane.pmd.function import Bar
 
-__all__ = ["Reset"]
+__all__ = ["DeviceReset"]
 
 
-class Reset:
-    """From whatever state the last driver left to a device that has just been reset."""
+class DeviceReset:
+    """Stops and resets a device, in whatever state the last driver left it."""
 
     def __init__(self, bar: Bar) -> None:
         self.bar = bar

@@ -24,14 +24,14 @@ class Ruled:
         self.pf = rig.port(f"model0,manner=strict,vfs=2,wire=model2,promiscuous=on{options}")
         self.far = rig.port(f"model2,promiscuous=on{options}")
         self.pf.wait_link()
-        self.vfs = self.pf.rule.sriov.vfs
+        self.vfs = self.pf.host.table.vfs
         rig.plug_in("model0.vf0", "model0.vf1")
 
     def mac(self, number):
         return self.vfs[number].own_mac.hex(":")
 
     def set(self, number, **settings):
-        self.pf.rule.set(number, settings)
+        self.pf.host.set(number, settings)
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_bring_up(rig, ruled):
         assert ruled.vfs[number].active and ruled.vfs[number].api == mailbox.API_1_3
     testpmd.quit()
     # Each slot is reset by its own thread, once it has seen that the program is gone.
-    eventually(lambda: not ruled.pf.rule.in_use, "both VFs have left")
+    eventually(lambda: not ruled.pf.host.in_use, "both VFs have left")
 
 
 def test_traffic_to_and_from_the_wire(rig, ruled):

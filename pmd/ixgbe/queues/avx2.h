@@ -40,12 +40,12 @@ IXGBE_AVX2 static inline void ixgbe_avx2_fill(struct dp_mbuf **sw, __m256i heads
 }
 
 IXGBE_AVX2 static uint32_t ixgbe_avx2_take(const union hw_rx_desc *ring, struct dp_mbuf **sw, struct dp_mbuf **pkts,
-                                           uint32_t n, const struct ixgbe_rx_rules *rules)
+                                           uint32_t n, const struct ixgbe_rx_meta *meta)
 {
-    const __m256i seen = _mm256_broadcastsi128_si256(ixgbe_load16(rules->seen, 0));
-    const __m256i allowed = _mm256_broadcastsi128_si256(ixgbe_load16(rules->allowed, 0));
-    const __m256i hashed = _mm256_broadcastsi128_si256(ixgbe_load16(rules->hashed, 0));
-    const __m256i rearm = _mm256_set1_epi64x((long long)rules->rearm), zero = _mm256_setzero_si256();
+    const __m256i seen = _mm256_broadcastsi128_si256(ixgbe_load16(meta->seen, 0));
+    const __m256i allowed = _mm256_broadcastsi128_si256(ixgbe_load16(meta->allowed, 0));
+    const __m256i hashed = _mm256_broadcastsi128_si256(ixgbe_load16(meta->hashed, 0));
+    const __m256i rearm = _mm256_set1_epi64x((long long)meta->rearm), zero = _mm256_setzero_si256();
     const __m256i nibble = _mm256_set1_epi32(15), udp = _mm256_set1_epi32(4), byte = _mm256_set1_epi32(0xFF);
     uint32_t i;
     for (i = 0; i + 8 <= n; i += 8) {
@@ -76,7 +76,7 @@ IXGBE_AVX2 static uint32_t ixgbe_avx2_take(const union hw_rx_desc *ring, struct 
         ixgbe_avx2_fill(sw + i + 4, _mm256_unpacklo_epi64(rearm, high), d45);
         ixgbe_avx2_fill(sw + i + 6, _mm256_unpackhi_epi64(rearm, high), d67);
     }
-    return i + ixgbe_sse42_take(ring + i, sw + i, pkts + i, n - i, rules);
+    return i + ixgbe_sse42_take(ring + i, sw + i, pkts + i, n - i, meta);
 }
 
 /* As in sse42.h, two packets a step. */

@@ -26,12 +26,12 @@ IXGBE_AVX512 static inline void ixgbe_avx512_fill(struct dp_mbuf **sw, __m512i h
 }
 
 IXGBE_AVX512 static uint32_t ixgbe_avx512_take(const union hw_rx_desc *ring, struct dp_mbuf **sw, struct dp_mbuf **pkts,
-                                               uint32_t n, const struct ixgbe_rx_rules *rules)
+                                               uint32_t n, const struct ixgbe_rx_meta *meta)
 {
-    const __m512i seen = _mm512_broadcast_i32x4(ixgbe_load16(rules->seen, 0));
-    const __m512i allowed = _mm512_broadcast_i32x4(ixgbe_load16(rules->allowed, 0));
-    const __m512i hashed = _mm512_broadcast_i32x4(ixgbe_load16(rules->hashed, 0));
-    const __m512i rearm = _mm512_set1_epi64((long long)rules->rearm), zero = _mm512_setzero_si512();
+    const __m512i seen = _mm512_broadcast_i32x4(ixgbe_load16(meta->seen, 0));
+    const __m512i allowed = _mm512_broadcast_i32x4(ixgbe_load16(meta->allowed, 0));
+    const __m512i hashed = _mm512_broadcast_i32x4(ixgbe_load16(meta->hashed, 0));
+    const __m512i rearm = _mm512_set1_epi64((long long)meta->rearm), zero = _mm512_setzero_si512();
     const __m512i nibble = _mm512_set1_epi32(15), udp = _mm512_set1_epi32(4), byte = _mm512_set1_epi32(0xFF);
     uint32_t i;
     for (i = 0; i + 16 <= n; i += 16) {
@@ -62,7 +62,7 @@ IXGBE_AVX512 static uint32_t ixgbe_avx512_take(const union hw_rx_desc *ring, str
         ixgbe_avx512_fill(sw + i + 8, _mm512_unpacklo_epi64(rearm, high), d8);
         ixgbe_avx512_fill(sw + i + 12, _mm512_unpackhi_epi64(rearm, high), d12);
     }
-    return i + ixgbe_avx2_take(ring + i, sw + i, pkts + i, n - i, rules);
+    return i + ixgbe_avx2_take(ring + i, sw + i, pkts + i, n - i, meta);
 }
 
 /* As in sse42.h, four packets at once: their lines are loaded whole, and 4 x 4 quarters transposed. */

@@ -20,7 +20,7 @@
 /* ---- receive ---- */
 
 /* ol_flags of a packet: seen[status bits 6:3: VP, UDPCS, L4CS, IPCS] & allowed[L4E, IPE, UDP from bit 0 on] & hashed[RSS type]. */
-struct ixgbe_rx_rules {
+struct ixgbe_rx_meta {
     uint8_t seen[16] __attribute__((aligned(16)));
     uint8_t allowed[16];
     uint8_t hashed[16];
@@ -31,7 +31,7 @@ struct ixgbe_rx_rules {
  * in, pointers in pkts. Stops before a descriptor without DD or without EOP; returns how many. All n descriptors have a
  * buffer, so that none says DD before those in front of it do: the NIC writes them back in order. */
 typedef uint32_t ixgbe_rx_take(const union hw_rx_desc *ring, struct dp_mbuf **sw, struct dp_mbuf **pkts, uint32_t n,
-                               const struct ixgbe_rx_rules *rules);
+                               const struct ixgbe_rx_meta *meta);
 
 /* The n descriptors get the buffers of the mbufs in `sw`; DD is cleared. */
 typedef void ixgbe_rx_arm(union hw_rx_desc *ring, struct dp_mbuf *const *sw, uint32_t n);

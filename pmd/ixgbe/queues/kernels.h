@@ -21,9 +21,9 @@ static const struct ixgbe_kernels ixgbe_kernels[] = {
 
 /* For a queue whose packets the NIC merges: descriptors are not written back in order, and no kernel may look further than one. */
 static uint32_t ixgbe_take_none(const union hw_rx_desc *ring, struct dp_mbuf **sw, struct dp_mbuf **pkts, uint32_t n,
-                                const struct ixgbe_rx_rules *rules)
+                                const struct ixgbe_rx_meta *meta)
 {
-    (void)ring, (void)sw, (void)pkts, (void)n, (void)rules;
+    (void)ring, (void)sw, (void)pkts, (void)n, (void)meta;
     return 0;
 }
 

@@ -13,7 +13,7 @@ cdef extern from "queues/scalar.h" nogil:
     const uint64_t CHECKSUMS "IXGBE_TX_CHECKSUMS"
     const uint64_t KIND "IXGBE_TX_KIND"
 
-    ctypedef struct rx_rules_t "struct ixgbe_rx_rules":
+    ctypedef struct rx_meta_t "struct ixgbe_rx_meta":
         uint8_t[16] seen
         uint8_t[16] allowed
         uint8_t[16] hashed
@@ -30,7 +30,7 @@ cdef extern from "queues/scalar.h" nogil:
         uint16_t longest
 
     ctypedef uint32_t (*take_t)(
-        const hw_rx_desc *ring, mbuf **sw, mbuf **pkts, uint32_t n, const rx_rules_t *rules
+        const hw_rx_desc *ring, mbuf **sw, mbuf **pkts, uint32_t n, const rx_meta_t *meta
     ) noexcept nogil
     ctypedef void (*arm_t)(hw_rx_desc *ring, mbuf **sw, uint32_t n) noexcept nogil
     ctypedef uint32_t (*put_t)(
@@ -53,4 +53,4 @@ cdef const kernels_t *kernels_of(name) except NULL
 # For a queue whose packets the NIC merges: nothing is taken by a kernel, the queue does it one by one.
 cdef const kernels_t *one_by_one() noexcept
 # ol_flags by what a descriptor says: which flags may come of it, and which of those do. strip: tags are taken off.
-cdef void set_rules(rx_rules_t *rules, bint strip) noexcept
+cdef void set_meta(rx_meta_t *meta, bint strip) noexcept

@@ -32,7 +32,7 @@ cdef const kernels_t *one_by_one() noexcept:
     return &singly
 
 
-cdef void set_rules(rx_rules_t *rules, bint strip) noexcept:
+cdef void set_meta(rx_meta_t *meta, bint strip) noexcept:
     cdef uint64_t tagged = RX_VLAN | RX_VLAN_STRIPPED, ip = RX_IP_GOOD | RX_IP_BAD, l4 = RX_L4_GOOD | RX_L4_BAD
     cdef uint64_t flags
     cdef uint32_t i, status
@@ -42,10 +42,10 @@ cdef void set_rules(rx_rules_t *rules, bint strip) noexcept:
         flags |= tagged if strip and status & HW_RXD_STAT_VP else 0
         flags |= ip if status & HW_RXD_STAT_IPCS else 0
         flags |= l4 if status & HW_RXD_STAT_L4CS else 0
-        rules.seen[i] = <uint8_t> flags
+        meta.seen[i] = <uint8_t> flags
         flags = tagged | RX_RSS | (RX_IP_BAD if i & 2 else RX_IP_GOOD)
         # CONFLICT: the chip reports an error for IPv4 UDP without a checksum (0) too, so a bad UDP checksum says nothing: it
         # counts as not checked.
         flags |= RX_L4_GOOD if not i & 1 else 0 if i & 4 else RX_L4_BAD
-        rules.allowed[i] = <uint8_t> flags
-        rules.hashed[i] = <uint8_t> (tagged | ip | l4 | (RX_RSS if i else 0))
+        meta.allowed[i] = <uint8_t> flags
+        meta.hashed[i] = <uint8_t> (tagged | ip | l4 | (RX_RSS if i else 0))

@@ -5,7 +5,7 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from dataplane.mbuf cimport mbuf
 from dataplane.pmd.datasheet.hw82599 cimport hw_rx_desc
-from dataplane.pmd.ixgbe.queues.kernels cimport rx_rules_t
+from dataplane.pmd.ixgbe.queues.kernels cimport rx_meta_t
 
 # A packet whose next buffer has not arrived yet; `first` NULL: none.
 cdef struct chain_t:
@@ -26,5 +26,5 @@ cdef int begin_merging(merge_t *merge, uint32_t length) except -1
 cdef void end_merging(merge_t *merge, uint32_t length) noexcept
 # The buffer of descriptor `at`, which has DD: the packet that it ends, or NULL.
 cdef mbuf *take_merged(
-    merge_t *merge, const hw_rx_desc *ring, mbuf **sw, uint32_t at, uint32_t length, const rx_rules_t *rules
+    merge_t *merge, const hw_rx_desc *ring, mbuf **sw, uint32_t at, uint32_t length, const rx_meta_t *meta
 ) noexcept nogil

@@ -41,7 +41,7 @@ cdef void end_merging(merge_t *merge, uint32_t length) noexcept:
 
 
 cdef mbuf *take_merged(
-    merge_t *merge, const hw_rx_desc *ring, mbuf **sw, uint32_t at, uint32_t length, const rx_rules_t *rules
+    merge_t *merge, const hw_rx_desc *ring, mbuf **sw, uint32_t at, uint32_t length, const rx_meta_t *meta
 ) noexcept nogil:
     cdef hw_rx_desc alone = ring[at]
     cdef bint last = alone.wb.status & HW_RXD_STAT_EOP != 0
@@ -54,7 +54,7 @@ cdef mbuf *take_merged(
         if rsccnt:  # else it is a long packet that was not merged
             then = (alone.wb.status & HW_RXD_NEXTP_MASK) >> HW_RXD_NEXTP_SHIFT
         alone.wb.status = HW_RXD_STAT_DD | HW_RXD_STAT_EOP  # the rest of the word is NEXTP
-    scalar.take(&alone, &sw[at], &m, 1, rules)
+    scalar.take(&alone, &sw[at], &m, 1, meta)
     if chain.first == NULL:
         chain.first, chain.merged = m, 0
     else:

@@ -12,7 +12,7 @@ from dataplane.mbuf cimport mbuf, mempool_t
 from dataplane.queue cimport RxQueue
 from dataplane.pmd.datasheet.hw82599 cimport hw_rx_desc
 from dataplane.pmd.ixgbe.queues.gate cimport gate_t
-from dataplane.pmd.ixgbe.queues.kernels cimport kernels_t, rx_rules_t
+from dataplane.pmd.ixgbe.queues.kernels cimport kernels_t, rx_meta_t
 from dataplane.pmd.ixgbe.queues.merged cimport merge_t
 from dataplane.pmd.ixgbe.queues.tail cimport tail_t
 
@@ -37,7 +37,7 @@ cdef class IxgbeRxQueue(RxQueue):
     cdef bint hides             # the tag that the NIC takes off is not for the application
     cdef mbuf *first            # of a packet whose last buffer has not arrived yet
     cdef mbuf *last
-    cdef rx_rules_t rules       # what to write into every packet
+    cdef rx_meta_t meta       # what to write into every packet
     cdef merge_t merge          # with merging: packets that are not whole yet
     cdef volatile uint32_t *status      # reads all ones when the device is gone
     cdef uint32_t reserve       # armed descriptors that suffice while the pool is empty

@@ -21,7 +21,7 @@ from dataplane.mempool cimport Mempool, alloc_bulk, free_packets
 from dataplane.pmd.datasheet.hw82599 cimport *
 from dataplane.pmd.ixgbe.queues.checks cimport check_out, check_port, length_of
 from dataplane.pmd.ixgbe.queues.gate cimport enter, leave, pause_gate, resume_gate
-from dataplane.pmd.ixgbe.queues.kernels cimport AHEAD, kernels_of, one_by_one, set_rules
+from dataplane.pmd.ixgbe.queues.kernels cimport AHEAD, kernels_of, one_by_one, set_meta
 from dataplane.pmd.ixgbe.queues.merged cimport begin_merging, end_merging, take_merged
 from dataplane.pmd.ixgbe.queues.tail cimport GONE_MASK, is_gone, move_tail, tail_at, tail_t
 
@@ -73,7 +73,7 @@ cdef class IxgbeRxQueue(RxQueue):
             stretch = min(<uint32_t> n - taken, min(self.length - self.next, self.length - self.missing))
             done = 0
             if self.first == NULL:
-                done = self.kernel.take(&self.ring[self.next], &self.sw[self.next], &pkts[taken], stretch, &self.rules)
+                done = self.kernel.take(&self.ring[self.next], &self.sw[self.next], &pkts[taken], stretch, &self.meta)
                 if unlikely(self.hides):
                     for i in range(done):
                         pkts[taken + i].vlan_tci = 0
@@ -135,11 +135,11 @@ cdef class IxgbeRxQueue(RxQueue):
         cdef mbuf *first = self.first
         cdef mbuf *m
         if self.merge.chains != NULL:
-            m = take_merged(&self.merge, self.ring, self.sw, self.next, self.length, &self.rules)
+            m = take_merged(&self.merge, self.ring, self.sw, self.next, self.length, &self.meta)
             self.advance(1)
             return m
         alone.wb.status |= HW_RXD_STAT_EOP
-        scalar.take(&alone, &self.sw[self.next], &m, 1, &self.rules)
+        scalar.take(&alone, &self.sw[self.next], &m, 1, &self.meta)
         if self.hides:
             m.vlan_tci = 0
         self.advance(1)
@@ -208,8 +208,8 @@ cdef class IxgbeRxQueue(RxQueue):
                     "make the pool larger or rx_desc smaller"
                 )
             self.ring[i].qword[0] = self.sw[i].buf_iova + MBUF_HEADROOM
-        set_rules(&self.rules, strip)
-        self.rules.rearm = MBUF_REARM | <uint64_t> number << 48
+        set_meta(&self.meta, strip)
+        self.meta.rearm = MBUF_REARM | <uint64_t> number << 48
         self.length = length
         self.next = self.fill = self.missing = 0
         self.patience = GONE_MASK

@@ -9,7 +9,7 @@
 
 /* Datasheet 7.1.6.2. */
 static uint32_t ixgbe_scalar_take(const union hw_rx_desc *ring, struct dp_mbuf **sw, struct dp_mbuf **pkts, uint32_t n,
-                                  const struct ixgbe_rx_rules *rules)
+                                  const struct ixgbe_rx_meta *meta)
 {
     const uint64_t whole = HW_RXD_STAT_DD | HW_RXD_STAT_EOP, length = 0xFFFFull << 32;
     uint32_t i;
@@ -21,9 +21,9 @@ static uint32_t ixgbe_scalar_take(const union hw_rx_desc *ring, struct dp_mbuf *
         dp_rmb(); /* nothing of the packet or the descriptor is read before DD was seen */
         info = ring[i].qword[0];
         dp_prefetch_write(sw[i + IXGBE_AHEAD / 2]);
-        ixgbe_put_word(m, 16, rules->rearm);
-        m->ol_flags = rules->seen[status >> 3 & 15] & rules->allowed[(status >> 30 & 3) | (info >> 7 & 4)]
-                      & rules->hashed[info & 15];
+        ixgbe_put_word(m, 16, meta->rearm);
+        m->ol_flags = meta->seen[status >> 3 & 15] & meta->allowed[(status >> 30 & 3) | (info >> 7 & 4)]
+                      & meta->hashed[info & 15];
         /* packet_type and pkt_len; data_len, vlan_tci and rss_hash: they lie as in the descriptor */
         ixgbe_put_word(m, 32, (info & HW_RXD_PKT_TYPE_MASK) >> HW_RXD_PKT_TYPE_SHIFT | (status & length));
         ixgbe_put_word(m, 40, status >> 32 | info >> 32 << 32);

@@ -22,10 +22,10 @@ IXGBE_SSE42 static inline void ixgbe_store16(void *p, size_t at, __m128i v)
 }
 
 IXGBE_SSE42 static uint32_t ixgbe_sse42_take(const union hw_rx_desc *ring, struct dp_mbuf **sw, struct dp_mbuf **pkts,
-                                             uint32_t n, const struct ixgbe_rx_rules *rules)
+                                             uint32_t n, const struct ixgbe_rx_meta *meta)
 {
-    const __m128i seen = ixgbe_load16(rules->seen, 0), allowed = ixgbe_load16(rules->allowed, 0);
-    const __m128i hashed = ixgbe_load16(rules->hashed, 0), rearm = _mm_set1_epi64x((long long)rules->rearm);
+    const __m128i seen = ixgbe_load16(meta->seen, 0), allowed = ixgbe_load16(meta->allowed, 0);
+    const __m128i hashed = ixgbe_load16(meta->hashed, 0), rearm = _mm_set1_epi64x((long long)meta->rearm);
     const __m128i nibble = _mm_set1_epi32(15), udp = _mm_set1_epi32(4), zero = _mm_setzero_si128();
     const __m128i type = _mm_setr_epi32(HW_RXD_PKT_TYPE_MASK >> HW_RXD_PKT_TYPE_SHIFT, 0, 0, 0);
     /* pkt_len; data_len and vlan_tci; rss_hash. Where 0xFF stands comes a 0; packet_type is put in afterwards. */
@@ -59,7 +59,7 @@ IXGBE_SSE42 static uint32_t ixgbe_sse42_take(const union hw_rx_desc *ring, struc
         ixgbe_store16(sw[i + 3], 16, _mm_unpackhi_epi64(rearm, high)), ixgbe_store16(sw[i + 3], 32, BODY(d3));
 #undef BODY
     }
-    return i + ixgbe_scalar_take(ring + i, sw + i, pkts + i, n - i, rules);
+    return i + ixgbe_scalar_take(ring + i, sw + i, pkts + i, n - i, meta);
 }
 
 IXGBE_SSE42 static void ixgbe_sse42_arm(union hw_rx_desc *ring, struct dp_mbuf *const *sw, uint32_t n)

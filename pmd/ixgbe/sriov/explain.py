@@ -25,28 +25,28 @@ from dataplane.pmd.datasheet import (
 from dataplane.pmd.ixgbe.findings import NOTE, PROBLEM, Finding
 from dataplane.pmd.ixgbe.messages import api_name, xcast_name
 from dataplane.pmd.ixgbe.sriov.sampling import Sample
-from dataplane.pmd.ixgbe.sriov.service import Line
-from dataplane.pmd.ixgbe.sriov.sriov import Sriov
+from dataplane.pmd.ixgbe.sriov.service import Dialog
 from dataplane.pmd.ixgbe.sriov.state import VfState
+from dataplane.pmd.ixgbe.sriov.table import VfTable
 from dataplane.port import format_mac
 
 __all__ = ["explain"]
 
 
-def explain(sriov: Sriov, number: int, line: Line, seen: Sample | None = None) -> list[Finding]:
+def explain(table: VfTable, number: int, dialog: Dialog, seen: Sample | None = None) -> list[Finding]:
     """Everything that keeps VF `number` from sending or receiving, gravest first. Raises ConfigError for no such VF."""
-    state = sriov.vf(number)
+    state = table.vf(number)
     seen = seen or Sample()
-    with sriov.lock:
-        found = [*_agreement(sriov, state), *_link(sriov, state)]
+    with table.lock:
+        found = [*_agreement(table, state), *_link(table, state)]
         if state.active:
-            found += [*_receives(sriov, state, seen), *_sends(sriov, state, seen), *_filters(sriov, state)]
-        found += [*_refusals(state), *_mailbox(state, line)]
+            found += [*_receives(table, state, seen), *_sends(table, state, seen), *_filters(table, state)]
+        found += [*_refusals(state), *_mailbox(state, dialog)]
     return sorted(found, key=lambda finding: finding.kind != PROBLEM)
 
 
-def _agreement(sriov: Sriov, state: VfState) -> Iterator[Finding]:
-    if not sriov.up:
+def _agreement(table: VfTable, state: VfState) -> Iterator[Finding]:
+    if not table.up:
         yield Finding(PROBLEM, "both", "the PF is not up: its port is stopped", "start the PF's port")
     elif not state.active:
         again = f", after {state.resets} resets" if state.resets else ""
@@ -54,7 +54,7 @@ def _agreement(sriov: Sriov, state: VfState) -> Iterator[Finding]:
             PROBLEM,
             "both",
             f"no driver has begun on this VF (no RESET in its mailbox){again}",
-            f"open {sriov.name}.vf{state.number}, or see whether its driver runs",
+            f"open {table.name}.vf{state.number}, or see whether its driver runs",
         )
     elif not state.clear_to_send:
         yield Finding(
@@ -65,11 +65,11 @@ def _agreement(sriov: Sriov, state: VfState) -> Iterator[Finding]:
         )
 
 
-def _link(sriov: Sriov, state: VfState) -> Iterator[Finding]:
-    mine = f"dataplane vf set {sriov.name} {state.number}"
+def _link(table: VfTable, state: VfState) -> Iterator[Finding]:
+    mine = f"dataplane vf set {table.name} {state.number}"
     if state.settings.state == "disable":
         yield Finding(PROBLEM, "both", "its link was switched off by the administrator", f"{mine} state auto")
-    if not sriov.speed:
+    if not table.speed:
         yield Finding(
             PROBLEM,
             "both",
@@ -78,8 +78,8 @@ def _link(sriov: Sriov, state: VfState) -> Iterator[Finding]:
         )
 
 
-def _receives(sriov: Sriov, state: VfState, seen: Sample) -> Iterator[Finding]:
-    bar, number = sriov.bar, state.number
+def _receives(table: VfTable, state: VfState, seen: Sample) -> Iterator[Finding]:
+    bar, number = table.bar, state.number
     if state.too_large:
         largest = bar.get(MAXFRS.MFS)
         yield Finding(
@@ -98,20 +98,20 @@ def _receives(sriov: Sriov, state: VfState, seen: Sample) -> Iterator[Finding]:
             f"{seen.seconds:g} s, for any receiver",
             f"make the sender's MTU {largest - limits.HEADER_AND_FCS}, or the PF's larger",
         )
-    elif not state.frame and sriov.frame > limits.FRAME_STANDARD:
+    elif not state.frame and table.frame > limits.FRAME_STANDARD:
         yield Finding(
             PROBLEM,
             "rx",
-            f"the PF receives frames of {sriov.frame} bytes, and the VF has not requested that (SET_LPE)",
+            f"the PF receives frames of {table.frame} bytes, and the VF has not requested that (SET_LPE)",
         )
-    elif not bar.read(VFRE[number >> 5]) >> (number & 31) & 1 and sriov.up and sriov.link_enabled(state):
+    elif not bar.read(VFRE[number >> 5]) >> (number & 31) & 1 and table.up and table.link_enabled(state):
         yield Finding(PROBLEM, "rx", "its gate is closed (PFVFRE): it was reset and has not begun again")
-    on = [queue for queue in sriov.layout.queues_of(number) if bar.get(RXDCTL[queue].ENABLE)]
+    on = [queue for queue in table.layout.queues_of(number) if bar.get(RXDCTL[queue].ENABLE)]
     if not on:
         yield Finding(PROBLEM, "rx", "none of its Rx queues is on", "start its port with an Rx queue")
     empty = [queue for queue in on if bar.read(RDH[queue]) == bar.read(RDT[queue])]
     if empty or seen.no_buffers:
-        which = ", ".join(str(queue - sriov.layout.queues_of(number).start) for queue in empty)
+        which = ", ".join(str(queue - table.layout.queues_of(number).start) for queue in empty)
         text = f"no buffers: Rx queue {which} has no free descriptor" if which else "no buffers"
         if seen.no_buffers:
             text += f", {seen.no_buffers} frames were dropped for that in {seen.drop_seconds:g} s"
@@ -123,27 +123,27 @@ def _receives(sriov: Sriov, state: VfState, seen: Sample) -> Iterator[Finding]:
         )
 
 
-def _sends(sriov: Sriov, state: VfState, seen: Sample) -> Iterator[Finding]:
-    bar, number = sriov.bar, state.number
+def _sends(table: VfTable, state: VfState, seen: Sample) -> Iterator[Finding]:
+    bar, number = table.bar, state.number
     if seen.spoofed:
         yield Finding(
             PROBLEM,
             "tx",
             f"the source address or VLAN is not its own: dropped by the spoof check, {seen.spoofed} frames in "
-            f"{seen.drop_seconds:g} s; its address is {format_mac(state.mac)}, and it may send {_vlans(sriov, state)}",
-            f"send from that address in that VLAN, ask for the VLAN (port.vlans.add), or dataplane vf set {sriov.name} "
+            f"{seen.drop_seconds:g} s; its address is {format_mac(state.mac)}, and it may send {_vlans(table, state)}",
+            f"send from that address in that VLAN, ask for the VLAN (port.vlans.add), or dataplane vf set {table.name} "
             f"{number} spoofchk off",
         )
-    elif sriov.spoofed and state.settings.spoofchk:
+    elif table.spoofed and state.settings.spoofchk:
         yield Finding(
             NOTE,
             "tx",
-            f"the spoof check has dropped {sriov.spoofed} frames of this port's VFs, none of this one just now; its address "
+            f"the spoof check has dropped {table.spoofed} frames of this port's VFs, none of this one just now; its address "
             f"is {format_mac(state.mac)}",
         )
-    if not bar.read(VFTE[number >> 5]) >> (number & 31) & 1 and sriov.up and sriov.link_enabled(state):
+    if not bar.read(VFTE[number >> 5]) >> (number & 31) & 1 and table.up and table.link_enabled(state):
         yield Finding(PROBLEM, "tx", "its gate is closed (PFVFTE): it was reset and has not begun again")
-    queues = list(sriov.layout.queues_of(number))
+    queues = list(table.layout.queues_of(number))
     on = [queue for queue in queues if bar.get(TXDCTL[queue].ENABLE)]
     if not on:
         yield Finding(PROBLEM, "tx", "none of its Tx queues is on", "start its port with a Tx queue")
@@ -157,7 +157,7 @@ def _sends(sriov: Sriov, state: VfState, seen: Sample) -> Iterator[Finding]:
         yield Finding(
             PROBLEM,
             "tx",
-            f"the chip takes frames from its queues and none leaves{why}; it may send {_vlans(sriov, state)}",
+            f"the chip takes frames from its queues and none leaves{why}; it may send {_vlans(table, state)}",
             "send untagged frames" if why else "see whether its descriptors are right",
         )
     if state.settings.max_tx_rate:
@@ -165,24 +165,24 @@ def _sends(sriov: Sriov, state: VfState, seen: Sample) -> Iterator[Finding]:
             NOTE,
             "tx",
             f"it may send {state.settings.max_tx_rate} Mb/s",
-            f"dataplane vf set {sriov.name} {number} max_tx_rate 0",
+            f"dataplane vf set {table.name} {number} max_tx_rate 0",
         )
 
 
-def _vlans(sriov: Sriov, state: VfState) -> str:
+def _vlans(table: VfTable, state: VfState) -> str:
     """What it may send, and what it is given."""
     if state.settings.port_vlan:
         return f"untagged frames, which get port VLAN {state.settings.vlan}"
-    vlans = [str(vid) for vid in sriov.filters.vlans_of(state.number) if vid]
+    vlans = [str(vid) for vid in table.filters.vlans_of(state.number) if vid]
     return "untagged frames" + (f" and VLAN {', '.join(vlans)}" if vlans else " only")
 
 
-def _filters(sriov: Sriov, state: VfState) -> Iterator[Finding]:
+def _filters(table: VfTable, state: VfState) -> Iterator[Finding]:
     """Why frames of a certain kind do not come: these are no faults unless they are what is missed."""
     number, settings = state.number, state.settings
     addresses = ", ".join(format_mac(mac) for mac in dict.fromkeys([state.mac, *state.macvlans]))
     yield Finding(NOTE, "rx", f"unicast: it has {addresses}; frames to other addresses do not reach it")
-    vlans = [vid for vid in sriov.filters.vlans_of(number) if vid]
+    vlans = [vid for vid in table.filters.vlans_of(number) if vid]
     if settings.port_vlan:
         yield Finding(
             NOTE,
@@ -221,14 +221,14 @@ def _refusals(state: VfState) -> Iterator[Finding]:
         yield Finding(NOTE, "both", f"refused: {what}{often}")
 
 
-def _mailbox(state: VfState, line: Line) -> Iterator[Finding]:
-    if line.forced:
+def _mailbox(state: VfState, dialog: Dialog) -> Iterator[Finding]:
+    if dialog.forced:
         yield Finding(
-            NOTE, "both", f"it kept the mailbox too long {line.forced} times: its driver died or hangs"
+            NOTE, "both", f"it kept the mailbox too long {dialog.forced} times: its driver died or hangs"
         )
-    if line.held_back:
+    if dialog.held_back:
         yield Finding(
-            NOTE, "both", f"it asks too much: {line.held_back} times it had to wait for the next answer"
+            NOTE, "both", f"it asks too much: {dialog.held_back} times it had to wait for the next answer"
         )
     if state.active:
         yield Finding(

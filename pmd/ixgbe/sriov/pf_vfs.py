@@ -8,22 +8,22 @@ from typing import Any
 from dataplane.capability import PortVfs
 from dataplane.pmd.ixgbe.common import IxgbeBase
 from dataplane.pmd.ixgbe.device_bar import touches_device
-from dataplane.pmd.ixgbe.sriov.vf_rule import VfRule
+from dataplane.pmd.ixgbe.sriov.host import VfHost
 
 __all__ = ["PfVfs"]
 
 
 class PfVfs(PortVfs):
-    """Show, set and explain. rule: what answers."""
+    """Show, set and explain. host: what answers."""
 
-    def __init__(self, port: IxgbeBase, rule: VfRule) -> None:
+    def __init__(self, port: IxgbeBase, host: VfHost) -> None:
         super().__init__(port)
-        self._rule = rule
+        self._host = host
 
     @touches_device
     def show(self) -> list[dict[str, Any]]:
         """A row for each VF: its settings, state and counters, as ``dataplane vf show`` prints them. Raises DeviceGone."""
-        return self._rule.show()
+        return self._host.show()
 
     @touches_device
     def set(self, vf: int, **settings: str | int | bool) -> None:
@@ -35,7 +35,7 @@ class PfVfs(PortVfs):
         words = {
             name: on_off[value] if isinstance(value, bool) else str(value) for name, value in settings.items()
         }
-        self._rule.set(vf, words)
+        self._host.set(vf, words)
 
     @touches_device
     def explain(self, vf: int | None = None) -> dict[str, Any]:
@@ -43,4 +43,4 @@ class PfVfs(PortVfs):
 
         vf: None for all VFs: each in "vfs", and "ok" for all that are in use. Raises ConfigError, DeviceGone.
         """
-        return self._rule.explain(vf)
+        return self._host.explain(vf)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dataplane.pmd.datasheet import limits, mailbox
+from dataplane.pmd.ixgbe.errors import Refused
 from dataplane.pmd.ixgbe.messages import (
     ApiNegotiate,
     FeaturesNegotiate,
@@ -26,8 +27,8 @@ from dataplane.pmd.ixgbe.messages import (
     decode,
     pack_reta,
 )
-from dataplane.pmd.ixgbe.sriov.sriov import Refused, Sriov
 from dataplane.pmd.ixgbe.sriov.state import VfState
+from dataplane.pmd.ixgbe.sriov.table import VfTable
 from dataplane.pmd.ixgbe.steering.rss import read_key, read_table
 
 __all__ = ["SPOKEN", "VfReplies"]
@@ -54,10 +55,10 @@ _SINCE: dict[type[Message], int] = {
 
 
 class VfReplies:
-    """Does what VFs ask for, as far as `sriov` allows it. refused: how many requests were not granted."""
+    """Does what VFs ask for, as far as `table` allows it. refused: how many requests were not granted."""
 
-    def __init__(self, sriov: Sriov) -> None:
-        self.sriov, self.bar = sriov, sriov.bar
+    def __init__(self, table: VfTable) -> None:
+        self.table, self.bar = table, table.bar
         self.refused = 0
         self._handlers: dict[type[Message], Callable[[VfState, Message], list[int]]] = {
             SetMac: self._set_mac,
@@ -84,7 +85,7 @@ class VfReplies:
             if word != mailbox.RESET:
                 self._note(state, message, "it has bits beside its type")
                 return [word & mailbox.TYPE_MASK | mailbox.NACK]
-            mac = self.sriov.begin(state)
+            mac = self.table.begin(state)
             return [mailbox.RESET_ACK, *mailbox.mac_words(mac), 0]  # MCSTCTRL.MO is 0
         if not state.clear_to_send:
             self._note(state, message, "it has not begun with RESET")
@@ -111,27 +112,27 @@ class VfReplies:
 
     def _set_mac(self, state: VfState, message: Message) -> list[int]:
         assert isinstance(message, SetMac)
-        self.sriov.give_mac(state, message.mac)
+        self.table.give_mac(state, message.mac)
         return []
 
     def _set_multicast(self, state: VfState, message: Message) -> list[int]:
         assert isinstance(message, SetMulticast)
-        self.sriov.give_hashes(state, message.hashes)
+        self.table.give_hashes(state, message.hashes)
         return []
 
     def _set_vlan(self, state: VfState, message: Message) -> list[int]:
         assert isinstance(message, SetVlan)
-        self.sriov.give_vlan(state, message.vid, message.add)
+        self.table.give_vlan(state, message.vid, message.add)
         return []
 
     def _set_lpe(self, state: VfState, message: Message) -> list[int]:
         assert isinstance(message, SetLpe)
-        self.sriov.give_frame(state, message.frame)
+        self.table.give_frame(state, message.frame)
         return []
 
     def _set_macvlan(self, state: VfState, message: Message) -> list[int]:
         assert isinstance(message, SetMacvlan)
-        self.sriov.give_macvlan(state, message.index, message.mac)
+        self.table.give_macvlan(state, message.index, message.mac)
         return []
 
     def _negotiate(self, state: VfState, message: Message) -> list[int]:
@@ -142,7 +143,7 @@ class VfReplies:
         return [message.version]
 
     def _get_queues(self, state: VfState, message: Message) -> list[int]:
-        queues = self.sriov.layout.queues
+        queues = self.table.layout.queues
         return Queues(queues, queues, int(state.settings.port_vlan), 0).payload()
 
     def _get_reta(self, state: VfState, message: Message) -> list[int]:
@@ -160,10 +161,10 @@ class VfReplies:
 
     def _update_xcast(self, state: VfState, message: Message) -> list[int]:
         assert isinstance(message, UpdateXcast)
-        return [self.sriov.give_xcast(state, message.mode)]
+        return [self.table.give_xcast(state, message.mode)]
 
     def _get_link_state(self, state: VfState, message: Message) -> list[int]:
-        return [int(self.sriov.link_enabled(state))]
+        return [int(self.table.link_enabled(state))]
 
     def _features(self, state: VfState, message: Message) -> list[int]:
         return [0]  # this PF has none of them

@@ -17,8 +17,8 @@ from typing import TypeVar
 
 from dataplane.pmd.datasheet import PVFGPRC, PVFGPTC, RDH, RDT, TDH, TDLEN, limits
 from dataplane.pmd.ixgbe.counters import VF_DROPS
-from dataplane.pmd.ixgbe.sriov.sriov import Sriov
 from dataplane.pmd.ixgbe.sriov.state import VfState
+from dataplane.pmd.ixgbe.sriov.table import VfTable
 
 __all__ = ["Sample", "Sampler"]
 
@@ -54,8 +54,8 @@ class Sample:
 class Sampler:
     """Watches VFs of a port, one measurement at a time: a second one waits."""
 
-    def __init__(self, sriov: Sriov) -> None:
-        self.sriov, self.bar = sriov, sriov.bar
+    def __init__(self, table: VfTable) -> None:
+        self.table, self.bar = table, table.bar
         self._turn = threading.Lock()
 
     def sample(self, states: Sequence[VfState]) -> dict[int, Sample]:
@@ -63,7 +63,7 @@ class Sampler:
 
         It is done by a thread of its own: an interrupt of the caller (Ctrl-C) cannot come between lending and giving back.
         """
-        return _apart(f"{self.sriov.name}-sample", lambda: self._sample(states))
+        return _apart(f"{self.table.name}-sample", lambda: self._sample(states))
 
     def _sample(self, states: Sequence[VfState]) -> dict[int, Sample]:
         with self._turn:
@@ -89,15 +89,15 @@ class Sampler:
         """Whether drops of all VFs can be this one's."""
         if seen.spoofed and seen.tx_moved > seen.sent:
             return True
-        queues = self.sriov.layout.queues_of(state.number)
+        queues = self.table.layout.queues_of(state.number)
         return bool(seen.no_buffers) and any(self.bar.read(RDH[q]) == self.bar.read(RDT[q]) for q in queues)
 
     @contextmanager
     def _lent(self, state: VfState) -> Iterator[None]:
         """Both counters are this VF's until the block ends, whatever ends it. Meanwhile drops of others go uncounted."""
-        sriov = self.sriov
-        with sriov.lock:
-            epoch = sriov.epoch
+        table = self.table
+        with table.lock:
+            epoch = table.epoch
         try:
             self._lend(state.number, epoch)
             yield
@@ -105,24 +105,24 @@ class Sampler:
             self._lend(None, epoch)
 
     def _lend(self, number: int | None, epoch: int) -> None:
-        sriov = self.sriov
-        with sriov.lock:
-            if not sriov.up or sriov.epoch != epoch:
+        table = self.table
+        with table.lock:
+            if not table.up or table.epoch != epoch:
                 return  # the port went down: its start lends nothing, and registers may be in reset
-            sriov.lent = number
-            sriov.counters.lend(range(0) if number is None else sriov.layout.queues_of(number))
-            sriov.count_spoofed()
+            table.lent = number
+            table.counters.lend(range(0) if number is None else table.layout.queues_of(number))
+            table.count_spoofed()
 
     def _watch(self, states: Sequence[VfState], seconds: float) -> dict[int, Sample]:
-        sriov = self.sriov
-        with sriov.lock:
-            if not sriov.up:
+        table = self.table
+        with table.lock:
+            if not table.up:
                 return {}
-            epoch = sriov.epoch
+            epoch = table.epoch
             before, ports = {state.number: self._figures(state) for state in states}, self._port_figures()
         self.bar.sleep(seconds)
-        with sriov.lock:
-            if not sriov.up or sriov.epoch != epoch:
+        with table.lock:
+            if not table.up or table.epoch != epoch:
                 return {}
             spoofed, no_buffers, oversize = (
                 now - then for now, then in zip(self._port_figures(), ports, strict=True)
@@ -135,9 +135,9 @@ class Sampler:
             }
 
     def _port_figures(self) -> tuple[int, int, int]:
-        counters = self.sriov.counters
+        counters = self.table.counters
         counters.collect()
-        drops = VF_DROPS if self.sriov.lent is None else VF_DROPS[1:]
+        drops = VF_DROPS if self.table.lent is None else VF_DROPS[1:]
         return (
             counters.total("vf_spoofed_packets"),
             counters.total(*drops),
@@ -147,7 +147,7 @@ class Sampler:
     def _figures(self, state: VfState) -> list[int]:
         """9.4: frames that it has sent and received, which wrap, and the heads of its Tx queues."""
         read, number = self.bar.read, state.number
-        heads = [read(TDH[queue]) for queue in self.sriov.layout.queues_of(number)]
+        heads = [read(TDH[queue]) for queue in self.table.layout.queues_of(number)]
         return [read(PVFGPTC[number]), read(PVFGPRC[number]), *heads]
 
     def _difference(self, state: VfState, before: list[int]) -> tuple[int, int, int]:
@@ -155,7 +155,7 @@ class Sampler:
         now = self._figures(state)
         moved = 0
         for queue, head, then in zip(
-            self.sriov.layout.queues_of(state.number), now[2:], before[2:], strict=True
+            self.table.layout.queues_of(state.number), now[2:], before[2:], strict=True
         ):
             moved += (head - then) % max(self.bar.read(TDLEN[queue]) // limits.DESCRIPTOR_SIZE, 1)
         return moved, now[0] - before[0] & 0xFFFF_FFFF, now[1] - before[1] & 0xFFFF_FFFF

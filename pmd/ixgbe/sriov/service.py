@@ -12,15 +12,15 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from dataplane.errors import DataplaneError, DeviceGone
 from dataplane.pmd.datasheet import EICR, mailbox
 from dataplane.pmd.ixgbe.mailbox import PfMailboxes
 from dataplane.pmd.ixgbe.sriov.bell import Bell
 from dataplane.pmd.ixgbe.sriov.replies import VfReplies
-from dataplane.pmd.ixgbe.sriov.sriov import Sriov
 from dataplane.pmd.ixgbe.sriov.state import VfState
+from dataplane.pmd.ixgbe.sriov.table import VfTable
 from dataplane.pmd.ixgbe.vf.watch import LOOK_QUIET, until_next
 from dataplane.port import Link
 
@@ -46,7 +46,7 @@ BURST, RATE = 200, 1000.0  # messages that a VF may send at once, and in a secon
 
 
 @dataclass
-class Line:
+class Dialog:
     """The service's side of one VF."""
 
     outbox: list[int] | None = None  # a reply that could not be written yet
@@ -59,22 +59,15 @@ class Line:
     held_back: int = 0  # how often it had to wait for asking too much
 
 
-@dataclass
-class Service:
-    """Counts over all VFs."""
-
-    rounds: int = 0
-    messages: int = 0
-    lines: list[Line] = field(default_factory=list)
-
-
 class VfService:
     """`round` serves once; `start` has a thread do it until `stop`. link: reads the state of the port's link."""
 
-    def __init__(self, sriov: Sriov, link: Callable[[], Link]) -> None:
-        self.sriov, self.bar = sriov, sriov.bar
-        self.boxes = PfMailboxes(sriov.bar, sriov.layout.vfs)
-        self.counts = Service(lines=[Line() for _ in sriov.vfs])
+    def __init__(self, table: VfTable, link: Callable[[], Link]) -> None:
+        self.table, self.bar = table, table.bar
+        self.boxes = PfMailboxes(table.bar, table.layout.vfs)
+        self.dialogs = [Dialog() for _ in table.vfs]
+        self.rounds = 0
+        self.messages = 0
         self._link, self._link_seen, self._link_at = link, -1, 0.0
         self._first = 0
         self.bell: Bell | None = None
@@ -86,15 +79,15 @@ class VfService:
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
         self._leave: Callable[[], None] | None = None
-        self.replies = VfReplies(sriov)
+        self.replies = VfReplies(table)
 
     # ---- life -----------------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
         """Forget what was in the mailboxes before, after the PF's reset and before PFRSTD tells the VFs to go on."""
-        with self.sriov.lock:
+        with self.table.lock:
             self.boxes.clear()
-            self.counts.lines[:] = [Line() for _ in self.sriov.vfs]
+            self.dialogs[:] = [Dialog() for _ in self.table.vfs]
             self._link_seen = -1
 
     def start(self) -> None:
@@ -105,7 +98,7 @@ class VfService:
             return
         if self.bell is not None:
             self.bell.arm()
-        self._thread = threading.Thread(target=self._run, name=f"{self.sriov.name}-vfs", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"{self.table.name}-vfs", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -161,8 +154,8 @@ class VfService:
             self._end.wait(AGAIN)
         elif self.bell is not None and self.bell.rings:
             # What cannot be done at once is tried again; no interrupt tells of it.
-            again = self._left or self._waiting() or self.sriov.notify
-            quiet = self.bar.remote and silent >= QUIET_AFTER and not self.sriov.rates.limited
+            again = self._left or self._waiting() or self.table.notify
+            quiet = self.bar.remote and silent >= QUIET_AFTER and not self.table.rates.limited
             # The bell counts in ms, and must not end just before that moment.
             listen = until_next(LISTEN_QUIET) + 1e-3 if quiet else LISTEN
             self._rung = self.bell.wait(1e-3 if again else listen) or bool(again)
@@ -187,7 +180,7 @@ class VfService:
         finally:
             self._began = None
         if self._trouble:
-            log.warning("%s: its VFs are served again", self.sriov.name)
+            log.warning("%s: its VFs are served again", self.table.name)
             self._trouble = ""
         return taken
 
@@ -197,7 +190,7 @@ class VfService:
             self._trouble_at = time.monotonic()
             log.warning(
                 "%s: its VFs are not served: %s",
-                self.sriov.name,
+                self.table.name,
                 error,
                 exc_info=None if isinstance(error, DataplaneError) else error,
             )
@@ -206,7 +199,7 @@ class VfService:
     def farewell(self, patience: float = 0.1) -> None:
         """Tell every VF that the PF goes, and see that they have read it; for at most `patience` s."""
         deadline = self.bar.now() + patience
-        while self.sriov.notify or any(line.outbox for line in self.counts.lines):
+        while self.table.notify or any(dialog.outbox for dialog in self.dialogs):
             self.round()
             if self.bar.now() >= deadline:
                 return
@@ -214,21 +207,21 @@ class VfService:
 
     def see_resets(self) -> None:
         """Drivers of VFs that have gone, though nobody has served them since."""
-        with self.sriov.lock:
+        with self.table.lock:
             resets = self.boxes.was_reset()
-            for state, line in zip(self.sriov.vfs, self.counts.lines, strict=True):
+            for state, dialog in zip(self.table.vfs, self.dialogs, strict=True):
                 if resets >> state.number & 1:
-                    self._on_reset(state, line)
+                    self._on_reset(state, dialog)
 
     # ---- one round ------------------------------------------------------------------------------------------------
 
     def round(self) -> int:
         """Serve every VF once. Returns how many messages were taken."""
-        sriov, boxes = self.sriov, self.boxes
+        table, boxes = self.table, self.boxes
         taken = 0
-        with sriov.lock:
+        with table.lock:
             now = self.bar.now()
-            self.counts.rounds += 1
+            self.rounds += 1
             self._left = False
             if (
                 self.bell is not None
@@ -240,123 +233,125 @@ class VfService:
             self._watch_link(now)
             resets = boxes.was_reset()
             requests, acks = boxes.pending()
-            if resets | requests | acks | sriov.notify | self._waiting():
-                count = len(sriov.vfs)
+            if resets | requests | acks | table.notify | self._waiting():
+                count = len(table.vfs)
                 for n in range(count):  # round robin: who is served first changes
                     v = (self._first + n) % count
                     bit = 1 << v
                     taken += self._serve(v, bool(resets & bit), bool(requests & bit), bool(acks & bit), now)
                 self._first = (self._first + 1) % count
-        self.counts.messages += taken
+        self.messages += taken
         return taken
 
     def _waiting(self) -> int:
-        return any(line.outbox or line.blocked_since is not None for line in self.counts.lines)
+        return any(dialog.outbox or dialog.blocked_since is not None for dialog in self.dialogs)
 
     def _watch_link(self, now: float) -> None:
         if now < self._link_at:
             return
         self._link_at = now + LINK_INTERVAL
-        self.sriov.rates.look(now)
+        self.table.rates.look(now)
         speed = self._link().speed
         if speed != self._link_seen:
             self._link_seen = speed
-            self.sriov.link_changed(speed)
+            self.table.link_changed(speed)
 
     def _serve(self, v: int, reset: bool, request: bool, ack: bool, now: float) -> int:
-        state, line = self.sriov.vfs[v], self.counts.lines[v]
+        state, dialog = self.table.vfs[v], self.dialogs[v]
         taken = 0
         if reset:
-            self._on_reset(state, line)
-        if line.outbox is not None:
-            self._answer(state, line, now)
-        if request and line.outbox is None and self._may_ask(line, now):
-            taken = self._on_message(state, line, now)
+            self._on_reset(state, dialog)
+        if dialog.outbox is not None:
+            self._answer(state, dialog, now)
+        if request and dialog.outbox is None and self._may_ask(dialog, now):
+            taken = self._on_message(state, dialog, now)
         self._left |= request and not taken
-        if ack and line.unread_since != now:  # else it was of what we had said before
-            self._on_ack(state, line, now)
-        if self.sriov.notify >> v & 1 and line.outbox is None:
-            self._tell(state, line, now)
+        if ack and dialog.unread_since != now:  # else it was of what we had said before
+            self._on_ack(state, dialog, now)
+        if self.table.notify >> v & 1 and dialog.outbox is None:
+            self._tell(state, dialog, now)
         return taken
 
-    def _on_reset(self, state: VfState, line: Line) -> None:
+    def _on_reset(self, state: VfState, dialog: Dialog) -> None:
         """4.6.10.2: PFVFLRE. What it wanted before, and what we wanted to tell it, is over."""
         self.boxes.clear_reset(state.number)
-        self.sriov.on_reset(state)
-        line.outbox = line.unread_since = line.blocked_since = None
-        line.greeted = False
+        self.table.on_reset(state)
+        dialog.outbox = dialog.unread_since = dialog.blocked_since = None
+        dialog.greeted = False
 
-    def _may_ask(self, line: Line, now: float) -> bool:
-        line.tokens = min(BURST, line.tokens + (now - line.filled_at) * RATE)
-        line.filled_at = now
-        if line.tokens < 1:
-            line.held_back += 1
+    def _may_ask(self, dialog: Dialog, now: float) -> bool:
+        dialog.tokens = min(BURST, dialog.tokens + (now - dialog.filled_at) * RATE)
+        dialog.filled_at = now
+        if dialog.tokens < 1:
+            dialog.held_back += 1
             return False
-        line.tokens -= 1
+        dialog.tokens -= 1
         return True
 
-    def _on_message(self, state: VfState, line: Line, now: float) -> int:
+    def _on_message(self, state: VfState, dialog: Dialog, now: float) -> int:
         words = self.boxes.take(state.number)
         if words is None:
-            self._blocked(state, line, now)
+            self._blocked(state, dialog, now)
             return 0
-        line.blocked_since = line.unread_since = None  # who asks has read what we said, or does not want to
-        line.greeted = False
+        dialog.blocked_since = dialog.unread_since = (
+            None  # who asks has read what we said, or does not want to
+        )
+        dialog.greeted = False
         state.messages += 1
         # A VF that resets itself and asks at once: its reset comes first, though we looked for it before.
         if words[0] & mailbox.TYPE_MASK == mailbox.RESET and self.boxes.was_reset() >> state.number & 1:
-            self._on_reset(state, line)
+            self._on_reset(state, dialog)
         reply = self.replies.to(state, words)
         if reply is not None:
-            line.outbox = reply
-            self._answer(state, line, now)
+            dialog.outbox = reply
+            self._answer(state, dialog, now)
         return 1
 
-    def _on_ack(self, state: VfState, line: Line, now: float) -> None:
+    def _on_ack(self, state: VfState, dialog: Dialog, now: float) -> None:
         self.boxes.clear_ack(state.number)
-        line.unread_since = None
-        told = line.greeted or (state.active and self.sriov.notify >> state.number & 1)
-        if not state.clear_to_send and line.outbox is None and not told:
+        dialog.unread_since = None
+        told = dialog.greeted or (state.active and self.table.notify >> state.number & 1)
+        if not state.clear_to_send and dialog.outbox is None and not told:
             # An ACK of a VF that may not send: it has missed that it has to begin anew.
-            line.outbox, line.greeted = [mailbox.NACK], True
-            self._answer(state, line, now)
+            dialog.outbox, dialog.greeted = [mailbox.NACK], True
+            self._answer(state, dialog, now)
 
-    def _answer(self, state: VfState, line: Line, now: float) -> None:
-        assert line.outbox is not None
-        if self.boxes.put(state.number, line.outbox):
-            line.outbox = line.blocked_since = None
-            line.unread_since = now
+    def _answer(self, state: VfState, dialog: Dialog, now: float) -> None:
+        assert dialog.outbox is not None
+        if self.boxes.put(state.number, dialog.outbox):
+            dialog.outbox = dialog.blocked_since = None
+            dialog.unread_since = now
         else:
-            self._blocked(state, line, now)
+            self._blocked(state, dialog, now)
 
-    def _tell(self, state: VfState, line: Line, now: float) -> None:
+    def _tell(self, state: VfState, dialog: Dialog, now: float) -> None:
         """PF_CONTROL_MSG: look at your link again, and without CTS: begin anew."""
         if not state.active:
-            self.sriov.notify &= ~(1 << state.number)  # nobody listens
+            self.table.notify &= ~(1 << state.number)  # nobody listens
             return
-        if line.unread_since is not None and now - line.unread_since < mailbox.REPLY_TIMEOUT:
+        if dialog.unread_since is not None and now - dialog.unread_since < mailbox.REPLY_TIMEOUT:
             return  # it would lose the answer that it has not read yet
         word = mailbox.PF_CONTROL_MSG | (mailbox.CTS if state.clear_to_send else 0)
         if self.boxes.put(state.number, [word], polite=True):
-            self.sriov.notify &= ~(1 << state.number)
-            line.blocked_since = None
+            self.table.notify &= ~(1 << state.number)
+            dialog.blocked_since = None
             # Linux's VF only notices by the NACK that follows on its ACK of this.
-            line.unread_since, line.greeted = now, False
+            dialog.unread_since, dialog.greeted = now, False
         elif not self.boxes.requests_of(state.number):
-            self._blocked(state, line, now)
+            self._blocked(state, dialog, now)
 
-    def _blocked(self, state: VfState, line: Line, now: float) -> None:
+    def _blocked(self, state: VfState, dialog: Dialog, now: float) -> None:
         """It has the mailbox. For a moment that is right; a driver that died or means harm has it for ever."""
-        if line.blocked_since is None:
-            line.blocked_since = now
-        elif now - line.blocked_since >= mailbox.LOCK_TIMEOUT:
+        if dialog.blocked_since is None:
+            dialog.blocked_since = now
+        elif now - dialog.blocked_since >= mailbox.LOCK_TIMEOUT:
             self.boxes.release_by_force(state.number)
-            line.blocked_since, line.outbox = None, None
-            line.forced += 1
-            if line.forced == 1:
+            dialog.blocked_since, dialog.outbox = None, None
+            dialog.forced += 1
+            if dialog.forced == 1:
                 log.warning(
                     "%s: VF %d kept the mailbox for %g s: taken from it",
-                    self.sriov.name,
+                    self.table.name,
                     state.number,
                     mailbox.LOCK_TIMEOUT,
                 )

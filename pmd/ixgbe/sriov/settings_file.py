@@ -27,8 +27,8 @@ from typing import Any
 from dataplane.errors import ConfigError, PortError
 from dataplane.pmd.ixgbe.errors import SettingRefused
 from dataplane.pmd.ixgbe.sriov.settings import SETTINGS, VfSettings, default_settings
-from dataplane.pmd.ixgbe.sriov.sriov import Sriov
 from dataplane.pmd.ixgbe.sriov.state import VfState
+from dataplane.pmd.ixgbe.sriov.table import VfTable
 
 __all__ = ["SettingsFile"]
 
@@ -94,11 +94,11 @@ class SettingsFile:
                 raise self._wrong((*at, key), str(error)) from None
         return int(number), replace(default_settings(), **values)
 
-    def restore(self, sriov: Sriov, settings: Mapping[int, VfSettings]) -> None:
+    def restore(self, table: VfTable, settings: Mapping[int, VfSettings]) -> None:
         """Have settings that were read take effect, all or none. Raises ConfigError, with line and key, for settings that
         this port cannot have."""
         try:
-            sriov.restore(settings)
+            table.restore(settings)
         except SettingRefused as error:
             raise self._wrong(("vf", str(error.vf), error.name), str(error)) from None
 

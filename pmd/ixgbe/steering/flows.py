@@ -26,17 +26,15 @@ _DIRECTED = "flow director filter "
 
 
 class FlowTable:
-    """Rules are kept here and written again after each reset. queues: that the PF may have; first: its first one.
+    """The flow rules of a PF, written again after each reset. layout: which queues are the PF's.
 
     refill: called with a function that gives the flow director more memory; it runs that while reception is off.
     """
 
-    def __init__(
-        self, bar: Bar, layout: PoolLayout | None, first: int, refill: Callable[[Callable[[], None]], None]
-    ) -> None:
-        self.bar, self._first, self._refill = bar, first, refill
-        self._pool = layout.pf_pool if layout else None
-        self._queues = layout.queues if layout else limits.RX_QUEUES
+    def __init__(self, bar: Bar, layout: PoolLayout, refill: Callable[[Callable[[], None]], None]) -> None:
+        self.bar, self._first, self._refill = bar, layout.pf_queues.start, refill
+        self._pool = layout.pf_pool if layout.vfs else None
+        self._queues = layout.queues
         self._director = Director(bar, self._pool)
         self._types: list[Flow | None] = [None] * limits.ETYPE_FILTERS
         self._stamped: int | None = None  # EtherType whose packets the chip looks at for PTP messages

@@ -15,14 +15,17 @@ from dataplane.pmd.datasheet import (
     MPSAR_LO,
     MRQE_32POOLS_RSS,
     MRQE_64POOLS_RSS,
+    MRQE_OFF,
     MTQC_32POOLS,
     MTQC_64POOLS,
+    MTQC_64Q,
     RAH,
     RAL,
     VLVF,
     VLVFB,
     VT_MODE_32,
     VT_MODE_64,
+    VT_MODE_NONE,
     Register,
     limits,
 )
@@ -35,7 +38,10 @@ MOST_VFS = limits.POOLS - 1  # one pool stays for the PF
 
 @dataclass(frozen=True, slots=True)
 class PoolLayout:
-    """How 128 queues are dealt out. vfs: 1 to 63; queues: of a pool."""
+    """How the 128 queues are divided among pools. vfs: 0 to 63. queues: of each pool.
+
+    Without VFs there is one pool, the PF's, with all queues.
+    """
 
     vfs: int
     pools: int
@@ -46,7 +52,9 @@ class PoolLayout:
 
     @classmethod
     def of(cls, vfs: int) -> PoolLayout:
-        """7.10.2.7: 32 pools of 4 queues if they suffice, else 64 of 2. Raises ConfigError."""
+        """7.10.2.7: 32 pools of 4 queues if they suffice, otherwise 64 of 2. Raises ConfigError."""
+        if not vfs:
+            return cls(0, 1, limits.RX_QUEUES, VT_MODE_NONE, MTQC_64Q, MRQE_OFF)
         if not 1 <= vfs <= MOST_VFS:
             raise ConfigError(f"{vfs} VFs: must be 1 to {MOST_VFS}, because the PF has the last of 64 pools")
         # SKIPPED: 16 pools of 8 queues, which the chip has with 8 traffic classes only.
@@ -56,7 +64,18 @@ class PoolLayout:
 
     @property
     def pf_pool(self) -> int:
+        """The pool of the PF: the one behind those of the VFs."""
         return self.vfs
+
+    @property
+    def pf_queues(self) -> range:
+        """The PF's queues by the chip's numbers."""
+        return self.queues_of(self.pf_pool)
+
+    @property
+    def tx_queues(self) -> int:
+        """Tx queues of a pool: without pools the chip has 64."""
+        return min(self.queues, limits.TX_QUEUES_PLAIN)
 
     def queues_of(self, pool: int) -> range:
         """The pool's queues, Rx and Tx alike, by the PF's numbers."""

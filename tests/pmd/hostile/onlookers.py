@@ -32,8 +32,8 @@ def onlookers(pf: IxgbePort, ruled: int) -> Iterator[dict[str, int]]:
     end = threading.Event()
     answered: dict[str, int] = {}
     wrong: list[tuple[str, BaseException]] = []
-    assert pf.rule is not None
-    vfs = cycle(range(len(pf.rule.sriov.vfs)))
+    assert pf.host is not None
+    vfs = cycle(range(len(pf.host.table.vfs)))
     settings: Iterator[dict[str, str | int | bool]] = cycle(
         [{"query_rss": True, "max_tx_rate": 100}, {"query_rss": False}, {"max_tx_rate": 0}]
     )

@@ -73,7 +73,7 @@ class Siege:
         self._stack.enter_context(without_threads())
         try:
             self._open(vfs, honest, f"manner={manner},thread={'on' if threaded else 'off'}")
-            self.rule.set(HOSTILE, policy or {})
+            self.host.set(HOSTILE, policy or {})
             self.ledger.replays = (policy or {}).get("spoofchk") == "off"
             self._policy = self._ruled()
         except BaseException:
@@ -87,19 +87,19 @@ class Siege:
         self.far = self._member("model1", "model1,promiscuous=on")
         self.vfs = [self._member(f"vf{n}", f"model0.vf{n}") for n in range(1, 1 + honest)]
         port = self.pf.port
-        assert isinstance(port, IxgbePort) and port.rule is not None
-        self.rule, self.chip = port.rule, port.function.chip  # type: ignore[attr-defined]
+        assert isinstance(port, IxgbePort) and port.host is not None
+        self.host, self.chip = port.host, port.function.chip  # type: ignore[attr-defined]
         self.card = self.chip.card
         for member in self.members:
             member.port.wait_link(5.0)
         self.function = ModelVfFunction(self.card, 0, HOSTILE)
         self._stack.callback(self.function.close)
-        self.state = self.rule.sriov.vfs[HOSTILE]
+        self.state = self.host.table.vfs[HOSTILE]
         self.ticks = 0
         self.longest_round = 0.0  # seconds by the card's clock
         self.longest_answer = 0.0
-        self._serve = self.rule.service.round
-        self.rule.service.round = self._timed_round  # type: ignore[method-assign]
+        self._serve = self.host.service.round
+        self.host.service.round = self._timed_round  # type: ignore[method-assign]
         for v in range(1 + honest, vfs):
             for n in range(16):
                 self.chip.poke(PFMBMEM[v, n].offset, SEEN)
@@ -195,7 +195,7 @@ class Siege:
             assert member.port.link.up, f"{member.name} has lost its link"
             assert member.port.recoveries == 0, f"{member.name} had to begin anew"  # type: ignore[attr-defined]
         assert self._ruled() == self._policy, "registers of others have changed"
-        service = self.rule.service
+        service = self.host.service
         assert not service._end.is_set(), "the PF serves its VFs no longer"
         assert (service.trouble, service.stalls) == ("", 0), (
             "nothing that a VF does is an error of the service"
@@ -203,7 +203,7 @@ class Siege:
 
     def _ruled(self) -> dict[str, list[object]]:
         """What a VF may not change: the policy about it, addresses, queues' drop bits, and everything of others."""
-        sriov, chip = self.rule.sriov, self.chip
+        table, chip = self.host.table, self.chip
         drops = []
         for queue in range(128):
             self.pf.port.bar.write(QDE, QDE.pack(QUEUE=queue, RE=1))  # type: ignore[attr-defined]
@@ -213,11 +213,11 @@ class Siege:
             "tags": [chip.peek(register.offset) for register in VMVIR],
             "modes": [chip.peek(VMOLR[n].offset) for n in range(64) if n != HOSTILE],
             "addresses": [
-                (member.mac, sriov.filters.addresses.owners(member.mac)) for member in [self.pf, *self.vfs]
+                (member.mac, table.filters.addresses.owners(member.mac)) for member in [self.pf, *self.vfs]
             ],
             "drops": drops,
-            "settings": [str(state.settings) for state in sriov.vfs if state.number != NOBODY],
-            "in use": [state.active for state in sriov.vfs if state.number != HOSTILE],
+            "settings": [str(state.settings) for state in table.vfs if state.number != NOBODY],
+            "in use": [state.active for state in table.vfs if state.number != HOSTILE],
         }
 
     def end(self) -> None:

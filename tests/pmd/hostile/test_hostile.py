@@ -82,7 +82,7 @@ def besiege(siege: Siege, hostile: Arsenal, count: int, which: str = "") -> None
     print(
         f"{which}: {done:,} actions of seed {SEED}: {siege.ledger.sent:,} frames of others all arrived, the slowest after "
         f"{siege.ledger.slowest * 1e6:.0f} us; of the hostile VF {siege.ledger.foreign:,} frames arrived, "
-        f"{siege.rule.sriov.spoofed:,} were dropped by the spoof check, {domain.fault_count:,} accesses to memory were "
+        f"{siege.host.table.spoofed:,} were dropped by the spoof check, {domain.fault_count:,} accesses to memory were "
         f"blocked; {state.messages:,} messages, {state.resets:,} resets; the PF's longest round "
         f"{siege.longest_round * 1e6:.0f} us"
     )

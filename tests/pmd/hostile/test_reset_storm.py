@@ -50,7 +50,7 @@ class Storm:
             self._stack.close()
             raise
         self.chip = self.pf.port.function.chip  # type: ignore[attr-defined]
-        self.rule = self.pf.port.rule  # type: ignore[attr-defined]
+        self.host = self.pf.port.host  # type: ignore[attr-defined]
         self.card = self.chip.card
         self.ledger.uplinks = self.pf, self.far
         self.turns = cycle(self.members)
@@ -131,7 +131,7 @@ class Storm:
     def _is_back(self, member: Member) -> bool:
         port = member.port
         if isinstance(port, IxgbeVfPort):
-            state = self.rule.sriov.vfs[
+            state = self.host.table.vfs[
                 member.number - 2
             ]  # it may not know yet that it was reset: the PF does
             agreed = state.active and state.clear_to_send and not port._was_reset()
@@ -172,8 +172,8 @@ def ways(storm: Storm, member: Member) -> list[Callable[[], object]]:
         member.use(pmd.probe(f"model0.vf{number}"), fenced=False)
 
     def decide() -> None:
-        trusted = storm.rule.sriov.vfs[number].settings.trust
-        storm.rule.set(number, {"trust": "off" if trusted else "on"})
+        trusted = storm.host.table.vfs[number].settings.trust
+        storm.host.set(number, {"trust": "off" if trusted else "on"})
         storm.wait(2e-3)
 
     return [port.recover, port.function.reset, restart, reopen, decide]

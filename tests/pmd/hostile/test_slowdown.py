@@ -115,7 +115,7 @@ def pace(siege: Siege, attack: Callable[[], None] | None) -> float:
                 while got := receive(member.port.rx(0), 32):
                     arrived += sum(found == frame for found in got) if member is two else 0
         if beat % 10 == 0:
-            siege.rule.service.round()
+            siege.host.service.round()
     return arrived / (BEATS * STEPS)
 
 
@@ -130,8 +130,8 @@ def test_the_pace_of_others(siege: Siege, name: str) -> None:
     assert during >= 0.9 * before, f"{during:.2f} frames a step, {before:.2f} without it"
     siege.audit()
     if name in TRAFFIC:
-        siege.rule.sriov.counters.collect()
-        assert siege.chip.peek(PVFGPTC[HOSTILE].offset) + siege.rule.sriov.spoofed > 40 * BEATS, "it did try"
+        siege.host.table.counters.collect()
+        assert siege.chip.peek(PVFGPTC[HOSTILE].offset) + siege.host.table.spoofed > 40 * BEATS, "it did try"
 
 
 def test_half_of_a_full_link(siege: Siege) -> None:
@@ -177,9 +177,9 @@ def test_sixty_floods() -> None:
                 vf.write(VFMBMEM[0].offset, mailbox.RESET)
                 vf.write(VFMAILBOX.offset, VFMAILBOX.REQ.mask)
             siege.card.sleep(1e-3)
-        assert sum(state.active for state in siege.rule.sriov.vfs) == 63
+        assert sum(state.active for state in siege.host.table.vfs) == 63
         leave = siege.card.accompany(flood)
-        siege.longest_round, before = 0.0, siege.rule.service.counts.messages
+        siege.longest_round, before = 0.0, siege.host.service.messages
         for n in range(20):
             began = siege.card.now()
             honest.multicast.set([f"01:00:5e:00:00:{n:02x}"])  # type: ignore[attr-defined]
@@ -188,6 +188,6 @@ def test_sixty_floods() -> None:
 
         print(f"the longest round {siege.longest_round * 1e3:.2f} ms")
         assert siege.longest_round < 10e-3, "registers of 61 requests, and no more"
-        assert siege.rule.service.counts.messages - before > 10 * len(bars), "they were served, too"
+        assert siege.host.service.messages - before > 10 * len(bars), "they were served, too"
     finally:
         siege.close()

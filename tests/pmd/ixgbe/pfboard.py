@@ -80,12 +80,12 @@ class PfPort(IxgbePort):
         super().__init__(
             PfFunction(self.board), PortString.split_options(f"board0{options}", "", "board0", options)
         )
-        assert self.rule is not None
-        self.rule.service.start = self._serve  # type: ignore[method-assign]
+        assert self.host is not None
+        self.host.service.start = self._serve  # type: ignore[method-assign]
 
     def _serve(self) -> None:
-        assert self.rule is not None
-        self.board.on_sleep[:] = [self.rule.service.round]
+        assert self.host is not None
+        self.board.on_sleep[:] = [self.host.service.round]
 
     def _stop(self) -> None:
         super()._stop()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataplane.pmd.datasheet import CTRL_EXT, limits, mailbox
 from dataplane.pmd.datasheet.vf import VFCTRL, VFMAILBOX, VFMBMEM
 from dataplane.pmd.ixgbe.sriov.service import VfService
-from dataplane.pmd.ixgbe.sriov.sriov import Sriov
+from dataplane.pmd.ixgbe.sriov.table import VfTable
 from dataplane.pmd.ixgbe.steering.pool_filters import PoolFilters
 from dataplane.pmd.ixgbe.steering.pools import PoolLayout
 from dataplane.port import Link
@@ -25,8 +25,8 @@ class Ruled:
         self.board = self.make_board(vfs, layout.queues)
         self.filters = PoolFilters(self.board.pf, layout)
         self.filters.mac = PF_MAC
-        self.sriov = Sriov(self.board.pf, "board0", self.filters, PF_MAC)
-        self.service = VfService(self.sriov, self.link)
+        self.table = VfTable(self.board.pf, "board0", self.filters, PF_MAC)
+        self.service = VfService(self.table, self.link)
         self.board.on_sleep.append(self.service.round)
         self.frame = frame
         self.bring_up()
@@ -38,7 +38,7 @@ class Ruled:
         """What the PF's driver does at its start."""
         self.filters.clear_tables()
         self.filters.write_all(1)
-        self.sriov.set_up(self.frame)
+        self.table.set_up(self.frame)
         self.service.begin()
         self.board.pf.set(CTRL_EXT.PFRSTD)
 
@@ -70,7 +70,7 @@ class Script:
 
     def __init__(self, ruled: Ruled, number: int) -> None:
         self.ruled, self.number, self.bar = ruled, number, ruled.board.vf(number)
-        self.state = ruled.sriov.vfs[number]
+        self.state = ruled.table.vfs[number]
 
     def begin(self) -> bytes:
         """Reset and RESET: the address that the PF gave."""

@@ -45,9 +45,9 @@ def ports() -> Iterator[tuple[IxgbePort, IxgbeVfPort]]:
 
 
 def rings(pf: IxgbePort) -> bool:
-    assert pf.rule is not None
-    assert pf.rule.service.bell is not None
-    return pf.rule.service.bell.rings
+    assert pf.host is not None
+    assert pf.host.service.bell is not None
+    return pf.host.service.bell.rings
 
 
 def test_messages_resets_links_and_settings_wake_the_service(
@@ -55,22 +55,22 @@ def test_messages_resets_links_and_settings_wake_the_service(
 ) -> None:
     pf, vf = ports
     assert rings(pf)
-    assert pf.rule is not None
-    sriov = pf.rule.sriov
+    assert pf.host is not None
+    table = pf.host.table
     for n in range(50):
         (vf.vlans.remove if n % 2 else vf.vlans.add)(5)
     assert vf.session.repeated == 0
     vf.tx(0)
     vf.start()
     vf.wait_link(FOR_EVER / 3)
-    until(lambda: sriov.speed == 10_000)
+    until(lambda: table.speed == 10_000)
     unplug(pf.function.card)  # type: ignore[attr-defined]
-    until(lambda: sriov.speed == 0)
+    until(lambda: table.speed == 0)
     plug(pf.function.card)  # type: ignore[attr-defined]
-    until(lambda: sriov.speed == 10_000)
-    resets = sriov.vfs[0].resets
+    until(lambda: table.speed == 10_000)
+    resets = table.vfs[0].resets
     vf.function.reset()
-    until(lambda: sriov.vfs[0].resets > resets)
+    until(lambda: table.vfs[0].resets > resets)
     until(lambda: vf.link.up)
     recoveries = vf.recoveries
     pf.vfs.set(0, vlan=7)

@@ -18,8 +18,8 @@ from dataplane.mempool import Mempool
 from dataplane.pmd.datasheet import MPSAR_LO, PFVFSPOOF, RAH, RAL, VFTE, VMOLR, limits
 from dataplane.pmd.function import Bar
 from dataplane.pmd.ixgbe.errors import MailboxRefused
-from dataplane.pmd.ixgbe.sriov.sriov import Sriov
 from dataplane.pmd.ixgbe.sriov.state import stable_mac
+from dataplane.pmd.ixgbe.sriov.table import VfTable
 from dataplane.pmd.ixgbe.vf.port import IxgbeVfPort
 from dataplane.pmd.portstring import PortString
 from dataplane.port import format_mac
@@ -40,7 +40,7 @@ class VfPort(IxgbeVfPort):
 class Scene:
     """A PF with its VFs, all up. Subclasses let events happen and time pass."""
 
-    sriov: Sriov
+    table: VfTable
     bar: Bar
     ports: list[IxgbeVfPort]
 
@@ -59,7 +59,7 @@ class Scene:
         port = self.ports[number]
         try:
             if what in SETTINGS:
-                self.sriov.set(number, what, text)
+                self.table.set(number, what, text)
             elif what == AWAY:
                 self.away(*text.split("="), number)
             elif what == "choose":
@@ -94,7 +94,7 @@ class Scene:
             port = self.ports[number]
             assert port.mac == vf.first, said
             assert set(port.macs) == vf.addresses, said
-            assert self.sriov.filters.vlans_of(number) == law.vlans(number), said
+            assert self.table.filters.vlans_of(number) == law.vlans(number), said
             assert self.bar.get(VMOLR[number].MPE) == int(vf.allmulti and vf.trust), said
             assert self.bar.get(VMOLR[number].AUPE) == int(not vf.vlan), said
             assert self.bar.read(PFVFSPOOF[0]) >> number & 1 == vf.spoofchk, said
@@ -113,7 +113,7 @@ class OnBoard(Scene):
 
     def __init__(self, pool: Mempool) -> None:
         self.ruled = Ruled(VFS)
-        self.sriov, self.bar = self.ruled.sriov, self.ruled.board.pf
+        self.table, self.bar = self.ruled.table, self.ruled.board.pf
         self.ports = []
         for n in range(VFS):
             function = BoardFunction(self.ruled.board, n)
@@ -135,10 +135,10 @@ class OnBoard(Scene):
             self.ruled.bring_up()
 
     def away(self, setting: str, text: str, number: int) -> None:
-        self.sriov.go_down()
+        self.table.go_down()
         self.ruled.service.farewell()
         try:
-            self.sriov.set(number, setting, text)
+            self.table.set(number, setting, text)
         finally:
             self.event("pf restart", number)
 
@@ -219,8 +219,8 @@ class OnModel(Scene):
     """The strict model, the drivers' own threads."""
 
     def __init__(self, made: Fleet) -> None:
-        assert made.pf.rule
-        self.pf, self.sriov, self.bar = made.pf, made.pf.rule.sriov, made.pf.bar
+        assert made.pf.host
+        self.pf, self.table, self.bar = made.pf, made.pf.host.table, made.pf.bar
         self.ports = made.open(*range(VFS))
         self.settle()
 
@@ -237,7 +237,7 @@ class OnModel(Scene):
     def away(self, setting: str, text: str, number: int) -> None:
         self.pf.stop()
         try:
-            self.sriov.set(number, setting, text)
+            self.table.set(number, setting, text)
         finally:
             self.pf.start()
 
@@ -245,8 +245,8 @@ class OnModel(Scene):
         """Every VF is in agreement with the PF, and runs."""
 
         def agreed() -> bool:
-            with self.sriov.lock:
-                told = not self.sriov.notify and all(state.clear_to_send for state in self.sriov.vfs)
+            with self.table.lock:
+                told = not self.table.notify and all(state.clear_to_send for state in self.table.vfs)
             return told and all(
                 port.session.up and not port.session.stale and port._running for port in self.ports
             )

@@ -61,9 +61,9 @@ def test_the_service_outlives_a_stall(soon: None, caplog: pytest.LogCaptureFixtu
         before = made.pf.vfs.show()
         assert before[0]["service"] == ""
         stall.on = True
-        made.pf.rule.service.nudge()  # type: ignore[union-attr]
-        until(lambda: made.pf.rule.service.stalls > 3)  # type: ignore[union-attr]
-        rows = made.pf.rule.show()  # type: ignore[union-attr]
+        made.pf.host.service.nudge()  # type: ignore[union-attr]
+        until(lambda: made.pf.host.service.stalls > 3)  # type: ignore[union-attr]
+        rows = made.pf.host.show()  # type: ignore[union-attr]
         assert rows[0]["service"].startswith("not served for ")
         assert "no answer to REGION_READ" in rows[0]["service"]
         assert rows[0]["mac"] == before[0]["mac"], "what it last knew"
@@ -82,7 +82,7 @@ def test_a_stall_in_the_middle_of_any_message(soon: None) -> None:
     with fleet(1) as made:
         (vf,) = made.open(0)
         stall = Stall(made.pf)
-        service = made.pf.rule.service  # type: ignore[union-attr]
+        service = made.pf.host.service  # type: ignore[union-attr]
         for n in range(60):
             stall.left = 1 + n  # accesses from now on
             (vf.vlans.remove if n % 2 else vf.vlans.add)(10 + n % 5)
@@ -99,10 +99,10 @@ def test_show_does_not_wait_for_a_round_that_hangs(soon: None, monkeypatch: pyte
         made.pf.vfs.show()
         stall = Stall(made.pf, seconds=1.0)
         stall.on = True
-        made.pf.rule.service.nudge()  # type: ignore[union-attr]
-        until(lambda: made.pf.rule.service.trouble)  # type: ignore[union-attr]
+        made.pf.host.service.nudge()  # type: ignore[union-attr]
+        until(lambda: made.pf.host.service.trouble)  # type: ignore[union-attr]
         watch = Stopwatch()
-        assert "the device does not answer" in made.pf.rule.show()[0]["service"]  # type: ignore[union-attr]
+        assert "the device does not answer" in made.pf.host.show()[0]["service"]  # type: ignore[union-attr]
         assert watch.own < 0.5
         stall.on = False
 
@@ -117,8 +117,8 @@ def test_a_server_that_is_stopped_and_goes_on(
         pmd.probe(nic.port("pf1")) as far,
     ):
         assert isinstance(pf, IxgbePort)
-        assert pf.rule is not None
-        service = pf.rule.service
+        assert pf.host is not None
+        service = pf.host.service
         pf.start()
         far.rx(0)
         far.start()
@@ -150,8 +150,8 @@ def test_a_mailbox_that_the_pf_keeps_is_waited_for() -> None:
     with pmd.probe("model0,manner=strict,vfs=1") as pf:
         assert isinstance(pf, IxgbePort)
         pf.start()
-        assert pf.rule is not None
-        boxes = pf.rule.service.boxes
+        assert pf.host is not None
+        boxes = pf.host.service.boxes
         locked = boxes.lock
         end = threading.Event()
 

@@ -56,7 +56,7 @@ def test_it_is_given_an_address_and_queues(ruled: Ruled, opened: Open) -> None:
     port = opened(ruled.board, 1)
     assert parse_mac(port.mac) == stable_mac(PF_MAC, 1)
     assert (port.info.max_rx_queues, port.info.max_tx_queues, port.info.driver) == (4, 4, "ixgbevf")
-    assert ruled.sriov.vfs[1].api == mailbox.API_1_3
+    assert ruled.table.vfs[1].api == mailbox.API_1_3
     assert port.session.handshakes == 1
     with pytest.raises(ConfigError, match=r"no Rx queue 4: it has 0\.\.3"):
         port.rx(4)
@@ -85,10 +85,10 @@ def test_queues_of_its_pool(ruled: Ruled, opened: Open) -> None:
 
 def test_close_tells_the_pf(ruled: Ruled, opened: Open) -> None:
     port = opened(ruled.board, 2)
-    assert ruled.sriov.in_use == [ruled.sriov.vfs[2]]
+    assert ruled.table.in_use == [ruled.table.vfs[2]]
     port.close()
     ruled.round()
-    assert ruled.sriov.in_use == []
+    assert ruled.table.in_use == []
 
 
 def test_a_pf_that_is_not_up_is_waited_for(opened: Open) -> None:
@@ -116,7 +116,7 @@ def test_a_pf_whose_driver_died_is_not_waited_for_without_end(ruled: Ruled, open
 
 def test_settings_are_asked_for(ruled: Ruled, opened: Open) -> None:
     port = opened(ruled.board)
-    state = ruled.sriov.vfs[0]
+    state = ruled.table.vfs[0]
     port.mac = "02:aa:00:00:00:01"
     assert state.mac == parse_mac(port.mac) == parse_mac("02:aa:00:00:00:01")
     port.multicast.set(["01:00:5e:00:00:fb"])
@@ -136,13 +136,13 @@ def test_settings_are_asked_for(ruled: Ruled, opened: Open) -> None:
 
 
 def test_what_is_refused_is_said_and_not_asked_again(ruled: Ruled, opened: Open) -> None:
-    ruled.sriov.set(0, "mac", "02:aa:00:00:00:01")
+    ruled.table.set(0, "mac", "02:aa:00:00:00:01")
     port = opened(ruled.board)
     with pytest.raises(MailboxRefused, match=r"refuses SET_MAC_ADDR 02:aa:00:00:00:02.*vf explain"):
         port.mac = "02:aa:00:00:00:02"
     assert port.mac == "02:aa:00:00:00:01"
     assert port.session.wanted.mac == b""
-    ruled.sriov.set(0, "vlan", "7")
+    ruled.table.set(0, "vlan", "7")
     with pytest.raises(MailboxRefused, match="SET_VLAN add 5"):
         port.vlans.add(5)
     assert port.session.wanted.vlans == set()
@@ -155,7 +155,7 @@ def test_promiscuity_as_granted(ruled: Ruled, opened: Open, caplog: pytest.LogCa
     assert not port.promiscuous
     assert not port.allmulticast
     assert "grants reception mode multi, not promisc" in caplog.text
-    ruled.sriov.set(0, "trust", "on")
+    ruled.table.set(0, "trust", "on")
     ruled.round()
     port.watch()
     assert port.allmulticast, "refused to be promiscuous, it asked for the next mode"
@@ -173,10 +173,10 @@ def test_frame_sizes(ruled: Ruled, opened: Open) -> None:
         PortError, match=r"an MTU of 9000 is more than its PF lets it have .*raise the PF's MTU"
     ):
         port.start()
-    assert "frames of 9018 bytes" in next(iter(ruled.sriov.vfs[0].refusals))
+    assert "frames of 9018 bytes" in next(iter(ruled.table.vfs[0].refusals))
     port.mtu = 1400
     port.start()
-    assert ruled.sriov.vfs[0].frame == 1418
+    assert ruled.table.vfs[0].frame == 1418
     jumbo = Ruled(frame=9018)
     large = opened(jumbo.board, options=",mtu=9000")
     large.start()
@@ -201,7 +201,7 @@ def test_it_comes_back_after_a_reset_of_the_pf(ruled: Ruled, opened: Open) -> No
     ruled.bring_up()
     port.watch()
     assert ruled.board.time - before < 1.0
-    state = ruled.sriov.vfs[0]
+    state = ruled.table.vfs[0]
     assert port.link.up
     assert state.mac == parse_mac("02:aa:00:00:00:01")
     assert ruled.filters.vlans_of(0) == [0, 100]
@@ -221,7 +221,7 @@ def test_a_reset_between_two_looks_is_seen(ruled: Ruled, opened: Open) -> None:
     ruled.bring_up()
     port.watch()
     assert port.recoveries == 1
-    assert ruled.sriov.vfs[0].clear_to_send
+    assert ruled.table.vfs[0].clear_to_send
 
 
 def test_a_verb_during_a_reset_is_not_lost(ruled: Ruled, opened: Open) -> None:
@@ -238,7 +238,7 @@ def test_a_pf_that_forgot_the_vf_is_met_anew(ruled: Ruled, opened: Open) -> None
     """NACK without CTS: the PF's driver was started again, without a reset that could be seen."""
     port = opened(ruled.board)
     port.start()
-    ruled.sriov.vfs[0].clear_to_send = False
+    ruled.table.vfs[0].clear_to_send = False
     port.vlans.add(300)
     assert port.recoveries == 1
     assert 300 in ruled.filters.vlans_of(0)
@@ -266,13 +266,13 @@ def test_lost_messages_are_asked_again(ruled: Ruled, opened: Open, lost: str) ->
 def test_the_administrators_link(ruled: Ruled, opened: Open) -> None:
     port = opened(ruled.board)
     port.start()
-    ruled.sriov.set(0, "state", "disable")
+    ruled.table.set(0, "state", "disable")
     ruled.round()
     port.watch()
     assert not port.link.up
     with pytest.raises(DeviceTimeout, match="administrator has switched it off"):
         port.wait_link(0.1)
-    ruled.sriov.set(0, "state", "auto")
+    ruled.table.set(0, "state", "auto")
     for _ in range(3):
         ruled.round()
         port.watch()
@@ -296,9 +296,9 @@ def test_a_link_that_flaps(ruled: Ruled, opened: Open) -> None:
 def test_a_pf_that_goes_tells_and_the_link_is_down(ruled: Ruled, opened: Open) -> None:
     port = opened(ruled.board)
     port.start()
-    ruled.sriov.go_down()
+    ruled.table.go_down()
     ruled.service.farewell()
-    assert not ruled.sriov.notify
+    assert not ruled.table.notify
     ruled.board.on_sleep.clear()
     with pytest.raises(PfNotUp):
         port.watch()
@@ -316,7 +316,7 @@ def test_a_vf_that_its_host_resets_notices_and_begins_anew(ruled: Ruled, opened:
     port.vlans.add(7)
     ruled.board.reset_vf(0)
     ruled.round(3)
-    assert not ruled.sriov.vfs[0].active
+    assert not ruled.table.vfs[0].active
     port.watch()
     assert port.recoveries == 1
     assert port.link.up
@@ -326,7 +326,7 @@ def test_a_vf_that_its_host_resets_notices_and_begins_anew(ruled: Ruled, opened:
 
 
 def test_a_port_vlan_is_taken_off_unseen(ruled: Ruled, opened: Open) -> None:
-    ruled.sriov.set(0, "vlan", "7")
+    ruled.table.set(0, "vlan", "7")
     port = opened(ruled.board)
     port.start()
     assert port.hidden_vlan
@@ -360,7 +360,7 @@ def test_too_many_groups_are_told(ruled: Ruled, opened: Open, caplog: pytest.Log
     with caplog.at_level(logging.WARNING, "dataplane"):
         port.multicast.set([f"01:00:5e:00:00:{n:02x}" for n in range(40)])
     assert "allmulticast is the way out" in caplog.text
-    assert len(ruled.sriov.vfs[0].hashes) == 30
+    assert len(ruled.table.vfs[0].hashes) == 30
 
 
 def test_a_vf_that_was_taken_away_is_noticed_by_the_polls(ruled: Ruled, opened: Open) -> None:

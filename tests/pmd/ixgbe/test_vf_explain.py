@@ -11,7 +11,7 @@ from dataplane.pmd.datasheet.vf import VFCTRL
 from dataplane.pmd.ixgbe.findings import PROBLEM, Finding, summary
 from dataplane.pmd.ixgbe.sriov.explain import explain
 from dataplane.pmd.ixgbe.sriov.sampling import Sample, Sampler
-from dataplane.pmd.ixgbe.sriov.service import Line
+from dataplane.pmd.ixgbe.sriov.service import Dialog
 from tests.pmd.ixgbe.ruled import Ruled, Script, set_multicast, set_vlan
 
 
@@ -31,7 +31,7 @@ def problems(ruled: Ruled, seen: Sample | None = None) -> list[Finding]:
 
 
 def said(ruled: Ruled, seen: Sample | None = None) -> list[Finding]:
-    return explain(ruled.sriov, 0, ruled.service.counts.lines[0], seen)
+    return explain(ruled.table, 0, ruled.service.dialogs[0], seen)
 
 
 def text(findings: list[Finding]) -> str:
@@ -54,12 +54,12 @@ def test_nothing_is_wrong(ruled: Ruled) -> None:
 
 def test_no_such_vf(ruled: Ruled) -> None:
     with pytest.raises(ConfigError, match="no VF 7"):
-        explain(ruled.sriov, 7, Line())
+        explain(ruled.table, 7, Dialog())
 
 
 def test_the_pf_is_not_up(ruled: Ruled) -> None:
     works(ruled)
-    ruled.sriov.go_down()
+    ruled.table.go_down()
     assert "the PF is not up" in text(problems(ruled))
     assert summary(said(ruled)) == "sends and receives nothing"
 
@@ -75,7 +75,7 @@ def test_no_driver(ruled: Ruled) -> None:
 
 def test_told_to_begin_anew(ruled: Ruled) -> None:
     works(ruled)
-    ruled.sriov.set(0, "trust", "on")
+    ruled.table.set(0, "trust", "on")
     assert "asked it to reinitialise" in text(problems(ruled))
 
 
@@ -88,7 +88,7 @@ def test_no_link(ruled: Ruled) -> None:
 
 def test_link_switched_off(ruled: Ruled) -> None:
     works(ruled)
-    ruled.sriov.set(0, "state", "disable")
+    ruled.table.set(0, "state", "disable")
     assert "switched off by the administrator; dataplane vf set board0 0 state auto" in text(problems(ruled))
 
 
@@ -141,7 +141,7 @@ def test_spoofed_frames(ruled: Ruled) -> None:
     )
     assert "spoofchk off" in found
     ruled.board[SSVPC] = 9
-    ruled.sriov.counters.collect()
+    ruled.table.counters.collect()
     assert "has dropped 9 frames of this port's VFs, none of this one just now" in text(said(ruled))
 
 
@@ -156,7 +156,7 @@ def test_vlans(ruled: Ruled) -> None:
     script = works(ruled)
     script.ask(*set_vlan(100))
     assert "VLAN: untagged frames and VLAN 100; others are not allowed" in text(said(ruled))
-    ruled.sriov.set(0, "vlan", "7")
+    ruled.table.set(0, "vlan", "7")
     assert "port VLAN 7 is the only one" in text(said(ruled))
 
 
@@ -166,7 +166,7 @@ def test_multicast(ruled: Ruled) -> None:
     assert "2 groups by their hashes, mode multi" in text(said(ruled))
     script.ask(mailbox.UPDATE_XCAST_MODE, mailbox.XCAST_NONE)
     assert "it has asked for mode none" in text(said(ruled))
-    ruled.sriov.set(0, "trust", "on")
+    ruled.table.set(0, "trust", "on")
     script = works(ruled)
     script.ask(mailbox.UPDATE_XCAST_MODE, mailbox.XCAST_ALLMULTI)
     assert "multicast: all groups" in text(said(ruled))
@@ -174,9 +174,9 @@ def test_multicast(ruled: Ruled) -> None:
 
 def test_a_rate_and_a_lock(ruled: Ruled) -> None:
     works(ruled)
-    ruled.sriov.set(0, "max_tx_rate", "100")
-    ruled.service.counts.lines[0].forced = 2
-    ruled.service.counts.lines[0].held_back = 3
+    ruled.table.set(0, "max_tx_rate", "100")
+    ruled.service.dialogs[0].forced = 2
+    ruled.service.dialogs[0].held_back = 3
     found = text(said(ruled))
     assert "it may send 100 Mb/s" in found
     assert "kept the mailbox too long 2 times" in found
@@ -188,6 +188,6 @@ def test_a_sample_lends_and_gives_back(ruled: Ruled) -> None:
     masks: list[int] = []
     ruled.board.on_sleep.append(lambda: masks.append(ruled.board[VMECM[0]]))
     before = ruled.board[VMECM[0]]
-    Sampler(ruled.sriov).sample([ruled.sriov.vfs[0]])
+    Sampler(ruled.table).sample([ruled.table.vfs[0]])
     assert masks == [1], "only this VF's drops are counted meanwhile"
     assert ruled.board[VMECM[0]] == before == 0b1111

@@ -131,10 +131,10 @@ def test_a_flood_of_messages_beside_it() -> None:
     with fleet(3) as made:
         flow = Flow(made, "1 kpps")
         (third,) = made.open(2)
-        bar, service = third.session.bar, made.pf.rule.service
+        bar, service = third.session.bar, made.pf.host.service
         third._stop()  # its driver rests: the mailbox is the test's
         third.started = False
-        answered = service.counts.messages
+        answered = service.messages
         with flow.running():
             end = time.monotonic() + 1.0
             while time.monotonic() < end:
@@ -143,5 +143,5 @@ def test_a_flood_of_messages_beside_it() -> None:
                     bar.write(VFMBMEM[0], 0x100)
                     bar.write(VFMAILBOX, VFMAILBOX.REQ.mask)
                 time.sleep(1e-4)
-        assert service.counts.messages - answered > 20
+        assert service.messages - answered > 20
         assert flow.meter.summary(sent=flow.generator.sent)["lost"] < 64, "what was under way when it ended"

@@ -226,7 +226,7 @@ def test_counters_only_grow_over_wraps_and_restarts(made: Fleet) -> None:
                 (PVFGORC_LSB[1], 0xFFFF_FFF0), (PVFGORC_MSB[1], 0xF),
             ):  # fmt: skip
                 chip.poke(register.offset, value)
-            pf.rule.sriov.ledger.rebase()
+            pf.host.table.ledger.rebase()
         talk(10)
         expected += 10
         now = shown(made)
@@ -261,4 +261,4 @@ def test_the_pf_reads_often_enough(made: Fleet) -> None:
     made.pf.function.chip.poke(PVFGOTC_MSB[3].offset, 3)
     made.pf.function.card.sleep(2.0)
     made.pf._collect()
-    assert made.pf.rule.sriov.ledger.totals(3)["tx_good_bytes"] >= 3 << 32
+    assert made.pf.host.table.ledger.totals(3)["tx_good_bytes"] >= 3 << 32

@@ -17,13 +17,13 @@ LEAST = 10_000 / 1024  # Mb/s, of a link of 10 Gb/s
 
 def parts(ruled: Ruled, vf: int = 0) -> list[float]:
     """What each queue of a VF may send, Mb/s; 0: no limit."""
-    words = [ruled.board.rates[queue] for queue in ruled.sriov.layout.queues_of(vf)]
+    words = [ruled.board.rates[queue] for queue in ruled.table.layout.queues_of(vf)]
     return [10_000 * (1 << 14) / (word & 0xFF_FFFF) if word >> 31 else 0.0 for word in words]
 
 
 def switch(ruled: Ruled, *on: int, vf: int = 0) -> None:
     """The VF's driver has these Tx queues on."""
-    for n, queue in enumerate(ruled.sriov.layout.queues_of(vf)):
+    for n, queue in enumerate(ruled.table.layout.queues_of(vf)):
         ruled.board[TXDCTL[queue]] = TXDCTL[queue].ENABLE.mask if n in on else 0
 
 
@@ -35,15 +35,15 @@ def wait(ruled: Ruled, seconds: float) -> None:
 def test_queues_that_are_on_share_the_limit(vfs: int) -> None:
     ruled = Ruled(vfs=vfs)
     ruled.vf(0)
-    count = ruled.sriov.layout.queues
-    ruled.sriov.set(0, "max_tx_rate", "100")
+    count = ruled.table.layout.queues
+    ruled.table.set(0, "max_tx_rate", "100")
     assert parts(ruled) == pytest.approx([100 / count] * count, rel=1e-3), "equal parts, on or not"
     for on in (1, 2, count):
         switch(ruled, *range(on))
         wait(ruled, SETTLED + 4 * INTERVAL)
         assert parts(ruled) == pytest.approx([100 / on] * on + [LEAST] * (count - on), rel=1e-3)
         assert sum(parts(ruled)[:on]) <= 100
-    ruled.sriov.set(0, "max_tx_rate", "0")
+    ruled.table.set(0, "max_tx_rate", "0")
     assert parts(ruled) == [0.0] * count
 
 
@@ -51,7 +51,7 @@ def test_a_queue_that_begins_has_its_part_at_the_next_look_and_what_was_lent_is_
     ruled = Ruled()
     ruled.vf(0)
     switch(ruled, 0)
-    ruled.sriov.set(0, "max_tx_rate", "100")
+    ruled.table.set(0, "max_tx_rate", "100")
     wait(ruled, SETTLED + 4 * INTERVAL)
     switch(ruled, 0, 1, 2, 3)
     wait(ruled, 1.2 * INTERVAL)
@@ -66,7 +66,7 @@ def test_a_queue_that_ends_gives_its_part_to_the_others() -> None:
     ruled = Ruled()
     ruled.vf(0)
     switch(ruled, 0, 1, 2, 3)
-    ruled.sriov.set(0, "max_tx_rate", "1000")
+    ruled.table.set(0, "max_tx_rate", "1000")
     wait(ruled, SETTLED + 2 * INTERVAL)
     switch(ruled, 0)
     wait(ruled, SETTLED + 6 * INTERVAL)
@@ -77,7 +77,7 @@ def test_a_reset_of_the_vf_comes_back_to_equal_parts_before_its_gate_opens() -> 
     ruled = Ruled()
     ruled.vf(0)
     switch(ruled, 0)
-    ruled.sriov.set(0, "max_tx_rate", "100")
+    ruled.table.set(0, "max_tx_rate", "100")
     wait(ruled, SETTLED + 4 * INTERVAL)
     ruled.board.log.clear()
     ruled.vf(0)
@@ -92,8 +92,8 @@ def test_a_reset_of_the_vf_comes_back_to_equal_parts_before_its_gate_opens() -> 
 def test_what_the_chip_cannot_hold_is_refused(vfs: int, least: int) -> None:
     ruled = Ruled(vfs=vfs)
     with pytest.raises(ConfigError, match=f"max_tx_rate {least - 1}: 0 for none, or from {least} Mb/s on"):
-        ruled.sriov.set(0, "max_tx_rate", str(least - 1))
-    ruled.sriov.set(0, "max_tx_rate", str(least))
+        ruled.table.set(0, "max_tx_rate", str(least - 1))
+    ruled.table.set(0, "max_tx_rate", str(least))
     assert sum(parts(ruled)) <= least
 
 
@@ -102,9 +102,9 @@ def test_a_vf_that_switches_between_looks_loses_what_it_could_gain(caplog: pytes
     ruled = Ruled()
     ruled.vf(0)
     sent = [0]
-    ruled.sriov.rates._sent = lambda vf: sent[0]
+    ruled.table.rates._sent = lambda vf: sent[0]
     switch(ruled, 0)
-    ruled.sriov.set(0, "max_tx_rate", "100")
+    ruled.table.set(0, "max_tx_rate", "100")
     wait(ruled, SETTLED + 4 * INTERVAL)
     for _ in range(round(2.5 * WINDOW / INTERVAL)):
         sent[0] += round(129e6 / 8 * INTERVAL)
@@ -127,12 +127,12 @@ def test_no_write_lifts_a_limit(seed: int) -> None:
     """
     dice = random.Random(seed)
     ruled = Ruled(vfs=dice.choice((2, 40)))
-    layout, asked = ruled.sriov.layout, {}
+    layout, asked = ruled.table.layout, {}
     before = ruled.board.write
 
     def check(offset: int, value: int, who: str = "pf") -> None:
         before(offset, value, who)
-        if not ruled.sriov.up:
+        if not ruled.table.up:
             return
         for vf, mbps in asked.items():
             if not ruled.board[VFTE[0]] >> vf & 1:
@@ -158,12 +158,12 @@ def test_no_write_lifts_a_limit(seed: int) -> None:
             case "rate":
                 mbps = dice.choice((40, 100, 999, 5000))
                 asked.pop(vf, None)  # the old one or the new one holds while it is written
-                ruled.sriov.set(vf, "max_tx_rate", str(mbps))
+                ruled.table.set(vf, "max_tx_rate", str(mbps))
                 asked[vf] = mbps
             case "wait":
                 wait(ruled, dice.choice((0.01, INTERVAL, 0.4)))
             case "restart":
-                ruled.sriov.go_down()
+                ruled.table.go_down()
                 ruled.board.reset()
-                ruled.sriov.rates.rates.clear(1518)
+                ruled.table.rates.rates.clear(1518)
                 ruled.bring_up()

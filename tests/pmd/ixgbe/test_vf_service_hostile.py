@@ -100,17 +100,17 @@ def test_a_lock_held_for_ever_is_broken(caplog: pytest.LogCaptureFixture) -> Non
     dead, honest = ruled.vf(0), ruled.vf(1)
     dead.read()
     dead.bar.write(VFMAILBOX, VFMAILBOX.VFU.mask)
-    ruled.sriov.link_changed(0)  # the PF has something to say to all
+    ruled.table.link_changed(0)  # the PF has something to say to all
     began = ruled.board.time
     assert (honest.read() or [0])[0] == mailbox.PF_CONTROL_MSG | mailbox.CTS
     assert ruled.board.time - began < 0.1, "nobody waits for the dead one"
     with caplog.at_level(logging.WARNING, "dataplane"):
         ruled.round(250, apart=5e-3)
     assert not ruled.board.boxes[0].vfu
-    assert ruled.service.counts.lines[0].forced == 1
+    assert ruled.service.dialogs[0].forced == 1
     assert "VF 0 kept the mailbox" in caplog.text
     ruled.round(5)
-    assert not ruled.sriov.notify
+    assert not ruled.table.notify
     assert (dead.read() or [0])[0] == mailbox.PF_CONTROL_MSG | mailbox.CTS
 
 
@@ -146,7 +146,7 @@ def test_a_flood_is_answered_at_a_bounded_rate() -> None:
     most = BURST + RATE * (ruled.board.time - began) + 2
     for script, before in zip(floods, served, strict=True):
         assert 200 < script.state.messages - before <= most
-        assert ruled.service.counts.lines[script.number].held_back
+        assert ruled.service.dialogs[script.number].held_back
 
 
 def test_endless_resets_stop_nobody() -> None:
@@ -194,12 +194,12 @@ def test_requests_of_vfs_that_do_not_exist_are_none() -> None:
     ruled = Ruled(vfs=2)
     ruled.board[PFMBICR[0]] = 0xFFFF_FFFC
     ruled.round(3)
-    assert ruled.service.counts.messages == 0
+    assert ruled.service.messages == 0
 
 
 def test_spoofed_frames_are_added_up() -> None:
     ruled = Ruled()
     for count in (3, 4):
         ruled.board[SSVPC] = count
-        ruled.sriov.counters.collect()
-    assert ruled.sriov.spoofed == 7, "a read clears the counter"
+        ruled.table.counters.collect()
+    assert ruled.table.spoofed == 7, "a read clears the counter"

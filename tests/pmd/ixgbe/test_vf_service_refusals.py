@@ -89,14 +89,14 @@ def test_addresses_that_are_none(ruled: Ruled, mac: str) -> None:
 
 
 def test_the_administrators_address_stays(ruled: Ruled) -> None:
-    ruled.sriov.set(0, "mac", A)
+    ruled.table.set(0, "mac", A)
     script = ruled.vf()
     assert text(script.state.mac) == A
     granted(script, set_mac(A))
     refused(script, set_mac(B), "set to 02:aa:00:00:00:01 by the administrator")
     refused(script, set_macvlan(1, B), "by the administrator")
     granted(script, set_macvlan(0))
-    ruled.sriov.set(0, "trust", "on")
+    ruled.table.set(0, "trust", "on")
     script.begin()
     granted(script, set_mac(B))
     granted(script, set_macvlan(1, A))
@@ -109,10 +109,10 @@ def test_an_address_of_another_function_is_not_for_taking(ruled: Ruled) -> None:
         refused(script, set_mac(mac), "and it is not trusted")
         refused(script, set_macvlan(1, mac), "and it is not trusted")
     with pytest.raises(ConfigError, match="VF 1: trust VF 0 first"):
-        ruled.sriov.set(0, "mac", text(other.state.mac))
+        ruled.table.set(0, "mac", text(other.state.mac))
     with pytest.raises(ConfigError, match="the PF: trust VF 0 first"):
-        ruled.sriov.set(0, "mac", text(PF_MAC))
-    ruled.sriov.set(0, "trust", "on")
+        ruled.table.set(0, "mac", text(PF_MAC))
+    ruled.table.set(0, "trust", "on")
     script.begin()
     granted(script, set_mac(text(other.state.mac)))
     assert ruled.filters.addresses.owners(other.state.mac) == 0b11, "one entry with both pools"
@@ -123,10 +123,10 @@ def test_an_address_of_another_function_is_not_for_taking(ruled: Ruled) -> None:
 def test_the_address_of_a_vf_that_is_not_in_use_is_not_for_taking(ruled: Ruled) -> None:
     """Else whoever takes it would share it with its owner from the owner's RESET on, and see the owner's frames."""
     script = ruled.vf(0)
-    idle = text(ruled.sriov.vfs[1].own_mac)
+    idle = text(ruled.table.vfs[1].own_mac)
     refused(script, set_mac(idle), "is the address of VF 1, and it is not trusted")
     refused(script, set_macvlan(1, idle), "is the address of VF 1, and it is not trusted")
-    ruled.sriov.set(1, "mac", A)
+    ruled.table.set(1, "mac", A)
     refused(script, set_mac(A), "is the address of VF 1, and it is not trusted")
     granted(script, set_mac(idle))  # nobody's any more
     assert text(ruled.vf(1).state.mac) == A
@@ -199,7 +199,7 @@ def test_vlans_run_out_for_one_before_others(rule: Rule) -> None:
 
 def test_a_trusted_vf_takes_what_there_is(rule: Rule) -> None:
     ruled = rule(vfs=63)
-    ruled.sriov.set(0, "trust", "on")
+    ruled.table.set(0, "trust", "on")
     script = ruled.vf()
     for vid in range(1, 64):
         granted(script, set_vlan(vid))
@@ -221,7 +221,7 @@ def test_all_vlans_taken(rule: Rule) -> None:
 
 
 def test_a_port_vlan_is_the_only_one(ruled: Ruled) -> None:
-    ruled.sriov.set(0, "vlan", "7")
+    ruled.table.set(0, "vlan", "7")
     script = ruled.vf(api=mailbox.API_1_1)
     refused(script, set_vlan(5), "it has port VLAN 7")
     refused(script, set_vlan(7, False), "it has port VLAN 7")
@@ -299,7 +299,7 @@ def test_modes_for_the_untrusted_and_the_trusted(ruled: Ruled) -> None:
     for mode in (allmulti, promisc):
         assert granted(script, [mailbox.UPDATE_XCAST_MODE, mode])[1] == multi, "less than it asked for"
     assert not ruled.board[VMOLR[0]] & VMOLR[0].MPE.mask
-    ruled.sriov.set(0, "trust", "on")
+    ruled.table.set(0, "trust", "on")
     script = ruled.vf(api=mailbox.API_1_3)
     assert granted(script, [mailbox.UPDATE_XCAST_MODE, allmulti])[1] == allmulti
     assert ruled.board[VMOLR[0]] & VMOLR[0].MPE.mask
@@ -310,7 +310,7 @@ def test_modes_for_the_untrusted_and_the_trusted(ruled: Ruled) -> None:
 
 
 def test_rss_is_told_when_it_may_be(ruled: Ruled) -> None:
-    ruled.sriov.set(0, "query_rss", "on")
+    ruled.table.set(0, "query_rss", "on")
     script = ruled.vf(api=mailbox.API_1_2)
     reta = granted(script, [mailbox.GET_RETA])
     assert reta[1:9] == [0xE4E4E4E4] * 8, "queues 0, 1, 2, 3 and again"

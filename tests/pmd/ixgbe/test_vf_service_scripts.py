@@ -180,7 +180,7 @@ def test_linux_notices_by_the_nack_that_it_has_to_begin_anew(rule: Rule) -> None
     """Its ixgbevf only drops the link at a control message without CTS; the NACK that answers its ACK has it reset."""
     ruled = rule()
     script = ruled.vf(api=mailbox.API_1_7)
-    ruled.sriov.set(0, "mac", "02:00:00:00:00:11")
+    ruled.table.set(0, "mac", "02:00:00:00:00:11")
     assert (script.read() or [0])[0] == mailbox.PF_CONTROL_MSG
     assert (script.read() or [0])[0] == mailbox.NACK
     assert script.read() is None, "said once"

@@ -56,31 +56,31 @@ def painted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def test_it_is_checked_and_applied(painted: Path) -> None:
     ruled = Ruled(2)
     script = ruled.vf(1)
-    ruled.sriov.change(1, {"colour": "green", "vlan": "7"})
-    assert applied == [(ruled.sriov, 1)]
+    ruled.table.change(1, {"colour": "green", "vlan": "7"})
+    assert applied == [(ruled.table, 1)]
     assert not script.state.clear_to_send, "its driver has to reinitialise"
-    ruled.sriov.change(1, {"colour": "green"})
+    ruled.table.change(1, {"colour": "green"})
     assert len(applied) == 1, "nothing has changed"
     for text, why in (("pink", "expected one of red, green, blue"), ("blue", "only VF 0 may be blue")):
         with pytest.raises(ConfigError, match=why):
-            ruled.sriov.change(1, {"vlan": "8", "colour": text})
-    assert ruled.sriov.vfs[1].settings == Painted(vlan=7, colour="green")
+            ruled.table.change(1, {"vlan": "8", "colour": text})
+    assert ruled.table.vfs[1].settings == Painted(vlan=7, colour="green")
 
 
 def test_it_is_in_the_file(painted: Path) -> None:
     path = painted / "vfs.toml"
     ruled = Ruled(2)
-    ruled.sriov.change(0, {"colour": "blue"})
-    SettingsFile(path, "board0", 2).save(ruled.sriov.vfs)
+    ruled.table.change(0, {"colour": "blue"})
+    SettingsFile(path, "board0", 2).save(ruled.table.vfs)
     assert tomllib.loads(path.read_text()) == {"vf": {"0": {"colour": "blue"}}}
     assert '# colour = "red"\n' in path.read_text()
     other = Ruled(2)
     kept = SettingsFile(path, "board0", 2)
-    kept.restore(other.sriov, kept.read())
-    assert applied[-1] == (other.sriov, 0) and other.sriov.vfs[0].settings == Painted(colour="blue")
+    kept.restore(other.table, kept.read())
+    assert applied[-1] == (other.table, 0) and other.table.vfs[0].settings == Painted(colour="blue")
     path.write_text('[vf.1]\nvlan = 7\ncolour = "blue"\n')
     with pytest.raises(ConfigError, match=r":3: vf\.1\.colour: colour blue: only VF 0"):
-        kept.restore(other.sriov, kept.read())
+        kept.restore(other.table, kept.read())
 
 
 def test_the_command_sets_it_and_prints_it(painted: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -101,7 +101,7 @@ def test_the_command_sets_it_and_prints_it(painted: Path, capsys: pytest.Capture
 
 def test_a_refusal_names_every_setting(painted: Path) -> None:
     with pytest.raises(ConfigError, match=r"^speed: expected one of mac, .*, state, colour$"):
-        Ruled(2).sriov.change(0, {"speed": "1"})
+        Ruled(2).table.change(0, {"speed": "1"})
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -123,9 +123,9 @@ def test_a_driver_reinitialises_only_where_the_row_says_so(name: str) -> None:
     }[name]  # fmt: skip
     ruled = Ruled(2)
     script = ruled.vf(1, api=mailbox.API_1_3)
-    ruled.sriov.set(1, name, SETTINGS[name].text(VfSettings()))
+    ruled.table.set(1, name, SETTINGS[name].text(VfSettings()))
     assert script.state.clear_to_send, "it has that value already"
-    ruled.sriov.set(1, name, other)
+    ruled.table.set(1, name, other)
     assert script.state.clear_to_send is not SETTINGS[name].restart
 
 

@@ -119,22 +119,22 @@ def test_what_only_the_port_knows_to_be_wrong(file: Path, text: str, why: str) -
     file.write_text(text)
     kept = SettingsFile(file, "board0", 4)
     with pytest.raises(ConfigError, match=why):
-        kept.restore(ruled.sriov, kept.read())
-    assert [state.settings for state in ruled.sriov.vfs] == [VfSettings()] * 4, "nothing of it holds"
+        kept.restore(ruled.table, kept.read())
+    assert [state.settings for state in ruled.table.vfs] == [VfSettings()] * 4, "nothing of it holds"
     file.write_text(
         text.replace("[vf.2]", "[vf.2]\ntrust = true").replace("false", "true").replace("= 12", "= 40")
     )
-    kept.restore(ruled.sriov, kept.read())
-    assert ruled.sriov.vfs[0].settings.vlan == 9
+    kept.restore(ruled.table, kept.read())
+    assert ruled.table.vfs[0].settings.vlan == 9
 
 
 def test_two_vfs_that_change_places(file: Path) -> None:
     """Each has the address that the PF would give to the other."""
     ruled = Ruled(2)
-    first, second = (state.permanent.hex(":") for state in ruled.sriov.vfs)
+    first, second = (state.permanent.hex(":") for state in ruled.table.vfs)
     file.write_text(f"[vf.0]\nmac = '{second}'\n[vf.1]\nmac = '{first}'\n")
     kept = SettingsFile(file, "board0", 2)
-    kept.restore(ruled.sriov, kept.read())
+    kept.restore(ruled.table, kept.read())
     assert [ruled.vf(n).state.mac.hex(":") for n in (0, 1)] == [second, first]
 
 
@@ -227,11 +227,11 @@ def test_a_setting_from_the_file_reaches_the_chip(file: Path, name: str) -> None
     file.write_text(f"[vf.1]\n{name} = {quoted}\n")
     restored, told = Ruled(4), Ruled(4)
     kept = SettingsFile(file, "board0", 4)
-    kept.restore(restored.sriov, kept.read())
-    told.sriov.set(1, name, text)
+    kept.restore(restored.table, kept.read())
+    told.table.set(1, name, text)
     for each in (restored, told):
         each.bring_up()
         each.vf(1)
     assert bytes(restored.board.memory) == bytes(told.board.memory)
     assert restored.board.rates == told.board.rates
-    assert restored.sriov.vfs[1].mac == told.sriov.vfs[1].mac
+    assert restored.table.vfs[1].mac == told.table.vfs[1].mac

@@ -55,9 +55,9 @@ def test_a_refused_mtu_costs_no_resets(
     small: tuple[Fleet, IxgbeVfPort], caplog: pytest.LogCaptureFixture
 ) -> None:
     made, _ = small
-    rule = made.pf.rule
+    rule = made.pf.host
     assert rule is not None
-    state = rule.sriov.vfs[0]
+    state = rule.table.vfs[0]
     resets, asked = state.resets, sum(state.refusals.values())
     with caplog.at_level(logging.WARNING, "dataplane"):
         time.sleep(2.0)

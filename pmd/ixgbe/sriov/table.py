@@ -48,10 +48,10 @@ from dataplane.pmd.ixgbe.steering.pool_filters import PoolFilters
 from dataplane.pmd.ixgbe.steering.pools import set_pool
 from dataplane.pmd.ixgbe.vf_counters import VfLedger
 
-__all__ = ["Refused", "Sriov"]
+__all__ = ["VfTable"]
 
 
-class Sriov:
+class VfTable:
     """VFs 0 to `layout.vfs` - 1 of a port. name: what messages call the PF; pf_mac: its permanent address.
 
     counters: who reads the port's counters; rates: who writes the limits of its queues.
@@ -449,7 +449,7 @@ class Sriov:
             self.bar.read(QDE)  # 8.2.3.27.9: one write must have arrived before the next
 
 
-def _check(row: Setting, table: Sriov, vf: int, settings: VfSettings) -> None:
+def _check(row: Setting, table: VfTable, vf: int, settings: VfSettings) -> None:
     try:
         if row.check:
             row.check(table, vf, settings)
