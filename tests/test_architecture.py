@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The floors: an import or cimport points down or along, never up; the driver and the model never meet; files stay small."""
+"""The floors: an import or cimport points down or along, never up and never in a circle; the driver and the model never meet;
+files and folders stay small.
+"""
 
 from __future__ import annotations
 
@@ -224,7 +226,109 @@ def test_tests_import_by_the_long_names() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """The strongly connected components of more than one node (Tarjan), each sorted."""
+    found: list[list[str]] = []
+    number: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+
+    def visit(node: str) -> None:
+        number[node] = low[node] = len(number)
+        stack.append(node)
+        for target in graph.get(node, ()):
+            if target not in number:
+                visit(target)
+                low[node] = min(low[node], low[target])
+            elif target in stack:
+                low[node] = min(low[node], number[target])
+        if low[node] == number[node]:
+            at = stack.index(node)
+            if len(stack) - at > 1:
+                found.append(sorted(stack[at:]))
+            del stack[at:]
+
+    for node in sorted(graph):
+        if node not in number:
+            visit(node)
+    return found
+
+
+def import_graph() -> dict[str, set[str]]:
+    """Module -> modules that it imports or cimports, also inside functions and for type checking only. Without FRONT."""
+    known = modules()
+    graph: dict[str, set[str]] = {}
+    for path in sources(*FOLDERS):
+        module = module_of(path)
+        if module != FRONT:
+            targets = graph.setdefault(module, set())
+            targets.update(set(imported(path.read_text(), path.suffix, known)) - {module, FRONT})
+    return graph
+
+
+def test_no_circle_of_modules() -> None:
+    """No module imports itself through others; a type that two of them need has a module of its own, or is a Protocol."""
+    assert not circles(import_graph())
+
+
+def test_no_circle_of_the_models_folders() -> None:
+    """The folders of the model are floors: `pmd/model/__init__.py` lists them from the top down."""
+    folders: dict[str, set[str]] = {}
+    for module, targets in import_graph().items():
+        for target in targets:
+            ends = [_folder(end) for end in (module, target)]
+            if None not in ends and ends[0] != ends[1]:
+                folders.setdefault(str(ends[0]), set()).add(str(ends[1]))
+    assert folders
+    assert not circles(folders)
+
+
+def _folder(module: str) -> str | None:
+    """The folder of the model that a module is in; None: in none of them."""
+    parts = module.removeprefix("dataplane.pmd.model.").split(".")
+    return parts[0] if under(module, "dataplane.pmd.model") and (MODEL / parts[0]).is_dir() else None
+
+
+MODEL = ROOT / "pmd/model"
+
+
+@pytest.mark.parametrize(
+    ("graph", "found"),
+    [
+        ({"a": {"b"}, "b": {"c"}}, []),
+        ({"a": {"b"}, "b": {"a", "c"}, "c": set()}, [["a", "b"]]),
+        ({"a": {"b", "d"}, "b": {"c"}, "c": {"a"}, "d": {"e"}, "e": {"d"}}, [["d", "e"], ["a", "b", "c"]]),
+    ],
+)
+def test_circles_are_found(graph: dict[str, set[str]], found: list[list[str]]) -> None:
+    assert circles(graph) == found
+
+
+LINES, TEST_LINES = 500, 400
+ROOMS, TEST_ROOMS = 20, 40
+# What is still too large, with its owner's plan; the test fails when an entry is no longer needed.
+LONG: dict[str, str] = {}
+CROWDED: dict[str, str] = {}
+
 ALL = sources(*FOLDERS, "tests", suffixes=(*SUFFIXES, ".h", ".c"))
+
+
+def rooms() -> dict[str, int]:
+    """The number of rooms of each folder: a file with its .pxd, .pyi and .h is one."""
+    found: dict[str, set[str]] = {}
+    for path in ALL:
+        found.setdefault(str(path.parent.relative_to(ROOT)), set()).add(path.stem)
+    return {folder: len(stems) for folder, stems in found.items()}
+
+
+def test_no_crowded_folder() -> None:
+    crowded = {
+        folder: count
+        for folder, count in rooms().items()
+        if count > (TEST_ROOMS if folder.split("/")[0] == "tests" else ROOMS)
+    }
+    assert not {folder: count for folder, count in crowded.items() if folder not in CROWDED}
+    assert set(CROWDED) <= set(crowded), "it has been divided: take it off the list"
 
 
 @pytest.mark.parametrize("path", ALL, ids=lambda path: str(path.relative_to(ROOT)))
@@ -234,8 +338,10 @@ def test_file_form(path: Path) -> None:
     if not text and path.name == "__init__.py":
         return  # an empty file marks a package and holds nothing that needs a licence
     lines = text.splitlines()
-    limit = 400 if path.is_relative_to(ROOT / "tests") else 600
-    assert len(lines) <= limit, f"{len(lines)} lines: is there a room of its own hiding in it?"
+    limit = TEST_LINES if path.is_relative_to(ROOT / "tests") else LINES
+    name = str(path.relative_to(ROOT))
+    assert len(lines) <= limit or name in LONG, f"{len(lines)} lines: is there a room of its own hiding in it?"
+    assert len(lines) > limit or name not in LONG, "it has been split: take it off the list"
     assert any("SPDX-License-Identifier: BSD-3-Clause" in line for line in lines[:2])
     assert not re.search(r"\b(TO" r"DO|FIX" r"ME|X" r"XX)\b", text)
     assert path.stem not in ("utils", "util", "helpers", "misc", "common_utils"), "no file is a bag"

@@ -171,7 +171,7 @@ def how_to_have(pf: str, number: int) -> str:
 def _find(card: Card, port: int, number: int) -> VirtualFunction:
     chip = card.ports[port]
     with card.lock:
-        vfs, memory = chip.blocks["sriov"].vfs, chip.config.sriov.memory
+        vfs, memory = chip.sriov.vfs, chip.config.sriov.memory
     if number >= len(vfs):
         has = f"{chip.name} has {len(vfs)} VFs" if vfs else f"{chip.name} has no VFs"
         raise DeviceError(
@@ -181,5 +181,4 @@ def _find(card: Card, port: int, number: int) -> VirtualFunction:
         raise DeviceError(
             f"{chip.name}.vf{number}: its registers are not decoded: the PF's host has not set VF MSE (datasheet 9.4.4.3)"
         )
-    found: VirtualFunction = vfs[number]
-    return found
+    return vfs[number]

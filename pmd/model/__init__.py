@@ -16,6 +16,6 @@ of a card; `fault` makes it misbehave.
 """
 
 from dataplane.pmd.model.card import Card, get_card
-from dataplane.pmd.model.registers.block import Timing
+from dataplane.pmd.model.registers.timing import Timing
 
 __all__ = ["Card", "Timing", "get_card"]

@@ -16,40 +16,27 @@ from collections.abc import Callable, Sequence
 
 from dataplane.errors import ConfigError, DatasheetViolation, DeviceError
 from dataplane.pmd.datasheet.vf import decode
+from dataplane.pmd.model.chip import Chip
 from dataplane.pmd.model.config.pf import PfConfig
 from dataplane.pmd.model.datapath.engine import Engine, Wire
-from dataplane.pmd.model.functions.mailbox import Mailboxes
-from dataplane.pmd.model.functions.sriov import Sriov
 from dataplane.pmd.model.functions.vf import VirtualFunction
 from dataplane.pmd.model.interrupts.pf import Interrupts
 from dataplane.pmd.model.picture import picture
-from dataplane.pmd.model.registers.block import Timing
 from dataplane.pmd.model.registers.controller import Controller, step_all
 from dataplane.pmd.model.registers.eeprom import image, mac_of, stable_mac
-from dataplane.pmd.model.registers.general import General
 from dataplane.pmd.model.registers.i2c import sfp_memory
-from dataplane.pmd.model.registers.link import Link
-from dataplane.pmd.model.registers.nvm import Nvm
-from dataplane.pmd.model.registers.queues import Queues
-from dataplane.pmd.model.registers.timesync import TimeSync
+from dataplane.pmd.model.registers.rules import RuleTable
+from dataplane.pmd.model.registers.timing import Timing
 from dataplane.pmd.model.registers.trace import Access, Trace, Writable
 from dataplane.pmd.model.runner import Runner
 from dataplane.pmd.model.shared import CardLock, Clock, RegisterFile
 from dataplane.pmd.model.strict.pf import Strict
+from dataplane.pmd.model.strict.vf import VfStrict
 from dataplane.port import parse_mac
 
 __all__ = ["Card", "get_card"]
 
 MANNERS = ("lenient", "strict")
-_BLOCKS: dict[str, Callable[..., object]] = {
-    "nvm": Nvm,
-    "queues": Queues,
-    "link": Link,
-    "general": General,
-    "mailbox": Mailboxes,
-    "sriov": Sriov,
-    "timesync": TimeSync,
-}
 _STEP_NS = 1_000  # virtual time that a step takes
 _SLEEP_STEPS = 16  # how often the card runs while its caller sleeps
 
@@ -93,7 +80,8 @@ class Card:
         self._companions: list[Callable[[], object]] = []  # who works while somebody waits on a stepped card
         self._sfp = [sfp_memory(serial=f"{index:02}{n:02}") if sfp else None for n in range(ports)]
         self._speeds = [10] * ports
-        self.ports: list[Controller] = []
+        self._rules = RuleTable()
+        self.ports: list[Chip] = []
         self._runner: Runner | None = None
         self.patch: Wire | None = None  # between its two ports, as long as nobody names another
         self._users: list[object] = []  # what each open function drives, None for a wire's end
@@ -101,20 +89,21 @@ class Card:
         for port in range(ports):
             self.ports.append(self._make(port, ports))
         for chip in self.ports:  # the blocks look at both ports
-            chip.blocks["general"].power_up()
+            chip.general.power_up()
 
-    def _make(self, port: int, ports: int) -> Controller:
+    def _make(self, port: int, ports: int) -> Chip:
         name = self.names[port]
         registers = RegisterFile()
         interrupts = Interrupts(registers, self.clock)
         engine = Engine(name, registers, interrupts, self.clock)
-        chip = Controller(name, port, registers, interrupts, self.lock, engine)
-        chip.card, chip.timing = self, self.timing
+        chip = Chip(name, port, registers, interrupts, self.lock, engine, self._rules)
+        check: Callable[[VirtualFunction], VfStrict] | None = None
         if self.manner == "strict":
-            chip.strict = Strict(chip)
+            chip.strict = Strict(chip, self)
             chip.record_violations(True)
+            check = lambda vf: VfStrict(chip, vf, self)  # noqa: E731  it needs a type
         chip.config = PfConfig(port, ports, self.mac(port), lambda what: self._config_changed(chip, what))
-        chip.blocks = {kind: make(chip, self, self.timing) for kind, make in _BLOCKS.items()}
+        chip.add_blocks(self, self.timing, check)
         return chip
 
     # ---- what the blocks ask ----------------------------------------------------------------------------------
@@ -143,27 +132,27 @@ class Card:
             if gbps != self._speeds[port]:
                 self._speeds[port] = gbps
                 self._sfp[port] = sfp_memory(serial=f"{self.index:02}{port:02}", gbps=gbps)
-                blocks = self.ports[port].blocks
-                blocks["general"].plug_module()
-                blocks["link"].evaluate()
+                chip = self.ports[port]
+                chip.general.plug_module()
+                chip.link.evaluate()
 
     def set_clock_ppm(self, port: int, ppm: float) -> None:
         """Make the crystal of a port's IEEE 1588 clock too fast by `ppm` 1e-6, too slow if negative. Raises ConfigError."""
-        self.ports[port].blocks["timesync"].set_ppm(ppm)
+        self.ports[port].timesync.set_ppm(ppm)
 
     def restore_eeprom(self) -> None:
         """The EEPROM is as it was when the card was made."""
         self.eeprom[:] = image(self.addresses)
 
-    def _config_changed(self, chip: Controller, what: str) -> None:
+    def _config_changed(self, chip: Chip, what: str) -> None:
         """A write to configuration space had a consequence (datasheet 4.2.1, 5.2, 9.3)."""
         config = chip.config
         with self.lock:
             if what == "flr" or (what == "power" and config.power_state == 0):
                 config.reset()
-                chip.blocks["sriov"].refresh()  # its VFs are gone before its registers are reset
-                chip.blocks["link"].drop()
-                chip.blocks["general"].restart()
+                chip.sriov.refresh()  # its VFs are gone before its registers are reset
+                chip.link.drop()
+                chip.general.restart()
             ari, locked = (
                 self.ports[0].config.sriov.ari,
                 any(port.config.sriov.enabled for port in self.ports),
@@ -171,7 +160,7 @@ class Card:
             for port in self.ports:
                 port.config.sriov.follow(ari, locked)
             chip.set_power(chip.gone, not config.memory_enabled)
-            chip.blocks["sriov"].refresh()
+            chip.sriov.refresh()
 
     # ---- life -------------------------------------------------------------------------------------------------
 
@@ -272,8 +261,9 @@ class Card:
                 if chip.strict is not None:
                     chip.strict.faults()
                     chip.strict.offences()
-                    for vf in chip.blocks["sriov"].vfs:
-                        vf.strict.look()
+                    for vf in chip.sriov.vfs:
+                        if vf.strict is not None:
+                            vf.strict.look()
 
     def trace(
         self,
@@ -303,7 +293,7 @@ class Card:
         name = f"{chip.name}.vf{vf}"
         made = Trace(name, lambda: chip.clock.now_ns, keep=keep, each=each, file=file, find=decode)
         with self.lock:
-            sriov = chip.blocks["sriov"]
+            sriov = chip.sriov
             sriov.tracers[vf] = made
             for function in sriov.vfs[vf : vf + 1]:
                 function.trace = made
@@ -315,12 +305,12 @@ class Card:
 
     def picture(self) -> str:
         """The state of both ports in a few lines, for whoever looks for a mistake. Changes nothing."""
-        return picture(self)
+        return picture(self.ports)
 
     def remove(self, port: int = 0) -> None:
         """Surprise removal: from now on every register reads all ones, and DMA stops. Its VFs go with it."""
         with self.lock:
-            self.ports[port].blocks["sriov"].pull_out()
+            self.ports[port].sriov.pull_out()
             self.ports[port].set_power(True, self.ports[port].asleep)
 
 

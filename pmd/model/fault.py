@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from dataplane.pmd.datasheet import (
     EEC,
@@ -29,10 +28,8 @@ from dataplane.pmd.datasheet import (
     TXDCTL,
     FieldRef,
 )  # fmt: skip
+from dataplane.pmd.model.card import Card
 from dataplane.pmd.model.registers.eeprom import spoil
-
-if TYPE_CHECKING:
-    from dataplane.pmd.model.card import Card
 
 __all__ = ["FAULTS_AT_BRINGUP", "Fault", "fault", "heal", "lose_doorbells", "plug", "stick", "unplug"]
 
@@ -78,7 +75,7 @@ def heal(card: Card, port: int = 0) -> None:
     chip = card.ports[port]
     with card.lock:
         chip.release()
-        chip.blocks["general"].timing = card.timing
+        chip.general.timing = card.timing
         card.restore_eeprom()
         chip.poke(FWSM.offset, FWSM.update(chip.peek(FWSM.offset), EXT_ERR_IND=0))
         chip.poke(EEC.offset, EEC.update(chip.peek(EEC.offset), PRES=1))
@@ -97,14 +94,14 @@ def unplug(card: Card, port: int = 0) -> None:
     """Pull the wire out of a port: both ends lose the link."""
     with card.lock:
         card.ports[port].shine(False)
-        card.ports[port].blocks["link"].set_unplugged(True)
+        card.ports[port].link.set_unplugged(True)
 
 
 def plug(card: Card, port: int = 0) -> None:
     """Put the wire back; the link comes up again in its time."""
     with card.lock:
         card.ports[port].shine(True)
-        card.ports[port].blocks["link"].set_unplugged(False)
+        card.ports[port].link.set_unplugged(False)
 
 
 def fault(name: str) -> Fault:
@@ -129,7 +126,7 @@ def _every_queue(line: object, value: int) -> Callable[[Card, int], None]:
 
 
 def _endless_reset(card: Card, port: int) -> None:
-    general = card.ports[port].blocks["general"]
+    general = card.ports[port].general
     general.timing = replace(card.timing, reset=_NEVER)
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The state of a card as text: what its registers say to somebody who looks for a mistake. Looking changes nothing."""
+"""The state of a card as text, from its registers, to find mistakes. Changes nothing."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from dataplane.pmd.datasheet import (
     ALL,
@@ -38,12 +38,9 @@ from dataplane.pmd.datasheet import (
     Register,
     limits,
 )
+from dataplane.pmd.model.registers.controller import Controller
 from dataplane.pmd.model.wire.explain import explain_wire, wire_counters
 from dataplane.port import format_mac
-
-if TYPE_CHECKING:
-    from dataplane.pmd.model.card import Card
-    from dataplane.pmd.model.registers.controller import Controller
 
 __all__ = ["picture"]
 
@@ -51,10 +48,13 @@ _SIDES = (("Rx", RXDCTL, RDBAL, RDBAH, RDLEN, RDH, RDT), ("Tx", TXDCTL, TDBAL, T
 _COUNTERS = [line for line in ALL if line[0].bits(RC) == 0xFFFF_FFFF]
 
 
-def picture(card: Card) -> str:
-    """A few lines a port: link, addresses, wire, queues that are enabled, counters that are not 0, DMA faults."""
-    with card.lock:
-        return "\n".join(line for chip in card.ports for line in _port(chip))
+def picture(ports: Sequence[Controller]) -> str:
+    """A few lines per port: link, addresses, wire, enabled queues, counters that are not 0, DMA faults.
+
+    ports: of one card; its lock is held meanwhile.
+    """
+    with ports[0].lock:
+        return "\n".join(line for chip in ports for line in _port(chip))
 
 
 def _port(chip: Controller) -> list[str]:

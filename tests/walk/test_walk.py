@@ -87,7 +87,7 @@ def test_every_compiled_module_is_walked() -> None:
             *(f"pmd.model.classify.{name}" for name in ("director", "filter", "packet", "pools", "steer")),
             *(
                 f"pmd.model.datapath.{name}"
-                for name in ("assemble", "offload", "rsc", "rx", "rxq", "stamps", "switch", "tso", "tx")
+                for name in ("assemble", "decode", "mac", "offload", "rsc", "rx", "rxq", "stamps", "switch", "tso", "tx")
             ),
             "pmd.model.state.checksum",
         )

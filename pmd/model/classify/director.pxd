@@ -3,10 +3,10 @@
 
 from libc.stdint cimport uint8_t, uint32_t
 
-from dataplane.pmd.model.state.port cimport mdl_port
 from dataplane.pmd.model.classify.packet cimport Parsed
+from dataplane.pmd.model.state.port cimport mdl_port
 
-# A register of its (0x0EE00 to 0x0EE7F) now holds another value. FDIRCMD: the command is carried out. True: an interrupt.
+# One of its registers (FDIRCTRL to FDIRIP6M) was written. FDIRCMD: execute the command. True: raise an interrupt.
 cdef bint director_written(mdl_port *p, uint32_t word) noexcept nogil
 
 # After a reset: no memory, no filters.

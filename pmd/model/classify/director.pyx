@@ -13,6 +13,8 @@ with FDIRM.L4P both buckets are looked at.
 from libc.stdint cimport uint16_t, uint64_t
 from libc.string cimport memset
 
+from dataplane.pmd.datasheet.word cimport *
+from dataplane.pmd.model.classify.packet cimport HW_RXD_STAT_VP, PROTO_SCTP, PROTO_TCP, PROTO_UDP
 from dataplane.pmd.model.state.bytes cimport (
     mdl_be16,
     mdl_be32,
@@ -22,8 +24,6 @@ from dataplane.pmd.model.state.bytes cimport (
     mdl_swap32,
 )
 from dataplane.pmd.model.state.director cimport DIRECTED, NO_FILTER, mdl_directed, mdl_director, mdl_found
-from dataplane.pmd.model.classify.packet cimport HW_RXD_STAT_VP, PROTO_SCTP, PROTO_TCP, PROTO_UDP
-from dataplane.pmd.model.state.word cimport *
 
 
 cdef extern from "hw82599.h" nogil:

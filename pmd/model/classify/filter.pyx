@@ -3,9 +3,9 @@
 
 from libc.stdint cimport uint16_t
 
+from dataplane.pmd.datasheet.word cimport *
 from dataplane.pmd.model.state.bytes cimport mdl_swap16
 from dataplane.pmd.model.state.filter cimport ADDRESSES, BROADCAST, NOBODY, mdl_find, mdl_know
-from dataplane.pmd.model.state.word cimport *
 
 cdef enum:
     SBP = 1 << 1

@@ -9,9 +9,8 @@ the header's.
 from libc.stdint cimport uint64_t
 
 from dataplane.machine cimport likely, unlikely
-from dataplane.pmd.model.state.checksum cimport crc32c
 from dataplane.pmd.model.state.bytes cimport mdl_be16, mdl_load16, mdl_load32, mdl_swap16
-from dataplane.pmd.model.state.checksum cimport mdl_fold, mdl_sum
+from dataplane.pmd.model.state.checksum cimport crc32c, mdl_fold, mdl_sum
 
 cdef enum:
     # As a little-endian host loads them.

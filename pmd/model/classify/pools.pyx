@@ -6,12 +6,12 @@ SILENT about a rate of copies: replication to many pools takes no longer than to
 
 from libc.string cimport memset
 
+from dataplane.pmd.datasheet.word cimport *
 from dataplane.pmd.model.classify.filter cimport UNTAGGED, hashed, tag_of
 from dataplane.pmd.model.state.bytes cimport mdl_load64
 from dataplane.pmd.model.state.filter cimport ADDRESS, BROADCAST, mdl_address, mdl_find
-from dataplane.pmd.model.state.pools cimport MIRRORS, POOLS, VLAN_SLOTS, VLANS, mdl_mirror, mdl_pools
+from dataplane.pmd.model.state.pools cimport MIRRORS, POOLS, VLANS, VLAN_SLOTS, mdl_mirror, mdl_pools
 from dataplane.pmd.model.state.queue cimport QUEUES
-from dataplane.pmd.model.state.word cimport *
 
 cdef enum:
     VT_ENA = 1 << 0

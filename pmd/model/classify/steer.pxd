@@ -3,9 +3,9 @@
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
+from dataplane.pmd.model.classify.packet cimport Parsed
 from dataplane.pmd.model.state.port cimport mdl_port
 from dataplane.pmd.model.state.steer cimport mdl_steer
-from dataplane.pmd.model.classify.packet cimport Parsed
 
 cdef enum:
     MAX_TARGETS = 64  # a copy a pool

@@ -9,9 +9,8 @@ SILENT: of 5-tuple filters with equal priority the lowest index wins; a SYN filt
 
 from libc.string cimport memcmp, memcpy
 
+from dataplane.pmd.datasheet.word cimport *
 from dataplane.pmd.model.classify.director cimport direct
-from dataplane.pmd.model.state.bytes cimport mdl_ctz64, mdl_load32
-from dataplane.pmd.model.state.steer cimport TUPLES, mdl_tuple
 from dataplane.pmd.model.classify.packet cimport (
     HW_RXD_PTYPE_ETQF,
     HW_RXD_PTYPE_ETQF_SHIFT,
@@ -20,7 +19,8 @@ from dataplane.pmd.model.classify.packet cimport (
     PROTO_TCP,
     PROTO_UDP,
 )
-from dataplane.pmd.model.state.word cimport *
+from dataplane.pmd.model.state.bytes cimport mdl_ctz64, mdl_load32
+from dataplane.pmd.model.state.steer cimport TUPLES, mdl_tuple
 
 cdef enum:
     # MRQC.MRQE

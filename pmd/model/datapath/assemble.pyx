@@ -9,10 +9,18 @@ from libc.stdint cimport uint8_t, uint16_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from dataplane.machine cimport likely
-from dataplane.pmd.model.state.checksum cimport fcs
 from dataplane.pmd.model.datapath.iommu cimport dma_read, translate
 from dataplane.pmd.model.datapath.mac_stats cimport note_good
+from dataplane.pmd.model.datapath.offload cimport (
+    insert_ip_checksum,
+    insert_l4_checksum,
+    insert_sum,
+    tag_frame,
+)
+from dataplane.pmd.model.datapath.stamps cimport stamp_departure
+from dataplane.pmd.model.datapath.tso cimport TSO_PACKET_MAX, headers_of, segment, segmentable
 from dataplane.pmd.model.state.bytes cimport mdl_load16, mdl_load32, mdl_load64
+from dataplane.pmd.model.state.checksum cimport fcs
 from dataplane.pmd.model.state.domain cimport READ, TX_DATA, TX_DESC_FETCH
 from dataplane.pmd.model.state.fifo cimport (
     BAD_CRC,
@@ -45,9 +53,6 @@ from dataplane.pmd.model.state.violation cimport (
     V_TX_SHORT,
     V_TX_STAMP,
 )
-from dataplane.pmd.model.datapath.offload cimport insert_ip_checksum, insert_l4_checksum, insert_sum, tag_frame
-from dataplane.pmd.model.datapath.stamps cimport stamp_departure
-from dataplane.pmd.model.datapath.tso cimport TSO_PACKET_MAX, headers_of, segment, segmentable
 
 cdef extern from "hw82599.h" nogil:
     const uint32_t HW_TXD_LEN_MASK

@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Tails of one function's queues in memory that another process may map, without the registers that lie between them.
+"""Tails of one function's queues in memory that another process may map, without the registers between them.
 
-On the chip a queue's tail is 0x18 bytes into its block of 64, behind the base and the length: no page holds tails alone. So
-there are pages of their own, laid out as the BAR's, in which only the tails mean something. Whoever maps them can move the
-tails of that function, and nothing else.
+In BAR0 a queue's tail is 0x18 bytes into a block of 64, after the base and the length, so no page has only tails. Therefore
+the tails have pages of their own, with the layout of the BAR, in which only the tails have a meaning. A process that maps
+them can write the tails of that function and no other register.
 
-A tail that moves in memory wakes nobody. So a client that says it will (`wakes`) gets one page more, with a word that is 1
-while the card rests, and an eventfd. After each tail that it writes it loads the word, and signals the eventfd if that is
-not 0. Only the server writes the word; a client that changes it, or signals for fun, changes how soon its own tails are seen.
+A store to a tail does not wake the card. A client that offers to (`wakes`) gets one more page, with a word that is 1 while
+the card rests, and an eventfd. After each tail that it writes, it loads the word and signals the eventfd if the word is not
+0. Only the server writes the word. A client that changes it, or signals without need, only changes the delay of its own tails.
 
-The client needs no fence between its store and its load, which its CPU may execute the other way round. Say it loaded 0
-although the card was about to set the word: then its store left for memory within the same microsecond (a CPU that is taken
-from a thread, too, lets its stores out first). The card sets the word, sleeps 1.85 ms and looks at all tails again before it
-rests for longer, so it sees that one.
+The client needs no fence between its store and its load, although its CPU may reorder them. Suppose it loaded 0 just before
+the card set the word: its store then became visible within the same microsecond (a CPU drains its stores also when it
+switches threads). The card sets the word, sleeps 1.85 ms, and reads all tails again before it rests for longer.
 """
 
 import ctypes
@@ -22,27 +21,36 @@ import os
 
 from posix.unistd cimport close
 
+from dataplane.pmd.datasheet.word cimport *
+
+from dataplane.pmd.datasheet import RDT, TDT
+from dataplane.pmd.datasheet.vf import VFRDT, VFTDT
+
 cdef enum:
     PF_BYTES = 0x20000
     VF_BYTES = 0x4000
     VF_QUEUES = 8
-    STEP = 0x40 >> 2
-    RDT = 0x01018 >> 2
-    RDT_HIGH = 0x0D018 >> 2
-    TDT = 0x06018 >> 2
-    VFRDT = 0x01018 >> 2
-    VFTDT = 0x02018 >> 2
+    STEP = 0x40 >> 2  # dwords from one queue to the next
     PAGE = 0x1000
 
-PF_AREAS = ((0x01000, 0x1000), (0x06000, 0x2000), (0x0D000, 0x1000))
-VF_AREAS = ((0x01000, 0x1000), (0x02000, 0x1000))
+
+def _pages(*tails):
+    """(offset, size) of the pages that hold the registers of these lines; neighbours are one area."""
+    pages = {register.offset // PAGE * PAGE for line in tails for register in line}
+    starts = sorted(page for page in pages if page - PAGE not in pages)
+    ends = sorted(page + PAGE for page in pages if page + PAGE not in pages)
+    return tuple((start, end - start) for start, end in zip(starts, ends, strict=True))
+
+
+PF_AREAS = _pages(RDT, TDT)
+VF_AREAS = _pages(VFRDT, VFTDT)
 _F_ADD_SEALS, _SEAL, _SHRINK, _GROW = 1033, 0x1, 0x2, 0x4
 
 
 cdef class Doorbells:
-    """Of a PF, or of a VF. They count once they are given to an engine (`Engine.attach`).
+    """The tails of a PF or of a VF (`virtual`). They are used once an engine has them (`Engine.attach`).
 
-    wakes: the client wakes a card that rests. Then there are `eventfd` for it, and the word at the start of the last area.
+    wakes: the client wakes a card that rests: it gets `eventfd`, and the word at the start of the last area.
     """
 
     def __cinit__(self, bint virtual, bint wakes=False):
@@ -57,7 +65,7 @@ cdef class Doorbells:
         size = self.size
         self.fd = os.memfd_create("dataplane-doorbells", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.ftruncate(self.fd, size)
-        # Whoever maps it must not be able to cut it short under the others.
+        # A process that maps it must not be able to shrink it.
         fcntl.fcntl(self.fd, _F_ADD_SEALS, _SEAL | _SHRINK | _GROW)
         self._map = mmap.mmap(self.fd, size, flags=mmap.MAP_SHARED)
         self._anchor = ctypes.c_char.from_buffer(self._map)
@@ -67,20 +75,20 @@ cdef class Doorbells:
 
     cdef volatile uint32_t *rx_tail(self, uint32_t n) noexcept nogil:
         if self.virtual:
-            return self.at + VFRDT + n * STEP if n < VF_QUEUES else NULL
-        return self.at + (RDT + n * STEP if n < 64 else RDT_HIGH + (n - 64) * STEP)
+            return self.at + W_VFRDT + n * STEP if n < VF_QUEUES else NULL
+        return self.at + W_RDT + (W_RXQ + n * STEP if n < 64 else W_RXQ_HIGH + (n - 64) * STEP)
 
     cdef volatile uint32_t *tx_tail(self, uint32_t n) noexcept nogil:
         if self.virtual:
-            return self.at + VFTDT + n * STEP if n < VF_QUEUES else NULL
-        return self.at + TDT + n * STEP
+            return self.at + W_VFTDT + n * STEP if n < VF_QUEUES else NULL
+        return self.at + W_TXQ + W_TDT + n * STEP
 
     def read(self, offset, count):
-        """Bytes."""
+        """`count` bytes at an offset."""
         return self._map[offset : offset + count]
 
     def write(self, offset, data):
-        """Write bytes, where the tails are and between them."""
+        """Store bytes, in tails and between them."""
         self._map[offset : offset + len(data)] = data
 
     def __dealloc__(self):

@@ -1,64 +1,41 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One port's data path: decodes what the driver wrote to the register file, and moves frames a step at a time."""
+"""The data path of one port: decodes what the driver wrote to the register file, and moves frames step by step."""
 
-from libc.stdlib cimport free, malloc
-from libc.string cimport memset
-
-cdef extern from "<stdlib.h>" nogil:
-    void *aligned_alloc(size_t alignment, size_t size)
-
-from dataplane.pmd.model.classify.director cimport director_memory, director_reset, director_written
-from dataplane.pmd.model.datapath.dirty cimport touched
-from dataplane.pmd.model.classify.filter cimport decode_filter
-from dataplane.pmd.model.netem.flight cimport NEVER
+from dataplane.pmd.datasheet.word cimport *
+from dataplane.pmd.model.classify.director cimport director_written
+from dataplane.pmd.model.datapath.decode cimport RATE_CREDIT, decode_port, decode_queues, decode_tables
+from dataplane.pmd.model.datapath.decode cimport reset_port, reset_queues, touched
 from dataplane.pmd.model.datapath.iommu cimport current_epoch
-from dataplane.pmd.model.state.bytes cimport mdl_ctz64, mdl_swap16
-from dataplane.pmd.model.state.director cimport mdl_director_new
-from dataplane.pmd.model.state.fifo cimport (
-    mdl_fifo_clear,
-    mdl_fifo_free,
-    mdl_fifo_new,
-    mdl_frame,
-    mdl_peek,
-    mdl_pop,
-)
+from dataplane.pmd.model.datapath.rsc cimport rsc_forget
+from dataplane.pmd.model.datapath.rx cimport rx_step
+from dataplane.pmd.model.datapath.rxq cimport decode_rxq
+from dataplane.pmd.model.datapath.stamps cimport stampers
+from dataplane.pmd.model.datapath.tso cimport TSO_PACKET_MAX
+from dataplane.pmd.model.datapath.tx cimport decode_txq, tx_step
+from dataplane.pmd.model.netem.flight cimport NEVER
+from dataplane.pmd.model.shared cimport REGISTER_BYTES
+from dataplane.pmd.model.state.bytes cimport mdl_ctz64
+from dataplane.pmd.model.state.fifo cimport mdl_frame, mdl_peek, mdl_pop
 from dataplane.pmd.model.state.pools cimport POOLS
-from dataplane.pmd.model.state.port cimport DIRTY_FILTER, DIRTY_POOLS, DIRTY_RSC, DIRTY_STEER
+from dataplane.pmd.model.state.port cimport (
+    DIRTY_FILTER,
+    DIRTY_POOLS,
+    DIRTY_STEER,
+    mdl_port_free,
+    mdl_port_new,
+)
 from dataplane.pmd.model.state.queue cimport QUEUES
 from dataplane.pmd.model.state.stamps cimport mdl_count_stampers
 from dataplane.pmd.model.state.violation cimport VIOLATIONS
-from dataplane.pmd.model.classify.pools cimport decode_pools
-from dataplane.pmd.model.datapath.rsc cimport rsc_forget, rsc_switched
-from dataplane.pmd.model.datapath.rx cimport rx_step
-from dataplane.pmd.model.datapath.rxq cimport decode_rxq
-from dataplane.pmd.model.shared cimport REGISTER_BYTES
-from dataplane.pmd.model.datapath.stamps cimport decode_stamps, reset_stamps, stampers
-from dataplane.pmd.model.classify.steer cimport decode_steer
-from dataplane.pmd.model.datapath.tso cimport TSO_PACKET_MAX
-from dataplane.pmd.model.datapath.tx cimport decode_txq, tx_step
-from dataplane.pmd.model.state.word cimport *
 
 from dataplane.errors import ConfigError
 from dataplane.pmd.model.state.violation import describe
 
 cdef enum:
-    PACKET_BUFFER = 512 << 10
-    TX_BUFFER = 160 << 10
-    SWITCHED = 64 << 10  # what waits for pools of the same port; the chip takes it from its packet buffer
-    FRAME_STANDARD = 1518
-    TX_CRC_EN = 1 << 0
-    RX_CRC_STRIP = 1 << 1
-    JUMBOEN = 1 << 2
-    TX_PAD_EN = 1 << 10
-    LOOPBACK = 1 << 15
-    LENGTH_ERRORS = 1 << 27
     QDE_WRITE = 1 << 16
     FDIR = 1 << 16  # EICR
-    SPEED_100M = 1  # LINKS.SPEED
-    SPEED_1G = 2
     RATE_ON = 1 << 31  # RTTBCNRC.RS_ENA
     RATE_FACTOR = 0xFFFFFF
-    RATE_CREDIT = 1 << 10  # SILENT about the unit of RTTBCNRM: taken as KiB
 
 
 cdef class Wire:
@@ -66,11 +43,11 @@ cdef class Wire:
 
     @property
     def flights(self):
-        """Frames in flight, one `Flight` for each direction; empty where nothing happens to frames on their way."""
+        """Frames in flight, one `Flight` for each direction; empty for a wire without impairments."""
         return tuple(way for way in (self.outward, self.inward) if way is not None)
 
     def leads_to(self, Engine engine not None):
-        """What is at the other end, seen from `engine`, as in "model1" or "tap t0"."""
+        """The other end, seen from `engine`, as in "model1" or "tap t0"."""
         return ""
 
     cdef _set(self, bint elastic, netem):
@@ -84,10 +61,10 @@ cdef class Wire:
         return min(self.outward.next_due, self.inward.next_due)
 
     def prepare(self):
-        """Check, and reserve, what it needs once its port runs; change nothing. Raises what stands against it."""
+        """Check and reserve what it needs to run, without other changes. Raises if it cannot run."""
 
     def begin(self):
-        """Its port is about to run, all checks are over: make what has to be made."""
+        """Make what it needs: all checks have passed, and its port will run now."""
 
     cdef uint32_t pump(self, Engine engine) noexcept nogil:
         return 0
@@ -97,17 +74,16 @@ cdef class Wire:
 
 
 cdef class Engine(DataPath):
-    """The DMA side of one port. `registers`: its register file; `interrupts`: who hears of work done; `clock`: the card's."""
+    """The DMA side of one port. `registers`: its register file; `interrupts`: what its work signals; `clock`: the card's."""
 
     def __cinit__(self, str name not None, RegisterFile registers not None, Interrupts interrupts not None, Clock clock not None):
         self.name = name
         self.registers, self.interrupts, self.clock = registers, interrupts, clock
         self.regs = <uint32_t *> registers.at
         self.domain = Domain(name)
-        self.port = <mdl_port *> aligned_alloc(64, sizeof(mdl_port))
+        self.port = mdl_port_new(TSO_PACKET_MAX)
         if self.port == NULL:
             raise MemoryError(f"no memory for the data path of {name}")
-        memset(self.port, 0, sizeof(mdl_port))
         self.port.regs = self.regs
         self.port.domain = self.domain.c
         self.port.stamps.virtual_ns = &clock.ns if clock.virtual else NULL
@@ -118,26 +94,13 @@ cdef class Engine(DataPath):
             self.port.rx_tail[index] = self._register_tail(index, False)
             self.port.tx_tail[index] = self._register_tail(index, True)
         self.port.elastic = 1
-        self.port.rx_fifo = mdl_fifo_new(PACKET_BUFFER)
-        self.port.tx_buffer, self.port.switched = mdl_fifo_new(TX_BUFFER), mdl_fifo_new(SWITCHED)
-        if self.port.rx_fifo == NULL or self.port.tx_buffer == NULL or self.port.switched == NULL:
-            raise MemoryError(f"no memory for the packet buffer of {name}")
-        self.port.scratch = <uint8_t *> malloc(TSO_PACKET_MAX)
-        self.port.director = mdl_director_new()
-        if self.port.scratch == NULL or self.port.director == NULL:
-            raise MemoryError(f"no memory for segmentation and the flow director on {name}")
         self.reset()
 
     def __dealloc__(self):
         if self.port != NULL:
             if self.port.stamps.rx_on:
                 mdl_count_stampers(&stampers, -1)
-            mdl_fifo_free(self.port.rx_fifo)
-            mdl_fifo_free(self.port.tx_buffer)
-            mdl_fifo_free(self.port.switched)
-            free(self.port.scratch)
-            free(self.port.director)
-            free(self.port)
+            mdl_port_free(self.port)
 
     cdef void adopt(self) noexcept:
         cdef Domain domain
@@ -147,7 +110,7 @@ cdef class Engine(DataPath):
                 domain.lock = self.lock
 
     cdef void _enter(self) noexcept:
-        """Before the data path is changed from outside: its runner keeps out. A thread may enter again."""
+        """Keep the runner out while another thread changes the data path. A thread may enter more than once."""
         if self.lock is not None:
             self.lock.take_gil()
 
@@ -159,133 +122,75 @@ cdef class Engine(DataPath):
 
     cdef void written(self, uint32_t offset, uint32_t value) noexcept nogil:
         cdef mdl_port *p = self.port
-        cdef uint32_t queue
-        if self.losing and offset & 0x3F == 0x18:
-            return  # a tail
-        if 0x01000 <= offset < 0x02000:
-            self._decode_rx((offset - 0x01000) >> 6)
-        elif 0x0D000 <= offset < 0x0E000:
-            self._decode_rx(64 + ((offset - 0x0D000) >> 6))
-        elif 0x06000 <= offset < 0x08000:
-            decode_txq(p, (offset - 0x06000) >> 6)
-        elif W_RQSMR << 2 <= offset < (W_RQSMR << 2) + 128:
-            for queue in range(offset - (W_RQSMR << 2), offset - (W_RQSMR << 2) + 4):
-                p.rxq[queue].set = self.regs[offset >> 2] >> ((queue & 3) * 8) & 0xF
-        elif W_TQSM << 2 <= offset < (W_TQSM << 2) + 128:
-            for queue in range(offset - (W_TQSM << 2), offset - (W_TQSM << 2) + 4):
-                p.txq[queue].set = self.regs[offset >> 2] >> ((queue & 3) * 8) & 0xF
-        elif offset == W_QDE << 2:
+        cdef uint32_t queue, word = offset >> 2
+        if self.losing and word & 15 == W_RDT:
+            return  # a tail: W_TDT is the same
+        if W_RXQ <= word < W_RXQ + 64 * 16:
+            self._decode_rx((word - W_RXQ) >> 4)
+        elif W_RXQ_HIGH <= word < W_RXQ_HIGH + 64 * 16:
+            self._decode_rx(64 + ((word - W_RXQ_HIGH) >> 4))
+        elif W_TXQ <= word < W_TXQ + 128 * 16:
+            decode_txq(p, (word - W_TXQ) >> 4)
+        elif W_RQSMR <= word < W_RQSMR + 32:
+            for queue in range((word - W_RQSMR) * 4, (word - W_RQSMR) * 4 + 4):
+                p.rxq[queue].set = self.regs[word] >> ((queue & 3) * 8) & 0xF
+        elif W_TQSM <= word < W_TQSM + 32:
+            for queue in range((word - W_TQSM) * 4, (word - W_TQSM) * 4 + 4):
+                p.txq[queue].set = self.regs[word] >> ((queue & 3) * 8) & 0xF
+        elif word == W_QDE:
             if value & QDE_WRITE:
                 queue = value >> 8 & 0x7F
                 p.qde[queue >> 6] &= ~(<uint64_t> 1 << (queue & 63))
                 p.qde[queue >> 6] |= <uint64_t> (value & 1) << (queue & 63)
                 decode_rxq(p, queue)
-        elif offset == W_RTTBCNRC << 2:
+        elif word == W_RTTBCNRC:
             self._set_rate(self.regs[W_RTTDQSEL] & 0x7F, value & RATE_FACTOR if value & RATE_ON else 0)
-        elif offset == W_RTTBCNRM << 2:
+        elif word == W_RTTBCNRM:
             p.credit = value * RATE_CREDIT
-        elif offset == W_GCR_EXT << 2:
+        elif word == W_GCR_EXT:
             self._share_out()
             self._remap()
-        elif 0x0EE00 <= offset < 0x0EE80:
-            if director_written(p, offset >> 2):
+        elif W_FDIRCTRL <= word <= W_FDIRIP6M:
+            if director_written(p, word):
                 self.interrupts.other_cause(FDIR)
-            if offset == W_FDIRCTRL << 2:
+            if word == W_FDIRCTRL:
                 p.dirty |= DIRTY_STEER
-                self._decode_port()
-        elif offset < 0x01000:
-            if offset == W_CTRL_EXT << 2:
+                decode_port(p, self.pace)
+        elif word < W_RXQ:
+            if word == W_CTRL_EXT:
                 p.dirty |= DIRTY_FILTER
         else:
-            # Tables are decoded by the next step: a driver fills a whole one at a time.
+            # The next step decodes the tables, because a driver writes a whole table at a time.
             p.dirty |= touched(offset)
-            if 0x02F00 <= offset < 0x05200 or offset >= 0x08000:
-                self._decode_port()
+            if W_RDRXCTL <= word < W_MTA or word >= W_VMVIR:
+                decode_port(p, self.pace)
 
     cdef void _decode_rx(self, uint32_t queue) noexcept nogil:
         if self.stopped:
-            rsc_forget(self.port)  # what is not complete can no longer be written to memory
+            rsc_forget(self.port)  # open packets can no longer be written to memory
         decode_rxq(self.port, queue)
 
     cdef void reset(self) noexcept nogil:
         cdef mdl_port *p = self.port
-        cdef uint32_t index
-        rsc_forget(p)
-        p.merging = p.rsc_on = 0
-        mdl_fifo_clear(p.rx_fifo)
-        mdl_fifo_clear(p.tx_buffer)
-        mdl_fifo_clear(p.switched)
-        p.rated[0] = p.rated[1] = 0
-        p.credit = self.regs[W_RTTBCNRM] * RATE_CREDIT
-        p.qde[0] = p.qde[1] = 0
-        p.rx_causes[0] = p.rx_causes[1] = p.tx_causes[0] = p.tx_causes[1] = 0
-        p.other_causes = p.tx_next = 0
-        memset(p.tx_turn, 0, sizeof(p.tx_turn))
-        p.epoch = current_epoch()
-        reset_stamps(p)
+        reset_port(p)
         self._share_out()
-        for index in range(QUEUES):
-            p.rxq[index].enabled = p.txq[index].enabled = 0
-            p.txq[index].rate = 0
-            decode_rxq(p, index)
-            decode_txq(p, index)
-        director_reset(p)
-        p.dirty = DIRTY_FILTER | DIRTY_STEER | DIRTY_POOLS | DIRTY_RSC
-        self._decode_port()
-        self._decode_tables()
-
-    cdef void _decode_tables(self) noexcept nogil:
-        cdef uint32_t index
-        if self.port.dirty & DIRTY_FILTER:
-            decode_filter(&self.port.filter, self.regs)
-        if self.port.dirty & DIRTY_STEER:
-            decode_steer(&self.port.steer, self.regs)
-        if self.port.dirty & DIRTY_POOLS:
-            decode_pools(self.port)
-        if self.port.dirty & DIRTY_RSC and rsc_switched(self.port):
-            for index in range(QUEUES):
-                if self.port.rxq[index].enabled:
-                    decode_rxq(self.port, index)
-        self.port.dirty = 0
-
-    cdef void _decode_port(self) noexcept nogil:
-        cdef mdl_port *p = self.port
-        cdef uint32_t *r = self.regs
-        cdef uint32_t hlreg0 = r[W_HLREG0], index, sizes = 0
-        p.crc_strip = (hlreg0 & RX_CRC_STRIP) != 0
-        p.tx_crc = (hlreg0 & TX_CRC_EN) != 0
-        p.tx_pad = (hlreg0 & TX_PAD_EN) != 0
-        p.tx_plain = p.tx_crc and p.tx_pad
-        p.loopback = (hlreg0 & LOOPBACK) != 0
-        p.length_check = (hlreg0 & LENGTH_ERRORS) != 0
-        p.tx_on = r[W_DMATXCTL] & 1
-        p.tx_vlan_type = mdl_swap16(r[W_DMATXCTL] >> 16)
-        p.tx_max = r[W_MAXFRS] >> 16 if hlreg0 & JUMBOEN else FRAME_STANDARD
-        p.rx_held = r[W_SECRXCTRL] >> 1 & 1
-        p.stats_queue = r[W_RXDSTATCTRL] & 0x1F
-        p.many_queues = r[W_MTQC] != 0
-        p.slow = 10 if r[W_LINKS] >> 28 & 3 == SPEED_1G else 100 if r[W_LINKS] >> 28 & 3 == SPEED_100M else 1
-        decode_stamps(p, 10 if self.pace == SPEED_1G else 1)
-        for index in range(8):
-            sizes += r[W_RXPBSIZE + index] & 0xFFC00
-        p.rx_fifo.limit = min(sizes, PACKET_BUFFER - (director_memory(p) << 10))
+        reset_queues(p)
+        decode_port(p, self.pace)
+        decode_tables(p)
 
     cdef void _remap(self) noexcept nogil:
-        """A DMA map or the owner of a pool changed: where rings are in memory has to be looked up anew."""
+        """A DMA map or the owner of a pool changed: translate the addresses of all rings again."""
         cdef mdl_port *p = self.port
-        cdef uint32_t index
         p.epoch = current_epoch()
         if self.stopped:
-            p.epoch -= 1  # when it runs again; a card that was pulled out has no queues to look at
+            p.epoch -= 1  # later, when it runs again: a card that was pulled out has no queues
             return
-        for index in range(QUEUES):
-            decode_rxq(p, index)
-            decode_txq(p, index)
+        decode_queues(p)
 
     # ---- pools ----------------------------------------------------------------------------------------------
 
     cpdef Domain domain_of_vf(self, int n):
-        """The I/O address space of VF n, whether there is that VF now or not."""
+        """The I/O address space of VF n, whether the VF exists now or not."""
         cdef Domain domain
         if not 0 <= n < POOLS:
             raise ConfigError(f"{self.name}: no VF {n}: the 82599 has 0 to {POOLS - 1}")
@@ -296,7 +201,7 @@ cdef class Engine(DataPath):
         return self._vf_domains[n]
 
     cpdef share(self, uint32_t vfs, uint64_t masters):
-        """VFs 0 to vfs - 1 own the pools of their numbers, and those in `masters` may reach memory."""
+        """Give VFs 0 to vfs - 1 the pools of their numbers. Those in `masters` (bit n: VF n) may do DMA."""
         if vfs > POOLS:
             raise ConfigError(f"{self.name}: {vfs} VFs: the 82599 has at most {POOLS}")
         for n in range(vfs):
@@ -308,7 +213,7 @@ cdef class Engine(DataPath):
         self._leave()
 
     cdef void _share_out(self) noexcept nogil:
-        """Whose queues are whose: GCR_EXT says how many pools there are, the SR-IOV capability how many are VFs'."""
+        """Assign pools to functions. GCR_EXT has the number of pools, the SR-IOV capability that of VFs."""
         cdef mdl_port *p = self.port
         cdef uint32_t mode = self.regs[W_GCR_EXT] & 3, pool
         cdef uint32_t pools = (<uint32_t> 8) << mode if mode else 0
@@ -326,10 +231,10 @@ cdef class Engine(DataPath):
     # ---- tails ----------------------------------------------------------------------------------------------
 
     cpdef attach(self, int vf, Doorbells bells):
-        """A function's tails are there from now on, with the values that they have; None: in the register file again."""
+        """Move a function's tails there, with their values; None: back to the register file."""
         if vf >= POOLS:
             raise ConfigError(f"{self.name}: no VF {vf}: the 82599 has 0 to {POOLS - 1}")
-        before = self._pf_bells  # lives until nothing points there any more
+        before = self._pf_bells  # freed below, when no pointer to it is left
         self._enter()
         if vf < 0:
             self._pf_bells = bells
@@ -350,7 +255,7 @@ cdef class Engine(DataPath):
         return self.registers.at + (W_RXQ + queue * 16 if queue < 64 else W_RXQ_HIGH + (queue - 64) * 16) + W_RDT
 
     cdef void _place_tails(self) noexcept nogil:
-        """Whoever owns a queue has its tail; it keeps its value when that changes."""
+        """Each queue's tail is in its owner's pages. It keeps its value when the owner changes."""
         cdef mdl_port *p = self.port
         cdef uint32_t queue, first
         cdef void *bells
@@ -400,9 +305,9 @@ cdef class Engine(DataPath):
         return NULL
 
     cdef void _set_rate(self, uint32_t queue, uint32_t factor) noexcept nogil:
-        """8.2.3.10.16: the line's rate over the queue's; a factor below 1 would be faster than the line, and is none.
+        """8.2.3.10.16: factor = line rate / queue rate. A factor below 1 is ignored.
 
-        SILENT about a queue that rests when its factor changes: it rests on, and what it has saved up is lost.
+        SILENT about a paused queue whose factor changes: it stays paused, and its credit is lost.
         """
         cdef mdl_port *p = self.port
         p.txq[queue].rate = factor if factor > 1 << 14 else 0
@@ -421,7 +326,7 @@ cdef class Engine(DataPath):
                 self.wire.pump(self)
             return self._discard(budget)
         if p.dirty:
-            self._decode_tables()
+            decode_tables(p)
         if p.epoch != current_epoch():
             self._remap()
         work = 0
@@ -439,9 +344,9 @@ cdef class Engine(DataPath):
         return work
 
     cdef uint32_t _discard(self, uint32_t budget) noexcept nogil:
-        """What arrives at a port that may not reach memory is lost.
+        """Lose what arrives at a port that may not do DMA.
 
-        SILENT: silicon would keep a packet buffer full of it; a sender that waits for room there would wait for ever.
+        SILENT: silicon would keep a packet buffer full, and a sender that waits for room would wait for ever.
         """
         cdef mdl_frame *frame = mdl_peek(self.port.rx_fifo)
         cdef uint32_t done = 0
@@ -452,7 +357,7 @@ cdef class Engine(DataPath):
         return done
 
     cdef void _tell(self) noexcept nogil:
-        """Interrupt causes of this step, each once."""
+        """Raise the interrupt causes of this step, each once."""
         cdef mdl_port *p = self.port
         cdef uint32_t half
         cdef uint64_t left
@@ -481,7 +386,7 @@ cdef class Engine(DataPath):
         self._leave()
 
     cpdef unplug(self):
-        """Pull the wire out of this port. The other end sees its link go."""
+        """Pull the wire out of this port. The other end loses its link."""
         cdef Wire wire = self.wire
         if wire is None:
             return
@@ -500,20 +405,15 @@ cdef class Engine(DataPath):
             and (p.peer_pace == NULL or p.peer_pace[0] == self.pace)
         )
 
-    @property
-    def directed(self):
-        """How many filters the flow director has."""
-        return self.port.director.used
-
     cdef bint queue_drop(self, uint32_t queue) noexcept nogil:
         return self.port.qde[queue >> 6 & 1] >> (queue & 63) & 1
 
     # ---- for Python -----------------------------------------------------------------------------------------
 
     def take_violations(self, vf=None):
-        """(register, value, section, what was wrong) for each forbidden thing seen since the last call.
+        """(register, value, section, text) for each violation since the last call.
 
-        vf: on the queues of that VF, in its own words, or of the PF (-1); None: on all queues.
+        vf: those on the queues of that VF, in its own numbering, or of the PF (-1); None: of all queues.
         """
         cdef mdl_port *p = self.port
         cdef uint64_t index, first = max(self._taken, p.violations - VIOLATIONS if p.violations > VIOLATIONS else 0)
@@ -529,16 +429,21 @@ cdef class Engine(DataPath):
         self._taken = p.violations
         self.violations = 0
         found = [offence for owner, offence in self._offences if vf is None or vf == owner]
-        # Of what waits for somebody who does not look the last is enough.
+        # Keep only the newest VIOLATIONS entries of each owner that does not take them.
         self._offences = [] if vf is None else [pair for pair in self._offences if pair[0] != vf][-VIOLATIONS:]
         return found
 
+    @property
+    def directed(self):
+        """Number of filters in the flow director."""
+        return self.port.director.used
+
     def set_lit(self, bint on):
-        """Bring this end of the wire up or down: what the other end sees."""
+        """Bring this end of the wire up or down, as seen by the other end."""
         self.lit = on
 
     def set_link(self, bint on):
-        """What a controller concluded: without link nothing is sent."""
+        """Set the link. Without link the port does not send."""
         self.link = on
 
     @property
@@ -547,7 +452,7 @@ cdef class Engine(DataPath):
         return self.wire_up()
 
     def run(self, unsigned int budget=64):
-        """One step, by hand. Returns how many packets it moved."""
+        """Run one step. Returns how many packets it moved."""
         self._enter()
         self.interrupts.tick()
         work = self.step(budget)
@@ -555,7 +460,7 @@ cdef class Engine(DataPath):
         return work
 
     def write(self, unsigned int offset, unsigned int value):
-        """Store a register and decode it, without the access rules of a controller: for tests of the data path alone."""
+        """Store a register and decode it, without access rules, for tests of the data path alone."""
         if offset >= REGISTER_BYTES or offset & 3:
             raise IndexError(f"no register at {offset:#x}: registers are dwords below {REGISTER_BYTES:#x}")
         self._enter()
@@ -564,7 +469,7 @@ cdef class Engine(DataPath):
         self._leave()
 
     def lose_doorbells(self, str kind, unsigned int queue, bint lost):
-        """A fault: while `lost`, the data path does not see the tail of that "rx" or "tx" queue move."""
+        """A fault: while `lost`, the data path does not see changes of the tail of that "rx" or "tx" queue."""
         if kind not in ("rx", "tx") or queue >= QUEUES:
             raise ConfigError(f"{self.name}: no {kind} queue {queue}: expected 'rx' or 'tx' and 0 to {QUEUES - 1}")
         self._enter()
@@ -583,7 +488,7 @@ cdef class Engine(DataPath):
         self._leave()
 
     def restart(self):
-        """What a reset of the port does to the data path."""
+        """Reset the data path, as a reset of the port does."""
         self._enter()
         self.reset()
         self._leave()

@@ -7,8 +7,8 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from dataplane.machine cimport likely
-from dataplane.pmd.model.state.domain cimport mdl_domain
 from dataplane.pmd.model.shared cimport CardLock
+from dataplane.pmd.model.state.domain cimport mdl_domain
 
 
 # IOVA ranges -> host memory, with permissions. Change it only under the card's lock.

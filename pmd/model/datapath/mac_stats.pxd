@@ -6,8 +6,8 @@ Counters stick at their maximum until a read clears them. Byte counters have 36 
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
+from dataplane.pmd.datasheet.word cimport *
 from dataplane.pmd.model.state.bytes cimport mdl_load64
-from dataplane.pmd.model.state.word cimport *
 
 cdef enum:
     BINS = 6

@@ -3,9 +3,8 @@
 
 from libc.string cimport memmove
 
-from dataplane.pmd.model.state.checksum cimport crc32c
 from dataplane.pmd.model.state.bytes cimport mdl_load16, mdl_store16, mdl_store32, mdl_swap16
-from dataplane.pmd.model.state.checksum cimport mdl_fold, mdl_sum
+from dataplane.pmd.model.state.checksum cimport crc32c, mdl_fold, mdl_sum
 
 cdef enum:
     L4_UDP = 0  # context descriptor's L4T

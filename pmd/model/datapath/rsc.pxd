@@ -3,10 +3,10 @@
 
 from libc.stdint cimport uint32_t
 
-from dataplane.pmd.model.state.fifo cimport mdl_frame
-from dataplane.pmd.model.state.port cimport mdl_port
 from dataplane.pmd.model.classify.packet cimport Parsed
 from dataplane.pmd.model.datapath.rx_ring cimport Visit
+from dataplane.pmd.model.state.fifo cimport mdl_frame
+from dataplane.pmd.model.state.port cimport mdl_port
 
 # A frame for a queue that merges, which `v` has entered: TAKEN, DROPPED, or APART when it needs descriptors of its own.
 cdef int rsc_put(

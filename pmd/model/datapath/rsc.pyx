@@ -22,8 +22,20 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy
 
 from dataplane.machine cimport store_release, unlikely
+from dataplane.pmd.datasheet.word cimport *
+from dataplane.pmd.model.classify.packet cimport *
 from dataplane.pmd.model.datapath.iommu cimport dma_write
 from dataplane.pmd.model.datapath.mac_stats cimport count, count36
+from dataplane.pmd.model.datapath.rx_ring cimport (
+    ALL_QUEUES,
+    APART,
+    DROPPED,
+    TAKEN,
+    available,
+    fetch,
+    store,
+    write_back,
+)
 from dataplane.pmd.model.state.bytes cimport mdl_be32, mdl_load32, mdl_store16, mdl_swap16
 from dataplane.pmd.model.state.checksum cimport mdl_fold, mdl_sum
 from dataplane.pmd.model.state.domain cimport RX_DATA
@@ -31,9 +43,6 @@ from dataplane.pmd.model.state.port cimport mdl_violate
 from dataplane.pmd.model.state.queue cimport mdl_rxq
 from dataplane.pmd.model.state.rsc cimport RSC_CONTEXTS, RSC_HEADER, mdl_rsc
 from dataplane.pmd.model.state.violation cimport V_RX_RSC_TIMER
-from dataplane.pmd.model.classify.packet cimport *
-from dataplane.pmd.model.datapath.rx_ring cimport ALL_QUEUES, APART, DROPPED, TAKEN, available, fetch, store, write_back
-from dataplane.pmd.model.state.word cimport *
 
 cdef extern from "hw82599.h" nogil:
     enum:

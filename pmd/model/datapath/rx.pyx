@@ -11,44 +11,14 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memset
 
 from dataplane.machine cimport likely, store_release, unlikely
-from dataplane.pmd.model.state.checksum cimport fcs
-from dataplane.pmd.model.classify.filter cimport PASS_EXACT, PASS_INEXACT, PASS_NOT, TAG_SIZE, accept, longest
-from dataplane.pmd.model.datapath.iommu cimport translate
-from dataplane.pmd.model.datapath.mac_stats cimport Tally, count, count36, flush_rx, note_good
-from dataplane.pmd.model.state.bytes cimport (
-    mdl_be16,
-    mdl_copy,
-    mdl_ctz64,
-    mdl_load16,
-    mdl_load64,
-    mdl_publish64,
-    mdl_store32,
-)
-from dataplane.pmd.model.state.domain cimport WRITE
-from dataplane.pmd.model.state.fifo cimport (
-    BAD_CRC,
-    COUNTED,
-    DIRECTED_ONCE,
-    INEXACT,
-    IP_MADE,
-    L4_MADE,
-    LOCAL,
-    LOST,
-    REFUSED,
-    RXE,
-    mdl_fifo,
-    mdl_frame,
-    mdl_peek,
-    mdl_peek_ahead,
-    mdl_pop,
-    mdl_take_lost,
-)
-from dataplane.pmd.model.state.filter cimport ADDRESS, BROADCAST
-from dataplane.pmd.model.state.port cimport mdl_violate
-from dataplane.pmd.model.state.queue cimport mdl_rxq
-from dataplane.pmd.model.state.violation cimport V_RX_SMALL_RING
+from dataplane.pmd.datasheet.word cimport *
+from dataplane.pmd.model.classify.filter cimport TAG_SIZE
 from dataplane.pmd.model.classify.packet cimport *
 from dataplane.pmd.model.classify.pools cimport pools_of_arrival
+from dataplane.pmd.model.classify.steer cimport Choice, choose, redirect
+from dataplane.pmd.model.datapath.iommu cimport translate
+from dataplane.pmd.model.datapath.mac cimport mac, mac_alone
+from dataplane.pmd.model.datapath.mac_stats cimport Tally, count, count36, flush_rx
 from dataplane.pmd.model.datapath.rsc cimport rsc_due, rsc_put
 from dataplane.pmd.model.datapath.rx_ring cimport (
     ALL_QUEUES,
@@ -65,125 +35,32 @@ from dataplane.pmd.model.datapath.rx_ring cimport (
 )
 from dataplane.pmd.model.datapath.rxq cimport doubt
 from dataplane.pmd.model.datapath.stamps cimport stamp_arrival
-from dataplane.pmd.model.classify.steer cimport Choice, choose, redirect
-from dataplane.pmd.model.state.word cimport *
+from dataplane.pmd.model.state.bytes cimport mdl_copy, mdl_ctz64, mdl_load64, mdl_publish64, mdl_store32
+from dataplane.pmd.model.state.checksum cimport fcs
+from dataplane.pmd.model.state.domain cimport WRITE
+from dataplane.pmd.model.state.fifo cimport (
+    BAD_CRC,
+    COUNTED,
+    DIRECTED_ONCE,
+    INEXACT,
+    IP_MADE,
+    L4_MADE,
+    LOCAL,
+    REFUSED,
+    RXE,
+    mdl_fifo,
+    mdl_frame,
+    mdl_peek,
+    mdl_pop,
+    mdl_take_lost,
+)
+from dataplane.pmd.model.state.filter cimport ADDRESS, BROADCAST
+from dataplane.pmd.model.state.port cimport mdl_violate
+from dataplane.pmd.model.state.queue cimport mdl_rxq
+from dataplane.pmd.model.state.violation cimport V_RX_SMALL_RING
 
 cdef enum:
-    FRAME_MIN = 64
     FCS_SIZE = 4
-    RX_MISS = 1 << 17  # EICR
-    RAW_PAUSE = 0x0888  # EtherType 0x8808 as loaded
-    OPCODE_PAUSE = 1
-    OPCODE_PRIORITY_PAUSE = 0x0101
-
-cdef uint64_t PAUSE_ADDRESS = 0x010000C28001  # 01:80:C2:00:00:01
-
-
-# ---- the MAC -----------------------------------------------------------------------------------------------------
-
-
-cdef bint _pause(mdl_port *p, mdl_frame *frame) noexcept nogil:
-    """Counts a flow control frame (8.2.3.22.34). True if the MAC eats it."""
-    cdef const uint8_t *data = frame.data
-    cdef uint32_t opcode, priority
-    if frame.len < 18 or mdl_load16(data + 12) != RAW_PAUSE:
-        return False
-    opcode = mdl_be16(data + 14)
-    if opcode == OPCODE_PAUSE:
-        _count16(p.regs, W_LXOFFRXCNT if mdl_load16(data + 16) else W_LXONRXCNT)
-    elif opcode == OPCODE_PRIORITY_PAUSE and frame.len >= 34:
-        for priority in range(8):
-            if data[17] >> priority & 1:
-                count(p.regs, (W_PXOFFRXCNT if mdl_load16(data + 18 + 2 * priority) else W_PXONRXCNT) + priority, 1)
-    return not p.filter.pass_pause
-
-
-cdef inline void _count16(uint32_t *regs, uint32_t word) noexcept nogil:
-    if regs[word] < 0xFFFF:
-        regs[word] += 1
-
-
-cdef bint _bad(mdl_port *p, mdl_frame *frame, uint32_t size) noexcept nogil:
-    """Counts what is wrong with a frame of `size` bytes with FCS. True if it is a bad packet."""
-    cdef uint32_t etype
-    cdef const uint8_t *data = frame.data
-    cdef bint crc = frame.flags & BAD_CRC
-    if size < FRAME_MIN:
-        count(p.regs, W_RFC if crc else W_RUC, 1)
-        return True
-    if size > longest(&p.filter, data):
-        count(p.regs, W_RJC if crc else W_ROC, 1)
-        return True
-    if crc:
-        count(p.regs, W_CRCERRS, 1)
-        return True
-    if p.length_check:
-        etype = mdl_be16(data + 12)
-        # SILENT: a wrong length field is reported by RLEC and the packet goes on; padding to the minimum is right.
-        if etype <= 1500 and etype != size - 18u and not (size == FRAME_MIN and etype < 46):
-            count(p.regs, W_RLEC, 1)
-    return False
-
-
-cdef inline bint _mac(mdl_port *p, mdl_frame *frame, Tally *t) noexcept nogil:
-    """Whether the frame goes on to a queue. Notes what later stages need in its flags."""
-    cdef uint32_t size = frame.len + FCS_SIZE, verdict
-    cdef const uint8_t *data = frame.data
-    if unlikely(
-        size < FRAME_MIN
-        or size > p.filter.max_bytes
-        or frame.flags & (BAD_CRC | LOST)
-        or mdl_be16(data + 12) <= 1500
-        or mdl_load64(data) & <uint64_t> 0xFFFFFFFFFFFF == PAUSE_ADDRESS
-    ):
-        return _mac_slowly(p, frame, t)
-    verdict = accept(&p.filter, data, frame.len)
-    if unlikely(verdict != PASS_EXACT):
-        if not verdict:
-            t.refused += 1
-            t.refused_bytes += size
-            return False
-        frame.flags |= INEXACT
-    note_good(t, data, size)
-    return p.filter.receive
-
-
-cdef bint _mac_slowly(mdl_port *p, mdl_frame *frame, Tally *t) noexcept nogil:
-    """The same for frames that may be bad, lost, or flow control."""
-    cdef uint32_t size = frame.len + FCS_SIZE, verdict
-    cdef const uint8_t *data = frame.data
-    if _bad(p, frame, size):
-        t.bad += 1
-        t.bad_bytes += size
-        if not p.filter.store_bad or frame.len < 14 or frame.flags & LOST or not accept(&p.filter, data, frame.len):
-            return False
-        frame.flags |= RXE
-        return p.filter.receive
-    verdict = PASS_NOT
-    if mdl_load64(data) & <uint64_t> 0xFFFFFFFFFFFF != PAUSE_ADDRESS or not _pause(p, frame):
-        verdict = accept(&p.filter, data, frame.len)
-    if not verdict:
-        t.refused += 1
-        t.refused_bytes += size
-        return False
-    if verdict == PASS_INEXACT:
-        frame.flags |= INEXACT
-    note_good(t, data, size)
-    if frame.flags & LOST:
-        count(p.regs, W_RXMPC, 1)
-        p.other_causes |= RX_MISS
-        return False
-    return p.filter.receive
-
-
-cdef void _mac_alone(mdl_port *p, Tally *t) noexcept nogil:
-    """The queues are blocked: count and filter what has come in behind."""
-    cdef mdl_frame *frame = mdl_peek_ahead(p.rx_fifo)
-    while frame != NULL:
-        if not _mac(p, frame, t):
-            frame.flags |= REFUSED
-        frame.flags |= COUNTED
-        frame = mdl_peek_ahead(p.rx_fifo)
 
 
 # ---- descriptors -------------------------------------------------------------------------------------------------
@@ -478,11 +355,11 @@ cdef uint32_t _empty(mdl_port *p, mdl_fifo *fifo, uint32_t budget, Visit *v) noe
         count(p.regs, W_RXMPC, mdl_take_lost(fifo))
     memset(&tally, 0, sizeof(tally))
     while frame != NULL and done < budget:
-        wanted = not frame.flags & REFUSED if frame.flags & (COUNTED | LOCAL) else _mac(p, frame, &tally)
+        wanted = not frame.flags & REFUSED if frame.flags & (COUNTED | LOCAL) else mac(p, frame, &tally)
         if wanted and (p.rx_held or not _deliver(p, v, frame)):
             frame.flags |= COUNTED
             if fifo == p.rx_fifo:
-                _mac_alone(p, &tally)
+                mac_alone(p, &tally)
             break
         mdl_pop(fifo, frame)
         done += 1

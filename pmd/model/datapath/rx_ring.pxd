@@ -4,13 +4,13 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from dataplane.machine cimport likely, prefetch_write, read32, rmb, unlikely
+from dataplane.pmd.datasheet.word cimport *
 from dataplane.pmd.model.datapath.iommu cimport dma_read, dma_write, translate
 from dataplane.pmd.model.state.bytes cimport mdl_copy, mdl_load64, mdl_publish64
 from dataplane.pmd.model.state.domain cimport RX_DATA, RX_DESC_FETCH, RX_DESC_WRITE, WRITE
 from dataplane.pmd.model.state.port cimport mdl_port, mdl_violate
 from dataplane.pmd.model.state.queue cimport mdl_rxq
 from dataplane.pmd.model.state.violation cimport V_RX_HEADER, V_RX_TAIL
-from dataplane.pmd.model.state.word cimport *
 
 cdef enum:
     AHEAD = 4  # descriptors

@@ -4,12 +4,12 @@
 from libc.stdint cimport uint64_t
 
 from dataplane.machine cimport unlikely
+from dataplane.pmd.datasheet.word cimport *
 from dataplane.pmd.model.datapath.iommu cimport lookup
+from dataplane.pmd.model.datapath.rsc cimport rsc_end
 from dataplane.pmd.model.state.domain cimport READ, WRITE
 from dataplane.pmd.model.state.port cimport mdl_violate
 from dataplane.pmd.model.state.violation cimport V_RX_BUFFER_SIZE, V_RX_SPLIT
-from dataplane.pmd.model.datapath.rsc cimport rsc_end
-from dataplane.pmd.model.state.word cimport *
 
 cdef enum:
     BUFFER_MAX = 16384

@@ -3,10 +3,10 @@
 
 from libc.stdint cimport uint32_t, uint64_t
 
+from dataplane.pmd.model.classify.packet cimport Parsed
 from dataplane.pmd.model.state.fifo cimport mdl_frame
 from dataplane.pmd.model.state.port cimport mdl_port
 from dataplane.pmd.model.state.stamps cimport mdl_stamps
-from dataplane.pmd.model.classify.packet cimport Parsed
 
 
 # Ports of this process that stamp what they receive: while there are any, every sender knows the time of each step.

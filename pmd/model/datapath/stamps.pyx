@@ -12,14 +12,14 @@ from libc.stdint cimport uint8_t
 
 from dataplane.clock cimport mono_ns
 from dataplane.machine cimport likely
+from dataplane.pmd.datasheet.word cimport *
+from dataplane.pmd.model.classify.packet cimport HW_RXD_STAT_TS, PROTO_UDP
 from dataplane.pmd.model.state.bytes cimport mdl_be16, mdl_load16, mdl_load32
-from dataplane.pmd.model.state.fifo cimport LOCAL, STAMP_SOUGHT, STAMPED
+from dataplane.pmd.model.state.fifo cimport LOCAL, STAMPED, STAMP_SOUGHT
 from dataplane.pmd.model.state.port cimport mdl_violate
 from dataplane.pmd.model.state.queue cimport QUEUES
 from dataplane.pmd.model.state.stamps cimport mdl_count_stampers, mdl_settle_systim, mdl_systim
 from dataplane.pmd.model.state.violation cimport V_STAMP_STOPPED
-from dataplane.pmd.model.classify.packet cimport HW_RXD_STAT_TS, PROTO_UDP
-from dataplane.pmd.model.state.word cimport *
 
 cdef enum:
     VALID = 1 << 0

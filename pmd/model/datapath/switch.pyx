@@ -9,8 +9,11 @@ buffer of its own beside that for frames from the wire, so each can only hold up
 from libc.stdint cimport uint32_t, uint64_t
 
 from dataplane.machine cimport unlikely
+from dataplane.pmd.datasheet.word cimport *
 from dataplane.pmd.model.classify.filter cimport longest
+from dataplane.pmd.model.classify.pools cimport honest, pools_of_departure
 from dataplane.pmd.model.datapath.mac_stats cimport count, note_good
+from dataplane.pmd.model.datapath.stamps cimport stamp_departure
 from dataplane.pmd.model.state.bytes cimport mdl_copy
 from dataplane.pmd.model.state.fifo cimport (
     BAD_CRC,
@@ -27,9 +30,6 @@ from dataplane.pmd.model.state.fifo cimport (
     mdl_pop,
     mdl_reserve,
 )
-from dataplane.pmd.model.classify.pools cimport honest, pools_of_departure
-from dataplane.pmd.model.datapath.stamps cimport stamp_departure
-from dataplane.pmd.model.state.word cimport *
 
 cdef enum:
     FCS_SIZE = 4

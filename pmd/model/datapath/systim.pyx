@@ -4,8 +4,8 @@
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from dataplane.pmd.model.datapath.engine cimport Engine
-from dataplane.pmd.model.state.stamps cimport mdl_settle_systim, mdl_stamps, mdl_systim
 from dataplane.pmd.model.datapath.stamps cimport time_of
+from dataplane.pmd.model.state.stamps cimport mdl_settle_systim, mdl_stamps, mdl_systim
 
 
 cdef class Systim:

@@ -9,7 +9,9 @@ SILENT: a packet that fits one segment has the flags of a last one.
 from libc.stdint cimport uint16_t
 from libc.string cimport memcpy, memset
 
+from dataplane.pmd.datasheet.word cimport *
 from dataplane.pmd.model.datapath.mac_stats cimport note_good
+from dataplane.pmd.model.datapath.offload cimport insert_ip_checksum, tag_frame
 from dataplane.pmd.model.state.bytes cimport (
     mdl_be16,
     mdl_be32,
@@ -31,8 +33,6 @@ from dataplane.pmd.model.state.fifo cimport (
 from dataplane.pmd.model.state.port cimport mdl_violate
 from dataplane.pmd.model.state.queue cimport mdl_context
 from dataplane.pmd.model.state.violation cimport V_TX_OVER_MAXFRS
-from dataplane.pmd.model.datapath.offload cimport insert_ip_checksum, tag_frame
-from dataplane.pmd.model.state.word cimport *
 
 cdef extern from "hw82599.h" nogil:
     const uint32_t HW_TXD_CMD_VLE

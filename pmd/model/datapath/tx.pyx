@@ -10,9 +10,11 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memset
 
 from dataplane.machine cimport likely, read32, rmb, store_release, unlikely
+from dataplane.pmd.datasheet.word cimport *
 from dataplane.pmd.model.datapath.assemble cimport AGAIN, NO_ROOM, assemble
 from dataplane.pmd.model.datapath.iommu cimport dma_read, dma_write, lookup, translate
 from dataplane.pmd.model.datapath.mac_stats cimport Tally, count, count36, flush_tx, note_good
+from dataplane.pmd.model.datapath.switch cimport switch_out
 from dataplane.pmd.model.state.bytes cimport mdl_copy, mdl_ctz64, mdl_load32, mdl_load64, mdl_publish32
 from dataplane.pmd.model.state.domain cimport READ, TX_DESC_FETCH, TX_DESC_WRITE, TX_HEAD_WRITE, WRITE
 from dataplane.pmd.model.state.fifo cimport (
@@ -26,8 +28,6 @@ from dataplane.pmd.model.state.fifo cimport (
 from dataplane.pmd.model.state.port cimport mdl_port, mdl_violate
 from dataplane.pmd.model.state.queue cimport mdl_txq
 from dataplane.pmd.model.state.violation cimport V_TX_QUEUE, V_TX_TAIL
-from dataplane.pmd.model.datapath.switch cimport switch_out
-from dataplane.pmd.model.state.word cimport *
 
 cdef extern from *:
     """

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""VFs of a port: they come and go with the PF's SR-IOV capability, and are reset (datasheet 4.2.2, 7.10.2, 9.4.4)."""
+"""VFs of a port: when they exist (the PF's SR-IOV capability), and their resets (datasheet 4.2.2, 7.10.2, 9.4.4)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from dataplane.pmd.datasheet import (
     EICR,
@@ -29,8 +28,11 @@ from dataplane.pmd.datasheet import (
     VFRE,
     VFTE,
 )
-from dataplane.pmd.model.functions.vf import VirtualFunction
-from dataplane.pmd.model.registers.block import Block, on_read, on_write
+from dataplane.pmd.model.functions.mailbox import Mailboxes
+from dataplane.pmd.model.functions.vf import Checks, VirtualFunction
+from dataplane.pmd.model.registers.block import Block, Board, on_read, on_write
+from dataplane.pmd.model.registers.controller import Controller
+from dataplane.pmd.model.registers.timing import Timing
 
 __all__ = ["Sriov"]
 
@@ -38,19 +40,29 @@ _ALL_VFS = 64
 
 
 class Sriov(Block):
-    """`vfs`: the functions that are there now, VF n at n. A VF that went and came again is another one."""
+    """`vfs`: the functions that exist now, VF n at n. A VF that is made again is another object."""
 
     vfs: tuple[VirtualFunction, ...] = ()
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.watchers: list[Callable[[], None]] = []  # called, under the lock, when VFs have come or gone
-        self.tracers: dict[int, Callable[[str, int, int], None]] = {}  # by VF, whenever there is that VF
+    def __init__(
+        self,
+        chip: Controller,
+        card: Board,
+        timing: Timing,
+        mailbox: Mailboxes,
+        check: Callable[[VirtualFunction], Checks] | None,
+    ) -> None:
+        super().__init__(chip, card, timing)
+        self._mailbox, self._check = mailbox, check
+        self.watchers: list[Callable[[], None]] = []  # called, under the lock, after VFs appeared or went
+        self.tracers: dict[
+            int, Callable[[str, int, int], None]
+        ] = {}  # by VF number, whether the VF exists or not
 
-    # ---- coming and going -------------------------------------------------------------------------------------
+    # ---- which VFs exist ---------------------------------------------------------------------------------------
 
     def reset(self, power_up: bool) -> None:
-        """4.2.1: a reset of the port leaves the VFs' configuration alone; their registers have their reset values."""
+        """4.2.1: a reset of the port resets the registers of its VFs, and keeps their configuration."""
         for vf in range(_ALL_VFS):
             self.chip.interrupts.vfs.forget(vf)
         for function in self.vfs:
@@ -58,7 +70,7 @@ class Sriov(Block):
         self.refresh()
 
     def refresh(self) -> None:
-        """The capability, the PF's power or a VF's command register may have changed: who is there, and who may do DMA."""
+        """Update which VFs exist and may do DMA, after a change of the capability, the PF's power or a VF's command."""
         capability, chip = self.chip.config.sriov, self.chip
         if chip.gone:
             return
@@ -74,18 +86,18 @@ class Sriov(Block):
         chip.load([(STATUS.offset, status)])
 
     def pull_out(self) -> None:
-        """The port is about to be pulled out: its VFs go first, while registers still say whose queues are whose."""
+        """Remove all VFs before the port is pulled out, while the registers still assign the queues."""
         self._populate(0)
         self.chip.engine.share(0, 0)
 
     def _populate(self, count: int) -> None:
         chip = self.chip
         if count != len(self.vfs):
-            for function in self.vfs:  # also the other way round: NumVFs cannot change while there are VFs
+            for function in self.vfs:  # NumVFs cannot change while VFs exist: the count is 0 before or after
                 function.leave()
                 self.vf_reset(function.number)
                 chip.engine.domain_of_vf(function.number).clear()
-            self.vfs = tuple(VirtualFunction(chip, number) for number in range(count))
+            self.vfs = tuple(VirtualFunction(chip, number, self, self._check) for number in range(count))
             for function in self.vfs:
                 function.trace = self.tracers.get(function.number)
             for watcher in self.watchers:
@@ -100,7 +112,7 @@ class Sriov(Block):
         return 16 >> mode if mode else 0
 
     def queues_of(self, vf: int) -> range:
-        """The queues of a VF's pool, by the PF's numbers; none when the mode has no such pool."""
+        """The queues of a VF's pool, in the PF's numbering; empty if the mode has no such pool."""
         queues = self.queues
         return range(vf * queues, (vf + 1) * queues) if queues and (vf + 1) * queues <= 128 else range(0)
 
@@ -108,15 +120,15 @@ class Sriov(Block):
 
     @on_write(PVFCTRL)
     def vf_control(self, offset: int, old: int, new: int, written: int) -> int:
-        """9.4: VFCTRL.RST does what a function level reset does, but for the VF's configuration space."""
+        """9.4: VFCTRL.RST does what a function level reset does, except to the VF's configuration space."""
         if written & PVFCTRL[0].RST.mask:
             self.vf_reset((offset - PVFCTRL[0].offset) // 4)
         return 0
 
     def vf_reset(self, vf: int) -> None:
-        """4.2.2, 7.10.2: queues stop, gates close, interrupts and mailbox flags are cleared, and the PF hears of it.
+        """4.2.2, 7.10.2: stop the queues, close the gates, clear interrupts and mailbox flags, and notify the PF.
 
-        What stays: addresses, VLANs, VMOLR, VMVIR, TDWBAL and TDWBAH, the mailbox's memory, the counters.
+        Not reset: addresses, VLANs, VMOLR, VMVIR, TDWBAL and TDWBAH, the mailbox's memory, the counters.
         """
         chip = self.chip
         for queue in self.queues_of(vf):
@@ -133,7 +145,7 @@ class Sriov(Block):
         for n in range(2):
             self.poke(PVTRSCINT[2 * vf + n], 0)
         chip.interrupts.vfs.forget(vf)
-        chip.blocks["mailbox"].vf_reset(vf)
+        self._mailbox.vf_reset(vf)
         if vf < len(self.vfs):
             self.vfs[vf].was_reset()
         seen = PFVFLRE[vf // 32]
@@ -163,7 +175,7 @@ class Sriov(Block):
 
     @on_write(PVTEIMS)
     def unmask(self, offset: int, old: int, new: int, written: int) -> int:
-        """9.4: a 1 lifts the mask; with VTEIAM it may be back by the time the write has had its effect."""
+        """9.4: a 1 lifts the mask. With VTEIAM the mask may be set again before the write returns."""
         vf = (offset - PVTEIMS[0].offset) // 4
         self.chip.interrupts.vfs.unmask(vf, written)
         return self.peek(PVTEIMS[vf])

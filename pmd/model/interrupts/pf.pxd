@@ -2,8 +2,8 @@
 """Interrupts of one port: causes, masks, moderation, vectors. The card's lock is held in every call."""
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from dataplane.pmd.model.shared cimport Clock, RegisterFile
 from dataplane.pmd.model.interrupts.vf cimport VfInterrupts
+from dataplane.pmd.model.shared cimport Clock, RegisterFile
 
 # Returns when it has something to do again, as far as it knows: ns of the card's clock, or the highest number for never.
 ctypedef uint64_t (*tick_t)(void *self, uint64_t now) noexcept nogil

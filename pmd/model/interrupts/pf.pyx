@@ -11,23 +11,12 @@ import os
 from posix.unistd cimport close
 
 from dataplane.eventfd cimport send_signal
+from dataplane.pmd.datasheet.word cimport *
 
 from dataplane.errors import DeviceError
 
 cdef enum:
     VECTORS = 64
-    # Dwords of the register file.
-    EICR = 0x00800 >> 2
-    EIAC = 0x00810 >> 2
-    EITR_LOW = 0x00820 >> 2
-    EIMS = 0x00880 >> 2
-    EIAM = 0x00890 >> 2
-    GPIE = 0x00898 >> 2
-    IVAR = 0x00900 >> 2
-    IVAR_MISC = 0x00A00 >> 2
-    EIMS_EX = 0x00AA0 >> 2
-    EIAM_EX = 0x00AD0 >> 2
-    EITR_HIGH = 0x12300 >> 2
     EITR_SPLIT = 24
     # Fields.
     MSIX = 1 << 4
@@ -74,16 +63,16 @@ cdef class Interrupts:
 
     cdef void rx_cause(self, int queue) noexcept nogil:
         if not self._is_vf_s(queue, False):
-            self._queue_cause(<uint8_t> (self.regs[IVAR + (queue >> 1)] >> ((queue & 1) << 4)))
+            self._queue_cause(<uint8_t> (self.regs[W_IVAR + (queue >> 1)] >> ((queue & 1) << 4)))
 
     cdef void tx_cause(self, int queue) noexcept nogil:
         if not self._is_vf_s(queue, True):
-            self._queue_cause(<uint8_t> (self.regs[IVAR + (queue >> 1)] >> (((queue & 1) << 4) + 8)))
+            self._queue_cause(<uint8_t> (self.regs[W_IVAR + (queue >> 1)] >> (((queue & 1) << 4) + 8)))
 
     cdef void other_cause(self, uint32_t eicr_bits) noexcept nogil:
         if self.dead:
             return
-        self.regs[EICR] |= eicr_bits & OTHERS
+        self.regs[W_EICR] |= eicr_bits & OTHERS
         self.fresh |= self._vectors_of(eicr_bits & OTHERS)
         self._offer()
 
@@ -105,20 +94,20 @@ cdef class Interrupts:
 
     cdef void _queue_cause(self, uint8_t ivar) noexcept nogil:
         if ivar & VALID and not self.dead:
-            self._vector_cause(ivar & 0x3F if self.regs[GPIE] & MSIX else ivar & 0xF)
+            self._vector_cause(ivar & 0x3F if self.regs[W_GPIE] & MSIX else ivar & 0xF)
 
     cdef void _vector_cause(self, int vector) noexcept nogil:
         self.pending |= <uint64_t> 1 << vector
         self.fresh |= self._messages_of(<uint64_t> 1 << vector)
         if vector < 16:
-            self.regs[EICR] |= 1 << vector
+            self.regs[W_EICR] |= 1 << vector
         self._offer()
 
     # ---- the way out ----------------------------------------------------------------------------------------
 
     cdef uint64_t _messages_of(self, uint64_t vectors) noexcept nogil:
         """Without MSI-X there is one message, or the INTx line, for everything."""
-        if self.regs[GPIE] & MSIX:
+        if self.regs[W_GPIE] & MSIX:
             return vectors
         return 1 if vectors else 0
 
@@ -128,9 +117,9 @@ cdef class Interrupts:
         SILENT: without a valid entry in IVAR_MISC it is vector 0. DPDK's PF leaves IVAR_MISC as it comes up, with MSI-X on, and
         hears of its VFs' messages.
         """
-        cdef uint32_t misc = self.regs[IVAR_MISC]
+        cdef uint32_t misc = self.regs[W_IVAR_MISC]
         cdef uint64_t vectors = 0
-        if not self.regs[GPIE] & MSIX:
+        if not self.regs[W_GPIE] & MSIX:
             return 1 if others else 0
         if others & ~<uint32_t> TCP_TIMER:
             vectors |= <uint64_t> 1 << (misc >> 8 & 0x3F if misc >> 8 & VALID else 0)
@@ -140,9 +129,9 @@ cdef class Interrupts:
 
     cdef void _offer(self) noexcept nogil:
         """Signal every vector with a new cause that is not masked and whose interval is over."""
-        cdef uint64_t mask = self.regs[EIMS_EX] | <uint64_t> self.regs[EIMS_EX + 1] << 32
+        cdef uint64_t mask = self.regs[W_EIMS_EX] | <uint64_t> self.regs[W_EIMS_EX + 1] << 32
         cdef uint64_t ready = self._messages_of(self.pending & mask)
-        ready |= self._vectors_of(self.regs[EICR] & self.regs[EIMS] & OTHERS)
+        ready |= self._vectors_of(self.regs[W_EICR] & self.regs[W_EIMS] & OTHERS)
         ready &= self.fresh
         if not ready:
             return
@@ -160,31 +149,31 @@ cdef class Interrupts:
     cdef void _signal(self, int vector) noexcept nogil:
         cdef uint64_t one = 1
         cdef uint64_t bit = one << vector
-        cdef uint32_t eitr = self.regs[EITR_LOW + vector if vector < EITR_SPLIT else EITR_HIGH + vector - EITR_SPLIT]
+        cdef uint32_t eitr = self.regs[W_EITR + vector if vector < EITR_SPLIT else W_EITR_HIGH + vector - EITR_SPLIT]
         cdef uint64_t automask, queue_bits
         cdef uint32_t misc, others
         self.held &= ~bit
         self.fresh &= ~bit
         self.not_before[vector] = self.clock.now() + (eitr & INTERVAL) * INTERVAL_NS if eitr & INTERVAL else 0
-        if self.regs[GPIE] & MSIX:
+        if self.regs[W_GPIE] & MSIX:
             # The message takes its causes along: EIAC clears them, EIAM (with EIAME) masks them (7.3.1.2 to 7.3.1.4).
-            misc, others = self.regs[IVAR_MISC], 0
+            misc, others = self.regs[W_IVAR_MISC], 0
             if misc >> 8 & VALID and (misc >> 8 & 0x3F) == <uint32_t> vector:
                 others |= OTHERS & ~<uint32_t> TCP_TIMER
             if misc & VALID and (misc & 0x3F) == <uint32_t> vector:
                 others |= TCP_TIMER
-            others &= self.regs[EICR]
-            if self.regs[GPIE] & EIAME:
-                automask = self.regs[EIAM_EX] | self.regs[EIAM] & QUEUES | <uint64_t> self.regs[EIAM_EX + 1] << 32
+            others &= self.regs[W_EICR]
+            if self.regs[W_GPIE] & EIAME:
+                automask = self.regs[W_EIAM_EX] | self.regs[W_EIAM] & QUEUES | <uint64_t> self.regs[W_EIAM_EX + 1] << 32
                 queue_bits = bit & automask
                 self.write_mask(0, <uint32_t> queue_bits, False)
                 self.write_mask(1, <uint32_t> (queue_bits >> 32), False)
-                self.regs[EIMS] &= ~(self.regs[EIAM] & others)
-            if vector >= 16 or self.regs[EIAC] >> vector & 1:
+                self.regs[W_EIMS] &= ~(self.regs[W_EIAM] & others)
+            if vector >= 16 or self.regs[W_EIAC] >> vector & 1:
                 self.pending &= ~bit
                 if vector < 16:
-                    self.regs[EICR] &= ~<uint32_t> bit
-            self.regs[EICR] &= ~(self.regs[EIAC] & others)
+                    self.regs[W_EICR] &= ~<uint32_t> bit
+            self.regs[W_EICR] &= ~(self.regs[W_EIAC] & others)
         if self.masked & bit:
             self.blocked |= bit
             return
@@ -214,29 +203,29 @@ cdef class Interrupts:
             self.not_before[vector] = 0
 
     cdef uint32_t read_eicr(self) noexcept nogil:
-        cdef uint32_t value = self.regs[EICR]
-        if self.regs[GPIE] & OCD:
-            self.regs[EICR] &= ~EVENTS
+        cdef uint32_t value = self.regs[W_EICR]
+        if self.regs[W_GPIE] & OCD:
+            self.regs[W_EICR] &= ~EVENTS
         else:
-            self.regs[EICR] = 0
+            self.regs[W_EICR] = 0
             self.pending &= ~<uint64_t> QUEUES
-        if not self.regs[GPIE] & MSIX:
+        if not self.regs[W_GPIE] & MSIX:
             # One shared interrupt: the read is its acknowledgement and masks what EIAM says.
-            self.write_mask(-1, self.regs[EIAM], False)
+            self.write_mask(-1, self.regs[W_EIAM], False)
         return value
 
     cdef void write_eicr(self, uint32_t value) noexcept nogil:
-        self.regs[EICR] &= ~value
+        self.regs[W_EICR] &= ~value
         self.pending &= ~<uint64_t> (value & QUEUES)
 
     cdef void write_eics(self, int bank, uint32_t value) noexcept nogil:
         cdef uint64_t vectors = value
         if bank < 0:
             vectors &= QUEUES
-            self.regs[EICR] |= value
+            self.regs[W_EICR] |= value
             self.fresh |= self._vectors_of(value & OTHERS)
         elif bank == 0:
-            self.regs[EICR] |= value & QUEUES
+            self.regs[W_EICR] |= value & QUEUES
         else:
             vectors <<= 32
         self.pending |= vectors
@@ -244,13 +233,13 @@ cdef class Interrupts:
         self._offer()
 
     cdef void write_mask(self, int bank, uint32_t value, bint on) noexcept nogil:
-        cdef int word = EIMS if bank < 0 else EIMS_EX + bank
+        cdef int word = W_EIMS if bank < 0 else W_EIMS_EX + bank
         cdef uint64_t vectors
         self.regs[word] = self.regs[word] | value if on else self.regs[word] & ~value
         if bank < 0:
-            self.regs[EIMS_EX] = self.regs[EIMS_EX] & OTHERS | self.regs[EIMS] & QUEUES
+            self.regs[W_EIMS_EX] = self.regs[W_EIMS_EX] & OTHERS | self.regs[W_EIMS] & QUEUES
         elif bank == 0:
-            self.regs[EIMS] = self.regs[EIMS] & OTHERS | self.regs[EIMS_EX] & QUEUES
+            self.regs[W_EIMS] = self.regs[W_EIMS] & OTHERS | self.regs[W_EIMS_EX] & QUEUES
         if on:
             # What waits behind a mask that is lifted, or set again, is worth a message.
             vectors = value & QUEUES if bank < 0 else value
@@ -259,7 +248,7 @@ cdef class Interrupts:
             vectors &= self.pending
             self.fresh |= self._messages_of(vectors)
             if bank < 0:
-                self.fresh |= self._vectors_of(self.regs[EICR] & value & OTHERS)
+                self.fresh |= self._vectors_of(self.regs[W_EICR] & value & OTHERS)
             self._offer()
 
     # ---- for buses and tests --------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from libc.stdint cimport int64_t
 from posix.unistd cimport close
 
 from dataplane.eventfd cimport send_signal
+from dataplane.pmd.datasheet.word cimport *
 
 from dataplane.errors import DeviceError
 
@@ -18,14 +19,6 @@ cdef enum:
     VFS = 64
     VECTORS = 3
     ALL = 7
-    # Dwords of the register file.
-    GPIE = 0x00898 >> 2
-    PVTEICR = 0x00B00 >> 2
-    PVTEIMS = 0x00D00 >> 2
-    PVTEIAC = 0x00F00 >> 2
-    PVTEIAM = 0x04D00 >> 2
-    PVTIVAR_MISC = 0x04E00 >> 2
-    PVTIVAR = 0x12500 >> 2
     # Fields.
     VALID = 1 << 7
     THROTTLED = 2  # vectors with a VTEITR
@@ -67,12 +60,12 @@ cdef class VfInterrupts:
     # ---- causes ---------------------------------------------------------------------------------------------
 
     cdef void queue_cause(self, uint32_t vf, int queue, bint tx) noexcept nogil:
-        cdef uint8_t entry = <uint8_t> (self.regs[PVTIVAR + (queue >> 1)] >> (((queue & 1) << 4) + (8 if tx else 0)))
+        cdef uint8_t entry = <uint8_t> (self.regs[W_PVTIVAR + (queue >> 1)] >> (((queue & 1) << 4) + (8 if tx else 0)))
         if entry & VALID:
             self.cause(vf, (1 << (entry & 3)) & ALL)
 
     cdef void cause(self, uint32_t vf, uint32_t vectors) noexcept nogil:
-        self.regs[PVTEICR + vf] |= vectors
+        self.regs[W_PVTEICR + vf] |= vectors
         self.fresh[vf] |= vectors
         self._offer(vf)
 
@@ -89,7 +82,7 @@ cdef class VfInterrupts:
 
     cdef void _offer(self, uint32_t vf) noexcept nogil:
         """Signal every vector with a new cause that is not masked and whose interval is over."""
-        cdef uint32_t ready = self.regs[PVTEICR + vf] & self.regs[PVTEIMS + vf] & self.fresh[vf], vector
+        cdef uint32_t ready = self.regs[W_PVTEICR + vf] & self.regs[W_PVTEIMS + vf] & self.fresh[vf], vector
         if not ready or not self.alive >> vf & 1:
             return
         for vector in range(VECTORS):
@@ -105,9 +98,9 @@ cdef class VfInterrupts:
         self.fresh[vf] &= ~bit
         self.not_before[vf * VECTORS + vector] = self.clock.now() + interval * INTERVAL_NS if interval else 0
         # The message takes its cause along, as the PF's do (7.3.1.2 to 7.3.1.4). SILENT: EIAME is the port's.
-        if self.regs[GPIE] & EIAME:
-            self.regs[PVTEIMS + vf] &= ~(self.regs[PVTEIAM + vf] & bit)
-        self.regs[PVTEICR + vf] &= ~(self.regs[PVTEIAC + vf] & bit)
+        if self.regs[W_GPIE] & EIAME:
+            self.regs[W_PVTEIMS + vf] &= ~(self.regs[W_PVTEIAM + vf] & bit)
+        self.regs[W_PVTEICR + vf] &= ~(self.regs[W_PVTEIAC + vf] & bit)
         if self.masked[vf] & bit:
             self.blocked[vf] |= bit
         else:
@@ -122,7 +115,7 @@ cdef class VfInterrupts:
     def mailbox(self, uint32_t vf):
         """A cause of the VF's mailbox: VTIVAR_MISC says which vector."""
         _check_vf(vf)
-        cdef uint32_t misc = self.regs[PVTIVAR_MISC + vf]
+        cdef uint32_t misc = self.regs[W_PVTIVAR_MISC + vf]
         if misc & VALID:
             self.cause(vf, (1 << (misc & 3)) & ALL)
 
@@ -134,19 +127,19 @@ cdef class VfInterrupts:
     def acknowledge(self, uint32_t vf, uint32_t vectors):
         """VTEICR: these causes have been seen."""
         _check_vf(vf)
-        self.regs[PVTEICR + vf] &= ~vectors
+        self.regs[W_PVTEICR + vf] &= ~vectors
 
     def unmask(self, uint32_t vf, uint32_t vectors):
         """VTEIMS: what waits behind a mask that is lifted, or set again, is worth a message."""
         _check_vf(vf)
-        self.regs[PVTEIMS + vf] |= vectors & ALL
-        self.fresh[vf] |= self.regs[PVTEICR + vf] & vectors & ALL
+        self.regs[W_PVTEIMS + vf] |= vectors & ALL
+        self.fresh[vf] |= self.regs[W_PVTEICR + vf] & vectors & ALL
         self._offer(vf)
 
     def mask(self, uint32_t vf, uint32_t vectors):
         """VTEIMC."""
         _check_vf(vf)
-        self.regs[PVTEIMS + vf] &= ~vectors
+        self.regs[W_PVTEIMS + vf] &= ~vectors
 
     def interval(self, uint32_t vf, uint32_t n):
         """VTEITR(n), n 0 or 1."""

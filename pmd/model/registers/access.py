@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What a read and a write do to each dword of BAR0, derived from the datasheet's tables.
 
-Everything that can be said by masks is said here; what cannot (CTRL.RST, EERD, SWSM, ...) is a method of a `Block`,
-registered by the register's name. The controller turns these rules into one table of C structs.
+These rules are masks. Side effects that masks cannot express (CTRL.RST, EERD, SWSM, ...) are methods of a `Block`. Each card
+has a copy of the rules as C structs (`rules.RuleTable`).
 """
 
 from __future__ import annotations
@@ -31,22 +31,24 @@ WORD = 0xFFFF_FFFF
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One address: which register answers there (canonical offset), and its bits by what an access does to them."""
+    """The rule of one address: the register that answers there, and masks of bits by what an access does to them."""
 
+    name: str  # the register's line in the datasheet, as in "RDT"
     offset: int
-    canonical: int
+    canonical: int  # the register's own offset, if `offset` is an alias
     write: int  # takes the written value
     set: int  # a 1 sets
     clear: int  # a 1 clears
     pulse: int  # write 1 to start something; hardware clears (a Block may store it for a while)
     read_clears: int
     read_sets: int
-    readable: int  # the rest reads 0
+    readable: int  # other bits read 0
 
 
 def rule_of(register: RegisterRef, offset: int | None = None) -> Rule:
     """The rule of a register, answering at `offset` (None: its own address)."""
     return Rule(
+        name=register.register.name,
         offset=register.offset if offset is None else offset,
         canonical=register.offset,
         write=register.bits(RW, RS),
@@ -59,22 +61,21 @@ def rule_of(register: RegisterRef, offset: int | None = None) -> Rule:
     )
 
 
-def rules() -> Iterator[Rule]:
+@cache
+def rules() -> tuple[Rule, ...]:
     """A rule for every address at which BAR0 answers, aliases included."""
-    for line in ALL:
-        for offset, index in line.addresses():
-            yield rule_of(line[index], offset)
+    return tuple(rule_of(line[index], offset) for line in ALL for offset, index in line.addresses())
 
 
 def find(offset: int) -> RegisterRef | None:
-    """The register at an offset of BAR0, None when the datasheet has none there."""
+    """The register at an offset of BAR0, or None."""
     return decode(offset)
 
 
-# Interrupt registers whose side effects are compiled (pmd.model.interrupts.pf).
+# Interrupt registers whose side effects are compiled (interrupts/pf.pyx).
 NATIVE = ("EICR", "EICS", "EIMS", "EIMC", "EICS_EX", "EIMS_EX", "EIMC_EX")
 
-# Common to both ports of a card: a change shows in both register files.
+# Shared by both ports of a card: a change is visible in both register files.
 SHARED = ("SWSM", "SW_FW_SYNC", "FACTPS")
 
 # Tables in RAM: undefined after power-up, and a reset does not touch them (datasheet 4.6.3; 4.2 of the sister chip's).
@@ -94,13 +95,14 @@ RAMS = (
     "L34TIMIR",
 )
 
-# A reset of the port leaves these alone: they belong to the card, the firmware, or a host that sets them by config space.
+# A reset of the port does not change these. They belong to the card, to firmware, or to a host that sets them by
+# configuration space.
 _KEPT = frozenset(SHARED) | {"FWSM", "FRTIMER", "MREVID", "BARCTRL", "GRC", "EEMNGCTL", "STATUS", "LINKS"}
 
 
 @cache
 def reset_words(power_up: bool) -> tuple[tuple[int, int], ...]:
-    """(offset, value) of what a reset writes. Power-up reaches everything; CTRL.RST spares RAMs and what is not its own."""
+    """(offset, value) of each word that a reset writes. Power-up resets all registers; CTRL.RST omits RAMS and _KEPT."""
     spared = () if power_up else {*RAMS, *_KEPT}
     return tuple((ref.offset, ref.reset) for line in ALL if line.name not in spared for ref in _each(line))
 
@@ -111,5 +113,5 @@ def _each(line: Register) -> Iterator[RegisterRef]:
 
 @cache
 def ram_offsets() -> list[int]:
-    """Where the tables in RAM are."""
+    """Offsets of the tables in RAM."""
     return [ref.offset for line in ALL if line.name in RAMS for ref in _each(line)]

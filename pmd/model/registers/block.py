@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A part of the chip with side effects on registers, one method a register.
+"""A part of the chip whose registers have side effects. Each register has one method.
 
     class Nvm(Block):
         @on_write(EERD)
@@ -7,40 +7,44 @@
             '''8.2.3.2.2: ...'''
             return new
 
-A read method gets (offset, value) and returns what the bus sees; a write method gets (offset, old word, new word by the
-register's rule, what was written) and returns the word to store. Both run with the card's lock held.
+A read method gets (offset, value) and returns what the bus sees. A write method gets (offset, old word, new word by the
+rule of the register, written word) and returns the word to store. Both run with the card's lock held.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
 
 from dataplane.pmd.datasheet import FieldRef, Register, RegisterRef
+from dataplane.pmd.model.registers.controller import Controller
+from dataplane.pmd.model.registers.timing import Timing
 
-if TYPE_CHECKING:
-    from dataplane.pmd.model.registers.controller import Controller
-
-__all__ = ["Block", "Timing", "on_read", "on_write"]
+__all__ = ["Block", "Board", "on_read", "on_write"]
 
 Method = TypeVar("Method", bound=Callable[..., int])
 
 
-@dataclass(frozen=True)
-class Timing:
-    """How long the chip takes, in ns. A card takes longer for some; drivers must not depend on either."""
+class Board(Protocol):
+    """What the blocks of a port need from their card."""
 
-    reset: int = 2_000  # CTRL.RST reads back 1
-    eeprom: int = 2_000_000  # until EEC.ARD, after a reset
-    dma_init: int = 100_000  # until RDRXCTL.DMAIDONE, after a reset
-    master: int = 1_000  # until STATUS.GIO falls after CTRL.GIO_DIS
-    eeprom_word: int = 2_000
-    queue: int = 10_000  # until RXDCTL.ENABLE or TXDCTL.ENABLE reads back
-    security: int = 1_000  # until SECRXSTAT, SECTXSTAT are ready
-    flow_director: int = 10_000  # until FDIRCTRL.INIT_DONE
-    flow_command: int = 2_000  # until FDIRCMD.CMD is 0 again
-    link: int = 1_000_000  # from AUTOC.RESTART_AN, or from a carrier, to LINKS.UP
+    eeprom: list[int]
+
+    @property
+    def ports(self) -> Sequence[Controller]:
+        """All ports of the card."""
+
+    def mac(self, port: int) -> bytes:
+        """The address of a port, from the EEPROM."""
+
+    def lan_id(self, port: int) -> int:
+        """STATUS.LAN_ID."""
+
+    def sfp(self, port: int) -> bytes | None:
+        """The identification memory of the module in a port; None: the cage is empty."""
+
+    def module_speed(self, port: int) -> int:
+        """Gbit/s of the module in a port."""
 
 
 def on_read(*lines: Register) -> Callable[[Method], Method]:
@@ -64,9 +68,9 @@ def on_write(*lines: Register) -> Callable[[Method], Method]:
 
 
 class Block:
-    """Joins its marked methods to a controller. `card` is what the ports of a card have in common."""
+    """Registers its marked methods with the controller of its port. `card`: what the ports of a card share."""
 
-    def __init__(self, chip: Controller, card: Any, timing: Timing) -> None:
+    def __init__(self, chip: Controller, card: Board, timing: Timing) -> None:
         self.chip, self.card, self.timing = chip, card, timing
         for name in dir(type(self)):
             method = getattr(self, name)
@@ -76,26 +80,29 @@ class Block:
                 chip.attach(line, writes=method)
 
     def reset(self, power_up: bool) -> None:
-        """The registers have their reset values: now what the chip does by itself."""
+        """Do what the chip does by itself after a reset. The registers have their reset values already."""
 
     # ---- words -----------------------------------------------------------------------------------------------
 
     def peek(self, register: RegisterRef) -> int:
+        """The stored word of a register, without side effects."""
         return self.chip.peek(register.offset)
 
     def get(self, field: FieldRef) -> int:
+        """The stored value of a field, without side effects."""
         return field.extract(self.chip.peek(field.register.offset))
 
     def poke(self, register: RegisterRef, value: int) -> None:
+        """Store a word, and let the data path know."""
         self.chip.poke(register.offset, value)
 
     def put(self, field: FieldRef, value: int) -> None:
-        """Store one field, now; what was to happen to it later is off."""
+        """Store one field now, and cancel its delayed changes."""
         offset = field.register.offset
         self.chip.forget(offset, field.mask)
         self.chip.poke(offset, field.insert(self.chip.peek(offset), value))
 
     def later(self, ns: int, field: FieldRef, value: int, cause: int = 0) -> None:
-        """In `ns` the field gets that value, and `cause` is raised. What was to happen to it before is off."""
+        """In `ns` store `value` in the field and raise `cause` in EICR. Cancels earlier delayed changes of the field."""
         self.chip.forget(field.register.offset, field.mask)
         self.chip.after(ns, field.register.offset, field.mask, field.insert(0, value), cause)

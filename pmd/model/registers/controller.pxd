@@ -3,6 +3,7 @@
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from dataplane.pmd.model.interrupts.pf cimport Interrupts
+from dataplane.pmd.model.registers.rules cimport Rule, RuleTable
 from dataplane.pmd.model.shared cimport CardLock, Clock, DataPath, RegisterFile
 
 cdef enum:
@@ -45,7 +46,10 @@ cdef class Controller:
     cdef public uint32_t read_ns, write_ns  # what an access costs on a virtual clock
     cdef public object trace  # callable(kind, offset, value), or None
     cdef public object strict  # pmd.model.strict.pf.Strict, or None
-    cdef public object card, config, faults, timing, blocks
+    cdef public object config  # pmd.model.config.pf.PfConfig, or None
+    cdef public object on_carrier  # callable(bool), called under the lock: the other end of the wire appeared or went
+    cdef RuleTable _table  # owns `rules`
+    cdef Rule *rules
     cdef dict _on_read
     cdef dict _on_write
 

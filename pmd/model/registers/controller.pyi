@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One port's register file: every access goes by the rule of its register, and by the Block method registered for it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from dataplane.pmd.datasheet import Register
 from dataplane.pmd.model.config.pf import PfConfig
 from dataplane.pmd.model.interrupts.pf import Interrupts
-from dataplane.pmd.model.registers.block import Timing
+from dataplane.pmd.model.registers.rules import RuleTable
 from dataplane.pmd.model.shared import CardLock, Clock, DataPath, RegisterFile
 
 class Controller:
@@ -30,10 +30,8 @@ class Controller:
     write_ns: int
     trace: Any
     strict: Any
-    card: Any
     config: PfConfig
-    timing: Timing
-    blocks: dict[str, Any]
+    on_carrier: Callable[[bool], None] | None
     def __init__(
         self,
         name: str,
@@ -42,6 +40,7 @@ class Controller:
         interrupts: Interrupts,
         lock: CardLock,
         engine: DataPath,
+        rules: RuleTable,
     ) -> None: ...
     def read(self, offset: int) -> int:
         """A 32-bit read at a byte offset of BAR0. The strict manner raises DatasheetViolation."""
@@ -129,5 +128,5 @@ class Controller:
     def run(self) -> None:
         """Let what is due happen: delays of the chip, moderated interrupts."""
 
-def step_all(chips: list[Controller], rounds: int, budget: int, ns: int) -> int:
+def step_all(chips: Sequence[Controller], rounds: int, budget: int, ns: int) -> int:
     """`rounds` times: `ns` of virtual time pass and every port moves up to `budget` packets a direction."""

@@ -7,68 +7,20 @@ and set-on-read bits change. What the chip does a little later (a queue's ENABLE
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc
 from libc.string cimport memset
 
+from dataplane.pmd.datasheet.word cimport *
+from dataplane.pmd.model.registers.rules cimport NATIVE, READS, TAIL, WRITES
+from dataplane.pmd.model.shared cimport REGISTER_BYTES
+
 from dataplane.errors import ConfigError
-from dataplane.pmd.model.registers import access as rules
-from dataplane.pmd.model.shared cimport REGISTER_BYTES, REGISTER_WORDS
 
 cdef enum:
-    NO_TIMER = 0
-    KNOWN = 1
-    READS = 2  # a Block has a method for reads
-    WRITES = 4
-    NATIVE = 8
-    TAIL = 16
-
-    EICR = 0x00800 >> 2
-    EICS = 0x00808 >> 2
-    EIMS = 0x00880 >> 2
-    EIMC = 0x00888 >> 2
-    EICS_EX = 0x00A90 >> 2
-    EIMS_EX = 0x00AA0 >> 2
-    EIMC_EX = 0x00AB0 >> 2
-    LINKS = 0x042A4 >> 2
     LINK_UP = 1 << 30
     MASTER_DISABLE = 1 << 2  # CTRL.GIO_DIS
 
 cdef uint32_t ALL_ONES = 0xFFFFFFFF
 cdef uint64_t NEVER = <uint64_t> -1
-
-
-cdef struct Rule:
-    uint32_t canonical  # as a dword's number
-    uint32_t write
-    uint32_t set
-    uint32_t clear
-    uint32_t pulse
-    uint32_t read_clears
-    uint32_t read_sets
-    uint32_t readable
-    uint32_t flags
-
-
-# One table for all ports of the process: 0x8000 rules, most of them empty.
-cdef Rule *RULES = <Rule *> calloc(REGISTER_WORDS, sizeof(Rule))
-if RULES is NULL:
-    raise MemoryError("no memory for the table of register rules")
-
-
-cdef void _fill_rules() except *:
-    cdef Rule *rule
-    for line in rules.rules():
-        rule = &RULES[<uint32_t> line.offset >> 2]
-        rule.canonical = <uint32_t> line.canonical >> 2
-        rule.write, rule.set, rule.clear, rule.pulse = line.write, line.set, line.clear, line.pulse
-        rule.read_clears, rule.read_sets, rule.readable = line.read_clears, line.read_sets, line.readable
-        rule.flags = KNOWN
-        if rules.find(line.offset).register.name in rules.NATIVE:
-            rule.flags |= NATIVE
-        if rules.find(line.offset).register.name in ("RDT", "TDT"):
-            rule.flags |= TAIL
-
-_fill_rules()
 
 
 cdef uint64_t _on_tick(void *self, uint64_t now) noexcept nogil:
@@ -97,6 +49,7 @@ cdef class Controller:
         Interrupts interrupts not None,
         CardLock lock not None,
         DataPath engine not None,
+        RuleTable rules not None,
     ):
         self.name, self.port = name, port
         self.registers, self.interrupts, self.clock, self.lock = registers, interrupts, interrupts.clock, lock
@@ -104,10 +57,10 @@ cdef class Controller:
         engine.lock = lock
         engine.adopt()
         self.regs = registers.at
+        self._table, self.rules = rules, rules.at
         self.next_timer = NEVER
         self.read_ns, self.write_ns = 500, 100
         self._on_read, self._on_write = {}, {}
-        self.blocks = {}
         interrupts.tick_self = <void *> self
         interrupts.tick_owner = self
         interrupts.on_tick = _on_tick
@@ -170,10 +123,10 @@ cdef class Controller:
         self._elapse(self.read_ns)
         if self.gone or self.asleep:
             value = ALL_ONES
-        elif offset & 3 or offset >= REGISTER_BYTES or not RULES[offset >> 2].flags:
+        elif offset & 3 or offset >= REGISTER_BYTES or not self.rules[offset >> 2].flags:
             value = 0  # 8.2.2 forbids no read: `ethtool -d` reads its way through the addresses of all of Intel's chips
         else:
-            rule = &RULES[offset >> 2]
+            rule = &self.rules[offset >> 2]
             if self.strict is not None:
                 self._raise_offences()
                 self.strict.reading(rule.canonical << 2)
@@ -190,15 +143,15 @@ cdef class Controller:
 
     cdef uint32_t _answer(self, uint32_t word) except? 0xFFFFFFFF:
         """What a read gives, with its side effects."""
-        cdef Rule *rule = &RULES[word]
+        cdef Rule *rule = &self.rules[word]
         cdef uint32_t value = self._at(rule.canonical)[0] & rule.readable
         if rule.flags & (READS | NATIVE):
             if rule.flags & NATIVE:
-                if rule.canonical == EICR:
+                if rule.canonical == W_EICR:
                     value = self.interrupts.read_eicr()
-                elif rule.canonical == EICS:
+                elif rule.canonical == W_EICS:
                     # SILENT: EICS is write only; Linux reads the causes there, without clearing them, and it works.
-                    value = self.regs[EICR]
+                    value = self.regs[W_EICR]
             else:
                 handler = self._on_read.get(rule.canonical << 2)
                 if handler is not None:
@@ -218,11 +171,11 @@ cdef class Controller:
             self.trace("W", offset, value)
         if self.gone or self.asleep:
             return 0
-        if offset & 3 or offset >= REGISTER_BYTES or not RULES[offset >> 2].flags:
+        if offset & 3 or offset >= REGISTER_BYTES or not self.rules[offset >> 2].flags:
             if self.strict is not None:
                 self.strict.unknown("write", offset, value)
             return 0
-        word = RULES[offset >> 2].canonical
+        word = self.rules[offset >> 2].canonical
         if self.strict is not None:
             self._raise_offences()
             self.strict.writing(word << 2, value)
@@ -230,7 +183,7 @@ cdef class Controller:
 
     cdef int _take(self, uint32_t word, uint32_t value) except -1:
         """What a write does."""
-        cdef Rule *rule = &RULES[word]
+        cdef Rule *rule = &self.rules[word]
         cdef uint32_t old, new
         if rule.flags & NATIVE and self._native_write(word, value):
             return 0
@@ -245,25 +198,25 @@ cdef class Controller:
         return 0
 
     cdef bint _native_write(self, uint32_t word, uint32_t value) noexcept nogil:
-        if word == EICR:
+        if word == W_EICR:
             self.interrupts.write_eicr(value)
-        elif word == EICS:
+        elif word == W_EICS:
             self.interrupts.write_eics(-1, value)
-        elif word == EIMS or word == EIMC:
-            self.interrupts.write_mask(-1, value, word == EIMS)
-        elif EICS_EX <= word <= EICS_EX + 1:
-            self.interrupts.write_eics(word - EICS_EX, value)
-        elif EIMS_EX <= word <= EIMS_EX + 1:
-            self.interrupts.write_mask(word - EIMS_EX, value, True)
-        elif EIMC_EX <= word <= EIMC_EX + 1:
-            self.interrupts.write_mask(word - EIMC_EX, value, False)
+        elif word == W_EIMS or word == W_EIMC:
+            self.interrupts.write_mask(-1, value, word == W_EIMS)
+        elif W_EICS_EX <= word <= W_EICS_EX + 1:
+            self.interrupts.write_eics(word - W_EICS_EX, value)
+        elif W_EIMS_EX <= word <= W_EIMS_EX + 1:
+            self.interrupts.write_mask(word - W_EIMS_EX, value, True)
+        elif W_EIMC_EX <= word <= W_EIMC_EX + 1:
+            self.interrupts.write_mask(word - W_EIMC_EX, value, False)
         else:
             return False
         return True
 
     cdef volatile uint32_t *_at(self, uint32_t word) noexcept nogil:
         """Where a register is: in the register file, but for a tail that its function's driver maps."""
-        cdef volatile uint32_t *tail = self.engine.tail_at(word) if RULES[word].flags & TAIL else NULL
+        cdef volatile uint32_t *tail = self.engine.tail_at(word) if self.rules[word].flags & TAIL else NULL
         return tail if tail != NULL else &self.regs[word]
 
     cdef void _store(self, uint32_t word, uint32_t value) noexcept nogil:
@@ -271,7 +224,7 @@ cdef class Controller:
         self._tell(word)
 
     cdef void _tell(self, uint32_t word) noexcept nogil:
-        if word == LINKS:
+        if word == W_LINKS:
             self.engine.link = self.regs[word] & LINK_UP != 0
         self.engine.written(word << 2, self.regs[word])
 
@@ -321,8 +274,8 @@ cdef class Controller:
         if carrier != self._carrier and not self.gone:
             self._carrier = carrier
             with gil:  # rare; the one who waits for our lock does so without the GIL
-                if "link" in self.blocks:
-                    self.blocks["link"].set_carrier(carrier)
+                if self.on_carrier is not None:
+                    self.on_carrier(carrier)
 
     def after(self, uint64_t ns, uint32_t offset, uint32_t clear=0, uint32_t set=0, uint32_t cause=0):
         """In `ns` nanoseconds the register at `offset` loses the bits `clear` and gets the bits `set`; `cause` goes to EICR.
@@ -366,10 +319,10 @@ cdef class Controller:
         for offset, index in line.addresses():
             _check_offset(offset)
             if reads is not None:
-                RULES[<uint32_t> offset >> 2].flags |= READS
+                self.rules[<uint32_t> offset >> 2].flags |= READS
                 self._on_read[line[index].offset] = reads
             if writes is not None:
-                RULES[<uint32_t> offset >> 2].flags |= WRITES
+                self.rules[<uint32_t> offset >> 2].flags |= WRITES
                 self._on_write[line[index].offset] = writes
 
     @property

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from dataplane.pmd.datasheet import (
     CTRL,
     EICR,
@@ -15,35 +17,46 @@ from dataplane.pmd.datasheet import (
     TCPTIMER,
 )
 from dataplane.pmd.model.registers.access import ram_offsets, reset_words
-from dataplane.pmd.model.registers.block import Block, on_read, on_write
+from dataplane.pmd.model.registers.block import Block, Board, on_read, on_write
+from dataplane.pmd.model.registers.controller import Controller
 from dataplane.pmd.model.registers.i2c import Bus
+from dataplane.pmd.model.registers.link import Link
+from dataplane.pmd.model.registers.timing import Timing
 
-_POWER_UP_PATTERN = 0xA5C3_9669  # what a strict card's tables hold before somebody clears them
+_POWER_UP_PATTERN = 0xA5C3_9669  # the content of a strict card's tables until the driver clears them
 _MDIO_READ = (2, 3)  # MSCA.OP
 
 
 class General(Block):
     """CTRL and STATUS, the pins behind ESDP and I2CCTL, MDIO without a PHY."""
 
-    reset_at = 0  # ns: when the last reset by CTRL began, or was asked for at the earliest; 0: none yet
-    asked_at = 0  # ns: when the access that is under way may have been asked for; 0: now
+    reset_at = (
+        0  # ns: the earliest time at which the last reset by CTRL may have been requested; 0: no reset yet
+    )
+    asked_at = 0  # ns: the earliest time at which the current access may have been requested; 0: now
+
+    def __init__(
+        self, chip: Controller, card: Board, timing: Timing, link: Link, reset_blocks: Callable[[bool], None]
+    ) -> None:
+        super().__init__(chip, card, timing)
+        self.link = link
+        self._reset_blocks = reset_blocks  # of all blocks of the port
 
     def power_up(self) -> None:
-        """All registers at their reset values; the tables in RAM hold what they like, which is not 0 on a strict card."""
+        """Reset all registers. The tables in RAM have no reset value: on a strict card they are not 0."""
         self.chip.load(reset_words(power_up=True))
         if self.chip.strict is not None:
             self.chip.load([(offset, _POWER_UP_PATTERN) for offset in ram_offsets()])
         self._from_reset(power_up=True)
 
     def restart(self) -> None:
-        """4.2: what CTRL.RST, LRST, a function level reset and the way back from D3 have in common."""
+        """4.2: reset the port, for CTRL.RST, LRST, a function level reset and the return from D3."""
         self.chip.forget()
         self.chip.load(reset_words(power_up=False))
         self._from_reset(power_up=False)
 
     def _from_reset(self, power_up: bool) -> None:
-        for block in self.chip.blocks.values():
-            block.reset(power_up)
+        self._reset_blocks(power_up)
         self.chip.restart_engine()
 
     def reset(self, power_up: bool) -> None:
@@ -53,7 +66,7 @@ class General(Block):
         self.chip.engine_runs()
 
     def plug_module(self) -> None:
-        """The module that is in the cage now answers on its two wires."""
+        """Connect the module that is in the cage to the I2C pins."""
         self.i2c = Bus(self.card.sfp(self.chip.port))
 
     @on_write(CTRL)
@@ -62,7 +75,7 @@ class General(Block):
         begun = written & (CTRL.RST.mask | CTRL.LRST.mask)
         if begun:
             if begun & CTRL.LRST.mask:
-                self.chip.blocks["link"].drop()
+                self.link.drop()
             self.restart()
             self.reset_at = self.asked_at or self.chip.clock.now_ns
             self.chip.after(self.timing.reset, CTRL.offset, begun)
@@ -77,7 +90,7 @@ class General(Block):
 
     @on_write(ESDP)
     def drive_pins(self, offset: int, old: int, new: int, written: int) -> int:
-        """8.2.3.1.4: SDP3 as an output is the module's Tx disable: with it high the other end sees no light."""
+        """8.2.3.1.4: SDP3 as an output is the module's Tx disable: while it is high, the other end sees no light."""
         self.chip.shine(not (new & ESDP.SDP3.mask and ESDP.DIR.extract(new) & ESDP.SDP3.mask))
         return new
 
@@ -90,7 +103,7 @@ class General(Block):
 
     @on_read(I2CCTL)
     def i2c_pins(self, offset: int, value: int) -> int:
-        """8.2.3.1.5: the pins are open drain: each reads 0 when the chip or the SFP module pulls it down."""
+        """8.2.3.1.5: the pins are open drain: each reads 0 while the chip or the SFP module pulls it down."""
         return I2CCTL.update(value, CLK_IN=self.i2c.clock, DATA_IN=self.i2c.data)
 
     @on_write(I2CCTL)
@@ -106,7 +119,7 @@ class General(Block):
 
     @on_write(TCPTIMER)
     def tcp_timer(self, offset: int, old: int, new: int, written: int) -> int:
-        """8.2.3.15: KICK starts DURATION ms; then FINISH and a cause. LOOP runs once here, too."""
+        """8.2.3.15: KICK starts DURATION ms; then FINISH and a cause. LOOP runs once only."""
         if written & TCPTIMER.KICK.mask and new & TCPTIMER.ENABLE.mask:
             new &= ~TCPTIMER.FINISH.mask
             self.later(
@@ -118,7 +131,7 @@ class General(Block):
 
     @on_write(MSCA)
     def mdio(self, offset: int, old: int, new: int, written: int) -> int:
-        """8.2.3.22: an SFP+ board has no PHY on MDIO: commands end at once and reads see the bus pulled up."""
+        """8.2.3.22: an SFP+ board has no PHY on MDIO: commands end at once, and reads return all ones."""
         if written & MSCA.START.mask and MSCA.OP.extract(written) in _MDIO_READ:
             self.poke(MSRWD, MSRWD.update(self.peek(MSRWD), READ=0xFFFF))
         return new

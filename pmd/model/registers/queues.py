@@ -30,18 +30,18 @@ from dataplane.pmd.model.registers.block import Block, on_read, on_write
 
 
 class Queues(Block):
-    """Enabling takes a while; indirect registers have a bank behind them."""
+    """Registers of the queues. Enabling a queue takes time; indirect registers have one word per queue."""
 
     def reset(self, power_up: bool) -> None:
         self.drop_enable = [0] * RX_QUEUES
-        self.told: dict[
+        self.last_written: dict[
             int, int
-        ] = {}  # to the strict manner: what a driver wrote to some registers last, by offset
+        ] = {}  # for the strict manner: the last value written to some registers, by offset
         self.banks = {RTTDT1C.offset: [0] * TX_QUEUES, RTTBCNRC.offset: [0] * TX_QUEUES}
         self.chip.load(
             [
                 (RDRXCTL.offset, RDRXCTL.update(RDRXCTL.reset, DMAIDONE=0)),
-                # There is no IPsec in it, and cards like that exist: drivers look here before they offer it.
+                # Report that there is no IPsec, as some cards do: drivers read this before they offer it.
                 (SECRXSTAT.offset, SECRXSTAT.pack(SECRX_RDY=1, SECRX_OFF_DIS=1)),
                 (SECTXSTAT.offset, SECTXSTAT.pack(SECTX_RDY=1, SECTX_OFF_DIS=1)),
             ]
@@ -50,12 +50,12 @@ class Queues(Block):
 
     @on_write(RXDCTL)
     def receive_queue(self, offset: int, old: int, new: int, written: int) -> int:
-        """8.2.3.8.6, 4.6.7.1: ENABLE reads back when the queue has started, and a tail written before that is lost."""
+        """8.2.3.8.6, 4.6.7.1: ENABLE reads back when the queue has started. A tail written before that is lost."""
         return self._enable(RXDCTL, RDH, RDT, offset, old, new)
 
     @on_write(TXDCTL)
     def transmit_queue(self, offset: int, old: int, new: int, written: int) -> int:
-        """8.2.3.9.10, 4.6.8.1: ENABLE reads back when the queue has started, and a tail written before that is lost."""
+        """8.2.3.9.10, 4.6.8.1: ENABLE reads back when the queue has started. A tail written before that is lost."""
         return self._enable(TXDCTL, TDH, TDT, offset, old, new)
 
     def _enable(
@@ -64,9 +64,9 @@ class Queues(Block):
         register = decode(offset)
         assert register is not None
         index, enable = register.index, line[0].ENABLE
-        new &= ~line[0].SWFLSH.mask  # flushes, then clears itself: there is nothing that could wait here
-        coming = self.chip.is_pending(offset)
-        if bool(new & enable.mask) == bool(old & enable.mask) and not coming:
+        new &= ~line[0].SWFLSH.mask  # SWFLSH clears itself at once: no descriptor waits in the model
+        pending = self.chip.is_pending(offset)
+        if bool(new & enable.mask) == bool(old & enable.mask) and not pending:
             return new
         wanted, tail = enable.extract(new), tails[index].offset
         self.chip.forget(tail)
@@ -85,7 +85,7 @@ class Queues(Block):
 
     @on_write(SECRXCTRL)
     def receive_path(self, offset: int, old: int, new: int, written: int) -> int:
-        """8.2.3.12.5: with RX_DIS the block is emptied; SECRXSTAT.SECRX_RDY says when."""
+        """8.2.3.12.5: RX_DIS empties the block; SECRXSTAT.SECRX_RDY reports the end."""
         if new & ~old & SECRXCTRL.RX_DIS.mask:
             self.put(SECRXSTAT.SECRX_RDY, 0)
             self.later(self.timing.security, SECRXSTAT.SECRX_RDY, 1)
@@ -93,7 +93,7 @@ class Queues(Block):
 
     @on_write(SECTXCTRL)
     def transmit_path(self, offset: int, old: int, new: int, written: int) -> int:
-        """8.2.3.12: with TX_DIS the block is emptied; SECTXSTAT.SECTX_RDY says when."""
+        """8.2.3.12: TX_DIS empties the block; SECTXSTAT.SECTX_RDY reports the end."""
         if new & ~old & SECTXCTRL.TX_DIS.mask:
             self.put(SECTXSTAT.SECTX_RDY, 0)
             self.later(self.timing.security, SECTXSTAT.SECTX_RDY, 1)
@@ -112,7 +112,7 @@ class Queues(Block):
 
     @on_write(RTTDQSEL)
     def select_queue(self, offset: int, old: int, new: int, written: int) -> int:
-        """8.2.3.10.13: which queue RTTDT1C and RTTBCNRC are about."""
+        """8.2.3.10.13: selects the queue of RTTDT1C and RTTBCNRC."""
         queue = RTTDQSEL.QUEUE.extract(new)
         self.chip.load([(at, bank[queue]) for at, bank in self.banks.items()])
         return new
@@ -130,7 +130,7 @@ class Queues(Block):
 
     @on_write(FDIRCTRL)
     def flow_director(self, offset: int, old: int, new: int, written: int) -> int:
-        """8.2.3.21: a write with PBALLOC starts initialisation; INIT_DONE says when it is over, and the table is empty."""
+        """8.2.3.21: a write with PBALLOC starts initialisation; INIT_DONE reports the end, and the table is empty then."""
         self.chip.forget(offset)
         if new & FDIRCTRL.PBALLOC.mask:
             self.later(self.timing.flow_director, FDIRCTRL.INIT_DONE, 1)
@@ -138,7 +138,7 @@ class Queues(Block):
 
     @on_write(FDIRCMD)
     def flow_director_command(self, offset: int, old: int, new: int, written: int) -> int:
-        """8.2.3.21: the data path carries a command out when it is stored; CMD reads 0 a little later."""
+        """8.2.3.21: the data path executes a command when it is stored; CMD reads 0 after a delay."""
         command = FDIRCMD.CMD.extract(written)
         self.chip.forget(offset)
         if command:

@@ -86,7 +86,7 @@ class Device(ABC):
 
     def asks(self, since: int) -> None:
         """A message is about to be done, which was sent at `since` (ns of the card's clock) or later; 0: just now."""
-        self.chip.blocks["general"].asked_at = since
+        self.chip.general.asked_at = since
 
     def on_return(self, call: Callable[[], None] | None) -> None:
         """`call` is made when the card has emptied the function's domain and it has memory again. Lock held."""
@@ -207,7 +207,7 @@ class VfDevice(Device):
 
     def __init__(self, card: Card, port: int, number: int) -> None:
         super().__init__(card, port, f"{card.ports[port].name}.vf{number}", number)
-        self._sriov = self.chip.blocks["sriov"]
+        self._sriov = self.chip.sriov
         self._sriov.watchers.append(self._vfs_changed)
         self.config = self._host = HostView(self._own_config)
         self.domain = self.chip.engine.domain_of_vf(number)
@@ -225,7 +225,7 @@ class VfDevice(Device):
     @property
     def vf(self) -> VirtualFunction | None:
         """The function itself, if there is one."""
-        vfs: tuple[VirtualFunction, ...] = self._sriov.vfs
+        vfs = self._sriov.vfs
         return vfs[self.number] if self.number < len(vfs) else None
 
     def connect(self, vector: int, eventfd: int) -> None:

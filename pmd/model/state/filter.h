@@ -18,6 +18,7 @@ struct mdl_address {
 #define MDL_NOBODY (~0ull)
 #define MDL_ADDRESS 0xFFFFFFFFFFFFull /* mask of the 48 bits */
 #define MDL_BROADCAST 0xFFFFFFFFFFFFull
+#define MDL_PAUSE_ADDRESS 0x010000C28001ull /* 01:80:C2:00:00:01 (IEEE 802.3 31B), as loaded */
 
 struct mdl_filter {
     uint64_t rar0;     /* the first valid address, or MDL_NOBODY */

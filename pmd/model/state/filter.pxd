@@ -11,6 +11,7 @@ cdef extern from "state/filter.h" nogil:
     const uint64_t NOBODY "MDL_NOBODY"
     const uint64_t ADDRESS "MDL_ADDRESS"
     const uint64_t BROADCAST "MDL_BROADCAST"
+    const uint64_t PAUSE_ADDRESS "MDL_PAUSE_ADDRESS"
 
     struct mdl_address:
         uint64_t address, pools

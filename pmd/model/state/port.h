@@ -6,6 +6,8 @@
 #define DATAPLANE_MODEL_PORT_H
 
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "dataplane.h"
 #include "state/director.h"
@@ -18,6 +20,10 @@
 #include "state/stamps.h"
 #include "state/steer.h"
 #include "state/violation.h"
+
+#define MDL_PACKET_BUFFER (512u << 10)
+#define MDL_TX_BUFFER (160u << 10)
+#define MDL_SWITCHED (64u << 10) /* frames that wait for pools of the same port; the chip keeps them in its packet buffer */
 
 struct mdl_port {
     uint32_t *regs;
@@ -85,6 +91,34 @@ static inline void mdl_violate(struct mdl_port *p, int code, uint32_t queue, uin
     v->index = index;
     v->value = value;
     p->violations++;
+}
+
+static inline void mdl_port_free(struct mdl_port *p)
+{
+    mdl_fifo_free(p->rx_fifo);
+    mdl_fifo_free(p->tx_buffer);
+    mdl_fifo_free(p->switched);
+    free(p->scratch);
+    free(p->director);
+    free(p);
+}
+
+/* A port with all its memory, zeroed; NULL: no memory. scratch: bytes of the longest packet to be segmented. */
+static inline struct mdl_port *mdl_port_new(size_t scratch)
+{
+    struct mdl_port *p = aligned_alloc(DP_CACHE_LINE, sizeof *p);
+    if (!p)
+        return NULL;
+    memset(p, 0, sizeof *p);
+    p->rx_fifo = mdl_fifo_new(MDL_PACKET_BUFFER);
+    p->tx_buffer = mdl_fifo_new(MDL_TX_BUFFER);
+    p->switched = mdl_fifo_new(MDL_SWITCHED);
+    p->scratch = malloc(scratch);
+    p->director = mdl_director_new();
+    if (p->rx_fifo && p->tx_buffer && p->switched && p->scratch && p->director)
+        return p;
+    mdl_port_free(p);
+    return NULL;
 }
 
 #endif

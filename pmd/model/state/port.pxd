@@ -17,6 +17,7 @@ from dataplane.pmd.model.state.violation cimport mdl_violation
 
 cdef extern from "state/port.h" nogil:
     enum:
+        PACKET_BUFFER "MDL_PACKET_BUFFER"
         DIRTY_FILTER "MDL_DIRTY_FILTER"
         DIRTY_STEER "MDL_DIRTY_STEER"
         DIRTY_POOLS "MDL_DIRTY_POOLS"
@@ -71,3 +72,5 @@ cdef extern from "state/port.h" nogil:
         mdl_txq *txq
 
     void mdl_violate(mdl_port *p, int code, uint32_t queue, uint32_t index, uint64_t value)
+    mdl_port *mdl_port_new(size_t scratch)
+    void mdl_port_free(mdl_port *p)

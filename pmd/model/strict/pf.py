@@ -1,30 +1,40 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The strict manner: each access is looked at before it happens; what the datasheet forbids raises DatasheetViolation.
+"""The strict manner of a port: checks each access before it happens. A violation of the datasheet raises
+DatasheetViolation, or is reported (`Card.report`), and then the card behaves as silicon would.
 
-A card that reports (`Card.report`) is told instead, and goes on as silicon would.
-
-The rules about single registers are data, in `dataplane.pmd.model.strict.rules`. Here is what concerns any access: addresses
-without a register, sizes, and the wait after a reset.
+Rules about single registers are data (`dataplane.pmd.model.strict.rules`). This module checks what concerns every access:
+addresses without a register, access sizes, the wait after a reset, and reports of the data path.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection
+from typing import Protocol
 
 from dataplane.errors import DatasheetViolation
-from dataplane.pmd.datasheet import CTRL, L34TIMIR, RDBAL, RDLEN, STATUS, TDBAL, TDLEN, RegisterRef, decode
+from dataplane.pmd.datasheet import (
+    CTRL,
+    FDIRIP6M,
+    L34TIMIR,
+    MPSAR_HI,
+    MPSAR_LO,
+    RDBAL,
+    RDLEN,
+    STATUS,
+    TDBAL,
+    TDLEN,
+    RegisterRef,
+    decode,
+)
+from dataplane.pmd.model.chip import Chip
 from dataplane.pmd.model.strict.rules import VIOLATIONS, Violation, Write
 
-if TYPE_CHECKING:
-    from dataplane.pmd.model.registers.controller import Controller
-
-__all__ = ["LED_BY", "RESET_WAIT_NS", "Strict", "broken_rule", "refuse"]
+__all__ = ["LED_BY", "RESET_WAIT_NS", "Reporter", "Strict", "broken_rule", "refuse"]
 
 RESET_WAIT_NS = 10_000_000  # 4.6.3.2: at least 10 ms
-_DURING_RESET = (CTRL.offset, STATUS.offset)  # what a driver may read meanwhile
+_DURING_RESET = (CTRL.offset, STATUS.offset)  # what a driver may read during that time
 
-# What the data path was after when it left its map -> the register that gave it the address, and that register's section.
+# Purpose of a DMA access outside the map -> the register that led to its address, and the section of that register.
 LED_BY = {
     "Rx descriptor": ("RDBAL", "8.2.3.8.1"),
     "Rx data": ("RDT", "7.1.6.1"),
@@ -33,12 +43,16 @@ LED_BY = {
     "Tx head": ("TDWBAL", "8.2.3.9.11"),
 }
 
-# What a driver wrote to these counts later, all of its bits: some do not exist, and L34TIMIR comes up with noise.
+# A later check needs all bits that the driver wrote: the registers do not store some, and L34TIMIR has no reset value.
 _REMEMBERED = (RDBAL, RDLEN, TDBAL, TDLEN, L34TIMIR)
 
-# Written where no register is, by drivers that work on cards: DPDK's PF with VFs clears MPSAR[128], one past the end, and
-# its flow director has a mask of SCTP's ports, which only later chips compare.
-_SLIPS = {0x0AA00: (0,), 0x0AA04: (0,), 0x0EE78: range(1 << 32)}
+# Addresses without a register that drivers write although they work on cards: DPDK's PF with VFs clears MPSAR[128], one past
+# the end; its flow director writes the mask of SCTP ports, which only later chips have, after FDIRIP6M.
+_SLIPS = {
+    MPSAR_LO[127].offset + 8: (0,),
+    MPSAR_HI[127].offset + 8: (0,),
+    FDIRIP6M.offset + 4: range(1 << 32),
+}
 
 _by_line: dict[str, list[Violation]] = {}
 for _violation in VIOLATIONS:
@@ -46,12 +60,18 @@ for _violation in VIOLATIONS:
         _by_line.setdefault(_line.name, []).append(_violation)
 
 
+class Reporter(Protocol):
+    """What takes reports: a card."""
+
+    report: Callable[[DatasheetViolation], None] | None  # None: raise the violation
+
+
 def broken_rule(
-    chip: Controller, register: RegisterRef, value: int, spared: Collection[str] = ()
+    chip: Chip, register: RegisterRef, value: int, spared: Collection[str] = ()
 ) -> tuple[str, str] | None:
-    """What is wrong with a write, and the section that says so; None if no rule forbids it. spared: rules left out."""
+    """What is wrong with a write and the section that forbids it, or None. spared: names of rules to leave out."""
     if register.register in _REMEMBERED:
-        chip.blocks["queues"].told[register.offset] = value
+        chip.queues.last_written[register.offset] = value
     for violation in _by_line.get(register.register.name, ()):
         wrong = violation.broken(Write(chip, register, chip.peek(register.offset), value))
         if wrong and violation.name not in spared:
@@ -59,25 +79,25 @@ def broken_rule(
     return None
 
 
-def refuse(chip: Controller, name: str, message: str, register: str, value: int, section: str) -> None:
-    """Raise DatasheetViolation, or report it on a card that does."""
+def refuse(reporter: Reporter, name: str, message: str, register: str, value: int, section: str) -> None:
+    """Raise DatasheetViolation, or report it to a card that takes reports. name: of the function."""
     violation = DatasheetViolation(
         f"{name}: {message} (datasheet {section})", register=register, value=value, section=section
     )
-    if chip.card.report is None:
+    if reporter.report is None:
         raise violation
-    chip.card.report(violation)
+    reporter.report(violation)
 
 
 class Strict:
-    """Looks at each access to one port."""
+    """Checks each access to one port. reporter: its card."""
 
-    def __init__(self, chip: Controller) -> None:
-        self.chip = chip
+    def __init__(self, chip: Chip, reporter: Reporter) -> None:
+        self.chip, self._reporter = chip, reporter
         self._seen = 0
 
     def faults(self) -> None:
-        """DMA outside the map since the last look: what an IOMMU reports, and a card without one turns into damage."""
+        """Report DMA outside the map since the last call. An IOMMU blocks it; without one it damages memory."""
         domain = self.chip.engine.domain
         if domain.fault_count == self._seen:
             return
@@ -117,12 +137,12 @@ class Strict:
         self._refuse(message, f"{offset:#07x}", size, "8.1.1")
 
     def offences(self) -> None:
-        """What the data path saw on the PF's queues since the last look; a VF hears of its own (`vf_strict`)."""
+        """Report what the data path found on the PF's queues since the last call. Those of a VF: see strict/vf.py."""
         for register, value, section, message in self.chip.take_violations(-1):
             self._refuse(message, register, value, section)
 
     def _after_reset(self, kind: str, offset: int, value: int) -> None:
-        began = self.chip.blocks["general"].reset_at
+        began = self.chip.general.reset_at
         passed = self.chip.clock.now_ns - began
         if began and passed < RESET_WAIT_NS:
             register = decode(offset)
@@ -133,4 +153,4 @@ class Strict:
             )  # fmt: skip
 
     def _refuse(self, message: str, register: str, value: int, section: str) -> None:
-        refuse(self.chip, self.chip.name, message, register, value, section)
+        refuse(self._reporter, self.chip.name, message, register, value, section)

@@ -1,50 +1,47 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The strict manner for a VF: each access to its BAR0 is looked at before it happens.
+"""The strict manner of a VF: checks each access to its BAR0 before it happens.
 
-A rule counts only what the VF's driver can know: the PF may be reset, or take the mailbox by force, at any moment. So the
-rules about the mailbox go by what the driver has read last, not by what is true.
+A rule uses only what the VF's driver can know. The PF may be reset, or take the mailbox by force, at any moment. So the
+rules about the mailbox depend on what the driver read last, not on the present state.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dataplane.pmd.datasheet import RegisterRef
 from dataplane.pmd.datasheet import vf as window
-from dataplane.pmd.model.strict.pf import LED_BY, broken_rule, refuse
-
-if TYPE_CHECKING:
-    from dataplane.pmd.model.functions.vf import VirtualFunction
+from dataplane.pmd.model.chip import Chip
+from dataplane.pmd.model.functions.vf import VirtualFunction
+from dataplane.pmd.model.strict.pf import LED_BY, Reporter, broken_rule, refuse
 
 __all__ = ["VfStrict"]
 
 _MAILBOX = window.VFMAILBOX
 _CONTROLS = (window.VFRXDCTL, window.VFTXDCTL)
-# A VF has no RXEN, before which these count for nothing: the self-test of Linux's ixgbevf enables queues without rings and
-# moves tails at will, and no frame comes. What a queue then does with its tail, the data path sees.
+# Rules about these do not apply before RXEN, which a VF cannot see: the self-test of Linux's ixgbevf enables queues without
+# rings and writes tails while no frame arrives. The data path checks what a queue does with its tail.
 _RX = (window.VFRXDCTL, window.VFRDT)
 _SPARED = ("queue-without-ring", "queue-with-tail", "tail-past-length")
 
 
 class VfStrict:
-    """Looks at each access of one VF."""
+    """Checks each access of one VF (a `Checks`). chip: its port; reporter: the card."""
 
-    def __init__(self, function: VirtualFunction) -> None:
-        self.function, self.chip = function, function.chip
+    def __init__(self, chip: Chip, function: VirtualFunction, reporter: Reporter) -> None:
+        self.function, self.chip, self._reporter = function, chip, reporter
         self._faults = 0
         self.was_reset()
 
     def was_reset(self) -> None:
-        """The driver knows nothing of the mailbox any more."""
-        self.pf_up: bool | None = None  # None: it has not looked since its reset
-        self.has_memory = False  # it has read VFU = 1, and not let go
+        """Forget what the driver knew of the mailbox."""
+        self.pf_up: bool | None = None  # None: it has not read VFMAILBOX since the reset
+        self.has_memory = False  # it has read VFU = 1 and not cleared it
 
     # ---- before an access -------------------------------------------------------------------------------------
 
     def accessing(
         self, kind: str, offset: int, register: RegisterRef | None, twin: RegisterRef | None, value: int
     ) -> None:
-        """9.4: an offset without a register, or a queue enabled that the pool does not have; and what DMA did meanwhile."""
+        """9.4: report an offset without a register, or a queue that the pool does not have; and earlier DMA faults."""
         self.look()
         if register is None:
             self._refuse(
@@ -56,8 +53,8 @@ class VfStrict:
             and register.register in _CONTROLS
             and value & register.ENABLE.mask
         ):
-            # Nothing happens to a queue that is not there, and DPDK's driver writes reset values to all eight: only a
-            # driver that enables it is wrong.
+            # A write has no effect on a queue that does not exist, and DPDK's driver writes reset values to all eight. Only
+            # enabling one is a violation.
             self._refuse(
                 f"{kind} of {register.name}: the VF's pool has {self.function.queues} queues",
                 register.name, value, "7.10.2, 9.4",
@@ -81,7 +78,7 @@ class VfStrict:
                 self._refuse(f"{register.describe(value)}: {wrong[0]}", register.name, value, wrong[1])
 
     def has_read(self, register: RegisterRef, value: int) -> None:
-        """What the driver knows now."""
+        """Note what the driver has learned."""
         if register.register is _MAILBOX:
             self.pf_up = not value & _MAILBOX.RSTI.mask
             self.has_memory = bool(value & _MAILBOX.VFU.mask)
@@ -93,7 +90,7 @@ class VfStrict:
                 f"{_MAILBOX.describe(value)}: it does not have the memory: set VFU and read it back first",
                 _MAILBOX.name, value, "7.10.2.9",
             )  # fmt: skip
-        # Linux reads, and ACKs, what it finds without a look at RSTI.
+        # Linux reads and acknowledges messages without a check of RSTI.
         if said & _MAILBOX.REQ.mask and self.pf_up is False:
             self._refuse(
                 f"{_MAILBOX.describe(value)}: the PF is in reset (RSTI): wait until it falls",
@@ -114,14 +111,14 @@ class VfStrict:
     # ---- the rest ---------------------------------------------------------------------------------------------
 
     def look(self) -> None:
-        """What the data path saw on the VF's queues since the last look, and DMA outside its own map."""
+        """Report what the data path found on the VF's queues since the last call, and DMA outside its map."""
         for register, value, section, message in self.chip.take_violations(self.function.number):
             self._refuse(message, register, value, section)
         domain = self.chip.engine.domain_of_vf(self.function.number)
         if domain.fault_count == self._faults:
             return
         self._faults = domain.fault_count
-        first = self.chip.blocks["sriov"].queues_of(self.function.number).start
+        first = self.function.pf_queues.start
         for fault in domain.take_faults():
             kind, _, queue = fault.what.rpartition(" queue ")
             register, section = next(found for start, found in LED_BY.items() if kind.startswith(start))
@@ -135,4 +132,4 @@ class VfStrict:
         )  # fmt: skip
 
     def _refuse(self, message: str, register: str, value: int, section: str) -> None:
-        refuse(self.chip, self.function.name, message, register, value, section)
+        refuse(self._reporter, self.function.name, message, register, value, section)

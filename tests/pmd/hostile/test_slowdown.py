@@ -158,7 +158,7 @@ def test_sixty_floods() -> None:
     """Every VF but two asks as fast as it can, what costs most: a round stays short, and an honest VF is heard."""
     siege = Siege(vfs=63)
     try:
-        bars = [siege.card.ports[0].blocks["sriov"].vfs[n] for n in range(63) if n not in (1, 2)]
+        bars = [siege.card.ports[0].sriov.vfs[n] for n in range(63) if n not in (1, 2)]
         honest = siege.vfs[0].port
         dice = Random(2)
 

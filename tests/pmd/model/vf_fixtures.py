@@ -48,7 +48,7 @@ class VfChip(Chip):
     @property
     def silicon(self):
         """The VFs as the chip has them."""
-        return self.chip.blocks["sriov"].vfs
+        return self.chip.sriov.vfs
 
     def snapshot(self):
         """The register file, byte by byte."""

@@ -30,7 +30,9 @@ from dataplane.pmd.datasheet import (
     VLNCTRL,
     VMOLR,
 )
-from dataplane.pmd.model.strict.rules.rule import Write, rule
+from dataplane.pmd.model.strict.rules.rule import Rules, Write
+
+rule = Rules()
 
 
 @rule(

@@ -22,7 +22,9 @@ from dataplane.pmd.datasheet import (
     RXPBSIZE,
 )
 from dataplane.pmd.datasheet import limits as limit
-from dataplane.pmd.model.strict.rules.rule import AT_RXEN, Write, rule
+from dataplane.pmd.model.strict.rules.rule import AT_RXEN, Rules, Write
+
+rule = Rules()
 
 # ---- the flow director (7.1.2.7) ----------------------------------------------------------------------------------
 
@@ -115,7 +117,9 @@ def _director_report(write: Write) -> str | None:
     when="while the filter is on",
 )
 def _filter_reserved(write: Write) -> str | None:
-    word = write.value if write.register.register is L34TIMIR else write.told(L34TIMIR[write.index], 0)
+    word = (
+        write.value if write.register.register is L34TIMIR else write.last_written(L34TIMIR[write.index], 0)
+    )
     if write.register.register is L34TIMIR:
         judged = bool(write.get(FTQF[write.index].ENABLE))
     else:

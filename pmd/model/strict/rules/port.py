@@ -26,7 +26,9 @@ from dataplane.pmd.datasheet import (
 )
 from dataplane.pmd.datasheet import limits as limit
 from dataplane.pmd.model.strict.rules.queues import owner
-from dataplane.pmd.model.strict.rules.rule import AT_RXEN, AT_TE, Write, rule
+from dataplane.pmd.model.strict.rules.rule import AT_RXEN, AT_TE, Rules, Write
+
+rule = Rules()
 
 
 # Only the first packet buffer of each direction: the others come up as large as the whole memory, and DPDK's driver leaves

@@ -37,7 +37,9 @@ from dataplane.pmd.datasheet import (
     RegisterRef,
 )
 from dataplane.pmd.datasheet import limits as limit
-from dataplane.pmd.model.strict.rules.rule import AT_START, Write, rule
+from dataplane.pmd.model.strict.rules.rule import AT_START, Rules, Write
+
+rule = Rules()
 
 _RX = (RDBAL, RDBAH, RDLEN, RDH, RDT, SRRCTL, RXDCTL)
 
@@ -58,7 +60,7 @@ def owner(write: Write, queue: int) -> int | None:
     """The VF that a queue belongs to, None if it is the PF's."""
     mode = write.get(GCR_EXT.VT_MODE)  # 1: 8 queues a pool, 2: 4, 3: 2
     pool = queue >> 4 - mode
-    return pool if mode and pool < len(write.chip.blocks["sriov"].vfs) else None
+    return pool if mode and pool < len(write.chip.sriov.vfs) else None
 
 
 def _rests(write: Write, control: RegisterRef) -> bool:
@@ -99,7 +101,7 @@ def _first(write: Write, look: Callable[[Write, RegisterRef], str | None]) -> st
 def _ring_base(write: Write) -> str | None:
     def look(write: Write, control: RegisterRef) -> str | None:
         low = _ring(control)[0]
-        told = write.told(low, write.peek(low))  # the lowest bits do not exist in the register
+        told = write.last_written(low, write.peek(low))  # the lowest bits do not exist in the register
         return f"{low.name} was written {told:#x}" if told % limit.RING_ALIGN else None
 
     return _first(write, look)
@@ -111,7 +113,7 @@ def _ring_base(write: Write) -> str | None:
 def _ring_length(write: Write) -> str | None:
     def look(write: Write, control: RegisterRef) -> str | None:
         length = _ring(control)[2]
-        told = write.told(length, write.peek(length))
+        told = write.last_written(length, write.peek(length))
         if told % (limit.RING_MULTIPLE * limit.DESCRIPTOR_SIZE):
             return f"{length.name} was written {told}, which is not a multiple of 128 bytes"
         if told > limit.RING_MAX * limit.DESCRIPTOR_SIZE:

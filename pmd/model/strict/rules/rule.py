@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a rule about registers is, and the table that the strict manner looks writes up in: `VIOLATIONS`.
+"""What a rule about registers is.
 
-A check gets a `Write` and returns what is wrong, or None. It runs before the write happens. A rule is judged when the chip
-would act on the state that it is about, not while the driver still puts that state together: a queue's set-up when the
-queue starts, a filter's when the filter is on. What only the data path can see (a tail stored past the length, DMA outside
-the map, a bad descriptor) it reports itself.
+A check gets a `Write` and returns what is wrong, or None. It runs before the write happens. A rule is checked when the chip
+would use the state, not while the driver still prepares it: the configuration of a queue when the queue starts, a filter
+while it is enabled. The data path itself reports what only it can see: a tail past the length, DMA outside the map, a bad
+descriptor.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dataplane.pmd.datasheet import FieldRef, Register, RegisterRef
-from dataplane.pmd.model.registers.controller import Controller
+from dataplane.pmd.model.chip import Chip
 
-__all__ = ["AT_ONCE", "AT_RXEN", "AT_START", "AT_TE", "Check", "VIOLATIONS", "Violation", "Write", "rule"]
+__all__ = ["AT_ONCE", "AT_RXEN", "AT_START", "AT_TE", "Check", "Rules", "Violation", "Write"]
 
-# When the chip acts on what a rule is about.
+# When the chip uses the state that a rule checks.
 AT_ONCE = "at once"
 AT_START = "when the queue starts"
 AT_RXEN = "when RXEN is set"
@@ -28,7 +28,7 @@ AT_TE = "when TE is set"
 class Write:
     """A write that is about to happen."""
 
-    chip: Controller
+    chip: Chip
     register: RegisterRef
     old: int
     value: int
@@ -46,10 +46,9 @@ class Write:
         """A field's value, stored."""
         return field.extract(self.chip.peek(field.register.offset))
 
-    def told(self, register: RegisterRef, otherwise: int) -> int:
-        """What was written to the register last, bits that do not exist included; `otherwise` before the first write."""
-        word: int = self.chip.blocks["queues"].told.get(register.offset, otherwise)
-        return word
+    def last_written(self, register: RegisterRef, otherwise: int) -> int:
+        """The last value written to the register, with bits that it does not store; `otherwise` before the first write."""
+        return self.chip.queues.last_written.get(register.offset, otherwise)
 
     def sets(self, field: FieldRef) -> bool:
         """Whether this write turns a bit on."""
@@ -67,7 +66,7 @@ Check = Callable[[Write], "str | None"]
 class Violation:
     """One rule.
 
-    registers: a write to any of them is looked at; section: where the rule stands; when: which state counts.
+    registers: a write to any of them is checked; section: of the datasheet; when: the moment of the check.
     """
 
     name: str
@@ -78,16 +77,19 @@ class Violation:
     broken: Check
 
 
-VIOLATIONS: list[Violation] = []
+class Rules:
+    """The rules of one module. It decorates checks: ``@rule("name", "8.2.3", "What must hold", RXDCTL, when=AT_START)``."""
 
+    def __init__(self) -> None:
+        self.violations: list[Violation] = []
 
-def rule(
-    name: str, section: str, text: str, *registers: Register, when: str = AT_ONCE
-) -> Callable[[Check], Check]:
-    """Add the decorated check to `VIOLATIONS`, to be asked about each write of one of these registers."""
+    def __call__(
+        self, name: str, section: str, text: str, *registers: Register, when: str = AT_ONCE
+    ) -> Callable[[Check], Check]:
+        """Add the decorated check, which judges each write of one of these registers."""
 
-    def add(check: Check) -> Check:
-        VIOLATIONS.append(Violation(name, section, text, registers, when, check))
-        return check
+        def add(check: Check) -> Check:
+            self.violations.append(Violation(name, section, text, registers, when, check))
+            return check
 
-    return add
+        return add

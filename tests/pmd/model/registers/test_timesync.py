@@ -150,9 +150,9 @@ def test_the_high_word_unlocks_a_stamp(chip, control, low, high):
 
 def test_the_option_of_a_port_string():
     with pmd.probe("model0,thread=off,clock_ppm=-12.5") as port:
-        assert port.function.chip.blocks["timesync"].systim.ppb == -12_500
+        assert port.function.chip.timesync.systim.ppb == -12_500
     with pmd.probe("model0,thread=off") as port:
-        assert port.function.chip.blocks["timesync"].systim.ppb == 0
+        assert port.function.chip.timesync.systim.ppb == 0
 
 
 @pytest.mark.parametrize("text", ["1001", "-2000", "fast", "nan"])
@@ -164,4 +164,4 @@ def test_ppm_that_makes_no_sense(text):
 def test_ports_have_crystals_of_their_own():
     with Card() as card:
         card.set_clock_ppm(1, 30)
-        assert [chip.blocks["timesync"].systim.ppb for chip in card.ports] == [0, 30_000]
+        assert [chip.timesync.systim.ppb for chip in card.ports] == [0, 30_000]

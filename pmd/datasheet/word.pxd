@@ -1,12 +1,31 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where the data path's registers are in the register file, in dwords. A test compares them with pmd.datasheet."""
+"""Offsets of registers for C code, in dwords. A test compares them with the lines of the datasheet package."""
 
 cdef enum:
     W_CTRL_EXT = 0x00018 >> 2
     W_GCR_EXT = 0x11050 >> 2
+    # interrupts
+    W_EICR = 0x00800 >> 2
+    W_EICS = 0x00808 >> 2
+    W_EIAC = 0x00810 >> 2
     W_EITR = 0x00820 >> 2
     W_EITR_HIGH = 0x12300 >> 2  # vectors from 24 on
+    W_EIMS = 0x00880 >> 2
+    W_EIMC = 0x00888 >> 2
+    W_EIAM = 0x00890 >> 2
+    W_GPIE = 0x00898 >> 2
     W_IVAR = 0x00900 >> 2
+    W_IVAR_MISC = 0x00A00 >> 2
+    W_EICS_EX = 0x00A90 >> 2
+    W_EIMS_EX = 0x00AA0 >> 2
+    W_EIMC_EX = 0x00AB0 >> 2
+    W_EIAM_EX = 0x00AD0 >> 2
+    W_PVTEICR = 0x00B00 >> 2  # of VF n: n dwords on, as the five below
+    W_PVTEIMS = 0x00D00 >> 2
+    W_PVTEIAC = 0x00F00 >> 2
+    W_PVTEIAM = 0x04D00 >> 2
+    W_PVTIVAR_MISC = 0x04E00 >> 2
+    W_PVTIVAR = 0x12500 >> 2
     # receive
     W_RXQ = 0x01000 >> 2  # queues 0..63; 16 dwords each
     W_RXQ_HIGH = 0x0D000 >> 2  # queues 64..127
@@ -105,6 +124,9 @@ cdef enum:
     W_RTTDQSEL = 0x04904 >> 2
     W_RTTBCNRM = 0x04980 >> 2
     W_RTTBCNRC = 0x04984 >> 2
+    # a VF's own BAR0
+    W_VFRDT = 0x01018 >> 2  # 16 dwords apart
+    W_VFTDT = 0x02018 >> 2
     # transmit
     W_TXQ = 0x06000 >> 2  # 16 dwords each
     W_TDBAL = 0

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One port of a card: its registers, and the parts of the chip whose registers have side effects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dataplane.pmd.model.functions.mailbox import Mailboxes
+from dataplane.pmd.model.functions.sriov import Sriov
+from dataplane.pmd.model.functions.vf import Checks, VirtualFunction
+from dataplane.pmd.model.registers.block import Board
+from dataplane.pmd.model.registers.controller import Controller
+from dataplane.pmd.model.registers.general import General
+from dataplane.pmd.model.registers.link import Link
+from dataplane.pmd.model.registers.nvm import Nvm
+from dataplane.pmd.model.registers.queues import Queues
+from dataplane.pmd.model.registers.timesync import TimeSync
+from dataplane.pmd.model.registers.timing import Timing
+
+__all__ = ["Chip"]
+
+
+class Chip(Controller):
+    """The registers of one port (`Controller`) and its blocks, which `add_blocks` makes.
+
+    Whoever is not inside an access must hold `lock` for anything but read, write, and the properties.
+    """
+
+    __slots__ = ("card", "general", "link", "mailbox", "nvm", "queues", "sriov", "timesync")
+
+    card: Board
+    nvm: Nvm
+    queues: Queues
+    link: Link
+    general: General
+    mailbox: Mailboxes
+    sriov: Sriov
+    timesync: TimeSync
+
+    def add_blocks(
+        self, card: Board, timing: Timing, check: Callable[[VirtualFunction], Checks] | None
+    ) -> None:
+        """Make the blocks. Once, before the first access. check: makes the strict manner of a VF; None: lenient."""
+        self.card = card
+        self.nvm = Nvm(self, card, timing)
+        self.queues = Queues(self, card, timing)
+        self.link = Link(self, card, timing)
+        self.general = General(self, card, timing, self.link, self._reset_blocks)
+        self.mailbox = Mailboxes(self, card, timing)
+        self.sriov = Sriov(self, card, timing, self.mailbox, check)
+        self.timesync = TimeSync(self, card, timing)
+        self.on_carrier = self.link.set_carrier
+
+    def _reset_blocks(self, power_up: bool) -> None:
+        for block in (
+            self.nvm, self.queues, self.link, self.general, self.mailbox, self.sriov, self.timesync
+        ):  # fmt: skip
+            block.reset(power_up)

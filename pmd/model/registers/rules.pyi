@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The rules of a card's registers."""
+
+class RuleTable:
+    """What an access does to each dword of BAR0. The ports of a card share one."""
