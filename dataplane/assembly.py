@@ -10,7 +10,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from dataplane.app import App, app_error
 from dataplane.clock import cycles, hz
@@ -21,11 +21,9 @@ from dataplane.lcore import Loop
 from dataplane.lease import abandon_ports, claim, release, start_ports, stop_ports
 from dataplane.plan import Plan
 from dataplane.port import Port
+from dataplane.runnable import Runnable
 from dataplane.stage import Stage
 from dataplane.stats import Balance, Cost, Count, Report, add, growth
-
-if TYPE_CHECKING:
-    from dataplane.pipeline import Pipeline
 
 __all__ = ["Assembly", "Change"]
 
@@ -39,7 +37,7 @@ Xstats = dict[str, dict[str, int]]
 class Change:
     """Pipelines that may replace those of a run: their stages are claimed and their ports run, but no lcore has them yet."""
 
-    pipelines: Sequence[Pipeline]
+    pipelines: Sequence[Runnable]
     graphs: list[Graph]
     plans: list[Plan]  # one for each lcore
     stages: list[Stage]  # that the run did not have
@@ -62,14 +60,14 @@ class Assembly:
     """
 
     def __init__(
-        self, pipelines: Sequence[Pipeline], lcores: int, *, profile: bool = False, names: Sequence[str] = ()
+        self, pipelines: Sequence[Runnable], lcores: int, *, profile: bool = False, names: Sequence[str] = ()
     ) -> None:
         if not pipelines:
             raise GraphError("nothing to run: give a Pipeline")
         self.graphs: list[Graph] = []
         self.ports: list[Port] = []
         self.loops: list[Loop] = []
-        self.pipelines: Sequence[Pipeline] = ()
+        self.pipelines: Sequence[Runnable] = ()
         self._names = names
         self._lcores = min(lcores, len(pipelines))
         self._books = (
@@ -102,7 +100,7 @@ class Assembly:
 
     # ---- changes ---------------------------------------------------
 
-    def propose(self, pipelines: Sequence[Pipeline]) -> Change:
+    def propose(self, pipelines: Sequence[Runnable]) -> Change:
         """Check pipelines and make them ready. The same app, or a queue, keeps the lcore that it has.
 
         Raises GraphError, and what a port or an app raises; nothing has changed then.
@@ -362,7 +360,7 @@ class Assembly:
         return self.report(False, ports), errors
 
 
-def _plan(pipelines: Sequence[Pipeline], graphs: Sequence[Graph]) -> Plan:
+def _plan(pipelines: Sequence[Runnable], graphs: Sequence[Graph]) -> Plan:
     """What one lcore runs: these pipelines."""
     return Plan(
         [app for graph in graphs for app in graph.apps],

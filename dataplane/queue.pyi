@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Types of dataplane.queue."""
 
-from dataplane.port import Port
+from typing import Any
+
 from dataplane.stage import Stage
 
 class RxQueue(Stage):
-    port: Port
+    port: Any  # its `Port`: that module imports this one
     index: int
     exhausted: bool
-    def __init__(self, port: Port, index: int) -> None: ...
+    def __init__(self, port: Any, index: int) -> None: ...
 
 class TxQueue(Stage):
-    port: Port
+    port: Any  # its `Port`: that module imports this one
     index: int
-    def __init__(self, port: Port, index: int) -> None: ...
+    def __init__(self, port: Any, index: int) -> None: ...

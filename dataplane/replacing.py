@@ -10,21 +10,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING
 
 from dataplane.assembly import Assembly, Change
 from dataplane.errors import LcoreStuck
 from dataplane.lcore import Call, Loop
-
-if TYPE_CHECKING:
-    from dataplane.pipeline import Pipeline
+from dataplane.runnable import Runnable
 
 __all__ = ["replace"]
 
 _TICK = 0.02  # s between two looks of the waiting thread, for Ctrl-C
 
 
-def replace(assembly: Assembly, pipelines: Sequence[Pipeline], timeout: float) -> None:
+def replace(assembly: Assembly, pipelines: Sequence[Runnable], timeout: float) -> None:
     """Let the lcores run these pipelines instead. timeout: s that a lap of an lcore may take.
 
     Raises GraphError and what ports and apps raise, and LcoreStuck. If that comes too late to be undone, the run is stopped.

@@ -16,7 +16,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic, sleep
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from dataplane.assembly import Assembly
 from dataplane.errors import ConfigError, GraphError, LcoreStuck
@@ -24,10 +23,8 @@ from dataplane.explain import explain
 from dataplane.graph import Graph, takes_gil
 from dataplane.lcore import Worker
 from dataplane.replacing import replace
+from dataplane.runnable import Runnable
 from dataplane.stats import Readings, Report, Sampler
-
-if TYPE_CHECKING:
-    from dataplane.pipeline import Pipeline
 
 __all__ = ["Run", "run", "start"]
 
@@ -54,7 +51,7 @@ class Run:
 
     def __init__(
         self,
-        pipelines: Sequence[Pipeline],
+        pipelines: Sequence[Runnable],
         *,
         lcores: Sequence[int | None] = (None,),
         count: int | None = None,
@@ -128,7 +125,7 @@ class Run:
                 self._assembly.xstats()
         return self._over.is_set()
 
-    def replace(self, *pipelines: Pipeline, timeout: float = 5.0) -> None:
+    def replace(self, *pipelines: Runnable, timeout: float = 5.0) -> None:
         """Go on with other pipelines: every lcore swaps what it runs between two laps. Ports of both stay up.
 
         Pipelines are dealt out to the lcores as at the start. An app that is in both (the same object) keeps its state and
@@ -250,7 +247,7 @@ class Run:
 
 
 def start(
-    *pipelines: Pipeline,
+    *pipelines: Runnable,
     lcores: Sequence[int | None] = (None,),
     count: int | None = None,
     profile: bool = False,
@@ -260,7 +257,7 @@ def start(
 
 
 def run(
-    *pipelines: Pipeline,
+    *pipelines: Runnable,
     lcores: Sequence[int | None] = (None,),
     seconds: float | None = None,
     count: int | None = None,

@@ -4,16 +4,13 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from dataplane.assembly import Assembly
 from dataplane.errors import GraphError
 from dataplane.lcore import DONE
 from dataplane.machine import current_lcore, enter, leave
+from dataplane.runnable import Runnable
 from dataplane.stats import Readings, Report
-
-if TYPE_CHECKING:
-    from dataplane.pipeline import Pipeline
 
 __all__ = ["Stepper"]
 
@@ -27,7 +24,7 @@ class Stepper:
     packet of each app, for `Report.profile`.
     """
 
-    def __init__(self, *pipelines: Pipeline, profile: bool = False) -> None:
+    def __init__(self, *pipelines: Runnable, profile: bool = False) -> None:
         self._pipelines = pipelines
         self._profile = profile
         self._assembly: Assembly | None = None
@@ -61,7 +58,7 @@ class Stepper:
             self.step(_CHUNK)
         return self._loop.packets - before
 
-    def replace(self, *pipelines: Pipeline) -> None:
+    def replace(self, *pipelines: Runnable) -> None:
         """Go on with other pipelines; see `Run.replace`."""
         assembly = self._running()
         change = assembly.propose(pipelines)

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a run needs of a pipeline: `Pipeline` is one. It has a module of its own, since a pipeline starts runs itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Protocol
+
+from dataplane.app import App
+from dataplane.graph import Graph
+from dataplane.stats import Report
+
+__all__ = ["Runnable"]
+
+
+class Runnable(Protocol):
+    """A described graph. The run sets `graph` when it starts it, and `report` when it has ended."""
+
+    name: str
+    busy: bool
+    report: Report | None
+    graph: Graph | None
+
+    def check(self, wrapped: Mapping[int, App] = MappingProxyType({})) -> Graph:
+        """Put the chains together without touching a stage; see `Pipeline.check`. Raises GraphError."""
