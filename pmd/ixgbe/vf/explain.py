@@ -5,15 +5,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dataplane.errors import ConfigError
 from dataplane.pmd.datasheet.vf import VFGPTC, VFRDH, VFRDT, VFTDH, VFTDT
 from dataplane.pmd.ixgbe.control import ControlServer
 from dataplane.pmd.ixgbe.findings import NOTE, PROBLEM, Finding
-
-if TYPE_CHECKING:
-    from dataplane.pmd.ixgbe.vf.port import IxgbeVfPort
+from dataplane.pmd.ixgbe.vf.watch import VfPort
 
 __all__ = ["explain_vf", "listen"]
 
@@ -21,7 +19,7 @@ SAMPLE_TIME = 0.25  # seconds
 _ASK = "ask its PF: dataplane vf explain PF N"
 
 
-def listen(port: IxgbeVfPort) -> ControlServer:
+def listen(port: VfPort) -> ControlServer:
     """Answer other processes that ask this VF (`dataplane vf explain VF`), until the server is closed."""
     name = port.function.name
 
@@ -34,7 +32,7 @@ def listen(port: IxgbeVfPort) -> ControlServer:
     return ControlServer(name, {"explain": explain}, logging.DEBUG)
 
 
-def explain_vf(port: IxgbeVfPort) -> Iterator[Finding]:
+def explain_vf(port: VfPort) -> Iterator[Finding]:
     """Everything that keeps the VF of this port from sending or receiving. Waits a quarter of a second."""
     if not port.started:
         yield Finding(PROBLEM, "both", "its port is not started", "start it")
@@ -53,7 +51,7 @@ def explain_vf(port: IxgbeVfPort) -> Iterator[Finding]:
         )
 
 
-def _receives(port: IxgbeVfPort) -> Iterator[Finding]:
+def _receives(port: VfPort) -> Iterator[Finding]:
     bar = port.bar
     if not port.rx_queues:
         yield Finding(NOTE, "rx", "it has no Rx queue", "name one before the start: port.rx(0)")
@@ -67,7 +65,7 @@ def _receives(port: IxgbeVfPort) -> Iterator[Finding]:
         )
 
 
-def _sends(port: IxgbeVfPort) -> Iterator[Finding]:
+def _sends(port: VfPort) -> Iterator[Finding]:
     bar, queues = port.bar, range(port.tx_queues)
     if not queues:
         yield Finding(NOTE, "tx", "it has no Tx queue", "name one before the start: port.tx(0)")

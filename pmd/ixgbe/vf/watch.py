@@ -6,15 +6,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from dataplane.errors import DataplaneError, DeviceError, DeviceGone
 from dataplane.pmd.datasheet import limits
 from dataplane.pmd.datasheet.vf import VFLINKS
 from dataplane.pmd.ixgbe.errors import FrameRefused, PfNotUp
-
-if TYPE_CHECKING:
-    from dataplane.pmd.ixgbe.vf.port import IxgbeVfPort
 
 __all__ = [
     "AGAIN",
@@ -22,6 +19,7 @@ __all__ = [
     "Backoff",
     "Pace",
     "Paused",
+    "VfPort",
     "mtu_refused",
     "notes_trouble",
     "reason",
@@ -37,6 +35,54 @@ BRIEF_LOOKS = 3  # between two that are not, while it is quiet
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 
+class VfPort(Protocol):
+    """What this module and `explain` need of a VF's port (`IxgbeVfPort`, which imports both)."""
+
+    bar: Any
+    closed: bool
+    function: Any
+    name: str
+    recoveries: int
+    session: Any
+    started: bool
+    trouble: DataplaneError | None
+    _rx: dict[int, Any]
+    _tx: dict[int, Any]
+
+    @property
+    def _own_rx(self) -> dict[int, Any]:
+        """Its Rx queues by number."""
+
+    @property
+    def _own_tx(self) -> dict[int, Any]:
+        """Its Tx queues by number."""
+
+    @property
+    def mac(self) -> str:
+        """Its address."""
+
+    @property
+    def link(self) -> Any:
+        """Its `Link`."""
+
+    @property
+    def rx_queues(self) -> int:
+        """Number of Rx queues that it uses."""
+
+    @property
+    def tx_queues(self) -> int:
+        """Number of Tx queues that it uses."""
+
+    def explain(self) -> dict[str, Any]:
+        """What it finds wrong with its own set-up."""
+
+    def why_no_link(self) -> str:
+        """What keeps its link down, and what to do."""
+
+    def _was_reset(self) -> bool:
+        """Whether the VF was reset since the last start."""
+
+
 class Pace:
     """How long a port waits before it looks after its PF again, and after what: LOOK seconds, and after everything.
 
@@ -46,7 +92,7 @@ class Pace:
     whether somebody has reset this VF alone: on a served NIC nobody but its own client can.
     """
 
-    def __init__(self, port: IxgbeVfPort) -> None:
+    def __init__(self, port: VfPort) -> None:
         self._port, self._remote = port, port.bar.remote
         self._positions: list[int] = []
         self.brief = False
@@ -108,7 +154,7 @@ class Backoff:
 class Paused:
     """Every queue of a port, out of reach of the lcores that poll them, until the `with` block ends."""
 
-    def __init__(self, port: IxgbeVfPort) -> None:
+    def __init__(self, port: VfPort) -> None:
         self.queues: tuple[Any, ...] = (*port._rx.values(), *port._tx.values())
         self.paused: list[Any] = []
 
@@ -130,7 +176,7 @@ def notes_trouble(verb: Verb) -> Verb:
     """A method of a VF's port after which `trouble` is the error that it raised, None if it raised none."""
 
     @wraps(verb)
-    def noting(port: IxgbeVfPort, /, *args: Any, **kwargs: Any) -> Any:
+    def noting(port: VfPort, /, *args: Any, **kwargs: Any) -> Any:
         try:
             result = verb(port, *args, **kwargs)
         except DataplaneError as error:
@@ -158,7 +204,7 @@ def reason(name: str, error: DataplaneError) -> str:
     return str(error).removeprefix(f"{name}: ")
 
 
-def why_no_link(port: IxgbeVfPort) -> str:
+def why_no_link(port: VfPort) -> str:
     """What keeps the link of this port down, and what to do."""
     if port.closed:
         return "its port is closed: open it again"
