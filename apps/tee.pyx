@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Tee: passes every packet on and sends copies of it elsewhere.
 
-The copies are deep, so whoever gets one may change it. They are made before the original is passed on.
+The copies are deep: the apps that get them may change them. They are made before the original is passed on.
 """
 
 from libc.stdint cimport uint16_t, uint32_t
-from libc.string cimport memcpy
 
 from dataplane.app cimport MAX_BURST, MAX_EDGES, App, emit
+from dataplane.copying cimport copy_packet
 from dataplane.machine cimport unlikely
-from dataplane.mbuf cimport copy_out, data, mbuf, rearm, set_single
-from dataplane.mempool cimport Mempool, alloc_bulk, free_packets
+from dataplane.mbuf cimport mbuf
+from dataplane.mempool cimport Mempool
 
 from dataplane.errors import ConfigError
 
@@ -53,7 +53,7 @@ cdef class Tee(App):
                 continue
             self.made += n
             for i in range(n):
-                made[filled] = self._copy(pkts[i])
+                made[filled] = copy_packet(self.mempool.pool, pkts[i])
                 if unlikely(made[filled] == NULL):
                     self.dropped[NO_MBUF] += 1
                 else:
@@ -61,40 +61,3 @@ cdef class Tee(App):
             if filled:
                 emit(self, edge, made, filled)
         emit(self, 0, pkts, n)
-
-    cdef mbuf *_copy(self, mbuf *source) noexcept nogil:
-        """A packet with the same bytes and metadata, or NULL."""
-        cdef mbuf *first = NULL
-        cdef mbuf *last = NULL
-        cdef mbuf *m
-        cdef uint32_t at = 0, here
-        while first == NULL or at < source.pkt_len:
-            if unlikely(alloc_bulk(self.mempool.pool, &m, 1)):
-                if first != NULL:
-                    free_packets(&first, 1)
-                return NULL
-            here = min(self.mempool.pool.data_room, source.pkt_len - at)
-            rearm(m, source.port)
-            set_single(m, copy_out(source, at, data(m), here))
-            at += here
-            if first == NULL:
-                first = m
-            else:
-                last.next = m
-                first.nb_segs += 1
-            last = m
-        # Everything the NIC said of the packet and the offloads asked of the next one.
-        first.ol_flags = source.ol_flags
-        first.packet_type = source.packet_type
-        first.pkt_len = source.pkt_len
-        first.vlan_tci = source.vlan_tci
-        first.vlan_tci_outer = source.vlan_tci_outer
-        first.rss_hash = source.rss_hash
-        first.l2_len = source.l2_len
-        first.l3_len = source.l3_len
-        first.l4_len = source.l4_len
-        first.tso_segsz = source.tso_segsz
-        first.timestamp_ns = source.timestamp_ns
-        first.cut_len = source.cut_len
-        memcpy(first.user, source.user, sizeof(source.user))
-        return first

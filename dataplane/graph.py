@@ -8,7 +8,7 @@ stages in it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -20,6 +20,7 @@ from dataplane.port import Port
 from dataplane.queue import RxQueue, TxQueue
 from dataplane.stage import Chain, Exit, Stage
 from dataplane.stats import Balance, Count
+from dataplane.taps import Tap
 
 __all__ = ["Graph", "Link", "takes_gil"]
 
@@ -57,10 +58,12 @@ class Graph:
         name: str,
         lossless: bool = False,
         burst: int = 32,
+        taps: Sequence[Tap] = (),
         wrapped: Mapping[int, App] = MappingProxyType({}),
     ) -> Graph:
         """Put chains together. Raises GraphError for the first mistake it finds.
 
+        taps: set on edges of the chains, and of the stages behind earlier taps.
         wrapped: by id of a queue, the app that stands for it already, in the graph that this one replaces.
         """
         graph = cls(name, lossless, burst)
@@ -68,16 +71,9 @@ class Graph:
             raise GraphError(f"{name} is empty: give it a chain such as port.rx(0) >> app >> port.tx(0)")
         if not 1 <= burst <= _MAX_BURST:
             raise GraphError(f"{name}: a burst of {burst}: must be 1 to {_MAX_BURST}")
-        for chain in chains:
-            _check_chain(name, chain)
-            for stage in (
-                [chain] if isinstance(chain, Stage) else [chain.first, *(to for _, _, to in chain.links)]
-            ):
-                graph._add(stage, wrapped.get(id(stage)))
-        for chain in chains:
-            if isinstance(chain, Chain):
-                for origin, edge, target in chain.links:
-                    graph._join(origin, edge, target)
+        graph._chain(chains, wrapped)
+        for tap in taps:
+            graph._tap(tap, wrapped)
         graph._check()
         graph.label(set(), {})
         return graph
@@ -187,6 +183,40 @@ class Graph:
             for reason, count in app.consumed_counts.items()
         }
 
+    def _chain(self, chains: Iterable[Any], wrapped: Mapping[int, App]) -> None:
+        """Add stages, then the links between them."""
+        for chain in chains:
+            _check_chain(self.name, chain)
+            for stage in (
+                [chain] if isinstance(chain, Stage) else [chain.first, *(to for _, _, to in chain.links)]
+            ):
+                self._add(stage, wrapped.get(id(stage)))
+        for chain in chains:
+            if isinstance(chain, Chain):
+                for origin, edge, target in chain.links:
+                    self._join(origin, edge, target)
+
+    def _tap(self, tap: Tap, wrapped: Mapping[int, App]) -> None:
+        """Put what copies on the edge of a tap."""
+        if not any(each is tap.origin for each in self.stages):
+            raise GraphError(
+                f"{tap!r}: {tap.origin!r} is no stage of {self.name}: tap an edge of one that is"
+            )
+        app = self.app_of(tap.origin)
+        edge = _edge(app, tap.edge, "a tap")
+        link = next((link for link in self.links if link.app is app and link.edge == edge), None)
+        if link is None:
+            raise GraphError(f"edge {edge!r} of {app} leads nowhere: join it before you tap it")
+        self.stages.insert(self.apps.index(app) + 1, tap.app)
+        self.apps.insert(self.apps.index(app) + 1, tap.app)
+        place = self.links.index(link)
+        self.links[place : place + 1] = [
+            Link(app, link.index, edge, tap.app),
+            Link(tap.app, 0, "out", link.to),
+        ]
+        self._chain((tap.to,), wrapped)
+        self._join(tap.app, "copy", tap.first)
+
     def _add(self, stage: Stage, wrapper: App | None) -> None:
         if any(each is stage for each in self.stages):
             return
@@ -208,12 +238,7 @@ class Graph:
 
     def _join(self, origin: Stage, edge: str | None, target: Stage) -> None:
         app, to = self.app_of(origin), self.app_of(target)
-        if not app.edges:
-            raise GraphError(f"{app} >> {to}: {app} has no edges, it ends a chain")
-        if edge is None:
-            edge = app.edges[0]
-        if edge not in app.edges:
-            raise GraphError(f"{app} has no edge {edge!r}: it has {', '.join(app.edges)}")
+        edge = _edge(app, edge, str(to))
         if isinstance(to, Source):
             what = "it is where packets arrive" if isinstance(to, RxStage) else "it makes packets by itself"
             raise GraphError(f"{app} >> {to}: nothing can lead into {to}, {what}: begin a chain with it")
@@ -260,6 +285,17 @@ class Graph:
 
         for app in self.apps:
             walk(app, [])
+
+
+def _edge(app: App, edge: str | None, to: str) -> str:
+    """The name of an edge of an app; None: the first. to: what it is to lead to."""
+    if not app.edges:
+        raise GraphError(f"{app} >> {to}: {app} has no edges, it ends a chain")
+    if edge is None:
+        return str(app.edges[0])
+    if edge not in app.edges:
+        raise GraphError(f"{app} has no edge {edge!r}: it has {', '.join(app.edges)}")
+    return edge
 
 
 def _ended(app: App) -> tuple[int, int]:

@@ -11,12 +11,15 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from dataplane.app import App
+from dataplane.errors import GraphError
 from dataplane.explain import explain
 from dataplane.graph import Graph
+from dataplane.mempool import Mempool
 from dataplane.running import Run, Until, run
-from dataplane.stage import Chain, Stage
+from dataplane.stage import Chain, Exit, Stage
 from dataplane.stats import Report
 from dataplane.stepper import Stepper
+from dataplane.taps import Tap, make_tap
 
 __all__ = ["Pipeline"]
 
@@ -41,6 +44,7 @@ class Pipeline:
         self.lossless = lossless
         self.busy = busy
         self.burst = burst
+        self.taps: list[Tap] = []
         self.report: Report | None = None
         self.graph: Graph | None = None
         self._run: Run | None = None
@@ -51,7 +55,12 @@ class Pipeline:
         wrapped: for a run that this pipeline may join, the apps that stand for queues there, by id of the queue.
         """
         return Graph.of(
-            self.chains, name=self.name, lossless=self.lossless, burst=self.burst, wrapped=wrapped
+            self.chains,
+            name=self.name,
+            lossless=self.lossless,
+            burst=self.burst,
+            taps=self.taps,
+            wrapped=wrapped,
         )
 
     def run(
@@ -88,6 +97,20 @@ class Pipeline:
     def stepper(self, *, profile: bool = False) -> Stepper:
         """Run it lap by lap in this thread: ``with pipeline.stepper() as stepper: stepper.step(10)``."""
         return Stepper(self, profile=profile)
+
+    def tap(
+        self, edge: Stage | Exit, to: Stage | Chain, *, name: str = "tap", mempool: Mempool | None = None
+    ) -> Tap:
+        """Copy the packets that pass an edge to `to`, from the next run on; see `Run.tap` for one that is under way."""
+        tap = make_tap(edge, to, name, mempool)
+        self.taps.append(tap)
+        return tap
+
+    def untap(self, tap: Tap) -> None:
+        """Leave a tap out from the next run on. Raises GraphError if it has no such tap."""
+        if tap not in self.taps:
+            raise GraphError(f"{tap!r} is not set in {self.name}")
+        self.taps.remove(tap)
 
     def explain(self, format: str = "text") -> str:
         """A picture of the graph, with what the last run counted, and its rates once it is over.

@@ -9,7 +9,9 @@ from typing import Protocol
 
 from dataplane.app import App
 from dataplane.graph import Graph
+from dataplane.stage import Chain, Stage
 from dataplane.stats import Report
+from dataplane.taps import Tap
 
 __all__ = ["Runnable"]
 
@@ -18,6 +20,8 @@ class Runnable(Protocol):
     """A described graph. The run sets `graph` when it starts it, and `report` when it has ended."""
 
     name: str
+    chains: tuple[Chain | Stage, ...]
+    taps: list[Tap]
     busy: bool
     report: Report | None
     graph: Graph | None

@@ -22,9 +22,12 @@ from dataplane.errors import ConfigError, GraphError, LcoreStuck
 from dataplane.explain import explain
 from dataplane.graph import Graph, takes_gil
 from dataplane.lcore import Worker
+from dataplane.mempool import Mempool
 from dataplane.replacing import replace
 from dataplane.runnable import Runnable
+from dataplane.stage import Chain, Exit, Stage
 from dataplane.stats import Readings, Report, Sampler
+from dataplane.taps import Tap, TapsOfRun, make_tap
 
 __all__ = ["Run", "run", "start"]
 
@@ -66,6 +69,7 @@ class Run:
         self._over = threading.Event()
         self._closing = threading.Lock()
         self._changing = threading.Lock()
+        self._taps = TapsOfRun(lambda: self._assembly.pipelines)
         self._folded = monotonic()
         _warn_of_python(self._assembly.graphs)
         self._workers = [
@@ -141,10 +145,50 @@ class Run:
         and LcoreStuck; nothing has changed then, unless the run has ended too (`running`).
         """
         with self._changing:
-            if self._over.is_set():
-                raise GraphError(f"{self._assembly.name} is over: start the new pipelines")
-            replace(self._assembly, pipelines, timeout)
-            _warn_of_python(self._assembly.graphs)
+            self._check_running()
+            self._replace(pipelines, timeout)
+
+    def _check_running(self) -> None:
+        if self._over.is_set():
+            raise GraphError(f"{self._assembly.name} is over: start the new pipelines")
+
+    def _replace(self, pipelines: Sequence[Runnable], timeout: float) -> None:
+        replace(self._assembly, pipelines, timeout)
+        _warn_of_python(self._assembly.graphs)
+
+    def tap(
+        self,
+        edge: Stage | Exit,
+        to: Stage | Chain,
+        *,
+        name: str = "tap",
+        mempool: Mempool | None = None,
+        timeout: float = 5.0,
+    ) -> Tap:
+        """Copy the packets that pass an edge to `to`, until `untap` or the end of the run.
+
+        edge: a stage, for its first edge, or ``app["name"]``; to: an app, a Tx queue or a chain that begins with one;
+        name: in reports; mempool: where copies come from, None: a pool of 4,096 mbufs; timeout: as in `replace`.
+        The packets do not wait: one for which the pool has no mbuf goes on without a copy, counted as the drop "no_mbuf".
+
+        Raises GraphError for an edge that is not in this run, and what `replace` raises; nothing has changed then.
+        """
+        with self._changing:
+            self._check_running()
+            return self._taps.add(make_tap(edge, to, name, mempool), lambda: self._again(timeout))
+
+    def untap(self, tap: Tap, timeout: float = 5.0) -> None:
+        """Remove a tap. What its apps hold is sent first; what they counted stays in the report.
+
+        Raises GraphError for a tap that is not set, and what `replace` raises; nothing has changed then.
+        """
+        with self._changing:
+            self._check_running()
+            self._taps.remove(tap, lambda: self._again(timeout))
+
+    def _again(self, timeout: float) -> None:
+        """Replace the pipelines by themselves: their taps have changed."""
+        self._replace(self._assembly.pipelines, timeout)
 
     def stop(self, timeout: float | None = None) -> Report:
         """Stop the lcores and clean up. Raises what stopped one of them before; the second call returns the report again.
@@ -232,6 +276,7 @@ class Run:
             _running.discard(self)
             with self._changing:  # a `replace` notices at once that the lcores are over
                 pass
+            self._taps.end()
             errors = [worker.error for worker in self._workers if worker.error is not None]
             try:
                 self.report = self._assembly.undo(ok=not errors)

@@ -9,8 +9,11 @@ from dataplane.assembly import Assembly
 from dataplane.errors import GraphError
 from dataplane.lcore import DONE
 from dataplane.machine import current_lcore, enter, leave
+from dataplane.mempool import Mempool
 from dataplane.runnable import Runnable
+from dataplane.stage import Chain, Exit, Stage
 from dataplane.stats import Readings, Report
+from dataplane.taps import Tap, TapsOfRun, make_tap
 
 __all__ = ["Stepper"]
 
@@ -28,6 +31,7 @@ class Stepper:
         self._pipelines = pipelines
         self._profile = profile
         self._assembly: Assembly | None = None
+        self._taps = TapsOfRun(lambda: self._running().pipelines)
         self.report: Report | None = None
 
     def __enter__(self) -> Stepper:
@@ -73,6 +77,19 @@ class Stepper:
         self._over = False
         assembly.commit(change)
 
+    def tap(
+        self, edge: Stage | Exit, to: Stage | Chain, *, name: str = "tap", mempool: Mempool | None = None
+    ) -> Tap:
+        """Copy the packets that pass an edge; see `Run.tap`."""
+        return self._taps.add(make_tap(edge, to, name, mempool), self._again)
+
+    def untap(self, tap: Tap) -> None:
+        """Remove a tap; see `Run.untap`."""
+        self._taps.remove(tap, self._again)
+
+    def _again(self) -> None:
+        self.replace(*self._running().pipelines)
+
     def read(self) -> Readings:
         """Edges, drops and xstats as they are now."""
         assembly = self._running()
@@ -94,4 +111,5 @@ class Stepper:
     def _undo(self, ok: bool) -> None:
         if self._entered and current_lcore() is not None:
             leave()
+        self._taps.end()
         self.report = self._running().undo(ok)
