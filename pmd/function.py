@@ -25,8 +25,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataplane.errors import ConfigError, DeviceError, DeviceGone, DeviceTimeout
 from dataplane.hugepage import Arena
 from dataplane.pmd.datasheet import pci
-from dataplane.pmd.datasheet.general import STATUS
 from dataplane.pmd.datasheet.register import W1C, FieldRef, RegisterRef
+from dataplane.pmd.datasheet.registers.general import STATUS
 
 __all__ = ["Bar", "ConfigSpace", "Function", "Waker"]
 

@@ -7,24 +7,24 @@ Every register of the PF's BAR0 is a name of this package (``from dataplane.pmd.
 space) and ``limits``.
 """
 
-from dataplane.pmd.datasheet.fcoe import *  # noqa: F403
-from dataplane.pmd.datasheet.fdir import *  # noqa: F403
-from dataplane.pmd.datasheet.filters import *  # noqa: F403
-from dataplane.pmd.datasheet.general import *  # noqa: F403
-from dataplane.pmd.datasheet.interrupts import *  # noqa: F403
-from dataplane.pmd.datasheet.ipsec import *  # noqa: F403
-from dataplane.pmd.datasheet.link import *  # noqa: F403
-from dataplane.pmd.datasheet.linksec import *  # noqa: F403
-from dataplane.pmd.datasheet.management import *  # noqa: F403
-from dataplane.pmd.datasheet.nvm import *  # noqa: F403
-from dataplane.pmd.datasheet.pcie import *  # noqa: F403
 from dataplane.pmd.datasheet.register import *  # noqa: F403
 from dataplane.pmd.datasheet.register import AddressMap, Register
-from dataplane.pmd.datasheet.rx import *  # noqa: F403
-from dataplane.pmd.datasheet.stats import *  # noqa: F403
-from dataplane.pmd.datasheet.timesync import *  # noqa: F403
-from dataplane.pmd.datasheet.tx import *  # noqa: F403
-from dataplane.pmd.datasheet.virtualization import *  # noqa: F403
+from dataplane.pmd.datasheet.registers.fcoe import *  # noqa: F403
+from dataplane.pmd.datasheet.registers.fdir import *  # noqa: F403
+from dataplane.pmd.datasheet.registers.filters import *  # noqa: F403
+from dataplane.pmd.datasheet.registers.general import *  # noqa: F403
+from dataplane.pmd.datasheet.registers.interrupts import *  # noqa: F403
+from dataplane.pmd.datasheet.registers.ipsec import *  # noqa: F403
+from dataplane.pmd.datasheet.registers.link import *  # noqa: F403
+from dataplane.pmd.datasheet.registers.linksec import *  # noqa: F403
+from dataplane.pmd.datasheet.registers.management import *  # noqa: F403
+from dataplane.pmd.datasheet.registers.nvm import *  # noqa: F403
+from dataplane.pmd.datasheet.registers.pcie import *  # noqa: F403
+from dataplane.pmd.datasheet.registers.rx import *  # noqa: F403
+from dataplane.pmd.datasheet.registers.stats import *  # noqa: F403
+from dataplane.pmd.datasheet.registers.timesync import *  # noqa: F403
+from dataplane.pmd.datasheet.registers.tx import *  # noqa: F403
+from dataplane.pmd.datasheet.registers.virtualization import *  # noqa: F403
 
 _MAP = AddressMap(
     {id(line): line for line in list(globals().values()) if isinstance(line, Register)}.values()  # each once

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from dataplane.pmd.datasheet import general, link, rx, tx
 from dataplane.pmd.datasheet import virtualization as pf
-from dataplane.pmd.datasheet.filters import PSRTYPE
 from dataplane.pmd.datasheet.register import AddressMap, Register, RegisterRef, bits
+from dataplane.pmd.datasheet.registers.filters import PSRTYPE
 
 QUEUES = 8
 """Queues that the page has room for; a pool has 2, 4 or 8."""

@@ -13,7 +13,7 @@ from functools import wraps
 from typing import Any, TypeVar, cast
 
 from dataplane.errors import DeviceGone
-from dataplane.pmd.datasheet.general import STATUS
+from dataplane.pmd.datasheet.registers.general import STATUS
 from dataplane.pmd.function import ALL_ONES, Bar, Waker
 
 __all__ = ["DeviceBar", "VfBar", "touches_device"]

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from dataplane.hugepage import Arena, Block
-from dataplane.pmd.datasheet.filters import FCTRL, RAH, RAL, RXCSUM
-from dataplane.pmd.datasheet.link import HLREG0, MAXFRS
 from dataplane.pmd.datasheet.register import Register, RegisterRef
-from dataplane.pmd.datasheet.rx import (
+from dataplane.pmd.datasheet.registers.filters import FCTRL, RAH, RAL, RXCSUM
+from dataplane.pmd.datasheet.registers.link import HLREG0, MAXFRS
+from dataplane.pmd.datasheet.registers.rx import (
     DESCTYPE_ADVANCED,
     RDBAH,
     RDBAL,
@@ -24,8 +24,8 @@ from dataplane.pmd.datasheet.rx import (
     RXPBSIZE,
     SRRCTL,
 )
-from dataplane.pmd.datasheet.stats import PAIRS
-from dataplane.pmd.datasheet.tx import DMATXCTL, TDBAH, TDBAL, TDH, TDLEN, TDT, TXDCTL
+from dataplane.pmd.datasheet.registers.stats import PAIRS
+from dataplane.pmd.datasheet.registers.tx import DMATXCTL, TDBAH, TDBAL, TDH, TDLEN, TDT, TXDCTL
 from dataplane.pmd.model.datapath.engine import Engine
 from dataplane.pmd.model.interrupts.pf import Interrupts
 from dataplane.pmd.model.netem.conditions import Netem

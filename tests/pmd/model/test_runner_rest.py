@@ -16,7 +16,7 @@ from stopwatch import Stopwatch, once_below
 from dataplane.errors import ConfigError
 from dataplane.eventfd import signal_eventfd
 from dataplane.pmd.datasheet import EICR, EIMS, LINKS
-from dataplane.pmd.datasheet.tx import TDT
+from dataplane.pmd.datasheet.registers.tx import TDT
 from dataplane.pmd.model.card import Card
 from dataplane.pmd.model.datapath.doorbell import Doorbells
 from dataplane.pmd.model.runner import Runner

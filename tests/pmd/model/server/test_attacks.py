@@ -23,7 +23,7 @@ from served import Served
 
 from dataplane.hugepage import free_hugepages
 from dataplane.pmd.datasheet import STATUS, TDBAL, TDLEN, TDT, TXDCTL, pci
-from dataplane.pmd.datasheet.tx import DMATXCTL
+from dataplane.pmd.datasheet.registers.tx import DMATXCTL
 from dataplane.pmd.vfio_user.framing import Hangup
 from dataplane.pmd.vfio_user.messages import Command, Header, IrqSet, RegionAccess, RegionInfo
 

@@ -15,7 +15,7 @@ from rawclient import TIMEOUT, RawClient, memory
 from served import Served
 
 from dataplane.pmd.datasheet import EICS, EIMS, GPIE, RAL, STATUS, TDBAL, TDLEN, TDT, TXDCTL, pci
-from dataplane.pmd.datasheet.tx import DMATXCTL
+from dataplane.pmd.datasheet.registers.tx import DMATXCTL
 from dataplane.pmd.vfio_user.framing import Hangup
 from dataplane.pmd.vfio_user.messages import Command, IrqSet, Region, RegionAccess, RegionInfo, Version
 

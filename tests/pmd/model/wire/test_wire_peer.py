@@ -9,7 +9,7 @@ import time
 import pytest
 
 from dataplane.errors import ConfigError
-from dataplane.pmd.datasheet.link import HLREG0, MAXFRS
+from dataplane.pmd.datasheet.registers.link import HLREG0, MAXFRS
 from dataplane.pmd.model.shared import Clock
 from dataplane.pmd.model.wire.peer import RING_MEMORY, PeerWire
 from tests.pmd.model.rig import Port, frame

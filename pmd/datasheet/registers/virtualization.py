@@ -5,15 +5,20 @@ Names are Linux' and DPDK's; the datasheet's name, where it differs, is the seco
 its own registers at other offsets: ``dataplane.pmd.datasheet.vf``.
 """
 
-from dataplane.pmd.datasheet.filters import (
+from dataplane.pmd.datasheet.register import RC, RO, SC, W1C, W1S, WO, Register, bit, bits
+from dataplane.pmd.datasheet.registers.filters import (
     MRQE_16POOLS_8TC,
     MRQE_32POOLS_4TC,
     MRQE_32POOLS_RSS,
     MRQE_64POOLS,
     MRQE_64POOLS_RSS,
 )
-from dataplane.pmd.datasheet.register import RC, RO, SC, W1C, W1S, WO, Register, bit, bits
-from dataplane.pmd.datasheet.tx import MTQC_16POOLS_8TC, MTQC_32POOLS, MTQC_32POOLS_4TC, MTQC_64POOLS
+from dataplane.pmd.datasheet.registers.tx import (
+    MTQC_16POOLS_8TC,
+    MTQC_32POOLS,
+    MTQC_32POOLS_4TC,
+    MTQC_64POOLS,
+)
 
 # GCR_EXT.VT_MODE and GPIE.VT_MODE; VMVIR.VLANA
 VT_MODE_NONE, VT_MODE_16, VT_MODE_32, VT_MODE_64 = range(4)
