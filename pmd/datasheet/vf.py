@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dataplane.pmd.datasheet import general, link, rx, tx
-from dataplane.pmd.datasheet import virtualization as pf
 from dataplane.pmd.datasheet.register import AddressMap, Register, RegisterRef, bits
+from dataplane.pmd.datasheet.registers import general, link, rx, tx
+from dataplane.pmd.datasheet.registers import virtualization as pf
 from dataplane.pmd.datasheet.registers.filters import PSRTYPE
 
 QUEUES = 8
