@@ -5,8 +5,9 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 
 from dataplane.apps.stamper cimport Stamper
-from dataplane.app cimport MAX_BURST, Source, emit
+from dataplane.app cimport Source, emit
 from dataplane.clock cimport tsc_hz
+from dataplane.limits cimport BURST_MAX_PACKETS, FCS_BYTES, FRAME_MIN_WITH_FCS_BYTES
 from dataplane.machine cimport tsc, unlikely
 from dataplane.mbuf cimport mbuf
 from dataplane.mempool cimport Mempool, alloc_bulk
@@ -15,7 +16,7 @@ from operator import index as operator_index
 
 import numpy as np
 
-from dataplane.apps.flows import FCS, Flows
+from dataplane.apps.flows import Flows
 from dataplane.apps.rate import LINE_RATE, packets_per_second
 from dataplane.errors import ConfigError
 
@@ -71,11 +72,11 @@ cdef class PktGen(Source):
             if size is not None or bool(stamp) != flows.trailer:
                 raise ConfigError("flows were made already: give size= and trailer=stamp to Flows, not to PktGen")
         else:
-            flows = Flows(flows, size, shortest=64, seed=seed, trailer=bool(stamp))
+            flows = Flows(flows, size, shortest=FRAME_MIN_WITH_FCS_BYTES, seed=seed, trailer=bool(stamp))
         if gaps not in ("even", "poisson", "burst"):
             raise ConfigError(f'gaps={gaps!r}: give "even", "poisson" or "burst"')
-        if not 1 <= burst <= MAX_BURST:
-            raise ConfigError(f"burst={burst!r}: must be 1 to {MAX_BURST}")
+        if not 1 <= burst <= BURST_MAX_PACKETS:
+            raise ConfigError(f"burst={burst!r}: must be 1 to {BURST_MAX_PACKETS}")
         if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
             raise ConfigError(f"count={count!r}: give a number of frames, 1 or more, or None for no end")
         if seconds is not None and not (isinstance(seconds, (int, float)) and seconds > 0):
@@ -83,7 +84,7 @@ cdef class PktGen(Source):
         if mempool is not None and not isinstance(mempool, Mempool):
             raise ConfigError(f"mempool={mempool!r}: expected a Mempool, or None for one of its own")
         self.rate = rate
-        self.pps = packets_per_second(rate, flows.mean_length + FCS, line_rate)
+        self.pps = packets_per_second(rate, flows.mean_length + FCS_BYTES, line_rate)
         self.gaps = gaps
         self.stamp = stamp
         self.burst = burst
@@ -133,8 +134,8 @@ cdef class PktGen(Source):
             self.random_gaps[<uint32_t> index] = drawn[index]
 
     cdef uint16_t poll(self) noexcept nogil:
-        cdef mbuf *pkts[MAX_BURST]
-        cdef uint16_t n = min(self.burst, <uint16_t> MAX_BURST)
+        cdef mbuf *pkts[BURST_MAX_PACKETS]
+        cdef uint16_t n = min(self.burst, <uint16_t> BURST_MAX_PACKETS)
         cdef uint64_t now = tsc(), since
         if unlikely(self.started == 0):
             self.started = now

@@ -7,9 +7,9 @@ import math
 import re
 
 from dataplane.errors import ConfigError
+from dataplane.limits import PREAMBLE_AND_GAP_BYTES
 
 LINE_RATE = 10_000_000_000  # bit/s: the 82599's ports
-GAP_AND_PREAMBLE = 20  # bytes of line time beside each frame: 7 + 1 of preamble, 12 of gap
 
 _SCALE = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9}
 _FORM = re.compile(r"\s*([0-9_]*\.?[0-9]+(?:e[0-9]+)?)\s*(?:([kmg]?)(pps|bps|bit/s)|(%))?\s*", re.IGNORECASE)
@@ -43,6 +43,6 @@ def _parse(text: str, frame: float, line_rate: float) -> float:
     if percent:
         if value > 100:
             raise ConfigError(f"rate={text!r} is more than the line carries: give 100% or less")
-        return value / 100 * line_rate / (8 * (frame + GAP_AND_PREAMBLE))
+        return value / 100 * line_rate / (8 * (frame + PREAMBLE_AND_GAP_BYTES))
     value *= _SCALE[(scale or "").lower()]
     return value if unit is None or unit.lower() == "pps" else value / (8 * frame)

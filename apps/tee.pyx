@@ -6,8 +6,9 @@ The copies are deep: the apps that get them may change them. They are made befor
 
 from libc.stdint cimport uint16_t, uint32_t
 
-from dataplane.app cimport MAX_BURST, MAX_EDGES, App, emit
+from dataplane.app cimport MAX_EDGES, App, emit
 from dataplane.copying cimport copy_packet
+from dataplane.limits cimport BURST_MAX_PACKETS
 from dataplane.machine cimport unlikely
 from dataplane.mbuf cimport mbuf
 from dataplane.mempool cimport Mempool
@@ -44,7 +45,7 @@ cdef class Tee(App):
         self.mempool = mempool if mempool is not None else Mempool(8192, name="tee")
 
     cdef void push(self, mbuf **pkts, uint16_t n) noexcept nogil:
-        cdef mbuf *made[MAX_BURST]
+        cdef mbuf *made[BURST_MAX_PACKETS]
         cdef uint32_t edge
         cdef uint16_t i, filled
         for edge in range(1, self.copies + 1):

@@ -11,7 +11,8 @@ The mbufs come from a debug mempool; `close` (or leaving the `with` block) fails
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from dataplane.app cimport MAX_BURST, MAX_EDGES, App, Source, connect, disconnect, drop, reset
+from dataplane.app cimport MAX_EDGES, App, Source, connect, disconnect, drop, reset
+from dataplane.limits cimport BURST_MAX_PACKETS
 from dataplane.mbuf cimport copy_out, data, mbuf, rearm, set_arrival, set_original_length, set_single
 from dataplane.mempool cimport Mempool, alloc_bulk, free_packets
 from dataplane.stage cimport claim, release
@@ -82,12 +83,12 @@ cdef class Trial:
 
         timestamp_ns: when they arrived, None: not known; cut: bytes that each of them had more on the wire.
         """
-        cdef mbuf *pkts[MAX_BURST]
+        cdef mbuf *pkts[BURST_MAX_PACKETS]
         cdef uint32_t filled = 0, at = 0, size
         cdef uint64_t stamp = timestamp_ns or 0
         cdef uint32_t missing = cut
-        if not 1 <= burst <= MAX_BURST:
-            raise ConfigError(f"a burst of {burst}: must be 1 to {MAX_BURST}")
+        if not 1 <= burst <= BURST_MAX_PACKETS:
+            raise ConfigError(f"a burst of {burst}: must be 1 to {BURST_MAX_PACKETS}")
         size = burst
         frames = list(frames)
         cdef App app = self._app()

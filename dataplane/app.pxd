@@ -11,7 +11,6 @@ from dataplane.stage cimport Stage
 cdef enum:
     MAX_EDGES = 16
     MAX_DROPS = 16
-    MAX_BURST = 256
     # The last two drops of every app have fixed names; an app names at most 14 of its own.
     DROP_ERROR = MAX_DROPS - 2        # "error": its Python code raised
     DROP_UNCONNECTED = MAX_DROPS - 1  # "unconnected": an optional edge that leads nowhere

@@ -14,6 +14,7 @@ What it dropped by ``burst.drop(mask, "reason")`` leaves by none. If `process` r
 from libc.string cimport memset
 
 from dataplane.burst cimport VERDICT_FAILED, VERDICT_SPLIT, Burst
+from dataplane.limits cimport BURST_MAX_PACKETS
 
 from dataplane.errors import AppError, DataplaneError, GraphError
 
@@ -46,7 +47,7 @@ cdef class App(Stage):
         """Called on the lcore's thread after the last burst: close files here. Called only if `start` returned."""
 
     cdef void push(self, mbuf **pkts, uint16_t n) noexcept nogil:
-        cdef uint8_t fate[MAX_BURST]
+        cdef uint8_t fate[BURST_MAX_PACKETS]
         cdef int verdict = VERDICT_FAILED
         if likely(not self.fault):
             with gil:
@@ -161,7 +162,7 @@ cdef void lost(App self, mbuf **pkts, uint16_t n) noexcept nogil:
 
 
 cdef void split(App self, mbuf **pkts, uint16_t n, const uint8_t *fate) noexcept nogil:
-    cdef mbuf *part[MAX_BURST]
+    cdef mbuf *part[BURST_MAX_PACKETS]
     cdef uint32_t present = 0
     cdef uint16_t i, count
     cdef uint8_t each

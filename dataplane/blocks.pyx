@@ -8,13 +8,11 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from dataplane.app cimport App, Source, emit
+from dataplane.limits cimport BURST_MAX_PACKETS
 from dataplane.mbuf cimport data, mbuf, rearm, set_single
 from dataplane.mempool cimport Mempool, alloc_bulk
 
 from dataplane.errors import ConfigError
-
-cdef enum:
-    MAX_BURST = 256
 
 
 cdef class Frames(Source):
@@ -52,8 +50,8 @@ cdef class Frames(Source):
         self._next = 0
 
     cdef uint16_t poll(self) noexcept nogil:
-        cdef mbuf *pkts[MAX_BURST]
-        cdef uint16_t i, n = <uint16_t> min(<uint64_t> min(self.burst, <uint16_t> MAX_BURST), self._end - self._next)
+        cdef mbuf *pkts[BURST_MAX_PACKETS]
+        cdef uint16_t i, n = <uint16_t> min(<uint64_t> min(self.burst, <uint16_t> BURST_MAX_PACKETS), self._end - self._next)
         cdef uint32_t which
         self.done = n == 0
         if n == 0 or alloc_bulk(self._pool.pool, pkts, n):

@@ -24,7 +24,6 @@ from libc.string cimport memcpy, memset
 
 from dataplane.field cimport (
     LARGEST,
-    MAX_BURST,
     Field,
     gather,
     gather_two,
@@ -35,6 +34,7 @@ from dataplane.field cimport (
     scatter_two,
     segments_t,
 )
+from dataplane.limits cimport BURST_MAX_PACKETS
 from dataplane.mbuf cimport arrival_ns, copy_out, data, set_single
 from dataplane.mempool cimport pool_of
 
@@ -126,7 +126,7 @@ cdef inline int _kind_of(int width) noexcept:
 cdef const uint64_t *_numbers(Burst burst, object value, uint64_t *room) except NULL:
     """One whole number for each packet, from what `_ready` made of an int or an array; sign-extended to 64 bits.
 
-    They are in `room` (of MAX_BURST), or where the array has them: the caller keeps it alive. Runs no Python but to raise.
+    They are in `room` (of BURST_MAX_PACKETS), or where the array has them: the caller keeps it alive. Runs no Python but to raise.
     """
     cdef cnp.ndarray array
     cdef uint64_t all_of_them
@@ -202,7 +202,7 @@ cdef class Burst:
         return &self.segments
 
     cdef int verdict(self, object result) except -1:
-        cdef uint64_t room[MAX_BURST]
+        cdef uint64_t room[BURST_MAX_PACKETS]
         cdef const uint64_t *edges
         cdef uint64_t first
         cdef bint same = True
@@ -258,7 +258,7 @@ cdef class Burst:
         return column
 
     def __setitem__(self, key, value):
-        cdef uint64_t room[MAX_BURST]
+        cdef uint64_t room[BURST_MAX_PACKETS]
         self.check()
         if isinstance(key, tuple):
             self._scatter_together(<tuple> key, value)
@@ -305,7 +305,7 @@ cdef class Burst:
         return columns
 
     cdef object _scatter_together(self, tuple fields, object values):
-        cdef uint64_t room[TOGETHER][MAX_BURST]
+        cdef uint64_t room[TOGETHER][BURST_MAX_PACKETS]
         cdef PyObject *which[TOGETHER]
         cdef const uint64_t *numbers[TOGETHER]
         cdef const segments_t *s
@@ -392,7 +392,7 @@ cdef class Burst:
 
         They stay in their places in this burst's columns; they leave by no edge. The first reason counts.
         """
-        cdef uint64_t room[MAX_BURST]
+        cdef uint64_t room[BURST_MAX_PACKETS]
         cdef const uint64_t *chosen
         cdef int i
         if reason not in self._drops:

@@ -7,8 +7,9 @@ the original.
 
 from libc.stdint cimport uint16_t
 
-from dataplane.app cimport MAX_BURST, App, emit, pass_on
+from dataplane.app cimport App, emit, pass_on
 from dataplane.copying cimport copy_packet
+from dataplane.limits cimport BURST_MAX_PACKETS
 from dataplane.machine cimport likely
 from dataplane.mbuf cimport mbuf
 from dataplane.mempool cimport Mempool
@@ -53,7 +54,7 @@ cdef class EdgeTap(App):
         return 0
 
     cdef void push(self, mbuf **pkts, uint16_t n) noexcept nogil:
-        cdef mbuf *copies[MAX_BURST]
+        cdef mbuf *copies[BURST_MAX_PACKETS]
         cdef uint16_t i, filled = 0
         for i in range(n):
             copies[filled] = copy_packet(self.mempool.pool, pkts[i])

@@ -7,6 +7,7 @@ left then is dropped as "tx_full". A lossless pipeline tries until the lcore is 
 """
 
 from dataplane.clock cimport tsc_hz
+from dataplane.limits cimport BURST_MAX_PACKETS
 from dataplane.machine cimport likely, pause, tsc, unlikely
 from dataplane.mbuf cimport bytes_of
 
@@ -20,7 +21,6 @@ cdef extern from "<sched.h>" nogil:
 
 cdef enum:
     PATIENCE_US = 100
-    MAX_BURST = 256
     SPINS = 64  # before the core is offered to somebody else: to the model's thread, perhaps
 
 
@@ -30,15 +30,15 @@ cdef class RxStage(Source):
     def __init__(self, RxQueue queue not None, uint16_t burst=32):
         if self.queue is not None:
             raise ConfigError(f"{self!r} is made already: make another RxStage")
-        if not 1 <= burst <= MAX_BURST:
-            raise ConfigError(f"{queue!r}: a burst of {burst}: expected 1 to {MAX_BURST}")
+        if not 1 <= burst <= BURST_MAX_PACKETS:
+            raise ConfigError(f"{queue!r}: a burst of {burst}: expected 1 to {BURST_MAX_PACKETS}")
         self.queue = queue
         self.burst = burst
         self.name = repr(queue)
 
     cdef uint16_t poll(self) noexcept nogil:
-        cdef mbuf *pkts[MAX_BURST]
-        cdef uint16_t n = self.queue.rx_burst(pkts, min(self.burst, <uint16_t> MAX_BURST))
+        cdef mbuf *pkts[BURST_MAX_PACKETS]
+        cdef uint16_t n = self.queue.rx_burst(pkts, min(self.burst, <uint16_t> BURST_MAX_PACKETS))
         if likely(n):
             emit_bytes(self, 0, pkts, n, self.queue.burst_bytes or bytes_of(pkts, n))
         elif unlikely(self.queue.exhausted):

@@ -3,10 +3,10 @@
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
+from dataplane.limits cimport BURST_MAX_PACKETS
 from dataplane.mbuf cimport mbuf
 
 cdef enum:
-    MAX_BURST = 256
     LARGEST = 8  # bytes of a field that is a number; a wider one is a row of bytes
 
 
@@ -25,7 +25,7 @@ cdef struct segments_t:
     int n
     uint32_t shortest
     mbuf **pkts
-    uint8_t *start[MAX_BURST]
+    uint8_t *start[BURST_MAX_PACKETS]
 
 
 cdef void look_at(segments_t *s, mbuf **pkts, int n) noexcept nogil

@@ -16,6 +16,7 @@ from typing import Any
 from dataplane.app import App, Source
 from dataplane.endpoint import RxStage, TxStage
 from dataplane.errors import GraphError
+from dataplane.limits import BURST_MAX_PACKETS
 from dataplane.port import Port
 from dataplane.queue import RxQueue, TxQueue
 from dataplane.stage import Chain, Exit, Stage
@@ -24,7 +25,7 @@ from dataplane.taps import Tap
 
 __all__ = ["Graph", "Link", "takes_gil"]
 
-_MAX_EDGES, _MAX_DROPS, _MAX_BURST = 16, 14, 256
+_MAX_EDGES, _MAX_DROPS = 16, 14
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,8 @@ class Graph:
         graph = cls(name, lossless, burst)
         if not chains:
             raise GraphError(f"{name} is empty: give it a chain such as port.rx(0) >> app >> port.tx(0)")
-        if not 1 <= burst <= _MAX_BURST:
-            raise GraphError(f"{name}: a burst of {burst}: must be 1 to {_MAX_BURST}")
+        if not 1 <= burst <= BURST_MAX_PACKETS:
+            raise GraphError(f"{name}: a burst of {burst}: must be 1 to {BURST_MAX_PACKETS}")
         graph._chain(chains, wrapped)
         for tap in taps:
             graph._tap(tap, wrapped)
@@ -332,8 +333,8 @@ def _check_app(app: App) -> None:
         raise GraphError(f"{kind}.consumes names {', '.join(sorted(unknown))}: {kind}.drops does not")
     if unknown := set(app.optional) - set(app.edges):
         raise GraphError(f"{kind}.optional names {', '.join(sorted(unknown))}: {kind}.edges does not")
-    if isinstance(app, Source) and not 1 <= app.burst <= _MAX_BURST:
-        raise GraphError(f"{app}.burst is {app.burst}: must be 1 to {_MAX_BURST}")
+    if isinstance(app, Source) and not 1 <= app.burst <= BURST_MAX_PACKETS:
+        raise GraphError(f"{app}.burst is {app.burst}: must be 1 to {BURST_MAX_PACKETS}")
     # Compiled classes have a table of their C methods; the nearest one decides who handles bursts.
     compiled = next(cls for cls in type(app).__mro__ if "__pyx_vtable__" in vars(cls))
     process = next((cls for cls in type(app).__mro__ if "process" in vars(cls)), None)

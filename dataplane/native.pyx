@@ -19,7 +19,8 @@ import ctypes
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memset
 
-from dataplane.app cimport DROP_ERROR, FAULT_RAISED, MAX_BURST, MAX_EDGES, App, drop, pass_on, split
+from dataplane.app cimport DROP_ERROR, FAULT_RAISED, MAX_EDGES, App, drop, pass_on, split
+from dataplane.limits cimport BURST_MAX_PACKETS
 from dataplane.machine cimport likely, unlikely
 from dataplane.mbuf cimport data, mbuf
 
@@ -67,7 +68,7 @@ cdef class Native(App):
         self.name = name or getattr(function, "__name__", None) or "native"
 
     cdef void push(self, mbuf **pkts, uint16_t n) noexcept nogil:
-        cdef uint8_t fate[MAX_BURST]
+        cdef uint8_t fate[BURST_MAX_PACKETS]
         cdef uint32_t other = 0, edge
         cdef uint16_t i
         fate[0] = 0  # where packets usually go
@@ -107,8 +108,8 @@ cdef class Native(App):
         return AppError(f"{self.name}: the function raised an exception: call it with bytes and a length to see which")
 
     cdef void _ask(self, mbuf **pkts, uint16_t n, uint8_t *fate) noexcept nogil:
-        cdef uint8_t *starts[MAX_BURST]
-        cdef uint32_t lengths[MAX_BURST]
+        cdef uint8_t *starts[BURST_MAX_PACKETS]
+        cdef uint32_t lengths[BURST_MAX_PACKETS]
         cdef uint16_t i
         memset(fate, 0, n)
         for i in range(n):

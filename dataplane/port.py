@@ -25,6 +25,12 @@ from dataplane.capability import (
     missing,
 )
 from dataplane.errors import ConfigError, PortError
+from dataplane.limits import (
+    FRAME_MAX_WITH_FCS_BYTES,
+    HEADER_AND_FCS_BYTES,
+    MTU_MIN_BYTES,
+    MTU_STANDARD_BYTES,
+)
 from dataplane.mempool import Mempool
 from dataplane.queue import RxQueue, TxQueue
 
@@ -45,14 +51,14 @@ class Link:
 
 @dataclass(frozen=True)
 class PortInfo:
-    """What a port can do. ring lengths in descriptors: (least, most, multiple of)."""
+    """What a port can do. Ring lengths in descriptors: (least, most, multiple of). max_frame: bytes with FCS."""
 
     driver: str
     max_rx_queues: int
     max_tx_queues: int
     rx_desc: tuple[int, int, int] = (1, 65535, 1)
     tx_desc: tuple[int, int, int] = (1, 65535, 1)
-    max_frame: int = 9728  # bytes with FCS
+    max_frame: int = FRAME_MAX_WITH_FCS_BYTES
     line_rate: int = 0  # bit/s, 0: none
 
 
@@ -79,7 +85,7 @@ class Port:
         self.closed = False
         self.rx_desc = 512
         self.tx_desc = 512
-        self._mtu = 1500
+        self._mtu = MTU_STANDARD_BYTES
         self._mempool: Mempool | None = None
         self._rx: dict[int, RxQueue] = {}
         self._tx: dict[int, TxQueue] = {}
@@ -216,9 +222,11 @@ class Port:
 
     @mtu.setter
     def mtu(self, value: int) -> None:
-        largest = self.info.max_frame - 18
-        if not 68 <= value <= largest:
-            raise ConfigError(f"{self.name}: an MTU of {value}: must be 68 (RFC 791) to {largest}")
+        largest = self.info.max_frame - HEADER_AND_FCS_BYTES
+        if not MTU_MIN_BYTES <= value <= largest:
+            raise ConfigError(
+                f"{self.name}: an MTU of {value}: must be {MTU_MIN_BYTES} (RFC 791) to {largest}"
+            )
         self._set_mtu(value)
         self._mtu = value
 

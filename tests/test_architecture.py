@@ -29,6 +29,7 @@ FLOORS = (
     ("dataplane.hugepage", 0),
     ("dataplane.clock", 0),
     ("dataplane.errors", 0),
+    ("dataplane.limits", 0),
     ("dataplane.guard", 0),
     ("dataplane.quota", 0),
     ("dataplane.closer", 0),

@@ -20,13 +20,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dataplane.apps.flows.compile import FCS, LARGEST_FRAME, PacketCompiler
+from dataplane.apps.flows.compile import PacketCompiler
 from dataplane.apps.flows.expression import EXAMPLE, parse
 from dataplane.apps.flows.program import Builder, Program
 from dataplane.apps.flows.render import render
 from dataplane.errors import ConfigError
+from dataplane.limits import FCS_BYTES, FRAME_MAX_WITH_FCS_BYTES
 
-__all__ = ["FCS", "Flows", "Table"]
+__all__ = ["Flows", "Table"]
 
 SLOT_ALIGNMENT = 64  # a cache line
 MOST_TABLE_FRAMES = 65_536
@@ -71,8 +72,10 @@ class Flows:
     ) -> None:
         if size is not None and (isinstance(size, bool) or not isinstance(size, int)):
             raise ConfigError(f"size={size!r} is not a whole number of bytes; give for example size=64")
-        if size is not None and not 1 <= size <= LARGEST_FRAME:
-            raise ConfigError(f"size {size} is out of range; give 64 to {LARGEST_FRAME} bytes, FCS included")
+        if size is not None and not 1 <= size <= FRAME_MAX_WITH_FCS_BYTES:
+            raise ConfigError(
+                f"size {size} is out of range; give 64 to {FRAME_MAX_WITH_FCS_BYTES} bytes, FCS included"
+            )
         self.size = size
         self.trailer = trailer
         builder = Builder()
@@ -141,7 +144,7 @@ class Flows:
         return Table(frames, lengths)
 
     def __repr__(self) -> str:
-        shortest, longest = self.program.shortest + FCS, self.program.longest + FCS
+        shortest, longest = self.program.shortest + FCS_BYTES, self.program.longest + FCS_BYTES
         size = f"{longest}" if shortest == longest else f"{shortest} to {longest}"
         names = "; ".join(self._names[:4]) + (
             f"; {len(self._names) - 4} more" if len(self._names) > 4 else ""

@@ -31,9 +31,8 @@ from dataplane.apps.flows.program import (
 )
 from dataplane.apps.flows.render import render_digits
 from dataplane.errors import ConfigError
+from dataplane.limits import FCS_BYTES, FRAME_MAX_WITH_FCS_BYTES
 
-FCS = 4
-LARGEST_FRAME = 9728  # bytes with FCS, the chip's limit
 MOST_TEMPLATES = 1024
 LARGEST_TABLE = 1 << 22
 MOST_FRAMES = 1 << 62  # of one packet: after that (a thousand years) it starts again
@@ -140,14 +139,15 @@ class PacketCompiler:
                 length, payload = len(bytes(bare)), layout.payload_length(bare)
             except Exception as error:  # scapy raises whatever the field's code raises
                 raise ConfigError(f"{self.name}: scapy cannot build this packet: {_reason(error)}") from error
-            self._paddings[shape] = self._padding(length + FCS, payload)
+            self._paddings[shape] = self._padding(length + FCS_BYTES, payload)
         return layout.fix(self.packet, choice, self._paddings[shape], tail)
 
     def _padding(self, bare: int, payload: int) -> int:
         """Zeros to add to a frame of `bare` bytes with FCS, of which `payload` are not headers."""
-        if bare > LARGEST_FRAME:
+        if bare > FRAME_MAX_WITH_FCS_BYTES:
             raise ConfigError(
-                f"{self.name}: {bare} bytes with FCS are above the largest frame, {LARGEST_FRAME}; shorten the payload"
+                f"{self.name}: {bare} bytes with FCS are above the largest frame, {FRAME_MAX_WITH_FCS_BYTES}; "
+                f"shorten the payload"
             )
         least = bare + max(0, TRAILER - payload) if self.trailer else bare
         wanted = self.size if self.size is not None else max(least, self.shortest)
@@ -156,7 +156,7 @@ class PacketCompiler:
             raise ConfigError(
                 f"size {wanted} is too small: {self.name}{why} takes {least} bytes with FCS; give size={least} or more"
             )
-        if wanted <= FCS:
+        if wanted <= FCS_BYTES:
             raise ConfigError(f"{self.name} has no bytes to send; give it a payload or a size")
         return wanted - bare
 

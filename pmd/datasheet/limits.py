@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Sizes and limits of the chip (datasheet 1.3, 7.1, 7.2), and of the software around it."""
+"""Sizes and limits of the chip (datasheet 1.3, 7.1, 7.2). `dataplane.limits` has those of Ethernet."""
 
 DESCRIPTOR_SIZE = 16
 
@@ -40,20 +40,10 @@ RSC_HEADER_MIN = 128
 RSC_CONTEXTS = 32
 TX_BUFFER_MAX = 15872  # 15.5 KiB in one descriptor (7.2.3.2)
 TX_SEGMENTS_MAX = 40
-TX_FRAME_MIN = 17  # a shorter packet, pad or not, is undefined
+TX_PACKET_MIN_WITHOUT_FCS_BYTES = 17  # a shorter packet, padded by the MAC or not, is undefined (7.2.3.2.4)
 TSO_PAYLOAD_MAX = 256 << 10
 
-# Frames, with FCS. The VLAN tag is not in them: MAXFRS lets a tagged frame be 4 bytes longer.
-FRAME_MIN = 64
-FRAME_STANDARD = 1518
-MAX_FRAME = 9728
-MAX_FRAME_CHIP = 15872
-HEADER_AND_FCS = 18  # what a frame is longer than its MTU
-MTU_MIN = 68
-MTU_MAX = MAX_FRAME - HEADER_AND_FCS
-FCS = 4
-VLAN_TAG = 4
-WIRE_OVERHEAD = 20  # preamble, start of frame, gap between frames
+FRAME_MAX_WITHOUT_FCS_BYTES = 15872 - 4  # 15.5 KiB with FCS: what the chip can hold of a frame (1.3)
 PAUSE_RTH_MARGIN = 0x6000  # FCRTH.RTH = RXPBSIZE - this, flow control or not (8.2.3.3.4)
 
 EITR_STEP_NS = 2048

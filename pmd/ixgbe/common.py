@@ -13,6 +13,7 @@ from typing import cast
 
 from dataplane.errors import ConfigError, DeviceError, DeviceGone, PortGone
 from dataplane.hugepage import Arena, Block, unwatch_arenas, watch_arenas
+from dataplane.limits import FCS_BYTES, FRAME_STANDARD_WITH_FCS_BYTES, HEADER_AND_FCS_BYTES, VLAN_TAG_BYTES
 from dataplane.pmd.datasheet import STATUS, RegisterRef, limits, pci
 from dataplane.pmd.function import Bar, Function
 from dataplane.pmd.ixgbe.counters import Watch
@@ -179,7 +180,7 @@ class IxgbeBase(Port):
 
     def _start_tx(self, rings: list[Block]) -> None:
         """4.6.8: the unit before its queues."""
-        frame_max = self._frame_size() - limits.FCS
+        frame_max = self._frame_size() - FCS_BYTES
         for index, ring in enumerate(rings):
             self.tx_unit.set_queue(self._tx_registers(index), ring)
         if rings:
@@ -329,7 +330,7 @@ class IxgbeBase(Port):
     def _frame_size(self) -> int:
         """Bytes of the longest frame with FCS, VLAN tags not counted."""
         # CONFLICT: an MTU below 1500 holds for sending only in Linux; less than 1518 the chip cannot say without JUMBOEN.
-        return max(self._mtu + limits.HEADER_AND_FCS, limits.FRAME_STANDARD)
+        return max(self._mtu + HEADER_AND_FCS_BYTES, FRAME_STANDARD_WITH_FCS_BYTES)
 
     @property
     def _drops(self) -> bool:
@@ -350,7 +351,7 @@ class IxgbeBase(Port):
     def _pieces(self) -> int:
         """Rx buffers that the longest packet takes, with the tag that MAXFRS does not count (8.2.3.22.13)."""
         frame = self._frame_size() if self._drops else self._longest_arriving()
-        return max(-(-(frame - limits.FCS + limits.VLAN_TAG) // self._buffer_size()), self._merged_pieces())
+        return max(-(-(frame - FCS_BYTES + VLAN_TAG_BYTES) // self._buffer_size()), self._merged_pieces())
 
     def _check_buffers(self) -> None:
         """7.1.9, 7.1.10: one descriptor of a ring is never armed, and a frame must fit the rest: else it waits for ever.

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterable
 
 from dataplane.errors import DataplaneError, DeviceGone, DeviceTimeout
+from dataplane.limits import FCS_BYTES
 from dataplane.pmd.datasheet import (
     BPRC,
     BPTC,
@@ -239,7 +240,7 @@ class Counters:
             "rx_good_packets": sum(of(f"rx_q{q}_packets", 0) for q in everything),
             "tx_good_packets": of("tx_good_packets", 0),
             "rx_good_bytes": sum(of(f"rx_q{q}_bytes", 0) for q in everything),
-            "tx_good_bytes": of("mac_tx_good_bytes", 0) - limits.FCS * of("tx_good_packets", 0),
+            "tx_good_bytes": of("mac_tx_good_bytes", 0) - FCS_BYTES * of("tx_good_packets", 0),
             # With Drop_En a packet without a descriptor is dropped at its queue, without it in front of the packet buffer.
             "rx_missed_errors": of("missed", 0) + dropped,
             "rx_errors": sum(of(name, 0) for name in _RX_ERRORS),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from dataplane.hugepage import Block
+from dataplane.limits import FRAME_STANDARD_WITH_FCS_BYTES
 from dataplane.pmd.datasheet import (
     CTRL_EXT,
     DCA_RXCTRL,
@@ -84,7 +85,7 @@ class RxUnit:
     def frame_size(self, frame: int) -> None:
         """8.2.3.22.13: the longest frame in bytes, with FCS. Without JUMBOEN it is 1518, whatever MAXFRS says."""
         self.bar.update(MAXFRS, MFS=frame)
-        self.bar.update(HLREG0, JUMBOEN=int(frame > limits.FRAME_STANDARD))
+        self.bar.update(HLREG0, JUMBOEN=int(frame > FRAME_STANDARD_WITH_FCS_BYTES))
 
     def snooping(self) -> None:
         """8.2.3.1.3, 8.2.3.11.1: no access without snooping, no relaxed order for what must be seen in order."""

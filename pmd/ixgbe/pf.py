@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from dataplane.errors import DeviceGone
+from dataplane.limits import FRAME_MAX_WITH_FCS_BYTES
 from dataplane.pmd.datasheet import (
     DCA_RXCTRL,
     DCA_TXCTRL,
@@ -78,7 +79,7 @@ class IxgbePort(IxgbeBase):
         max_tx_queues=limits.TX_QUEUES_PLAIN,
         rx_desc=RING_LENGTHS,
         tx_desc=RING_LENGTHS,
-        max_frame=limits.MAX_FRAME,
+        max_frame=FRAME_MAX_WITH_FCS_BYTES,
         line_rate=10_000_000_000,
     )
 

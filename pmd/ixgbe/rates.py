@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 
 from dataplane.capability import PortRates
 from dataplane.errors import ConfigError
+from dataplane.limits import FRAME_STANDARD_WITH_FCS_BYTES
 from dataplane.pmd.datasheet import RTTBCNRC, RTTBCNRM, RTTDQSEL, limits
 from dataplane.pmd.function import Bar
 from dataplane.pmd.ixgbe.common import IxgbeBase
@@ -44,7 +45,7 @@ class TxRates:
     def clear(self, frame: int) -> None:
         """8.2.3.10.16: limits are a memory, undefined after power-up: none for every queue. frame: the largest, with FCS."""
         # The most that a queue may catch up after a pause, in KiB: two of the largest frames at least.
-        self.bar.write(RTTBCNRM, 0x14 if frame > limits.FRAME_STANDARD else 0x4)
+        self.bar.write(RTTBCNRM, 0x14 if frame > FRAME_STANDARD_WITH_FCS_BYTES else 0x4)
         with self._lock:
             self._words.clear()
         self.write_all(dict.fromkeys(range(limits.TX_QUEUES), 0))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 
+from dataplane.limits import FCS_BYTES
 from dataplane.pmd.datasheet import (
     PVFGORC_LSB,
     PVFGORC_MSB,
@@ -19,7 +20,6 @@ from dataplane.pmd.datasheet import (
     PVFMPRC,
     Register,
     RegisterRef,
-    limits,
 )
 from dataplane.pmd.datasheet.vf import (
     VFGORC_LSB,
@@ -149,7 +149,7 @@ class VfLedger:
             for name, value in now.items():
                 totals[name] += _grown(value, base[name], _BITS[name])
             self._base[vf] = now
-            return totals["tx_good_bytes"] + limits.FCS * totals["tx_good_packets"]
+            return totals["tx_good_bytes"] + FCS_BYTES * totals["tx_good_packets"]
 
 
 def _grown(value: int, base: int, bits: int) -> int:

@@ -19,6 +19,7 @@ import struct
 from typing import cast
 
 from dataplane.errors import ConfigError, PortError
+from dataplane.limits import HEADER_AND_FCS_BYTES
 from dataplane.pmd.portstring import PortString
 from dataplane.pmd.virtual.netdevice import NetDevice
 from dataplane.pmd.virtual.packet_socket import RING_BLOCK_SIZE, RING_BLOCKS, PacketRx, PacketTx
@@ -40,7 +41,7 @@ RETIRE_MS = 1
 class PacketPort(VirtualPort):
     """An interface of the kernel. promiscuous: whether it receives what is for others; settable at any time."""
 
-    info = PortInfo("af_packet", max_rx_queues=1, max_tx_queues=16, max_frame=65521 + 18)
+    info = PortInfo("af_packet", max_rx_queues=1, max_tx_queues=16, max_frame=65521 + HEADER_AND_FCS_BYTES)
 
     def __init__(
         self, name: str, interface: str, *, promiscuous: bool = True, qdisc_bypass: bool = False

@@ -7,6 +7,7 @@ a frame holds what its buffer held before: zeroes from a new mempool.
 
 from libc.string cimport memset
 
+from dataplane.limits cimport ETHERNET_HEADER_BYTES, FCS_BYTES
 from dataplane.machine cimport unlikely
 from dataplane.mbuf cimport data
 from dataplane.mempool cimport free_bulk, free_packets
@@ -17,6 +18,9 @@ from dataplane.mempool import Mempool
 from dataplane.port import PortInfo
 from dataplane.pmd.portstring import PortString
 from dataplane.pmd.virtual.port import VirtualPort
+
+cdef enum:
+    LONGEST = 16384  # bytes of a frame without FCS
 
 
 cdef class NullRx(VirtualRx):
@@ -69,12 +73,12 @@ cdef class NullTx(VirtualTx):
 class NullPort(VirtualPort):
     """Rx never ends, Tx forgets. size: bytes of the frames it makes; zero: whether they are cleared."""
 
-    info = PortInfo("null", max_rx_queues=64, max_tx_queues=64, max_frame=16384 + 4)
+    info = PortInfo("null", max_rx_queues=64, max_tx_queues=64, max_frame=LONGEST + FCS_BYTES)
 
     def __init__(self, name, size=64, zero=False):
         super().__init__(name)
-        if not 14 <= size <= 16384:
-            raise ConfigError(f"{name}: size={size}: must be 14 (a bare Ethernet header) to 16384 bytes")
+        if not ETHERNET_HEADER_BYTES <= size <= LONGEST:
+            raise ConfigError(f"{name}: size={size}: must be {ETHERNET_HEADER_BYTES} (a bare Ethernet header) to {LONGEST} bytes")
         self.size = size
         self.zero = zero
 

@@ -14,6 +14,7 @@ from libc.errno cimport EAGAIN, EINTR, ENETDOWN, ENOBUFS, ENODEV, ENOMEM, ENXIO,
 from libc.string cimport memcpy, memmove, memset
 
 from dataplane.clock cimport tsc_hz
+from dataplane.limits cimport ETHERNET_HEADER_BYTES
 from dataplane.machine cimport load_acquire, store_release, tsc, unlikely
 from dataplane.mbuf cimport copy_out, data
 from dataplane.mempool cimport free_bulk, free_packets
@@ -133,7 +134,9 @@ cdef class PacketRx(VirtualRx):
         cdef uint32_t length = header.snaplen, tag
         if unlikely(kind == PACKET_OUTGOING or (kind == PACKET_OTHERHOST and not self.promiscuous)):
             pass
-        elif unlikely(length < header.length or length < 14 or length > <uint64_t> self.pool.n * self.pool.data_room):
+        elif unlikely(
+            length < header.length or length < ETHERNET_HEADER_BYTES or length > <uint64_t> self.pool.n * self.pool.data_room
+        ):
             self.errors += 1  # cut short by the kernel, no frame, or more than this pool will ever have room for
         elif virtio.gso_type:
             tag = vlan_tag(header)

@@ -9,6 +9,7 @@ The rings of a name are drained when the last running port on them stops; what w
 
 import threading
 
+from dataplane.limits cimport HEADER_AND_FCS_BYTES
 from dataplane.machine cimport unlikely
 from dataplane.queue cimport RxQueue, TxQueue
 from dataplane.ring cimport Ring, dequeue_burst, enqueue_burst, ring_t
@@ -79,7 +80,7 @@ _lock = threading.Lock()
 class RingPort(VirtualPort):
     """Receives from one named ring and sends into another, or the same."""
 
-    info = PortInfo("ring", max_rx_queues=1, max_tx_queues=1, max_frame=65535 + 18)
+    info = PortInfo("ring", max_rx_queues=1, max_tx_queues=1, max_frame=65535 + HEADER_AND_FCS_BYTES)
 
     def __init__(self, name, source, target, slots=None, single=None):
         super().__init__(name)

@@ -17,6 +17,7 @@ from libc.stdlib cimport free, malloc
 from posix.unistd cimport write
 
 from dataplane.clock cimport wall_ns
+from dataplane.limits cimport ETHERNET_HEADER_BYTES, HEADER_AND_FCS_BYTES, VLAN_TAG_BYTES
 from dataplane.machine cimport unlikely
 from dataplane.mbuf cimport MBUF_HEADROOM, copy_out, data
 from dataplane.mempool cimport free_bulk, free_packets
@@ -36,7 +37,7 @@ cdef extern from "<sys/uio.h>" nogil:
     ssize_t writev(int fd, const iovec *iov, int n)
 
 cdef enum:
-    LONGEST = 65536 + 18   # an MTU of 65535, Ethernet header, tag
+    LONGEST = 65535 + ETHERNET_HEADER_BYTES + VLAN_TAG_BYTES + 1  # the largest MTU; one more shows that a frame is longer
     SEGMENTS = 64
 
 TUNSETIFF, TUNSETQUEUE = 0x400454CA, 0x400454D9
@@ -194,7 +195,7 @@ class TapPort(VirtualPort):
         if not 1 <= queues <= 256:
             raise ConfigError(f"{name}: queues={queues}: must be 1 to 256")
         check_name(name, interface)
-        self.info = PortInfo("tap", max_rx_queues=queues, max_tx_queues=queues, max_frame=65521 + 18)
+        self.info = PortInfo("tap", max_rx_queues=queues, max_tx_queues=queues, max_frame=65521 + HEADER_AND_FCS_BYTES)
         self._fds = []
         self._device = None
         try:

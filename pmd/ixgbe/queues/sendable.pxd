@@ -5,9 +5,6 @@ from libc.stdint cimport uint32_t
 
 from dataplane.mbuf cimport mbuf
 
-cdef enum:
-    FRAME_MIN = 17  # limits.TX_FRAME_MIN
-
 
 # Put zeros behind a frame that is too short for the chip. False if that is impossible.
 cdef bint pad(mbuf *m) noexcept nogil

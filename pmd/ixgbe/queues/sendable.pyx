@@ -4,21 +4,19 @@
 from libc.stdint cimport uint8_t
 from libc.string cimport memset
 
+from dataplane.limits cimport ETHERNET_HEADER_BYTES, VLAN_TAG_BYTES
 from dataplane.mbuf cimport TX_TCP_CSUM, TX_TSO, TX_UDP_CSUM, data
+from dataplane.pmd.datasheet.limits cimport TX_PACKET_MIN_WITHOUT_FCS_BYTES
 from dataplane.pmd.ixgbe.queues.kernels cimport CHECKSUMS
-
-cdef enum:
-    ETHERNET = 14
-    VLAN_TAG = 4
 
 
 cdef bint pad(mbuf *m) noexcept nogil:
     """Zeros behind a frame that is too short for the chip; the MAC pads it to 60 with zeros anyway (7.2.3.2.4)."""
     cdef uint32_t length = m.data_len
-    if m.next != NULL or length < ETHERNET or m.data_off + FRAME_MIN > m.buf_len:
+    if m.next != NULL or length < ETHERNET_HEADER_BYTES or m.data_off + TX_PACKET_MIN_WITHOUT_FCS_BYTES > m.buf_len:
         return False
-    memset(data(m) + length, 0, FRAME_MIN - length)
-    m.pkt_len = m.data_len = FRAME_MIN
+    memset(data(m) + length, 0, TX_PACKET_MIN_WITHOUT_FCS_BYTES - length)
+    m.pkt_len = m.data_len = TX_PACKET_MIN_WITHOUT_FCS_BYTES
     return True
 
 
@@ -26,7 +24,7 @@ cdef bint fits(mbuf *m, uint32_t frame_max) noexcept nogil:
     """Whether a context descriptor can say what is asked, and what comes of it is not too long (8.2.3.22.13)."""
     cdef uint32_t headers
     if m.ol_flags & CHECKSUMS and (
-        not ETHERNET <= m.l2_len <= 127 or not 20 <= m.l3_len <= 511 or m.pkt_len < headers_of(m)
+        not ETHERNET_HEADER_BYTES <= m.l2_len <= 127 or not 20 <= m.l3_len <= 511 or m.pkt_len < headers_of(m)
     ):
         return False
     if m.ol_flags & TX_TSO:
@@ -47,8 +45,8 @@ cdef uint32_t tags(mbuf *m) noexcept nogil:
     """Bytes of VLAN tags in the frame, at most two tags: MAXFRS does not count them."""
     cdef const uint8_t *frame = data(m)
     cdef uint32_t found = 0
-    while found < 2 * VLAN_TAG and m.data_len >= ETHERNET + found and (
+    while found < 2 * VLAN_TAG_BYTES and m.data_len >= ETHERNET_HEADER_BYTES + found and (
         frame[12 + found] == 0x81 and frame[13 + found] == 0 or frame[12 + found] == 0x88 and frame[13 + found] == 0xA8
     ):
-        found += VLAN_TAG
+        found += VLAN_TAG_BYTES
     return found

@@ -15,26 +15,24 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 from dataplane.eventfd cimport send_signal
+from dataplane.limits cimport ETHERNET_HEADER_BYTES
 from dataplane.machine cimport likely, read32, rmb, unlikely
 from dataplane.mbuf cimport TX_IP_CSUM, TX_IPV4, TX_STAMP, TX_TCP_CSUM, TX_TSO, TX_UDP_CSUM, TX_VLAN, data_iova
 from dataplane.mempool cimport free_bulk, free_packets
 from dataplane.pmd.datasheet.hw82599 cimport *
+from dataplane.pmd.datasheet.limits cimport TX_PACKET_MIN_WITHOUT_FCS_BYTES, TX_SEGMENTS_MAX
 from dataplane.pmd.ixgbe.queues.checks cimport check_out, check_port, length_of
 from dataplane.pmd.ixgbe.queues.gate cimport enter, leave, pause_gate, resume_gate
 from dataplane.pmd.ixgbe.queues.kernels cimport CHECKSUMS, KIND, OFFLOADS, kernels_of, put_chain
-from dataplane.pmd.ixgbe.queues.sendable cimport FRAME_MIN, fits, headers_of, pad
+from dataplane.pmd.ixgbe.queues.sendable cimport fits, headers_of, pad
 from dataplane.pmd.ixgbe.queues.tail cimport GONE_MASK, is_gone, move_tail, tail_at, tail_t
 
-from dataplane.pmd.datasheet import limits
 from dataplane.pmd.ixgbe.errors import queue_gone
 
 cdef enum:
     BATCH = 32              # descriptors between two reports of the NIC
-    SEGMENTS_MAX = 40       # limits.TX_SEGMENTS_MAX: checked at import
-    ETHERNET = 14
 
 cdef uint32_t PLAIN = HW_TXD_CMD_EOP | HW_TXD_CMD_IFCS | HW_TXD_CMD_DEXT | HW_TXD_DTYP_DATA
-assert (SEGMENTS_MAX, FRAME_MIN) == (limits.TX_SEGMENTS_MAX, limits.TX_FRAME_MIN)
 
 cdef const kernels_t *scalar = kernels_of("scalar")
 
@@ -165,9 +163,14 @@ cdef class IxgbeTxQueue(TxQueue):
             total += segment.data_len
             need += segment.data_len != 0  # a descriptor of 0 bytes is forbidden (7.2.3.2.4): an empty segment gets none
             segment = segment.next
-        if total < FRAME_MIN and total == m.pkt_len and pad(m):
-            total = FRAME_MIN
-        if total != m.pkt_len or total < FRAME_MIN or need > self.most_segments or not fits(m, self.frame_max):
+        if total < TX_PACKET_MIN_WITHOUT_FCS_BYTES and total == m.pkt_len and pad(m):
+            total = TX_PACKET_MIN_WITHOUT_FCS_BYTES
+        if (
+            total != m.pkt_len
+            or total < TX_PACKET_MIN_WITHOUT_FCS_BYTES
+            or need > self.most_segments
+            or not fits(m, self.frame_max)
+        ):
             self.errors += 1
             free_packets(&m, 1)
             return True
@@ -216,7 +219,7 @@ cdef class IxgbeTxQueue(TxQueue):
         cdef alike_t *alike = &self.alike
         memset(alike, 0, sizeof(alike_t))
         alike.command = command
-        alike.shortest = FRAME_MIN
+        alike.shortest = TX_PACKET_MIN_WITHOUT_FCS_BYTES
         alike.longest = <uint16_t> self.frame_max
         if m == NULL:
             return
@@ -225,7 +228,7 @@ cdef class IxgbeTxQueue(TxQueue):
             alike.tag, alike.tag_mask = m.vlan_tci, 0xFFFF
         if alike.flags & CHECKSUMS:
             alike.headers, alike.headers_mask = m.l2_len | <uint32_t> m.l3_len << 16, 0xFFFFFFFF
-            alike.shortest = <uint16_t> max(<uint32_t> FRAME_MIN, headers_of(m))
+            alike.shortest = <uint16_t> max(<uint32_t> TX_PACKET_MIN_WITHOUT_FCS_BYTES, headers_of(m))
 
     cdef int context_for(self, mbuf *m) noexcept nogil:
         """The slot with this packet's context; written to the slot used longest ago if neither has it (7.2.3.2.3)."""
@@ -233,7 +236,10 @@ cdef class IxgbeTxQueue(TxQueue):
         cdef uint32_t slot = 0, lengths = vlan << HW_TXC_VLAN_SHIFT
         cdef uint32_t command = HW_TXD_CMD_DEXT | HW_TXD_DTYP_CTX
         # Without a checksum to find nobody has said how long the headers are.
-        lengths |= m.l3_len | m.l2_len << HW_TXC_MACLEN_SHIFT if m.ol_flags & CHECKSUMS else ETHERNET << HW_TXC_MACLEN_SHIFT
+        if m.ol_flags & CHECKSUMS:
+            lengths |= m.l3_len | m.l2_len << HW_TXC_MACLEN_SHIFT
+        else:
+            lengths |= ETHERNET_HEADER_BYTES << HW_TXC_MACLEN_SHIFT
         command |= HW_TXC_TUCMD_IPV4 if m.ol_flags & (TX_IPV4 | TX_IP_CSUM) else 0
         command |= HW_TXC_TUCMD_TCP if m.ol_flags & (TX_TCP_CSUM | TX_TSO) else HW_TXC_TUCMD_UDP
         if m.ol_flags & TX_TSO:
@@ -302,9 +308,9 @@ cdef class IxgbeTxQueue(TxQueue):
         self.check = HW_TXD_CC if check else 0
         self.expect(NULL, PLAIN | <uint64_t> self.check << 32)
         # Of a short ring, what the run still open may keep back, one descriptor and the first context are not free at times.
-        self.most_segments = min(SEGMENTS_MAX, length - self.rs_thresh - 1 - check)
+        self.most_segments = min(TX_SEGMENTS_MAX, length - self.rs_thresh - 1 - check)
         if check:
-            self.contexts[0][0] = ETHERNET << HW_TXC_MACLEN_SHIFT
+            self.contexts[0][0] = ETHERNET_HEADER_BYTES << HW_TXC_MACLEN_SHIFT
             self.contexts[0][1] = HW_TXD_CMD_DEXT | HW_TXD_DTYP_CTX
             self.ring[0].qword[0] = self.contexts[0][0]
             self.ring[0].qword[1] = self.contexts[0][1]

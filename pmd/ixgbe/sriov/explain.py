@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dataplane.limits import FRAME_STANDARD_WITH_FCS_BYTES, HEADER_AND_FCS_BYTES
 from dataplane.pmd.datasheet import (
     HLREG0,
     MAXFRS,
@@ -19,7 +20,6 @@ from dataplane.pmd.datasheet import (
     TXDCTL,
     VFRE,
     VFTE,
-    limits,
     mailbox,
 )
 from dataplane.pmd.ixgbe.findings import NOTE, PROBLEM, Finding
@@ -86,19 +86,19 @@ def _receives(table: VfTable, state: VfState, seen: Sample) -> Iterator[Finding]
             PROBLEM,
             "rx",
             f"it wants frames of {state.too_large} bytes, over the PF's maximum: the port takes {largest}",
-            f"give the PF an MTU of {state.too_large - limits.HEADER_AND_FCS}, or the VF one of "
-            f"{largest - limits.HEADER_AND_FCS}",
+            f"give the PF an MTU of {state.too_large - HEADER_AND_FCS_BYTES}, or the VF one of "
+            f"{largest - HEADER_AND_FCS_BYTES}",
         )
     elif seen.oversize:
-        largest = bar.get(MAXFRS.MFS) if bar.get(HLREG0.JUMBOEN) else limits.FRAME_STANDARD
+        largest = bar.get(MAXFRS.MFS) if bar.get(HLREG0.JUMBOEN) else FRAME_STANDARD_WITH_FCS_BYTES
         yield Finding(
             NOTE if seen.received else PROBLEM,
             "rx",
             f"frame over the PF's maximum: the port has dropped {seen.oversize} of more than {largest} bytes in "
             f"{seen.seconds:g} s, for any receiver",
-            f"make the sender's MTU {largest - limits.HEADER_AND_FCS}, or the PF's larger",
+            f"make the sender's MTU {largest - HEADER_AND_FCS_BYTES}, or the PF's larger",
         )
-    elif not state.frame and table.frame > limits.FRAME_STANDARD:
+    elif not state.frame and table.frame > FRAME_STANDARD_WITH_FCS_BYTES:
         yield Finding(
             PROBLEM,
             "rx",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dataplane.errors import ConfigError, DeviceGone
-from dataplane.pmd.datasheet import limits
+from dataplane.limits import FRAME_MAX_WITH_FCS_BYTES, FRAME_STANDARD_WITH_FCS_BYTES
 from dataplane.pmd.function import Bar, Function
 from dataplane.pmd.ixgbe.control import ControlServer
 from dataplane.pmd.ixgbe.counters import Counters
@@ -180,7 +180,7 @@ class VfHost(Host):
 
     def longest_arriving(self, frame: int) -> int:
         """With jumbo frames any VF may raise the limit of the port (SET_LPE)."""
-        return limits.MAX_FRAME if frame > limits.FRAME_STANDARD else frame
+        return FRAME_MAX_WITH_FCS_BYTES if frame > FRAME_STANDARD_WITH_FCS_BYTES else frame
 
     def start(self, enable_units: Callable[[], None]) -> None:
         """Serve the VFs. The units are theirs, too, whether or not the PF has queues."""

@@ -18,7 +18,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dataplane.errors import ConfigError
-from dataplane.pmd.datasheet import TXDCTL, limits
+from dataplane.limits import FRAME_MAX_WITH_FCS_BYTES
+from dataplane.pmd.datasheet import TXDCTL
 from dataplane.pmd.ixgbe.rates import RATE_MIN, TxRates
 from dataplane.pmd.ixgbe.steering.pools import PoolLayout
 
@@ -152,7 +153,7 @@ class VfRates:
         now = bar.now()  # after the counter, as above before it: never a shorter time than that of the bytes
         allowed = share.mbps * 125_000 * (now - share.window_at) * TOLERANCE
         # Each queue may catch up what RTTBCNRM grants, and overdraw by a frame.
-        allowed += self.layout.queues * 3 * limits.MAX_FRAME
+        allowed += self.layout.queues * 3 * FRAME_MAX_WITH_FCS_BYTES
         if sent - share.window_bytes > allowed:
             log.warning(
                 "%s: VF %d sends more than its %d Mb/s by switching queues on and off: its %d queues have equal parts from "

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from dataplane.errors import ConfigError
+from dataplane.limits import FRAME_MAX_WITH_FCS_BYTES, FRAME_MIN_WITH_FCS_BYTES, FRAME_STANDARD_WITH_FCS_BYTES
 from dataplane.pmd.datasheet import (
     GCR_EXT,
     GPIE,
@@ -33,7 +34,6 @@ from dataplane.pmd.datasheet import (
     VMTXSW,
     VMVIR,
     VT_CTL,
-    limits,
     mailbox,
 )
 from dataplane.pmd.function import Bar
@@ -77,7 +77,7 @@ class VfTable:
         self.rates = VfRates(rates or TxRates(bar), self.layout, name, self.ledger.sent)
         self.epoch = 0  # counts the times that the port came up or went down
         self.lent: int | None = None  # the VF whose drops alone SSVPC counts just now
-        self.frame = limits.FRAME_STANDARD  # the PF's own largest frame, with FCS
+        self.frame = FRAME_STANDARD_WITH_FCS_BYTES  # the PF's own largest frame, with FCS
         self.speed = 0  # Mbit/s of the link, 0 while it is down
 
     # ---- the port -----------------------------------------------------------------------------------------------
@@ -235,16 +235,16 @@ class VfTable:
         One limit holds for the whole port, so a VF with small buffers must not receive while others take large frames.
         """
         with self.lock:
-            if not limits.FRAME_MIN <= frame <= limits.MAX_FRAME:
+            if not FRAME_MIN_WITH_FCS_BYTES <= frame <= FRAME_MAX_WITH_FCS_BYTES:
                 raise Refused(
-                    f"a largest frame of {frame} bytes: must be {limits.FRAME_MIN} to {limits.MAX_FRAME}"
+                    f"a largest frame of {frame} bytes: must be {FRAME_MIN_WITH_FCS_BYTES} to {FRAME_MAX_WITH_FCS_BYTES}"
                 )
-            jumbo = self.frame > limits.FRAME_STANDARD
+            jumbo = self.frame > FRAME_STANDARD_WITH_FCS_BYTES
             why = ""
             words: tuple[int, ...] = ()
             if jumbo and state.api < mailbox.API_1_1:
                 why = f"the PF takes frames of {self.frame} bytes, and a VF that speaks API 1.0 cannot say that it does"
-            elif not jumbo and frame > limits.FRAME_STANDARD:
+            elif not jumbo and frame > FRAME_STANDARD_WITH_FCS_BYTES:
                 why = f"frames of {frame} bytes, the PF's largest are {self.frame}: set its MTU"
                 words = (self.frame,)  # ours, from which its driver can say what would do; others do not look
             state.frame, state.too_large = (0, frame) if why else (frame, 0)
@@ -396,7 +396,7 @@ class VfTable:
     def _write_gates(self, state: VfState) -> None:
         """8.2.3.27: PFVFTE, PFVFRE. While the PF takes jumbo frames a VF receives only once it has said that it does too."""
         sends = state.active and self.up and self.link_enabled(state)
-        fits = not state.too_large and (bool(state.frame) or self.frame <= limits.FRAME_STANDARD)
+        fits = not state.too_large and (bool(state.frame) or self.frame <= FRAME_STANDARD_WITH_FCS_BYTES)
         set_pool(self.bar, VFTE, state.number, sends)
         set_pool(self.bar, VFRE, state.number, sends and fits)
 

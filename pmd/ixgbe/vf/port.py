@@ -15,7 +15,8 @@ from typing import Any
 
 from dataplane.errors import ConfigError, DataplaneError, DeviceGone, DeviceTimeout, PortError
 from dataplane.hugepage import Block
-from dataplane.pmd.datasheet import MBPS, limits, mailbox, pci
+from dataplane.limits import FRAME_MAX_WITH_FCS_BYTES, HEADER_AND_FCS_BYTES
+from dataplane.pmd.datasheet import MBPS, mailbox, pci
 from dataplane.pmd.datasheet.vf import (
     VFDCA_RXCTRL,
     VFDCA_TXCTRL,
@@ -134,7 +135,7 @@ class IxgbeVfPort(IxgbeBase):
             max_tx_queues=queues if tx_queues is None else tx_queues,
             rx_desc=RING_LENGTHS,
             tx_desc=RING_LENGTHS,
-            max_frame=limits.MAX_FRAME,
+            max_frame=FRAME_MAX_WITH_FCS_BYTES,
             line_rate=10_000_000_000,
         )
 
@@ -144,7 +145,7 @@ class IxgbeVfPort(IxgbeBase):
     def _agree(self, patience: float, *, anew: bool = True) -> None:
         """Reset (if anew), handshake, and everything that is wanted. Raises PfNotUp, PortError."""
         session = self.session
-        session.wanted.frame = self._mtu + limits.HEADER_AND_FCS
+        session.wanted.frame = self._mtu + HEADER_AND_FCS_BYTES
         session.wanted.xcast = self._mode()
         try:
             if anew:
@@ -167,7 +168,7 @@ class IxgbeVfPort(IxgbeBase):
     def _bring_up(self) -> None:
         """4.6.10.2: from reset to an agreement with the PF; the one that was made when the port was opened will do."""
         with self._lock:
-            frame = self._mtu + limits.HEADER_AND_FCS
+            frame = self._mtu + HEADER_AND_FCS_BYTES
             reset_since, self._untouched = not self._untouched, False
             if reset_since or frame != self.session.wanted.frame or self.session.poll():
                 self._agree(self.patience)

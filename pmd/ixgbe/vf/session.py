@@ -13,6 +13,7 @@ import random
 from dataclasses import dataclass
 
 from dataplane.errors import DeviceTimeout
+from dataplane.limits import FRAME_MIN_WITH_FCS_BYTES, FRAME_STANDARD_WITH_FCS_BYTES
 from dataplane.pmd.datasheet import limits, mailbox
 from dataplane.pmd.datasheet.vf import (
     VFCTRL,
@@ -72,7 +73,7 @@ class Wanted:
     mac: bytes = b""
     over: bytes | None = None
     macs: tuple[bytes, ...] = ()
-    frame: int = limits.FRAME_STANDARD
+    frame: int = FRAME_STANDARD_WITH_FCS_BYTES
     groups: tuple[bytes, ...] = ()
     vlans: frozenset[int] = frozenset()
     xcast: int = mailbox.XCAST_MULTI
@@ -232,7 +233,7 @@ class VfSession:
             self.ask(SetLpe(wanted.frame))
         except MailboxRefused as error:
             # Our PF answers with its own largest frame. A PF that writes one word leaves ours in the memory.
-            largest = error.words[1] if limits.FRAME_MIN <= error.words[1] < wanted.frame else 0
+            largest = error.words[1] if FRAME_MIN_WITH_FCS_BYTES <= error.words[1] < wanted.frame else 0
             raise FrameRefused(error, largest) from error
         self._restore_mac()
         self.restore_macs()

@@ -9,7 +9,7 @@ from functools import wraps
 from typing import Any, Protocol, TypeVar, cast
 
 from dataplane.errors import DataplaneError, DeviceError, DeviceGone
-from dataplane.pmd.datasheet import limits
+from dataplane.limits import HEADER_AND_FCS_BYTES
 from dataplane.pmd.datasheet.vf import VFLINKS
 from dataplane.pmd.ixgbe.errors import FrameRefused, PfNotUp
 
@@ -193,7 +193,7 @@ def mtu_refused(mtu: int, error: FrameRefused) -> str:
     refused = f"an MTU of {mtu} is more than its PF lets it have"
     if not error.largest:
         return f"{refused} ({error}): raise the PF's MTU, or lower this one"
-    largest = error.largest - limits.HEADER_AND_FCS
+    largest = error.largest - HEADER_AND_FCS_BYTES
     return f"{refused} ({largest}): raise the PF's MTU to {mtu}, or lower this one to {largest} while the port is stopped"
 
 

@@ -3,12 +3,12 @@
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
+from dataplane.limits cimport VLAN_TAG_BYTES
 from dataplane.machine cimport likely
 from dataplane.pmd.model.state.bytes cimport mdl_be16, mdl_load16, mdl_load64
 from dataplane.pmd.model.state.filter cimport mdl_filter
 
 cdef enum:
-    TAG_SIZE = 4
     PASS_NOT = 0
     PASS_EXACT = 1  # by address, broadcast or promiscuity
     PASS_INEXACT = 2  # by a hash only
@@ -40,9 +40,9 @@ cdef inline int tag_of(const mdl_filter *f, const uint8_t *data, uint32_t n) noe
 cdef inline uint32_t longest(const mdl_filter *f, const uint8_t *data) noexcept nogil:
     """Bytes with FCS that a frame like this may have: a tag is not in MAXFRS, nor are two with double VLAN (8.2.3.22.13)."""
     if mdl_load16(data + 12) == f.vet:
-        return f.max_bytes + TAG_SIZE
+        return f.max_bytes + VLAN_TAG_BYTES
     if f.extended_vlan and mdl_load16(data + 12) == f.outer_vet:
-        return f.max_bytes + (2 * TAG_SIZE if mdl_load16(data + 16) == f.vet else TAG_SIZE)
+        return f.max_bytes + (2 * VLAN_TAG_BYTES if mdl_load16(data + 16) == f.vet else VLAN_TAG_BYTES)
     return f.max_bytes
 
 

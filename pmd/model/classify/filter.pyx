@@ -3,6 +3,7 @@
 
 from libc.stdint cimport uint16_t
 
+from dataplane.limits cimport FRAME_STANDARD_WITH_FCS_BYTES
 from dataplane.pmd.datasheet.word cimport *
 from dataplane.pmd.model.state.bytes cimport mdl_swap16
 from dataplane.pmd.model.state.filter cimport ADDRESSES, BROADCAST, NOBODY, mdl_find, mdl_know
@@ -17,7 +18,6 @@ cdef enum:
     JUMBOEN = 1 << 2
     RXEN = 1 << 0
     EXTENDED_VLAN = 1 << 26
-    FRAME_STANDARD = 1518
     VT_ENA = 1 << 0
     RARS = 128
 
@@ -41,7 +41,7 @@ cdef void decode_filter(mdl_filter *f, uint32_t *regs) noexcept nogil:
     f.outer_vet = mdl_swap16(<uint16_t> (regs[W_EXVET] >> 16))
     f.pass_pause = (regs[W_MFLCN] & PMCF) != 0
     f.receive = (regs[W_RXCTRL] & RXEN) != 0
-    f.max_bytes = regs[W_MAXFRS] >> 16 if regs[W_HLREG0] & JUMBOEN else FRAME_STANDARD
+    f.max_bytes = regs[W_MAXFRS] >> 16 if regs[W_HLREG0] & JUMBOEN else FRAME_STANDARD_WITH_FCS_BYTES
     f.mta, f.uta, f.vfta = regs + W_MTA, regs + W_UTA, regs + W_VFTA
     f.hash_unicast = regs[W_VT_CTL] & VT_ENA
     f.rar0 = NOBODY

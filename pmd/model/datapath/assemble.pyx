@@ -8,7 +8,13 @@ nothing, a packet that cannot be understood is fetched and not sent, and the que
 from libc.stdint cimport uint8_t, uint16_t, uint64_t
 from libc.string cimport memcpy, memset
 
+from dataplane.limits cimport FCS_BYTES, FRAME_MIN_WITHOUT_FCS_BYTES, VLAN_TAG_BYTES
 from dataplane.machine cimport likely
+from dataplane.pmd.datasheet.limits cimport (
+    FRAME_MAX_WITHOUT_FCS_BYTES,
+    TX_PACKET_MIN_WITHOUT_FCS_BYTES,
+    TX_SEGMENTS_MAX,
+)
 from dataplane.pmd.model.datapath.iommu cimport dma_read, translate
 from dataplane.pmd.model.datapath.mac_stats cimport note_good
 from dataplane.pmd.model.datapath.offload cimport (
@@ -76,13 +82,7 @@ cdef extern from "hw82599.h" nogil:
     const uint32_t HW_TXC_MACLEN_SHIFT
 
 cdef enum:
-    PACKET_MIN = 17
-    PACKET_MAX = 15872 - 4  # what the chip can hold of a frame (1.3)
     BUFFER_MAX = 16384  # of one descriptor
-    SEGMENTS_MAX = 40
-    FRAME_MIN = 60
-    FCS_SIZE = 4
-    TAG_SIZE = 4
 
 
 # A packet's descriptors, looked through before any of its data is fetched.
@@ -161,7 +161,7 @@ cdef bint _survey(mdl_port *p, mdl_txq *q, uint32_t index, uint32_t at, uint32_t
             mdl_violate(p, V_TX_BUFFER, index, at, n)
         k.total += n
         k.count += 1
-        if k.count == SEGMENTS_MAX + 1:
+        if k.count == TX_SEGMENTS_MAX + 1:
             mdl_violate(p, V_TX_SEGMENTS, index, at, k.count)
         if lower & HW_TXD_CMD_EOP:
             return True
@@ -244,10 +244,10 @@ cdef bint _sendable(mdl_port *p, uint32_t index, const Packet *k) noexcept nogil
         return k.total <= TSO_PACKET_MAX
     if k.lower & HW_TXD_CMD_DEXT and k.upper >> HW_TXD_PAYLEN_SHIFT != k.total:
         mdl_violate(p, V_TX_PAYLEN, index, k.first, k.upper)
-    if k.total > PACKET_MAX:
+    if k.total > FRAME_MAX_WITHOUT_FCS_BYTES:
         mdl_violate(p, V_TX_LONG, index, k.first, k.total)
         return False
-    if k.total < PACKET_MIN:
+    if k.total < TX_PACKET_MIN_WITHOUT_FCS_BYTES:
         mdl_violate(p, V_TX_SHORT, index, k.first, k.total)
     return True
 
@@ -268,14 +268,14 @@ cdef void _lose(mdl_port *p, mdl_txq *q, uint32_t index, const Packet *k, mdl_fi
     """It left, and the receiver had no room: only its first bytes are fetched, for the counters of both sides."""
     cdef uint8_t[STUB] stub
     cdef uint64_t[2] words
-    cdef uint32_t size = k.total if k.total > FRAME_MIN else FRAME_MIN
+    cdef uint32_t size = k.total if k.total > FRAME_MIN_WITHOUT_FCS_BYTES else FRAME_MIN_WITHOUT_FCS_BYTES
     memset(stub, 0, sizeof(stub))
     if _fetch(p, q, index, k.first, words):
         dma_read(q.domain, stub, words[0], min(words[1] & HW_TXD_LEN_MASK, STUB), TX_DATA, index)
     mdl_lose(out, stub, size, 0)
     if _marked(k):
         stamp_departure(p, NULL)
-    note_good(tally, stub, size + FCS_SIZE)
+    note_good(tally, stub, size + FCS_BYTES)
 
 
 cdef int _segment(
@@ -323,7 +323,7 @@ cdef int assemble(
         return k.count
     if k.lower & HW_TXD_CMD_DEXT and k.lower & HW_TXD_CMD_TSE:
         return _segment(p, q, index, &k, most, out, tally)
-    frame = mdl_reserve(out, k.total + TAG_SIZE if k.total > FRAME_MIN else FRAME_MIN + TAG_SIZE)
+    frame = mdl_reserve(out, max(k.total, <uint32_t> FRAME_MIN_WITHOUT_FCS_BYTES) + VLAN_TAG_BYTES)
     if frame == NULL:
         if p.waits:
             return NO_ROOM
@@ -338,19 +338,19 @@ cdef int assemble(
     if n >= 14 and not tag_frame(p, q, k.lower & HW_TXD_CMD_VLE != 0, tci, frame.data, &n):
         return k.count
     if k.lower & HW_TXD_CMD_IFCS and p.tx_crc:
-        if p.tx_pad and n < FRAME_MIN:
-            memset(frame.data + n, 0, FRAME_MIN - n)
-            n = FRAME_MIN
-    elif n < PACKET_MIN + FCS_SIZE:
+        if p.tx_pad and n < FRAME_MIN_WITHOUT_FCS_BYTES:
+            memset(frame.data + n, 0, FRAME_MIN_WITHOUT_FCS_BYTES - n)
+            n = FRAME_MIN_WITHOUT_FCS_BYTES
+    elif n < TX_PACKET_MIN_WITHOUT_FCS_BYTES + FCS_BYTES:
         mdl_violate(p, V_TX_SHORT, index, k.first, n)
         return k.count
     else:
         # Software brought the FCS along, right or wrong.
-        n -= FCS_SIZE
+        n -= FCS_BYTES
         if fcs(frame.data, n) != mdl_load32(frame.data + n):
             flags |= BAD_CRC
-    if n + FCS_SIZE > p.tx_max + (TAG_SIZE if mdl_load16(frame.data + 12) == p.tx_vlan_type else 0):
-        mdl_violate(p, V_TX_OVER_MAXFRS, index, k.first, n + FCS_SIZE)
+    if n + FCS_BYTES > p.tx_max + (VLAN_TAG_BYTES if mdl_load16(frame.data + 12) == p.tx_vlan_type else 0):
+        mdl_violate(p, V_TX_OVER_MAXFRS, index, k.first, n + FCS_BYTES)
     if not p.pooled:
         flags &= BAD_CRC
     elif _marked(&k):
@@ -358,6 +358,6 @@ cdef int assemble(
     mdl_label(frame, n, flags, q.sender, p.now_ns)
     if not p.pooled and _marked(&k):
         stamp_departure(p, frame)
-    note_good(tally, frame.data, n + FCS_SIZE)
+    note_good(tally, frame.data, n + FCS_BYTES)
     mdl_commit(out, n)
     return k.count

@@ -6,6 +6,7 @@
 
 from libc.string cimport memset
 
+from dataplane.limits cimport FRAME_STANDARD_WITH_FCS_BYTES
 from dataplane.pmd.model.classify.director cimport director_memory, director_reset
 from dataplane.pmd.model.classify.filter cimport decode_filter
 from dataplane.pmd.model.classify.pools cimport decode_pools
@@ -21,7 +22,6 @@ from dataplane.pmd.model.state.port cimport PACKET_BUFFER
 from dataplane.pmd.model.state.queue cimport QUEUES
 
 cdef enum:
-    FRAME_STANDARD = 1518
     # HLREG0
     TX_CRC_EN = 1 << 0
     RX_CRC_STRIP = 1 << 1
@@ -93,7 +93,7 @@ cdef void decode_port(mdl_port *p, uint8_t pace) noexcept nogil:
     p.length_check = (hlreg0 & LENGTH_ERRORS) != 0
     p.tx_on = r[W_DMATXCTL] & 1
     p.tx_vlan_type = mdl_swap16(r[W_DMATXCTL] >> 16)
-    p.tx_max = r[W_MAXFRS] >> 16 if hlreg0 & JUMBOEN else FRAME_STANDARD
+    p.tx_max = r[W_MAXFRS] >> 16 if hlreg0 & JUMBOEN else FRAME_STANDARD_WITH_FCS_BYTES
     p.rx_held = r[W_SECRXCTRL] >> 1 & 1
     p.stats_queue = r[W_RXDSTATCTRL] & 0x1F
     p.many_queues = r[W_MTQC] != 0

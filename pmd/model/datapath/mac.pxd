@@ -3,6 +3,7 @@
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
+from dataplane.limits cimport FCS_BYTES, FRAME_MIN_WITH_FCS_BYTES
 from dataplane.machine cimport unlikely
 from dataplane.pmd.model.classify.filter cimport PASS_EXACT, accept
 from dataplane.pmd.model.datapath.mac_stats cimport Tally, note_good
@@ -11,9 +12,6 @@ from dataplane.pmd.model.state.fifo cimport BAD_CRC, INEXACT, LOST, mdl_frame
 from dataplane.pmd.model.state.filter cimport PAUSE_ADDRESS
 from dataplane.pmd.model.state.port cimport mdl_port
 
-cdef enum:
-    FRAME_MIN = 64  # bytes with FCS
-    FCS_SIZE = 4
 
 # Like `mac`, for frames that may be bad, lost, or flow control.
 cdef bint mac_slowly(mdl_port *p, mdl_frame *frame, Tally *t) noexcept nogil
@@ -24,10 +22,10 @@ cdef void mac_alone(mdl_port *p, Tally *t) noexcept nogil
 
 cdef inline bint mac(mdl_port *p, mdl_frame *frame, Tally *t) noexcept nogil:
     """Whether the frame goes to a queue. Sets flags that later stages need."""
-    cdef uint32_t size = frame.len + FCS_SIZE, verdict
+    cdef uint32_t size = frame.len + FCS_BYTES, verdict
     cdef const uint8_t *data = frame.data
     if unlikely(
-        size < FRAME_MIN
+        size < FRAME_MIN_WITH_FCS_BYTES
         or size > p.filter.max_bytes
         or frame.flags & (BAD_CRC | LOST)
         or mdl_be16(data + 12) <= 1500

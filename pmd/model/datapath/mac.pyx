@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The MAC's part in receiving a frame that is not usual. The usual frame is in mac.pxd."""
 
+from dataplane.limits cimport FCS_BYTES, FRAME_MIN_WITH_FCS_BYTES
 from dataplane.pmd.datasheet.word cimport *
 from dataplane.pmd.model.classify.filter cimport PASS_INEXACT, PASS_NOT, longest
 from dataplane.pmd.model.datapath.mac_stats cimport count
@@ -40,7 +41,7 @@ cdef bint _bad(mdl_port *p, mdl_frame *frame, uint32_t size) noexcept nogil:
     cdef uint32_t etype
     cdef const uint8_t *data = frame.data
     cdef bint crc = frame.flags & BAD_CRC
-    if size < FRAME_MIN:
+    if size < FRAME_MIN_WITH_FCS_BYTES:
         count(p.regs, W_RFC if crc else W_RUC, 1)
         return True
     if size > longest(&p.filter, data):
@@ -52,13 +53,13 @@ cdef bint _bad(mdl_port *p, mdl_frame *frame, uint32_t size) noexcept nogil:
     if p.length_check:
         etype = mdl_be16(data + 12)
         # SILENT: RLEC counts a wrong length field, and the packet is received. Padding to the minimum is no error.
-        if etype <= 1500 and etype != size - 18u and not (size == FRAME_MIN and etype < 46):
+        if etype <= 1500 and etype != size - 18u and not (size == FRAME_MIN_WITH_FCS_BYTES and etype < 46):
             count(p.regs, W_RLEC, 1)
     return False
 
 
 cdef bint mac_slowly(mdl_port *p, mdl_frame *frame, Tally *t) noexcept nogil:
-    cdef uint32_t size = frame.len + FCS_SIZE, verdict
+    cdef uint32_t size = frame.len + FCS_BYTES, verdict
     cdef const uint8_t *data = frame.data
     if _bad(p, frame, size):
         t.bad += 1

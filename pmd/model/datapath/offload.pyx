@@ -3,6 +3,7 @@
 
 from libc.string cimport memmove
 
+from dataplane.limits cimport ETHERNET_HEADER_BYTES, VLAN_TAG_BYTES
 from dataplane.pmd.model.state.bytes cimport mdl_load16, mdl_store16, mdl_store32, mdl_swap16
 from dataplane.pmd.model.state.checksum cimport crc32c, mdl_fold, mdl_sum
 
@@ -10,8 +11,6 @@ cdef enum:
     L4_UDP = 0  # context descriptor's L4T
     L4_TCP = 1
     L4_SCTP = 2
-    HEADER_MIN = 14
-    TAG_SIZE = 4
     # PFVMVIR.VLANA
     BY_DESCRIPTOR = 0
     ALWAYS = 1
@@ -19,7 +18,7 @@ cdef enum:
 
 cdef bint insert_ip_checksum(uint8_t *data, uint32_t n, const mdl_context *c) noexcept nogil:
     cdef uint8_t *header = data + c.mac_len
-    if c.mac_len < HEADER_MIN or c.ip_len < 20 or c.mac_len + <uint32_t> c.ip_len > n:
+    if c.mac_len < ETHERNET_HEADER_BYTES or c.ip_len < 20 or c.mac_len + <uint32_t> c.ip_len > n:
         return False
     mdl_store16(header + 10, 0)
     mdl_store16(header + 10, <uint16_t> ~mdl_fold(mdl_sum(header, c.ip_len)))
@@ -29,7 +28,7 @@ cdef bint insert_ip_checksum(uint8_t *data, uint32_t n, const mdl_context *c) no
 cdef bint insert_l4_checksum(uint8_t *data, uint32_t n, const mdl_context *c) noexcept nogil:
     cdef uint32_t start = c.mac_len + <uint32_t> c.ip_len, offset
     cdef uint16_t sum
-    if c.mac_len < HEADER_MIN or c.ip_len < 20:
+    if c.mac_len < ETHERNET_HEADER_BYTES or c.ip_len < 20:
         return False
     if c.l4_type == L4_SCTP:
         if start + 12 > n:
@@ -66,5 +65,5 @@ cdef bint tag_frame(mdl_port *p, mdl_txq *q, bint asked, uint16_t tci, uint8_t *
         memmove(data + 16, data + 12, n[0] - 12)
         mdl_store16(data + 12, p.tx_vlan_type)
         mdl_store16(data + 14, mdl_swap16(tci))
-        n[0] += TAG_SIZE
+        n[0] += VLAN_TAG_BYTES
     return True

@@ -10,9 +10,9 @@ whatever the driver does. What the switch sends back to pools of the same port n
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memset
 
+from dataplane.limits cimport FCS_BYTES, VLAN_TAG_BYTES
 from dataplane.machine cimport likely, store_release, unlikely
 from dataplane.pmd.datasheet.word cimport *
-from dataplane.pmd.model.classify.filter cimport TAG_SIZE
 from dataplane.pmd.model.classify.packet cimport *
 from dataplane.pmd.model.classify.pools cimport pools_of_arrival
 from dataplane.pmd.model.classify.steer cimport Choice, choose, redirect
@@ -58,9 +58,6 @@ from dataplane.pmd.model.state.filter cimport ADDRESS, BROADCAST
 from dataplane.pmd.model.state.port cimport mdl_violate
 from dataplane.pmd.model.state.queue cimport mdl_rxq
 from dataplane.pmd.model.state.violation cimport V_RX_SMALL_RING
-
-cdef enum:
-    FCS_SIZE = 4
 
 
 # ---- descriptors -------------------------------------------------------------------------------------------------
@@ -123,7 +120,7 @@ cdef int _put(
     """Give the frame to a queue, or drop it there, unless it WAITS for descriptors."""
     cdef mdl_rxq *q = _enter(p, v, index)
     cdef const uint8_t *data = frame.data
-    cdef uint32_t total = frame.len + (0 if p.crc_strip or frame.flags & LOCAL else FCS_SIZE)
+    cdef uint32_t total = frame.len + (0 if p.crc_strip or frame.flags & LOCAL else FCS_BYTES)
     cdef uint32_t needed, piece, at, written = 0
     cdef uint32_t skip_at = 0, status = parsed.status | HW_RXD_STAT_DD
     cdef uint64_t[2] words
@@ -141,7 +138,7 @@ cdef int _put(
             return fate
     if q.strip and status & HW_RXD_STAT_VP:
         skip_at = parsed.tag_at
-        total -= TAG_SIZE
+        total -= VLAN_TAG_BYTES
     needed = 1 if likely(total <= q.buffer) else (total + q.buffer - 1) // q.buffer
     if unlikely(v.available < needed):
         v.available = _available(p, q, index)
@@ -162,8 +159,8 @@ cdef int _put(
             status |= HW_RXD_STAT_EOP
         if unlikely(skip_at and written == 0):
             store(q, words[0], data, skip_at, index)
-            store(q, words[0] + skip_at, data + skip_at + TAG_SIZE, piece - skip_at, index)
-            data += TAG_SIZE
+            store(q, words[0] + skip_at, data + skip_at + VLAN_TAG_BYTES, piece - skip_at, index)
+            data += VLAN_TAG_BYTES
         else:
             store(q, words[0], data + written, piece, index)
         written += piece

@@ -8,6 +8,7 @@ buffer of its own beside that for frames from the wire, so each can only hold up
 
 from libc.stdint cimport uint32_t, uint64_t
 
+from dataplane.limits cimport ETHERNET_HEADER_BYTES, FCS_BYTES
 from dataplane.machine cimport unlikely
 from dataplane.pmd.datasheet.word cimport *
 from dataplane.pmd.model.classify.filter cimport longest
@@ -30,10 +31,6 @@ from dataplane.pmd.model.state.fifo cimport (
     mdl_pop,
     mdl_reserve,
 )
-
-cdef enum:
-    FCS_SIZE = 4
-    HEADER = 14
 
 
 cdef inline void _count_sent(uint32_t *regs, uint32_t pool, uint32_t n) noexcept nogil:
@@ -62,7 +59,7 @@ cdef bint switch_out(mdl_port *p, mdl_fifo *wire, Tally *sent) noexcept nogil:
     mdl_fifo_refresh(p.switched)
     while frame != NULL:
         # SILENT about less than a header, which only comes without padding: it goes nowhere.
-        if unlikely(frame.len < HEADER or not honest(p, frame.data, frame.len, frame.tag)):
+        if unlikely(frame.len < ETHERNET_HEADER_BYTES or not honest(p, frame.data, frame.len, frame.tag)):
             if p.vt.count_spoofed >> frame.tag & 1:
                 count(p.regs, W_SSVPC, 1)
             mdl_pop(p.tx_buffer, frame)
@@ -71,7 +68,7 @@ cdef bint switch_out(mdl_port *p, mdl_fifo *wire, Tally *sent) noexcept nogil:
         pools = pools_of_departure(p, frame.data, frame.len, frame.tag, &leaves)
         back = out = NULL
         # SILENT about frames over MAXFRS: as the MAC lets none in, no pool gets one from another.
-        if pools and frame.len + FCS_SIZE <= longest(&p.filter, frame.data):
+        if pools and frame.len + FCS_BYTES <= longest(&p.filter, frame.data):
             back = mdl_reserve(p.switched, frame.len)
             if back == NULL:
                 return False
@@ -85,7 +82,7 @@ cdef bint switch_out(mdl_port *p, mdl_fifo *wire, Tally *sent) noexcept nogil:
                 _fill(wire, out, frame, frame.flags & BAD_CRC, p.now_ns)
             if unlikely(frame.flags & MARKED):
                 stamp_departure(p, out)
-            note_good(sent, frame.data, frame.len + FCS_SIZE)
+            note_good(sent, frame.data, frame.len + FCS_BYTES)
         if back != NULL:
             _fill(p.switched, back, frame, LOCAL | frame.flags & (IP_MADE | L4_MADE), pools)
         _count_sent(p.regs, frame.tag, frame.len)

@@ -9,6 +9,8 @@ SILENT: a packet that fits one segment has the flags of a last one.
 from libc.stdint cimport uint16_t
 from libc.string cimport memcpy, memset
 
+from dataplane.limits cimport FCS_BYTES, FRAME_MIN_WITHOUT_FCS_BYTES, VLAN_TAG_BYTES
+from dataplane.pmd.datasheet.limits cimport FRAME_MAX_WITHOUT_FCS_BYTES
 from dataplane.pmd.datasheet.word cimport *
 from dataplane.pmd.model.datapath.mac_stats cimport note_good
 from dataplane.pmd.model.datapath.offload cimport insert_ip_checksum, tag_frame
@@ -43,10 +45,6 @@ cdef extern from "hw82599.h" nogil:
 cdef enum:
     L4_UDP = 0
     L4_TCP = 1
-    FRAME_MIN = 60
-    FCS_SIZE = 4
-    TAG_SIZE = 4
-    SEGMENT_MAX = 15868
 
 
 cdef uint32_t headers_of(const mdl_context *c) noexcept nogil:
@@ -63,7 +61,7 @@ cdef bint segmentable(const mdl_context *c, uint32_t n, uint32_t upper) noexcept
         and c.l4_len >= (20 if c.l4_type == L4_TCP else 8)
         and n > size
         and n - size == upper >> HW_TXD_PAYLEN_SHIFT
-        and size + c.mss <= SEGMENT_MAX
+        and size + c.mss <= FRAME_MAX_WITHOUT_FCS_BYTES
     )
 
 
@@ -108,20 +106,20 @@ cdef bint segment(
     cdef const mdl_context *c = &q.context[upper >> 4 & 1]
     cdef uint32_t headers = headers_of(c), done, piece, size, flags = 0
     cdef mdl_frame *frame
-    if headers + c.mss + FCS_SIZE > p.tx_max:
-        mdl_violate(p, V_TX_OVER_MAXFRS, index, q.head, headers + c.mss + FCS_SIZE)
+    if headers + c.mss + FCS_BYTES > p.tx_max:
+        mdl_violate(p, V_TX_OVER_MAXFRS, index, q.head, headers + c.mss + FCS_BYTES)
     if p.pooled:
         flags = (IP_MADE if upper & HW_TXD_POPTS_IXSM else 0) | (L4_MADE if upper & HW_TXD_POPTS_TXSM else 0)
     done = headers + q.segments_sent * c.mss
     while done < end:
         piece = min(c.mss, n - done)
         size = headers + piece
-        frame = mdl_reserve(out, size + TAG_SIZE if size > FRAME_MIN else FRAME_MIN + TAG_SIZE)
+        frame = mdl_reserve(out, max(size, <uint32_t> FRAME_MIN_WITHOUT_FCS_BYTES) + VLAN_TAG_BYTES)
         if frame == NULL:
             if p.waits:
                 return False
             mdl_lose(out, packet, headers, 0)
-            note_good(tally, packet, size + FCS_SIZE)
+            note_good(tally, packet, size + FCS_BYTES)
         else:
             memcpy(frame.data, packet, headers)
             memcpy(frame.data + headers, packet + done, piece)
@@ -129,11 +127,11 @@ cdef bint segment(
             if not tag_frame(p, q, lower & HW_TXD_CMD_VLE != 0, c.vlan, frame.data, &size):
                 q.segments_sent = n  # none of it may leave: it is done with
                 return True
-            if size < FRAME_MIN:
-                memset(frame.data + size, 0, FRAME_MIN - size)
-                size = FRAME_MIN
+            if size < FRAME_MIN_WITHOUT_FCS_BYTES:
+                memset(frame.data + size, 0, FRAME_MIN_WITHOUT_FCS_BYTES - size)
+                size = FRAME_MIN_WITHOUT_FCS_BYTES
             mdl_label(frame, size, flags, q.sender, p.now_ns)
-            note_good(tally, frame.data, size + FCS_SIZE)
+            note_good(tally, frame.data, size + FCS_BYTES)
             mdl_commit(out, size)
         q.segments_sent += 1
         done += piece

@@ -9,7 +9,9 @@ assembled in the Tx buffer, and `switch` sends it from there.
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memset
 
+from dataplane.limits cimport FCS_BYTES, FRAME_MIN_WITHOUT_FCS_BYTES, PREAMBLE_AND_GAP_BYTES
 from dataplane.machine cimport likely, read32, rmb, store_release, unlikely
+from dataplane.pmd.datasheet.limits cimport TX_PACKET_MIN_WITHOUT_FCS_BYTES
 from dataplane.pmd.datasheet.word cimport *
 from dataplane.pmd.model.datapath.assemble cimport AGAIN, NO_ROOM, assemble
 from dataplane.pmd.model.datapath.iommu cimport dma_read, dma_write, lookup, translate
@@ -52,10 +54,6 @@ cdef extern from *:
 
 cdef enum:
     ODD = -9  # not the usual descriptor
-    PACKET_MIN = 17  # smaller ones are undefined
-    FRAME_MIN = 60  # without FCS
-    FCS_SIZE = 4
-    OVERHEAD = 20  # preamble, start of frame, gap
     LINE_SLACK = 100_000 << 6  # ns / 64 that a step may come late without the link losing time
     PLAIN_QUEUES = 64  # without pools and traffic classes the others do not transmit
     TURN = 32  # packets of a queue before the next one's turn
@@ -178,14 +176,14 @@ cdef inline int _plain(
         lower & FORM != PLAIN
         or upper & HW_TXD_POPTS
         or upper >> HW_TXD_PAYLEN_SHIFT != n
-        or n < PACKET_MIN
-        or n + FCS_SIZE > p.tx_max
+        or n < TX_PACKET_MIN_WITHOUT_FCS_BYTES
+        or n + FCS_BYTES > p.tx_max
     ):
         return ODD
     source = translate(q.domain, mdl_load64(d), n, READ)
     if unlikely(source == NULL):
         return ODD
-    size = n if n > FRAME_MIN else FRAME_MIN
+    size = n if n > FRAME_MIN_WITHOUT_FCS_BYTES else FRAME_MIN_WITHOUT_FCS_BYTES
     frame = mdl_reserve(out, size)
     if unlikely(frame == NULL):
         return NO_ROOM if p.waits else ODD
@@ -193,7 +191,7 @@ cdef inline int _plain(
     if n < size:
         memset(frame.data + n, 0, size - n)
     mdl_label_whole(frame, size | sender, p.now_ns)
-    note_good(tally, frame.data, size + FCS_SIZE)
+    note_good(tally, frame.data, size + FCS_BYTES)
     mdl_commit(out, size)
     return 1
 
@@ -238,7 +236,7 @@ cdef uint32_t _turn(
     packets = tally.packets - packets
     if packets:
         count(p.regs, W_QPTC + q.set * 16, packets)
-        count36(p.regs, W_QBTC + q.set * 2, tally.bytes - bytes_before - FCS_SIZE * packets)
+        count36(p.regs, W_QBTC + q.set * 2, tally.bytes - bytes_before - FCS_BYTES * packets)
         if q.rate:
             _spend(p, q, tally.bytes - bytes_before)
     return taken
@@ -269,7 +267,7 @@ cdef void _occupy(mdl_port *p, const Tally *sent) noexcept nogil:
     cdef uint64_t now = p.now_ns << 6
     if p.line_at + LINE_SLACK < now:
         p.line_at = now - LINE_SLACK
-    p.line_at += _duration(p, sent.bytes + OVERHEAD * <uint64_t> sent.packets, 1 << 14)
+    p.line_at += _duration(p, sent.bytes + PREAMBLE_AND_GAP_BYTES * <uint64_t> sent.packets, 1 << 14)
 
 
 # ---- a step ------------------------------------------------------------------------------------------------------
@@ -385,7 +383,7 @@ cdef uint32_t tx_step(mdl_port *p, uint32_t budget) noexcept nogil:
         taken = _fetch_all(p, budget, wire, &fetched, &sent)
     if fetched.packets:
         count(p.regs, W_TXDGPC, fetched.packets)
-        count36(p.regs, W_TXDGBCL, fetched.bytes - FCS_SIZE * fetched.packets)
+        count36(p.regs, W_TXDGBCL, fetched.bytes - FCS_BYTES * fetched.packets)
     if through.packets:
         flush_tx(p.regs, through)
         if p.slow > 1:

@@ -4,8 +4,10 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
+from dataplane.limits cimport ETHERNET_HEADER_BYTES, FRAME_MIN_WITHOUT_FCS_BYTES
 from dataplane.mbuf cimport mbuf
 from dataplane.pcapfile cimport PcapReader, PcapWriter
+from dataplane.pmd.datasheet.limits cimport FRAME_MAX_WITHOUT_FCS_BYTES
 from dataplane.record cimport record_t
 
 from dataplane.errors import ConfigError, DataplaneError
@@ -30,9 +32,6 @@ cdef uint64_t LAST = <uint64_t> -2  # ns: every frame is due
 cdef enum:
     TX_BUFFER = 160 << 10
     PUMP = 64  # frames a step and direction
-    FRAME_LEAST = 14  # an Ethernet header
-    FRAME_MIN = 60
-    FRAME_MAX = 15868
 
 
 cdef class PcapWire(Wire):
@@ -156,7 +155,7 @@ cdef class PcapWire(Wire):
                 self._began = 0
                 continue
             self.reader.take_off_fcs(&self._record)
-            if FRAME_LEAST <= self._record.length <= FRAME_MAX:
+            if ETHERNET_HEADER_BYTES <= self._record.length <= FRAME_MAX_WITHOUT_FCS_BYTES:
                 return True
             self.skipped += 1
 
@@ -177,7 +176,7 @@ cdef class PcapWire(Wire):
                 if self._record.timestamp_ns > self._first + (now - self._began):
                     break
             n = self._record.length
-            size = n if n > FRAME_MIN else FRAME_MIN
+            size = n if n > FRAME_MIN_WITHOUT_FCS_BYTES else FRAME_MIN_WITHOUT_FCS_BYTES
             frame = mdl_reserve(fifo, size)
             if frame != NULL:
                 memcpy(frame.data, self._record.data, n)

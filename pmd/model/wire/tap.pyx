@@ -14,10 +14,12 @@ from libc.string cimport memset
 from posix.unistd cimport read, write
 
 from dataplane.clock cimport tsc_hz
+from dataplane.limits cimport FRAME_MIN_WITHOUT_FCS_BYTES
 from dataplane.machine cimport tsc, unlikely
 
 from dataplane.errors import ConfigError, PortError
 
+from dataplane.pmd.datasheet.limits cimport FRAME_MAX_WITHOUT_FCS_BYTES
 from dataplane.pmd.model.datapath.engine cimport Engine, Wire
 from dataplane.pmd.model.state.bytes cimport mdl_copy
 from dataplane.pmd.model.state.fifo cimport (
@@ -48,8 +50,6 @@ cdef extern from "<poll.h>" nogil:
 cdef enum:
     TX_BUFFER = 160 << 10
     PUMP = 64  # frames a step and direction
-    FRAME_MIN = 60
-    FRAME_MAX = 15868
     EBADFD = 77
 
 _TUNSETIFF = 0x400454CA
@@ -167,11 +167,11 @@ cdef class TapWire(Wire):
             return 0
         mdl_fifo_refresh(fifo)
         while done < PUMP:
-            frame = mdl_reserve(fifo, FRAME_MAX)
+            frame = mdl_reserve(fifo, FRAME_MAX_WITHOUT_FCS_BYTES)
             if frame == NULL and (self.elastic or self.inward is not None):
                 break  # no room: the kernel's queue takes the rest, and drops there
             data = frame.data if frame != NULL else self._stray
-            n = read(self._fd, data, FRAME_MAX)
+            n = read(self._fd, data, FRAME_MAX_WITHOUT_FCS_BYTES)
             if n < 0:
                 if errno == EAGAIN:
                     self._poll_at = tsc() + self._idle_cycles
@@ -179,9 +179,9 @@ cdef class TapWire(Wire):
                     self._lost_device(errno)
                 break
             size = <uint32_t> n
-            if size < FRAME_MIN:
-                memset(data + size, 0, FRAME_MIN - size)
-                size = FRAME_MIN
+            if size < FRAME_MIN_WITHOUT_FCS_BYTES:
+                memset(data + size, 0, FRAME_MIN_WITHOUT_FCS_BYTES - size)
+                size = FRAME_MIN_WITHOUT_FCS_BYTES
             if frame == NULL:  # the longest frame finds no place; this one may
                 frame = mdl_reserve(fifo, size)
                 if frame != NULL:

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from dataplane.pmd.datasheet import CTRL_EXT, limits, mailbox
+from dataplane.limits import FRAME_STANDARD_WITH_FCS_BYTES
+from dataplane.pmd.datasheet import CTRL_EXT, mailbox
 from dataplane.pmd.datasheet.vf import VFCTRL, VFMAILBOX, VFMBMEM
 from dataplane.pmd.ixgbe.sriov.service import VfService
 from dataplane.pmd.ixgbe.sriov.table import VfTable
@@ -20,7 +21,7 @@ PF_MAC = bytes.fromhex("001b21aabbcc")
 class Ruled:
     """A board whose PF is up. `round` lets the service work once and time pass."""
 
-    def __init__(self, vfs: int = 4, frame: int = limits.FRAME_STANDARD) -> None:
+    def __init__(self, vfs: int = 4, frame: int = FRAME_STANDARD_WITH_FCS_BYTES) -> None:
         layout = PoolLayout.of(vfs)
         self.board = self.make_board(vfs, layout.queues)
         self.filters = PoolFilters(self.board.pf, layout)
