@@ -6,6 +6,7 @@ from typing import Any, Literal
 from dataplane.app import Source
 from dataplane.apps.flows import Flows
 from dataplane.apps.stamper import Stamper
+from dataplane.balance import Pace
 from dataplane.mempool import Mempool
 
 class PktGen(Source):
@@ -15,6 +16,7 @@ class PktGen(Source):
     pps: float | None
     gaps: str
     stamp: bool
+    best_effort: bool
     sent: int
     skipped: int
     def __init__(
@@ -32,7 +34,10 @@ class PktGen(Source):
         mempool: Mempool | None = None,
         seed: int = 0,
         form: str | None = None,
+        best_effort: bool = False,
     ) -> None: ...
+    @property
+    def pace(self) -> Pace | None: ...
     def gap_cycles(self, index: int) -> float: ...
     @property
     def flows(self) -> Flows: ...

@@ -18,6 +18,7 @@ import numpy as np
 
 from dataplane.apps.flows import Flows
 from dataplane.apps.rate import LINE_RATE, packets_per_second
+from dataplane.balance import Pace
 from dataplane.errors import ConfigError
 
 cdef enum:
@@ -35,10 +36,10 @@ cdef class PktGen(Source):
     rate: "5 Mpps", "2 Gbps" (frames with FCS), "50%" (of `line_rate` bit/s, gaps and preambles included), packets per
         second, or None: as fast as the queue takes them.
     gaps: "even"; "poisson" (random, independent arrivals); "burst" (`burst` frames back to back, then silence).
-    count, seconds: stop after so many frames or with those due in so many seconds; None: never.
+    count, seconds: stop after so many frames or with those due in so many seconds (0.1 s later at most); None: never.
     stamp: write a sequence number and the time into the last 16 bytes of the payload, for `Latency`.
-    line_rate: bit/s that "%" is of. mempool: where the frames' mbufs come from, None: a pool of its own. seed: of what is
-    random. form: how frames are written, see `Stamper`.
+    best_effort: a run is `ok` even if the rate was not reached. line_rate: bit/s that "%" is of. mempool: where the frames'
+        mbufs come from, None: a pool of its own. seed: of what is random. form: how frames are written, see `Stamper`.
     Raises ConfigError for what cannot be generated.
     """
     edges = ("out",)
@@ -49,12 +50,15 @@ cdef class PktGen(Source):
     cdef readonly object pps     # packets per second, None: unpaced
     cdef readonly str gaps
     cdef readonly bint stamp
+    cdef readonly bint best_effort
     cdef readonly uint64_t sent
     cdef readonly uint64_t skipped  # frames not sent because a stall was longer than 100 ms
 
     cdef uint64_t limit          # frames in all; 0: no limit
     cdef uint64_t lasting        # cycles; 0: no limit
     cdef uint64_t started        # TSC of the first poll
+    cdef uint64_t looked         # TSC of the last poll, of a paced generator
+    cdef uint64_t ended          # TSC of the first poll after `lasting`, 0: not yet
     cdef double gap              # cycles from frame to frame, on average; 0: unpaced
     cdef double due              # when the next frame is due, in cycles since `started`
     cdef double *random_gaps     # NULL: even
@@ -65,7 +69,7 @@ cdef class PktGen(Source):
         self.random_gaps = NULL
 
     def __init__(self, flows, size=None, rate=None, gaps="even", count=None, seconds=None, stamp=False, *,
-                 burst=32, line_rate=LINE_RATE, mempool=None, seed=0, form=None):
+                 burst=32, line_rate=LINE_RATE, mempool=None, seed=0, form=None, best_effort=False):
         if self.stamper is not None:
             raise ConfigError(f"{self!r} is made already: make another PktGen")
         if isinstance(flows, Flows):
@@ -87,6 +91,7 @@ cdef class PktGen(Source):
         self.pps = packets_per_second(rate, flows.mean_length + FCS_BYTES, line_rate)
         self.gaps = gaps
         self.stamp = stamp
+        self.best_effort = best_effort
         self.burst = burst
         self.whole = gaps == "burst"
         self.limit = count or 0
@@ -117,7 +122,7 @@ cdef class PktGen(Source):
         """Count and time from here on."""
         self.sent = 0
         self.skipped = 0
-        self.started = 0
+        self.started = self.looked = self.ended = 0
         self.due = 0
         self.done = False
 
@@ -143,14 +148,21 @@ cdef class PktGen(Source):
         if self.limit:
             n = <uint16_t> min(<uint64_t> n, self.limit - self.sent)
         if unlikely(self.lasting and since >= self.lasting):
-            # What was due before the end still goes out, however late this poll comes.
+            # What was due before the end still goes out, however late this poll comes, but not for ever.
             since = self.lasting
+            if self.ended == 0:
+                self.ended = now
             if self.gap == 0 or self.due >= <double> since:
+                n = 0
+            elif now - self.ended > <uint64_t> (BACKLOG_SECONDS * tsc_hz()):
+                self.skipped += <uint64_t> ((<double> since - self.due) // self.gap) + 1
+                self.due = <double> since
                 n = 0
         if unlikely(self.done or n == 0):
             self.done = True
             return 0
         if self.gap > 0:
+            self.looked = now
             n = self._due(n, <double> since)
             if n == 0:
                 return 0
@@ -197,6 +209,22 @@ cdef class PktGen(Source):
     def gap_cycles(self, index):
         """TSC cycles (float) from frame `index` to the next, as planned; 0.0 when unpaced."""
         return self.random_gaps[<uint32_t> (operator_index(index) % GAPS)] if self.random_gaps != NULL else self.gap
+
+    @property
+    def pace(self):
+        """The rate that was asked for and what became of it since the run began (`Pace`); None: unpaced, or not polled yet."""
+        if self.gap == 0 or self.started == 0:
+            return None
+        elapsed = max(<double> (self.looked - self.started), self.due)
+        late = elapsed - self.due + self.skipped * self.gap
+        return Pace(
+            asked=self.pps,
+            reached=self.sent * tsc_hz() / elapsed if elapsed else self.pps,
+            seconds=elapsed / tsc_hz(),
+            late=late / tsc_hz(),
+            skipped=self.skipped,
+            best_effort=self.best_effort,
+        )
 
     @property
     def flows(self):

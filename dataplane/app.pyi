@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Types of dataplane.app."""
 
+from dataplane.balance import Pace
+from dataplane.mempool import Mempool
 from dataplane.stage import Stage
 
 class App(Stage):
@@ -11,6 +13,10 @@ class App(Stage):
     consumes: tuple[str, ...]
     @property
     def held(self) -> int: ...
+    @property
+    def pace(self) -> Pace | None: ...
+    @property
+    def mempool(self) -> Mempool | None: ...
     name: str
     def prepare(self) -> None: ...
     def start(self) -> None: ...

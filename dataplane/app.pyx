@@ -24,6 +24,8 @@ cdef class App(Stage):
 
     consumes: those drop reasons that are what the app is for, as of a sink: reports do not count them as dropped.
     held: packets that it has taken and neither emitted nor dropped yet; an app that holds packets back has such a property.
+    pace: of a generator with a rate, the `Pace` that it keeps: a run is not `ok` if that is too slow.
+    mempool: where it takes mbufs from, if it does: the report says when that was empty.
     name: what statistics and errors call it; the class's name in lower case unless it is set.
     """
 
@@ -32,6 +34,8 @@ cdef class App(Stage):
     drops = ()
     consumes = ()
     held = 0
+    pace = None
+    mempool = None
 
     def __cinit__(self, *args, **kwargs):
         self.name = type(self).__name__.lower()

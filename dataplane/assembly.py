@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from dataplane.accounts import Mark, Pools, moved, port_balance, settle
 from dataplane.app import App, app_error
+from dataplane.balance import Balance, PortBalance
 from dataplane.clock import cycles, hz
 from dataplane.endpoint import RxStage, TxStage
 from dataplane.errors import DataplaneError, GraphError
 from dataplane.graph import Graph
 from dataplane.lcore import Loop
-from dataplane.lease import abandon_ports, claim, release, start_ports, stop_ports
+from dataplane.lease import abandon_ports, claim, is_alone, release, start_ports, stop_ports
 from dataplane.plan import Plan
 from dataplane.port import Port
 from dataplane.runnable import Runnable
 from dataplane.stage import Stage
-from dataplane.stats import Balance, Cost, Count, Report, add, growth
+from dataplane.stats import Cost, Count, Report, add, growth
 
 __all__ = ["Assembly", "Change"]
 
@@ -44,6 +47,7 @@ class Change:
     ports: list[Port]  # likewise
     rows: dict[int, str]  # by id of those ports: what they are called in reports
     before: Xstats
+    marks: dict[str, Mark]
     leased: list[Port]  # those of them that this run started
 
     def settle(self, lcore: int) -> None:
@@ -76,6 +80,8 @@ class Assembly:
         self._leased: list[Port] = []
         self._rows: dict[int, str] = {}  # by id of a port: what it is called in reports
         self._before: Xstats = {}
+        self._marks: dict[str, Mark] = {}
+        self._pools = Pools()
         self._kept: list[tuple[Graph, list[App]]] = []
         self._gone_edges: dict[str, Count] = {}  # counted by apps that a change took away
         self._gone_drops: dict[str, int] = {}
@@ -83,6 +89,8 @@ class Assembly:
         self._gone_balance = Balance()
         self._gone_costs: dict[str, Cost] = {}
         self._gone_ports: Xstats = {}
+        self._gone_moved: Counter[tuple[int, str]] = Counter()  # of ports that stay
+        self._gone_port_balances: dict[str, PortBalance] = {}
         change = self.propose(pipelines)
         try:
             for plan in change.plans:
@@ -131,12 +139,14 @@ class Assembly:
             ports = _without(_each(port for graph in graphs for port in graph.ports), self.ports)
             rows = self._name_rows(ports)
             before = {rows[id(port)]: port.xstats() for port in ports}
+            marks = {rows[id(port)]: Mark.of(port) for port in ports}
+            self._pools.meet(graphs)
             _prepare(ports, [app for graph in graphs for app in graph.apps if id(app) not in staying])
             leased = start_ports(ports)
         except BaseException:
             release(stages)
             raise
-        return Change(pipelines, graphs, plans, stages, ports, rows, before, leased)
+        return Change(pipelines, graphs, plans, stages, ports, rows, before, marks, leased)
 
     def _name_rows(self, ports: list[Port]) -> dict[int, str]:
         """A name for each port in reports: its own, with a number if others in the run have the same."""
@@ -180,9 +190,13 @@ class Assembly:
         """All lcores run it. What left is counted and let go of; what ports raise when they stop goes to the log."""
         old_pipelines, old_graphs = self.pipelines, self.graphs
         leaving = _without(self.ports, _each(port for graph in change.graphs for port in graph.ports))
+        alone = {id(port) for port in leaving if is_alone(port)}
         ports, errors = self._read_while(leaving, lambda: self._stop(leaving))
         with self._books:
             self._retire([app for graph in change.graphs for app in graph.apps], old_graphs, ports)
+            self._retire_ports(leaving, ports, alone)
+        self._pools.leave(old_graphs, change.graphs, len(self.loops))
+        with self._books:
             self._take(change)
             self.ports = _without(self.ports, leaving)
             for port in leaving:
@@ -208,6 +222,7 @@ class Assembly:
         self.ports = [*self.ports, *change.ports]
         self._rows |= change.rows
         self._before |= change.before
+        self._marks |= change.marks
         self._leased += change.leased
 
     def _retire(self, staying: list[App], graphs: list[Graph], ports: Xstats) -> None:
@@ -220,11 +235,36 @@ class Assembly:
             add(self._gone_consumed, graph.consumed(gone))
             self._gone_balance += graph.balance(gone)
             add(self._gone_costs, self._costs_of(graph, gone))
+            self._gone_moved += moved(gone)
         for loop in self.loops:
             if loop.profiler is not None:
                 loop.profiler.forget_gone()
         for name, now in ports.items():
             add(self._gone_ports.setdefault(name, {}), growth(now, self._before[name]))
+
+    def _retire_ports(self, leaving: list[Port], ports: Xstats, alone: set[int]) -> None:
+        """Keep the balances of ports that leave."""
+        for port in leaving:
+            row = self._rows[id(port)]
+            grown = growth(ports[row], self._before[row])
+            balance = self._port_balance(port, grown, self._gone_moved, id(port) in alone)
+            known = self._gone_port_balances.get(row)
+            self._gone_port_balances[row] = balance if known is None else known + balance
+            for what in ("received", "taken"):
+                self._gone_moved.pop((id(port), what), None)
+
+    def _port_balance(
+        self, port: Port, grown: dict[str, int], counts: Counter[tuple[int, str]], alone: bool
+    ) -> PortBalance:
+        row, key = self._rows[id(port)], id(port)
+        return port_balance(
+            grown,
+            self._marks[row],
+            Mark.of(port),
+            counts[key, "received"],
+            counts[key, "taken"],
+            alone and port.whole,
+        )
 
     def _stop(self, ports: list[Port]) -> list[BaseException]:
         """Stop those of them that this run started."""
@@ -280,9 +320,9 @@ class Assembly:
     def _read_while(
         self, ports: list[Port], end: Callable[[], list[BaseException]]
     ) -> tuple[Xstats, list[BaseException]]:
-        """The xstats of ports, read before and after `end` and the larger taken; and what went wrong in all of it.
+        """The xstats of ports after `end`, or before it of a port that does not answer then; and what went wrong in all.
 
-        Packets leave and arrive until a port stands still, and some ports forget what they counted when they stop.
+        Packets leave and arrive until a port stands still.
         """
         found: Xstats = {}
         errors = self._read_into(found, ports)
@@ -291,7 +331,7 @@ class Assembly:
         return found, errors
 
     def _read_into(self, found: Xstats, ports: list[Port]) -> list[BaseException]:
-        """Keep the larger of what is there and what the ports say; returns what went wrong."""
+        """Keep what the ports say, as far as they say something; returns what went wrong."""
         errors: list[BaseException] = []
         for port in ports:
             row = self._rows[id(port)]
@@ -301,40 +341,65 @@ class Assembly:
             except DataplaneError as error:
                 errors.append(error)
                 continue
-            for name, value in said.items():
-                known[name] = max(value, known.get(name, 0))
+            known |= said
         return errors
 
-    def report(self, ok: bool, ports: Xstats) -> Report:
-        """What the run has done so far. ports: their xstats now."""
+    def report(self, ok: bool, ports: Xstats, alone: Collection[int] = ()) -> Report:
+        """What the run has done so far. ports: their xstats now; alone: by id, ports that only this run has used."""
         edges, drops = self.counts()
         began = min((loop.began for loop in self.loops if loop.began), default=0)
         ended = max(loop.ended or (cycles() if loop.began else 0) for loop in self.loops)
         grown = {name: dict(numbers) for name, numbers in self._gone_ports.items()}
         for name, now in ports.items():
             add(grown.setdefault(name, {}), growth(now, self._before[name]))
+        with self._books:
+            counted, rows = self._counted(), dict(self._rows)
+            counts = sum((moved(apps) for _, apps in counted), self._gone_moved.copy())
+            balances = dict(self._gone_port_balances)
+            taken = {row: balance.taken for row, balance in balances.items()}
+            for port in self.ports:
+                row = rows[id(port)]
+                grown_here = growth(ports.get(row, {}), self._before[row])
+                here = self._port_balance(port, grown_here, counts, id(port) in alone)
+                balances[row] = balances[row] + here if row in balances else here
+                taken[row] = taken.get(row, 0) + counts[id(port), "taken"]
+            held = {graph.name_of(app): app.held for graph, apps in counted for app in apps if app.held}
+            paces = {graph.name_of(app): app.pace for graph, apps in counted for app in apps}
+        balance, lost, waiting = settle(self.balance(), balances, taken)
+        kept = {name: pace for name, pace in paces.items() if pace is not None}
+        unmet = [f"{name}: {pace}" for name, pace in kept.items() if not (pace.kept or pace.best_effort)]
         return Report(
             app=self.name,
             seconds=max(ended - began, 0) / hz(),
             packets=sum(loop.packets for loop in self.loops),
             edges=edges,
-            drops=drops,
+            drops=drops | lost,
             consumed=self._consumed(),
-            balance=self.balance(),
+            held=held | waiting,
+            balance=balance,
             ports=grown,
+            port_balances=balances,
+            paces=kept,
+            pools=self._pools.dry([graph for graph, _ in counted], len(self.loops)),
             profile=self._costs(),
-            ok=ok,
+            ok=ok and not unmet,
+            unmet=unmet,
         )
 
     # ---- its end ---------------------------------------------------
 
     def undo(self, ok: bool) -> Report:
         """Stop the ports and let go of the stages; returns the report. Raises what a port raises, after all of it."""
+        alone = {id(port) for port in self.ports if is_alone(port)}
         ports, errors = self._read_while(self.ports, lambda: self._stop(self.ports))
-        report = self.report(ok and not errors, ports)
+        report = self.report(ok and not errors, ports, alone)
+        report.unmet += [str(error) for error in errors]
         if ok and report.balance.missing:
             report.ok = False
+            report.unmet.append(f"{report.balance.missing:,} packets are missing: an app is wrong")
             self._complain(report.balance)
+        if ok and not errors:
+            self._compare(report)
         for loop in self.loops:
             loop.plan.unbind()
         for pipeline in self.pipelines:
@@ -353,6 +418,16 @@ class Assembly:
             "%s: %s: %d packets are missing (%s): an app must emit, drop or hold each packet that it takes, once",
             self.name, balance, balance.missing, ", ".join(apps) or "all apps are right",
         )  # fmt: skip
+
+    def _compare(self, report: Report) -> None:
+        """Say which ports have counted other packets than the run has: nobody else was there to take or send them."""
+        for name, port in report.port_balances.items():
+            if port.exact and (port.rx_missing or port.tx_missing):
+                log.warning(
+                    "%s: %s: %s: %d packets that arrived and %d for sending are nowhere: the device has dropped them, "
+                    "or counts otherwise",
+                    self.name, name, port, port.rx_missing, port.tx_missing,
+                )  # fmt: skip
 
     def abandon(self) -> tuple[Report, list[BaseException]]:
         """Of ports and stages that are polled for good: the report, and what the ports raised."""

@@ -11,6 +11,8 @@ class Frames(Source):
     def __init__(
         self, frames: Iterable[bytes], *, repeat: int | None = 1, burst: int = 32, pool: Mempool | None = None
     ) -> None: ...
+    @property
+    def mempool(self) -> Mempool: ...
 
 class Collect(App):
     frames: list[bytes]

@@ -45,6 +45,11 @@ cdef class Frames(Source):
             self._length[<int> i] = len(frame)
         self._frames, self._pool, self._kinds, self._end, self.burst = held, pool, len(held), end, burst
 
+    @property
+    def mempool(self):
+        """Where its mbufs come from."""
+        return self._pool
+
     def start(self):
         """From the first frame on."""
         self._next = 0

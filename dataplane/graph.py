@@ -14,13 +14,14 @@ from types import MappingProxyType
 from typing import Any
 
 from dataplane.app import App, Source
+from dataplane.balance import Balance
 from dataplane.endpoint import RxStage, TxStage
 from dataplane.errors import GraphError
 from dataplane.limits import BURST_MAX_PACKETS
 from dataplane.port import Port
 from dataplane.queue import RxQueue, TxQueue
 from dataplane.stage import Chain, Exit, Stage
-from dataplane.stats import Balance, Count
+from dataplane.stats import Count
 from dataplane.taps import Tap
 
 __all__ = ["Graph", "Link", "takes_gil"]

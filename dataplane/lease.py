@@ -16,7 +16,7 @@ from dataplane.graph import Graph
 from dataplane.port import Port
 from dataplane.stage import Stage
 
-__all__ = ["abandon_ports", "claim", "release", "start_ports", "stop_ports"]
+__all__ = ["abandon_ports", "claim", "is_alone", "release", "start_ports", "stop_ports"]
 
 log = logging.getLogger("dataplane")
 
@@ -26,11 +26,14 @@ _leases: dict[int, _Lease] = {}  # by id: of the ports that runs have started
 
 
 class _Lease:
-    """Of one port. users: runs that use it. lock: held while the port starts or stops; another run waits for the outcome."""
+    """Of one port. users: runs that use it; ever: runs that have used it since the first started it.
+
+    lock: held while the port starts or stops; another run waits for the outcome.
+    """
 
     def __init__(self, port: Port) -> None:
         self.port = port
-        self.users = 0
+        self.users = self.ever = 0
         self.lock = threading.Lock()
 
 
@@ -77,6 +80,7 @@ def start_ports(ports: Iterable[Port]) -> list[Port]:
                 if lease.users or not port.started:
                     port.start()
                     lease.users += 1
+                    lease.ever += 1
                     done.append(port)
     except BaseException:
         for error in stop_ports(done):
@@ -97,6 +101,13 @@ def stop_ports(ports: Iterable[Port]) -> list[BaseException]:
                 except Exception as error:
                     errors.append(error)
     return errors
+
+
+def is_alone(port: Port) -> bool:
+    """Whether one run has used a port since it was started, and that run started it."""
+    with _lock:
+        lease = _leases.get(id(port))
+        return lease is not None and lease.users == lease.ever == 1
 
 
 def abandon_ports(ports: Iterable[Port]) -> list[BaseException]:

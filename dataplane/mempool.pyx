@@ -29,6 +29,8 @@ cdef enum:
     POISON = 0x6B  # fills the data room of a debug pool's free mbufs
 
 HUGE_PAGE = 2 << 20
+CACHE_MOST = CACHE_FLUSH
+"""Mbufs that the cache of one lcore keeps at most between two bursts."""
 
 # A C variable: when the interpreter ends, the globals of Arena's module may be gone before the last pool.
 cdef object _is_finalizing = sys.is_finalizing
@@ -360,6 +362,11 @@ cdef class Mempool:
     def alloc_failures(self):
         """How often `alloc_bulk` found fewer mbufs than it was asked for."""
         return self.pool.alloc_failures
+
+    @property
+    def caches(self):
+        """Lcores that have or had mbufs of this pool in a cache: each may keep up to `CACHE_MOST` back from the others."""
+        return sum(1 for i in range(MAX_LCORE) if self.pool.caches[<int> i].len)
 
     def take(self, uint32_t n):
         """Take n mbufs in Python: their addresses, for tests and control code. Raises MemoryExhausted, and takes none."""

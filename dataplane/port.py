@@ -86,6 +86,7 @@ class Port:
         self.rx_desc = 512
         self.tx_desc = 512
         self._mtu = MTU_STANDARD_BYTES
+        self.by_hand = [0, 0]  # packets received and sent without a run, by `receive` and `send`
         self._mempool: Mempool | None = None
         self._rx: dict[int, RxQueue] = {}
         self._tx: dict[int, TxQueue] = {}
@@ -160,6 +161,25 @@ class Port:
 
         Raises PortError, FileError.
         """
+
+    @property
+    def rx_pool(self) -> Mempool | None:
+        """The mempool that Rx takes mbufs from; None if there is none yet, which `mempool` would make."""
+        return self._mempool
+
+    def waiting(self) -> tuple[int, int]:
+        """Packets that it holds now: received and not taken by `rx_burst`, taken by `tx_burst` and not sent."""
+        return 0, 0
+
+    @property
+    def room(self) -> tuple[int, int]:
+        """Mbufs that it may hold at once, for receiving and for sending: the descriptors of its queues."""
+        return self.rx_queues * self.rx_desc, self.tx_queues * self.tx_desc
+
+    @property
+    def whole(self) -> bool:
+        """Whether it counts packets as apps see them. A NIC that cuts or merges packets counts frames."""
+        return True
 
     def begin(self) -> None:
         """Make the files that belong to the port, after all checks of a run. `start` does it, too, except for a PF with VFs

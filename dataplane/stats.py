@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, astuple, dataclass, field
+from dataclasses import asdict, dataclass, field
 from time import monotonic
 from typing import Any, TypeVar
+
+from dataplane.balance import Balance, Pace, PoolUse, PortBalance
+from dataplane.figures import bit_rates, duration, l1_bits, l2_bits, packet_rate
 
 __all__ = [
     "Accumulator",
@@ -61,44 +64,6 @@ class Cost:
         return Cost(spent / packets if packets else 0.0, packets, self.bursts + other.bursts)
 
 
-@dataclass(frozen=True)
-class Balance:
-    """Where the packets of a run came from, and where they went: received + generated + copied = sent + dropped +
-    consumed + held.
-
-    received: from Rx queues; generated: by apps that make packets; copied: made by apps of packets that they had; sent:
-    taken by Tx queues; dropped: by apps, for a reason; consumed: ended as they should, as in a sink; held: still in apps.
-    A packet that passes several pipelines, over a ring or a wire, is received and sent in each.
-    """
-
-    received: int = 0
-    generated: int = 0
-    copied: int = 0
-    sent: int = 0
-    dropped: int = 0
-    consumed: int = 0
-    held: int = 0
-
-    def __add__(self, other: Balance) -> Balance:
-        return Balance(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
-
-    @property
-    def missing(self) -> int:
-        """Packets that came and are nowhere; negative: more went than came. 0 unless an app is wrong."""
-        return (
-            self.received
-            + self.generated
-            + self.copied
-            - self.sent
-            - self.dropped
-            - self.consumed
-            - self.held
-        )
-
-    def __str__(self) -> str:
-        return ", ".join(f"{name} {count:,}" for name, count in asdict(self).items() if count) or "no packets"
-
-
 # Edges ("app.edge"), drops ("app.reason") and the xstats of ports, all by name.
 Readings = tuple[dict[str, Count], dict[str, int], dict[str, dict[str, int]]]
 
@@ -107,10 +72,13 @@ Readings = tuple[dict[str, Count], dict[str, int], dict[str, dict[str, int]]]
 class Report:
     """What a run did.
 
-    app: what it was called; seconds: from its first lap to its last; packets: received and generated, so that one which
-    passes two pipelines counts twice: `balance` has them apart; edges: "app.edge" -> Count; drops, consumed: "app.reason"
-    -> packets, those that happened; ports: name -> xstats, their growth in this run (of several ports with one name, the
-    second is "name#2"); profile: app -> Cost, of a run with ``profile=True``; ok: whether the run did what was asked.
+    app: what it was called; seconds: from its first lap to its last; packets: received and generated together. A packet that
+    is generated and comes back over a wire, or that passes two pipelines, is in it twice: `balance` has the terms apart.
+    edges: "app.edge" -> Count; drops, consumed, held: "app.reason" -> packets, those that happened, with "port.tx_errors",
+    "port.link_down" and "port.tx_waiting" of what Tx queues took and did not send; ports: name -> xstats, their growth in
+    this run (of several ports with one name, the second is "name#2"); port_balances: name -> `PortBalance`; paces: app ->
+    `Pace`, of generators with a rate; pools: name -> `PoolUse`, of mempools that ran dry; profile: app -> `Cost`, of a run
+    with ``profile=True``; ok: whether the run did what was asked; unmet: what it did not do.
     """
 
     app: str
@@ -120,18 +88,23 @@ class Report:
     drops: dict[str, int] = field(default_factory=dict)
     consumed: dict[str, int] = field(default_factory=dict)
     balance: Balance = field(default_factory=Balance)
+    held: dict[str, int] = field(default_factory=dict)
     ports: dict[str, dict[str, int]] = field(default_factory=dict)
+    port_balances: dict[str, PortBalance] = field(default_factory=dict)
+    paces: dict[str, Pace] = field(default_factory=dict)
+    pools: dict[str, PoolUse] = field(default_factory=dict)
     profile: dict[str, Cost] = field(default_factory=dict)
     ok: bool = True
+    unmet: list[str] = field(default_factory=list)
 
     @property
     def dropped(self) -> int:
-        """Packets dropped in all."""
+        """Packets dropped in all, by apps and by ports; not those that a port never received (`rx_missed_errors`)."""
         return sum(self.drops.values())
 
     @property
     def mpps(self) -> float:
-        """Millions of packets a second from the sources."""
+        """`packets` in millions a second: all sources together, so that a packet of two pipelines counts twice."""
         return mpps(self.packets, self.seconds)
 
     def rate(self, edge: str) -> float:
@@ -139,7 +112,7 @@ class Report:
         return mpps(self.edges[edge].packets, self.seconds)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON: app, seconds, packets, mpps, balance, ports, edges, drops, consumed, profile, ok."""
+        """For JSON: every field, with the names that they have here, and `mpps`."""
         return {
             "app": self.app,
             "seconds": self.seconds,
@@ -153,8 +126,13 @@ class Report:
             },
             "drops": self.drops,
             "consumed": self.consumed,
+            "held": self.held,
+            "port_balances": {name: asdict(port) for name, port in self.port_balances.items()},
+            "paces": {name: {**asdict(pace), "kept": pace.kept} for name, pace in self.paces.items()},
+            "pools": {name: asdict(pool) for name, pool in self.pools.items()},
             "profile": {name: asdict(cost) for name, cost in self.profile.items()},
             "ok": self.ok,
+            "unmet": self.unmet,
         }
 
     def to_json(self) -> str:
@@ -165,21 +143,30 @@ class Report:
     def headline(self) -> str:
         """One line: what became of the packets, and the rates at which they came."""
         rates = [
-            f"{word} at {mpps(count, self.seconds):.3f} Mpps"
+            f"{word} at {packet_rate(count, self.seconds)}"
             for word, count in (("received", self.balance.received), ("generated", self.balance.generated))
             if count
         ]
-        return "; ".join([f"{self.app}: {self.balance} in {self.seconds:.3f} s", *rates])
+        return "; ".join([f"{self.app}: {self.balance} in {duration(self.seconds)}", *rates])
+
+    @property
+    def remarks(self) -> list[str]:
+        """A line for each reason why packets were dropped or are held, for each rate, and for each mempool that ran dry."""
+        return [
+            *(f"dropped by {name}: {count:,}" for name, count in self.drops.items()),
+            *(f"held by {name}: {count:,}" for name, count in self.held.items()),
+            *(f"{name}: {pace}" for name, pace in self.paces.items()),
+            *(f"mempool {name} {pool}" for name, pool in self.pools.items()),
+        ]
 
     def __str__(self) -> str:
-        lines = [self.headline]
-        lines += [
-            f"  {name}: {count.packets:,} packets, {count.bytes:,} bytes"
+        lines = [
+            f"{name}: {count.packets:,} packets, {count.bytes:,} bytes"
+            + (f", {bit_rates(count.packets, count.bytes, self.seconds)}" if count.packets else "")
             for name, count in self.edges.items()
         ]
-        lines += [f"  dropped by {name}: {count:,}" for name, count in self.drops.items()]
-        lines += [f"  {name}: {cost.cycles:.1f} cycles per packet" for name, cost in self.profile.items()]
-        return "\n".join(lines)
+        costs = [f"{name}: {cost.cycles:.1f} cycles per packet" for name, cost in self.profile.items()]
+        return "\n  ".join([self.headline, *lines, *self.remarks, *costs])
 
 
 def mpps(packets: float, seconds: float) -> float:
@@ -205,9 +192,10 @@ class Sample:
         """Millions of packets a second over an edge in the interval."""
         return mpps(self.edges[edge].packets, self.interval)
 
-    def gbps(self, edge: str) -> float:
-        """Gbit/s over an edge, frames without FCS, in the interval."""
-        return mpps(self.edges[edge].bytes * 8, self.interval) / 1e3
+    def gbps(self, edge: str, layer: str = "L2") -> float:
+        """Gbit/s over an edge in the interval. layer: "L2" counts frames with FCS, "L1" preamble and gap, too."""
+        bits = {"L1": l1_bits, "L2": l2_bits}[layer]
+        return mpps(bits(self.edges[edge].packets, self.edges[edge].bytes), self.interval) / 1e3
 
     def per_second(self, port: str, name: str) -> float:
         """Growth of an xstat a second in the interval."""

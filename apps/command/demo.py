@@ -9,6 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from dataplane.apps.command.options import add_run_arguments, count
+from dataplane.figures import packet_rate, significant
 
 if TYPE_CHECKING:
     from dataplane.apps.latency import Latency
@@ -33,6 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--rate", metavar="RATE", help="rate to send, as in '1 Mpps' (default: as fast as possible)"
+    )
+    parser.add_argument(
+        "--best-effort",
+        action="store_true",
+        help="do not fail if the rate was not reached; the report says what was",
     )
     parser.add_argument(
         "--file",
@@ -72,8 +78,8 @@ def run(args: argparse.Namespace) -> int:
         }
         line = (
             f"demo: sent {sent:,}, forwarded {forwarded:,}, captured {dump.frames:,}, lost {lost:,} packets; "
-            f"{rate:.2f} Mpps; latency {_us(arrived['median_ns'])} median, {_us(arrived['p99_ns'])} 99th percentile; "
-            f"{args.file}"
+            f"{packet_rate(*progress.span())}; latency {_us(arrived['median_ns'])} median, "
+            f"{_us(arrived['p99_ns'])} 99th percentile; {args.file}"
         )
         unmet = []
         if sent != args.count:
@@ -102,6 +108,7 @@ def run(args: argparse.Namespace) -> int:
             stamp=True,
             burst=args.burst,
             line_rate=10**10,
+            best_effort=args.best_effort,
         )
         latency, dump = Latency(), PcapDump(args.file)
         progress = _Progress(latency, args.count)
@@ -146,4 +153,4 @@ class _Progress:
 
 
 def _us(ns: float | None) -> str:
-    return "-" if ns is None else f"{ns / 1e3:.1f} us"
+    return "-" if ns is None else f"{significant(ns / 1e3)} us"

@@ -10,6 +10,7 @@ from time import monotonic, sleep
 from typing import Any
 
 from dataplane.errors import DataplaneError
+from dataplane.figures import significant
 
 __all__ = ["talk"]
 
@@ -49,7 +50,7 @@ def talk(args: argparse.Namespace) -> tuple[dict[str, Any], str, list[str]]:
         )
     line = (
         f"demo: vf 0 and vf 1 of model4: {figures['sent']:,} packets sent, {figures['back']:,} returned, latency "
-        f"{figures['latency_us']:.1f} us median; then vf 0 forged its source address; vf explain: "
+        f"{significant(figures['latency_us'])} us median; then vf 0 forged its source address; vf explain: "
         f"{figures['explain'].partition(';')[0]}"
     )
     return figures, line, unmet

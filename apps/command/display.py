@@ -13,18 +13,27 @@ import unicodedata
 from collections.abc import Iterator
 from typing import TextIO
 
+from dataplane.figures import bit_rates, l1_bits, packet_rate
 from dataplane.stats import Report, Sample, Sampler
 
 __all__ = ["Display", "totals"]
 
-_LOSSES = ("rx_missed_errors", "rx_errors", "tx_errors", "rx_mbuf_allocation_errors")
+_LOSSES = (
+    "rx_missed_errors",
+    "rx_errors",
+    "rx_untaken_packets",
+    "tx_errors",
+    "tx_link_down_packets",
+    "tx_unsent_packets",
+    "rx_mbuf_allocation_errors",
+)
 
 # Columns, and which are left out first where there is no room for all (the highest number).
 _HEADS = (
     ("rx Mpps", 0),
-    ("rx Gbit/s", 6),
+    ("rx Gbit/s L1", 6),
     ("tx Mpps", 1),
-    ("tx Gbit/s", 7),
+    ("tx Gbit/s L1", 7),
     ("rx packets", 4),
     ("tx packets", 5),
     ("missed", 2),
@@ -148,8 +157,9 @@ def _cells(sample: Sample, port: str) -> list[str]:
     xstats = sample.totals[port]
     cells = []
     for way in ("rx", "tx"):
-        cells.append(f"{sample.per_second(port, f'{way}_good_packets') / 1e6:.3f}")
-        cells.append(f"{sample.per_second(port, f'{way}_good_bytes') * 8 / 1e9:.3f}")
+        packets, size = (sample.per_second(port, f"{way}_good_{what}") for what in ("packets", "bytes"))
+        cells.append(f"{packets / 1e6:.3f}")
+        cells.append(f"{l1_bits(packets, size) / 1e9:.3f}")
     cells += [f"{xstats.get(f'{way}_good_packets', 0):,}" for way in ("rx", "tx")]
     errors = sum(xstats.get(name, 0) for name in ("rx_errors", "tx_errors"))
     return [*cells, f"{xstats.get('rx_missed_errors', 0):,}", f"{errors:,}"]
@@ -197,11 +207,16 @@ def totals(report: Report, headline: bool = True) -> Iterator[str]:
         yield report.headline
     for port, xstats in report.ports.items():
         parts = [
-            f"{way} {xstats.get(f'{way}_good_packets', 0):,} packets {xstats.get(f'{way}_good_bytes', 0):,} bytes"
-            for way in ("rx", "tx")
-            if xstats.get(f"{way}_good_packets")
+            _moved(way, xstats, report.seconds) for way in ("rx", "tx") if xstats.get(f"{way}_good_packets")
         ]
         parts += [f"{name} {xstats[name]:,}" for name in _LOSSES if xstats.get(name)]
         yield f"  {port}: {', '.join(parts) or 'nothing'}"
-    for name, count in report.drops.items():
-        yield f"  dropped by {name}: {count:,}"
+    for remark in report.remarks:
+        yield f"  {remark}"
+
+
+def _moved(way: str, xstats: dict[str, int], seconds: float) -> str:
+    """What a port received ("rx") or sent ("tx")."""
+    packets, size = (xstats.get(f"{way}_good_{what}", 0) for what in ("packets", "bytes"))
+    rates = f"{packet_rate(packets, seconds)}, {bit_rates(packets, size, seconds)}" if seconds else "no time"
+    return f"{way} {packets:,} packets {size:,} bytes ({rates})"

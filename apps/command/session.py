@@ -20,11 +20,12 @@ from dataplane.apps.command.options import json_report
 from dataplane.apps.command.signals import Signals
 from dataplane.apps.command.streams import complain, failure, log_to_stderr, out
 from dataplane.errors import ConfigError, DataplaneError, FileError, LcoreStuck, PortError
+from dataplane.figures import packet_rate
 from dataplane.pipeline import Pipeline
 from dataplane.pmd import probe
 from dataplane.port import Port
 from dataplane.running import Run, start
-from dataplane.stats import Report, Sampler, mpps
+from dataplane.stats import Report, Sampler
 
 __all__ = ["Outcome", "Session", "mac_of"]
 
@@ -145,10 +146,8 @@ class Session:
             )
         if self._lost:
             complaints.append(f"{self._lost}; totals are those known by then")
-        elif missing := self.report.balance.missing:
-            complaints.append(f"{missing:,} packets are missing: an app is wrong")
         elif not self.report.ok:
-            complaints.append("an lcore failed")
+            complaints += self.report.unmet or ["an lcore failed"]
         figures, lines, unmet = self._outcome(outcome)
         complaints += unmet
         lost = {"error": self._lost} if self._lost else {}
@@ -278,13 +277,11 @@ class _View:
             return
         self._signals.status = False
         sample, packets = self._status.sample(), self._running.packets
-        rate = mpps(packets - self._packets, sample.interval)
+        rate = packet_rate(packets - self._packets, sample.interval)
         self._packets = packets
         dropped = sum(self._running.read()[1].values())
         self._draw(Display.hide)
-        complain(
-            f"{self._app}: {sample.seconds:.1f} s, {packets:,} packets, {rate:.3f} Mpps now, {dropped:,} dropped"
-        )
+        complain(f"{self._app}: {sample.seconds:.1f} s, {packets:,} packets, {rate} now, {dropped:,} dropped")
 
     def close(self) -> None:
         """Clear the display away."""

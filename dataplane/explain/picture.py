@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from dataplane.app import App, Source
 from dataplane.endpoint import RxStage, TxStage
+from dataplane.figures import packet_rate
 from dataplane.graph import Graph, takes_gil
-from dataplane.stats import Cost, Count, Report, mpps
+from dataplane.stats import Cost, Count, Report
 
 __all__ = ["Arrow", "Box", "Picture", "picture_of"]
 
@@ -36,7 +37,7 @@ class Box:
 class Arrow:
     """An edge. origin, target: indices of boxes, target None: it leads nowhere; kind: "direct" (a call) or "ring".
 
-    count: what left by it; mpps: at which rate, None if no report says how long the run took.
+    count: what left by it; rate: of packets, as text, empty if no report says how long the run took.
     """
 
     origin: int
@@ -44,7 +45,7 @@ class Arrow:
     target: int | None
     kind: str
     count: Count
-    mpps: float | None
+    rate: str
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,22 @@ def picture_of(name: str, graphs: Sequence[Graph], report: Report | None) -> Pic
         name,
         tuple(_box(graph, app, report) for graph, app in apps),
         tuple(arrow for graph, app in apps for arrow in _arrows(graph, app, numbers, report)),
-        tuple(f"wire of {port.name}: {port.wire}" for port in ports if port.wire),
+        (*(f"wire of {port.name}: {port.wire}" for port in ports if port.wire), *_remarks(report)),
     )
+
+
+def _remarks(report: Report | None) -> Iterator[str]:
+    """Of the last run: packets that ports hold or did not send, rates that were asked for, mempools that ran dry."""
+    if report is None:
+        return
+    yield from (f"held by {name}: {count:,}" for name, count in report.held.items())
+    for name, port in report.port_balances.items():
+        if port.errors:
+            yield f"refused by {name}: {port.errors:,}"
+        if port.link_down:
+            yield f"lost by {name}, whose link was down: {port.link_down:,}"
+    yield from (f"{name}: {pace}" for name, pace in report.paces.items())
+    yield from (f"mempool {name} {use}" for name, use in report.pools.items())
 
 
 def _box(graph: Graph, app: App, report: Report | None) -> Box:
@@ -105,5 +120,5 @@ def _arrows(graph: Graph, app: App, numbers: dict[int, int], report: Report | No
     joined = [(link.edge, numbers[id(link.to)]) for link in links]
     free = [(edge, None) for edge in app.edges if all(link.edge != edge for link in links)]
     for edge, target in (*joined, *free):
-        rate = None if report is None else mpps(counts[edge].packets, report.seconds)
+        rate = "" if report is None else packet_rate(counts[edge].packets, report.seconds)
         yield Arrow(numbers[id(app)], edge, target, "direct", counts[edge], rate)

@@ -224,8 +224,8 @@ def _edge_lines(arrow: Arrow) -> list[_Line]:
     if arrow.count.packets:
         lines.append(_line(f"{arrow.count.packets:,} packets", _DIM))
         lines.append(_line(f"{arrow.count.packets / arrow.count.bursts:.1f} a burst", _DIM))
-    if arrow.mpps:
-        lines.append(_line(f"{arrow.mpps:.3f} Mpps", _DIM))
+    if arrow.rate and arrow.count.packets:
+        lines.append(_line(arrow.rate, _DIM))
     return lines
 
 

@@ -57,6 +57,6 @@ def _edge(arrow: Arrow) -> str:
         f"{count.bytes:,} bytes",
         f"{count.packets / count.bursts:.1f} a burst",
     ]
-    if arrow.mpps:
-        parts.append(f"{arrow.mpps:.3f} Mpps")
+    if arrow.rate:
+        parts.append(arrow.rate)
     return f"{head} → {', '.join(parts)}"

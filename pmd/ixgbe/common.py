@@ -7,8 +7,9 @@ import atexit
 import itertools
 import logging
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from types import MappingProxyType
 from typing import cast
 
 from dataplane.errors import ConfigError, DeviceError, DeviceGone, PortGone
@@ -71,6 +72,7 @@ class IxgbeBase(Port):
         self._mapped: list[Arena] = []
         self._watch: Watch | None = None
         self._baseline: dict[str, int] = {}
+        self._left = dict.fromkeys(("rx_untaken_packets", "tx_unsent_packets", "tx_link_down_packets"), 0)
         self.drop_en = spec.word("drop_en", "auto", ("on", "off", "auto"))
         self.vlan_strip = spec.flag("vlan_strip", False)
         self.simd = spec.word("simd", "auto", ("auto", *widths()))
@@ -253,15 +255,18 @@ class IxgbeBase(Port):
             self._stop_queues()
 
     def _stop_queues(self) -> None:
+        heads: dict[int, int] = {}
+        up = True
         try:
-            for index in self._tx:
-                # Packets handed over are sent; on a link that is down they never will be.
-                self.tx_unit.drain_queue(self._tx_registers(index))
+            # Packets handed over are sent, unless the link is down or its other end takes nothing.
+            drained = [self.tx_unit.drain_queue(self._tx_registers(index)) for index in self._tx]
+            up = all(drained) or self.link.up
             self._disable_rx()
             for index in self._rx:
                 self.rx_unit.stop_queue(self._rx_registers(index))
             for index in self._tx:
                 self.tx_unit.stop_queue(self._tx_registers(index))
+            heads = {index: self.bar.read(self._tx_registers(index).head) for index in self._tx}
             self._disable_tx()
             self._collect()
         except DeviceGone:
@@ -270,7 +275,7 @@ class IxgbeBase(Port):
             self._abandon()
             raise
         else:
-            self._let_go()
+            self._let_go(heads, up)
 
     def _abandon(self) -> None:
         """Something failed half-way: no memory is given back before the device is quiet."""
@@ -283,12 +288,12 @@ class IxgbeBase(Port):
                 self.function.reset()
         self._let_go()
 
-    def _let_go(self) -> None:
-        """Every mbuf back to its pool, every mapping away."""
-        for receiver in self._own_rx.values():
-            receiver.detach()
-        for sender in self._own_tx.values():
-            sender.detach()
+    def _let_go(self, heads: Mapping[int, int] = MappingProxyType({}), up: bool = True) -> None:
+        """Every mbuf back to its pool, every mapping away. Packets that were still in descriptor rings are counted.
+
+        heads: the NIC's head of each Tx queue that it was read of; up: whether the link was up at the end.
+        """
+        self._detach(heads, up)
         unwatch_arenas(self)
         while self._mapped:
             with suppress(DeviceGone):  # then it reaches nothing
@@ -297,6 +302,30 @@ class IxgbeBase(Port):
             self._blocks = [], []
             self._rings.close()
             self._rings = None
+
+    def _detach(self, heads: Mapping[int, int] = MappingProxyType({}), up: bool = True) -> None:
+        """Take the descriptor rings from the queues, and count what was in them. See `_let_go`."""
+        for receiver in self._own_rx.values():
+            self._left["rx_untaken_packets"] += receiver.detach()
+        for index, sender in self._own_tx.items():
+            self._left["tx_unsent_packets" if up else "tx_link_down_packets"] += sender.detach(
+                heads.get(index)
+            )
+
+    def waiting(self) -> tuple[int, int]:
+        """Packets in descriptor rings now: received and not taken, taken for sending and not sent. Raises DeviceGone."""
+        if not self.started:
+            return 0, 0
+        sent = sum(
+            queue.waiting(self.bar.read(self._tx_registers(index).head))
+            for index, queue in self._own_tx.items()
+        )
+        return sum(queue.waiting for queue in self._own_rx.values()), sent
+
+    @property
+    def whole(self) -> bool:
+        """False once packets were cut by the NIC (TSO), and while it merges packets (RSC): it counts frames."""
+        return not self._merged_pieces() and not any(queue.cuts for queue in self._own_tx.values())
 
     # ---- memory -----------------------------------------------------------------------------------------------
 
@@ -393,6 +422,7 @@ class IxgbeBase(Port):
 
     def _totals(self) -> dict[str, int]:
         totals = self._device_xstats()
+        totals |= self._left
         totals["tx_errors"] = sum(queue.errors for queue in self._own_tx.values())
         totals["rx_mbuf_allocation_errors"] = sum(queue.alloc_failures for queue in self._own_rx.values())
         return totals

@@ -8,6 +8,9 @@ The local stack behind a veth leaves half a checksum and frames of up to 64 KiB 
 default. The socket says so in front of each frame (PACKET_VNET_HDR), and Rx does the device's part: checksums are finished,
 large frames are cut to the size that their sender had in mind, VLAN tags are put back. Nothing is changed on the interface
 but that it is brought up and, unless promiscuous=off, receives what is for others.
+
+While the interface is down the port goes on: what it sends is lost and counted (tx_link_down_packets), and it receives again
+when the interface is up. One that was removed, or moved to another network namespace, raises PortGone.
 """
 
 from __future__ import annotations
@@ -81,11 +84,11 @@ class PacketPort(VirtualPort):
         self.device.up()
         try:
             for rx in self._receivers():
-                rx.open(*self._receiver())
+                rx.open(*self._receiver(), self._index)
                 rx.pass_on(self._promiscuous)
             for tx in self._tx.values():
                 self._senders.append(self._sender())
-                cast(PacketTx, tx).open(self._senders[-1].fileno())
+                cast(PacketTx, tx).open(self._senders[-1].fileno(), self._index)
         except OSError as error:
             self._stop()
             raise PortError(
@@ -153,7 +156,7 @@ class PacketPort(VirtualPort):
     def _counted(self) -> dict[str, int]:
         for queue in self._receivers():
             queue.count_drops()
-        return super()._counted()
+        return super()._counted() | {"link_outages": sum(queue.outages for queue in self._receivers())}
 
     @property
     def promiscuous(self) -> bool:

@@ -70,6 +70,8 @@ cdef class PacketRx(VirtualRx):
     cdef uint64_t cut_stamp
     cdef uint64_t asked        # TSC when the socket was last asked for an error
     cdef uint64_t pause        # cycles between two such questions
+    cdef int interface         # the kernel's number of the interface
+    cdef readonly uint64_t outages  # how often the interface went down
     cdef cutter_t cut          # the large frame that is being cut
     cdef uint8_t whole[LONGEST]
     cdef readonly object socket
@@ -87,6 +89,7 @@ cdef class PacketRx(VirtualRx):
 
 cdef class PacketTx(VirtualTx):
     cdef int fd
+    cdef int interface         # the kernel's number of the interface
     cdef mmsghdr messages[MESSAGES]
     cdef iovec pieces[PIECES]
     cdef uint8_t whole[LONGEST]

@@ -27,6 +27,7 @@ from dataplane.errors import PortError, PortGone
 cdef extern from *:
     """
     #include <stddef.h>
+    #include <sys/ioctl.h>
     #include <linux/if_packet.h>
     enum { DP_BLOCK_HEADER = offsetof(struct tpacket_block_desc, hdr),
            DP_LINK = TPACKET_ALIGN(sizeof(struct tpacket3_hdr)) };
@@ -44,11 +45,18 @@ cdef extern from *:
 cdef extern from "<sys/socket.h>" nogil:
     ctypedef uint32_t socklen_t
     int getsockopt(int fd, int level, int name, void *value, socklen_t *size)
+    int ioctl(int fd, unsigned long request, void *argument)
     int sendmmsg(int fd, mmsghdr *messages, unsigned int n, int flags)
     enum:
         SOL_SOCKET
         SO_ERROR
         MSG_DONTWAIT
+
+cdef extern from "<net/if.h>" nogil:
+    ctypedef struct ifreq_t "struct ifreq":
+        int number "ifr_ifindex"
+    enum:
+        SIOCGIFNAME
 
 cdef extern from "<arpa/inet.h>" nogil:
     uint32_t htonl(uint32_t)
@@ -58,6 +66,16 @@ cdef enum:
     TAG_8021Q = 0x8100
 
 SOL_PACKET, PACKET_STATISTICS = 263, 6
+
+
+cdef bint is_there(int fd, int interface) noexcept nogil:
+    """Whether the network namespace of socket fd still has the interface of that number. One made anew has another number."""
+    cdef ifreq_t request
+    memset(&request, 0, sizeof(request))
+    request.number = interface
+    return ioctl(fd, SIOCGIFNAME, &request) == 0
+
+
 RING_BLOCKS, RING_BLOCK_SIZE = BLOCKS, BLOCK_SIZE
 
 
@@ -123,7 +141,10 @@ cdef class PacketRx(VirtualRx):
             return
         self.asked = now
         if getsockopt(self.fd, SOL_SOCKET, SO_ERROR, &code, &size) == 0 and code:
-            self.fault = code
+            if code == ENETDOWN and is_there(self.fd, self.interface):
+                self.outages += 1  # the kernel goes on with this socket when the interface is up again
+            else:
+                self.fault = code
 
     cdef bint _frame(self, mbuf *m) noexcept nogil:
         """The next frame of the block into m. False: it was skipped, will be cut, or (starved) waits for mbufs."""
@@ -211,13 +232,17 @@ cdef class PacketRx(VirtualRx):
             raise PortError(f"{self!r} has no socket: it is none of its port's queues, or the port was not started")
         return 0
 
-    def open(self, packet_socket, ring):
-        """Poll the ring that is mapped for that socket. Raises PortError while it is polled, or for another size."""
+    def open(self, packet_socket, ring, int interface):
+        """Poll the ring that is mapped for that socket. interface: the kernel's number of the interface.
+
+        Raises PortError while it is polled, or for another size.
+        """
         check_unused(self)
         if len(ring) != <Py_ssize_t> BLOCKS * BLOCK_SIZE:
             raise PortError(f"{self!r}: a ring of {len(ring)} bytes: expected {BLOCKS * BLOCK_SIZE}")
         self.socket = packet_socket
         self.fd = packet_socket.fileno()
+        self.interface = interface
         self._map = ring
         self._view = np.frombuffer(ring, np.uint8)
         self.ring = <uint8_t *> <size_t> self._view.ctypes.data
@@ -267,7 +292,7 @@ cdef class PacketTx(VirtualTx):
 
     cdef uint16_t tx_burst(self, mbuf **pkts, uint16_t n) noexcept nogil:
         cdef uint16_t done = 0, i
-        cdef uint64_t failed = 0, total = 0
+        cdef uint64_t failed = 0, total = 0, down = 0
         cdef int sent, prepared
         if unlikely(self.fault or self.fd < 0):
             return 0
@@ -280,17 +305,21 @@ cdef class PacketTx(VirtualTx):
                 done += sent
             elif errno in (EAGAIN, ENOBUFS, ENOMEM):
                 break
+            elif errno == ENETDOWN and is_there(self.fd, self.interface):
+                down = n - done  # they are lost, as on a card without a cable; it may come up again
+                done = n
             elif errno in (ENETDOWN, ENXIO, ENODEV):
-                self.fault = errno
+                self.fault = ENODEV
                 break
             elif errno != EINTR:
                 # This one frame: longer than the MTU allows (EMSGSIZE), shorter than an Ethernet header (EINVAL).
                 failed += 1
                 done += 1
         free_packets(pkts, done)
-        self.packets += done - failed
+        self.packets += done - failed - down
         self.bytes += total
         self.errors += failed
+        self.link_down += down
         return done
 
     cdef int _prepare(self, mbuf **pkts, uint16_t n) noexcept nogil:
@@ -323,17 +352,19 @@ cdef class PacketTx(VirtualTx):
         """What became of the interface."""
         return gone(self.port, self.fault)
 
-    def open(self, fd):
-        """Send by socket fd; -1: not at all. Raises PortError while it is polled."""
+    def open(self, fd, int interface=0):
+        """Send by socket fd, which is bound to the interface of that number; -1: not at all.
+
+        Raises PortError while it is polled.
+        """
         check_unused(self)
         self.fd = fd
+        self.interface = interface
 
 
 def gone(port, code):
     """The error for a queue of `port` that failed with errno `code`."""
     name = port.interface
-    if not port.device.exists():
+    if code in (codes.ENODEV, codes.ENETDOWN) or not port.device.exists():
         return PortGone(f"{port.name}: interface {name} is no longer there: probe it again once it is")
-    if code == codes.ENETDOWN:
-        return PortGone(f"{port.name}: interface {name} went down: 'ip link set {name} up', then start again")
     return PortError(f"{port.name}: {os.strerror(code)}: look at 'ip link show {name}' and at dmesg")

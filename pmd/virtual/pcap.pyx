@@ -2,10 +2,11 @@
 """pcap: packets from a capture file, packets into one.
 
 ``pcap:in.pcap`` receives what is in the file, ``pcap:>out.pcap`` writes what is sent, ``pcap:in.pcap>out.pcap`` does both.
-speed: ``max`` (as fast as it is polled) or ``original`` (with the gaps of the capture). loop: how often the file is read, 0:
-for ever. preload: read the file into memory at once, as it is with files of up to 256 MiB that are read several times.
-nanosecond: write timestamps in ns. snaplen: bytes to write of each
-packet. Packets carry the file's timestamps. A damaged file gives its whole records first and then its error.
+speed: ``max`` (as fast as it is polled) or ``original`` (with the gaps of the capture). max_gap: the longest gap in seconds
+with ``original``; longer ones are shortened to it. loop: how often the file is read, 0: for ever. preload: read the file into
+memory at once, as it is with files of up to 256 MiB that are read several times. nanosecond: write timestamps in ns. snaplen:
+bytes to write of each packet. Packets carry the file's timestamps. A damaged file gives its whole records first and then its
+error.
 """
 
 from libc.errno cimport EBADMSG
@@ -22,9 +23,11 @@ from dataplane.pmd.virtual.queue cimport (
 )
 from dataplane.record cimport note_record, record_t
 
+import logging
 import os
 
 from dataplane.errors import ConfigError, PcapError
+from dataplane.figures import duration
 from dataplane.pcapfile import LINK_ETHERNET
 from dataplane.port import PortInfo
 from dataplane.pmd.virtual.port import VirtualPort
@@ -33,6 +36,10 @@ from dataplane.pmd.virtual.port import VirtualPort
 cdef enum:
     STALL_NS = 100_000_000  # speed=original: the longest time without a poll that is made up for
     KEEP = 256 << 20
+
+cdef uint64_t LONG_NS = 60_000_000_000  # speed=original: a longer gap is said in the log
+
+log = logging.getLogger("dataplane")
 
 
 cdef class PcapRx(VirtualRx):
@@ -43,6 +50,8 @@ cdef class PcapRx(VirtualRx):
     cdef uint64_t first_ns     # timestamp of the first record of this pass
     cdef uint64_t begun_ns     # when the first record was due, 0: not yet
     cdef uint64_t looked_ns    # when the time was looked at last
+    cdef uint64_t max_gap_ns   # 0: gaps are as in the capture
+    cdef uint64_t warned       # number of the record whose gap was said last
 
     cdef uint16_t rx_burst(self, mbuf **pkts, uint16_t n) noexcept nogil:
         cdef uint64_t until = UINT64_MAX
@@ -159,7 +168,24 @@ cdef class PcapRx(VirtualRx):
             self.begun_ns += now - self.looked_ns - STALL_NS
         self.looked_ns = now
         until[0] = self.first_ns + (now - self.begun_ns)
-        return stamp <= until[0]
+        if stamp <= until[0]:
+            return True
+        if self.max_gap_ns:
+            if stamp - until[0] > self.max_gap_ns:
+                # All later records move by as much as this gap is shortened.
+                self.first_ns += stamp - until[0] - self.max_gap_ns
+        elif stamp - until[0] > LONG_NS and self.warned != self.reader.records + 1:
+            self.warned = self.reader.records + 1
+            with gil:
+                self._warn((stamp - until[0]) * 1e-9)
+        return False
+
+    cdef _warn(self, seconds):
+        """Say that the next record is due in so many seconds. Called once for each such record."""
+        log.warning(
+            "%s: packet %d is due in %s, as in the capture: max_gap=SECONDS shortens gaps, speed=max ignores them",
+            self.port.name, self.warned, duration(seconds),
+        )
 
     cdef int check_ready(self) except -1:
         VirtualRx.check_ready(self)
@@ -176,6 +202,7 @@ cdef class PcapRx(VirtualRx):
         self.reader.restart()
         self.passes = 0
         self.begun_ns = 0
+        self.warned = 0
 
 
 cdef class PcapTx(VirtualTx):
@@ -225,6 +252,7 @@ cdef class PcapTx(VirtualTx):
             "packets": self.writer.frames,
             "bytes": self.bytes - self.writer.lost_bytes,
             "errors": self.writer.lost,
+            "link_down": 0,
         }
 
 
@@ -232,16 +260,21 @@ class PcapPort(VirtualPort):
     """Receives from one capture file, sends into another; either may be missing."""
 
     def __init__(
-        self, name, source="", target="", *, speed="max", loop=1, preload=False, nanosecond=False, snaplen=262144
+        self, name, source="", target="", *, speed="max", loop=1, preload=False, nanosecond=False, snaplen=262144, max_gap=None
     ):
         super().__init__(name)
         if not source and not target:
             raise ConfigError(f"{name}: no file: write pcap:IN, pcap:>OUT or pcap:IN>OUT")
         if loop < 0:
             raise ConfigError(f"{name}: loop={loop}: how often the file is read; 0 is for ever")
+        if max_gap is not None and not (1e-6 <= max_gap <= 1e9 and speed == "original"):
+            raise ConfigError(
+                f"{name}: max_gap={max_gap:g}: must be 0.000001 to 1000000000 seconds, and needs speed=original"
+            )
         self.info = PortInfo("pcap", max_rx_queues=int(bool(source)), max_tx_queues=int(bool(target)), max_frame=65535)
         self.speed = speed
         self.loop = loop
+        self.max_gap = max_gap
         self._reader = None
         if source:
             again = loop != 1 and os.path.exists(source) and os.path.getsize(source) <= KEEP
@@ -270,6 +303,7 @@ class PcapPort(VirtualPort):
         queue.reader = self._reader
         queue.original = self.speed == "original"
         queue.loops = self.loop
+        queue.max_gap_ns = 0 if self.max_gap is None else round(self.max_gap * 1e9)
         return queue
 
     def _make_tx(self, index):
@@ -312,7 +346,7 @@ class PcapPort(VirtualPort):
 
 
 def open_port(spec):
-    """``pcap:IN``, ``pcap:>OUT``, ``pcap:IN>OUT``, with speed, loop, preload, nanosecond, snaplen."""
+    """``pcap:IN``, ``pcap:>OUT``, ``pcap:IN>OUT``, with speed, max_gap, loop, preload, nanosecond, snaplen."""
     source, arrow, target = spec.target.partition(">")
     if arrow and not target:
         raise ConfigError(f"{spec.text}: no file behind the >: write pcap:IN, pcap:>OUT or pcap:IN>OUT")
@@ -323,5 +357,8 @@ def open_port(spec):
         "nanosecond": spec.flag("nanosecond", False),
         "snaplen": spec.integer("snaplen", 262144),
     }
+    gap = spec.number("max_gap", 0.0)
+    if "max_gap" in spec.options:
+        options["max_gap"] = gap
     spec.done()
     return PcapPort(spec.text, source, target, **options)

@@ -29,6 +29,11 @@ class VirtualPort(Port):
     def _stop(self) -> None:
         """Nothing is held between two bursts."""
 
+    @property
+    def room(self) -> tuple[int, int]:
+        """None: it has no descriptors."""
+        return 0, 0
+
     def wait_link(self, timeout: float = 10.0) -> Link:
         """Wait until the link is up, at most `timeout` s. Raises PortError when it stays down."""
         deadline = time.monotonic() + timeout
@@ -60,6 +65,7 @@ class VirtualPort(Port):
             "rx_missed_errors": sum(queue["missed"] for queue in rx.values()),
             "rx_errors": sum(queue["errors"] for queue in rx.values()),
             "tx_errors": sum(queue["errors"] for queue in tx.values()),
+            "tx_link_down_packets": sum(queue["link_down"] for queue in tx.values()),
             "rx_mbuf_allocation_errors": sum(queue["no_mbuf"] for queue in rx.values()),
         }
         for index, queue in rx.items():

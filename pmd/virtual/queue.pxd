@@ -35,6 +35,7 @@ cdef class VirtualTx(TxQueue):
     cdef uint64_t packets
     cdef uint64_t bytes
     cdef uint64_t errors    # taken and not sent: what was behind the port refused them
+    cdef uint64_t link_down  # taken and not sent: the interface behind the port was down
 
     cpdef int attach(self) except -1
 

@@ -86,4 +86,9 @@ cdef class VirtualTx(TxQueue):
     @property
     def counters(self):
         """What it counted since it was made."""
-        return {"packets": self.packets, "bytes": self.bytes, "errors": self.errors}
+        return {
+            "packets": self.packets,
+            "bytes": self.bytes,
+            "errors": self.errors,
+            "link_down": self.link_down,
+        }

@@ -4,13 +4,17 @@
 ``ring:NAME`` sends into the ring of that name and receives from it: opened once it is a loop, opened twice its two ends.
 ``ring:A>B`` receives from ring A and sends into ring B, so ``ring:A>B`` and ``ring:B>A`` are the two ends of a cable.
 slots: how many packets a ring holds (a power of two, 1024). single: one sender and one receiver, which is faster.
-The rings of a name are drained when the last running port on them stops; what was in them counts as rx_missed_errors there.
+A ring is drained when the last running port on it stops; packets in it count as rx_missed_errors of a port that receives from
+it, or as tx_unsent_packets of those that send into it, if none receives.
 """
 
 import threading
 
+from libc.stdint cimport uint32_t
+
 from dataplane.limits cimport HEADER_AND_FCS_BYTES
 from dataplane.machine cimport unlikely
+from dataplane.mempool cimport free_packets
 from dataplane.queue cimport RxQueue, TxQueue
 from dataplane.ring cimport Ring, dequeue_burst, enqueue_burst, ring_t
 from dataplane.pmd.virtual.queue cimport VirtualRx, VirtualTx, bytes_of, mbuf, uint16_t, uint64_t, weight
@@ -18,6 +22,10 @@ from dataplane.pmd.virtual.queue cimport VirtualRx, VirtualTx, bytes_of, mbuf, u
 from dataplane.errors import ConfigError, PortError
 from dataplane.port import PortInfo
 from dataplane.pmd.virtual.port import VirtualPort
+
+
+cdef enum:
+    DRAIN = 64  # packets freed at once
 
 
 cdef class RingRx(VirtualRx):
@@ -37,6 +45,7 @@ cdef class RingRx(VirtualRx):
 
 
 cdef class RingTx(VirtualTx):
+    cdef readonly uint64_t unsent  # left in the ring, which had no receiver
     cdef ring_t *ring
     cdef Ring _ring
 
@@ -115,6 +124,11 @@ class RingPort(VirtualPort):
                 )
             ports.add(self)
 
+    @property
+    def room(self):
+        """The places of the ring that it sends into."""
+        return 0, self._target.ring.slots if self._tx else 0
+
     def _start(self):
         with _lock:
             for named in {self._source, self._target}:
@@ -130,6 +144,9 @@ class RingPort(VirtualPort):
                 named.running -= 1
                 if not named.running and len(named.ring):
                     _drain(named)
+
+    def _counted(self):
+        return super()._counted() | {"tx_unsent_packets": sum(queue.unsent for queue in self._tx.values())}
 
     def _close(self):
         with _lock:
@@ -153,16 +170,36 @@ def _claim(port, name, slots, single):
 
 
 def _drain(named):
-    """Free what nobody will receive any more; a receiver counts it as missed, or else the sender as an error."""
+    """Free the packets in a ring that no running port is on. A receiver counts them as missed, or else senders as unsent."""
+    cdef mbuf *pkts[DRAIN]
+    cdef Ring ring = named.ring
     cdef VirtualRx rx
-    cdef VirtualTx tx
-    lost = named.ring.drain()
+    cdef RingTx tx
+    cdef uint64_t lost = 0, size = 0, share, weighed
+    cdef uint32_t n
+    while True:
+        n = dequeue_burst(ring.ring, <void **> pkts, DRAIN)
+        if n == 0:
+            break
+        size += bytes_of(pkts, n)
+        lost += n
+        free_packets(pkts, n)
     if named.receivers:
         rx = next(iter(named.receivers)).rx()
         rx.missed += lost
-    elif named.senders:
-        tx = next(iter(named.senders)).tx()
-        tx.errors += lost
+        return
+    for port in named.senders:
+        # Of several senders, none can be told apart: charge one after the other with what it has put in.
+        tx = port.tx()
+        share = min(lost, tx.packets)
+        weighed = min(size if share == lost else size * share // lost, tx.bytes)
+        tx.unsent += share
+        tx.packets -= share
+        tx.bytes -= weighed
+        lost -= share
+        size -= weighed
+        if lost == 0:
+            return
 
 
 def _release(named):

@@ -136,7 +136,7 @@ cdef class TapTx(VirtualTx):
 
     cdef uint16_t tx_burst(self, mbuf **pkts, uint16_t n) noexcept nogil:
         cdef uint16_t i = 0
-        cdef uint64_t total = 0, failed = 0
+        cdef uint64_t total = 0, failed = 0, down = 0
         cdef ssize_t wrote
         if unlikely(self.fault or self.fd < 0):
             return 0
@@ -150,14 +150,18 @@ cdef class TapTx(VirtualTx):
                 if errno == EBADFD:
                     self.fault = EBADFD
                     break
-                failed += 1  # the interface is down (EIO), or no frame at all (EINVAL)
+                if errno == EIO:
+                    down += 1  # the interface is down
+                else:
+                    failed += 1  # no frame at all (EINVAL)
             else:
                 total += pkts[i].pkt_len
             i += 1
         free_packets(pkts, i)
-        self.packets += i - failed
+        self.packets += i - failed - down
         self.bytes += total
         self.errors += failed
+        self.link_down += down
         return i
 
     cdef ssize_t _write(self, mbuf *m) noexcept nogil:

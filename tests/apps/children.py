@@ -104,7 +104,7 @@ def end(process: subprocess.Popen[bytes], seconds: float = PATIENCE) -> tuple[in
         process.kill()
         process.wait()
     lines = (err or b"").decode().splitlines(keepends=True)
-    kept = [line for line in lines if " Mpps now, " not in line and not line.endswith(": no run yet\n")]
+    kept = [line for line in lines if "pps now, " not in line and not line.endswith(": no run yet\n")]
     return process.returncode, (out or b"").decode(), "".join(kept)
 
 

@@ -17,6 +17,7 @@ from dataplane.errors import ConfigError
 from dataplane.explain.picture import Arrow, Box, Picture
 from dataplane.explain.svg import svg
 from dataplane.explain.text import text
+from dataplane.figures import packet_rate
 from dataplane.pmd import probe
 from dataplane.stats import Cost, Count
 
@@ -105,7 +106,9 @@ def pictures(draw):
             count = draw(st.sampled_from([Count(), Count(10**12, 10**15, 10**10)]))
             kind = draw(st.sampled_from(["direct", "ring"]))
             arrows.append(
-                Arrow(at, draw(names), target, kind, count, draw(st.sampled_from([None, 0.0, 14.881])))
+                Arrow(
+                    at, draw(names), target, kind, count, draw(st.sampled_from(["", "0 pps", "14.88 Mpps"]))
+                )
             )
     return Picture(draw(names), tuple(boxes), tuple(arrows), tuple(draw(st.lists(names, max_size=2))))
 
@@ -124,14 +127,14 @@ def test_two_lanes_that_hand_over_to_each_other():
     boxes = [
         Box(name, "app", False, False, lane, None, {}, {}) for name, lane in (("a", "one"), ("b", "two"))
     ]
-    arrows = [Arrow(0, "out", 1, "ring", Count(), None), Arrow(1, "out", 0, "ring", Count(), None)]
+    arrows = [Arrow(0, "out", 1, "ring", Count(), ""), Arrow(1, "out", 0, "ring", Count(), "")]
     root = check(svg(Picture("cycle", tuple(boxes), tuple(arrows), ())))
     assert len([each for each in root if each.get("class") == "lcore"]) == 2
 
 
 def test_a_hand_off_is_drawn_unlike_a_call():
     boxes = tuple(Box(name, "app", False, False, name, None, {}, {}) for name in ("one", "two"))
-    picture = Picture("p", boxes, (Arrow(0, "out", 1, "ring", Count(), None),), ())
+    picture = Picture("p", boxes, (Arrow(0, "out", 1, "ring", Count(), ""),), ())
     (way,) = [each for each in check(svg(picture)) if each.get("class") == "edge ring"]
     assert way.get("stroke-dasharray")
     assert "out (ring)" in texts(check(svg(picture)))
@@ -160,10 +163,10 @@ def test_the_picture_of_a_run():
         Frames([bytes(60)], repeat=64_000) >> half >> Counter() >> Sink(), half["rest"] >> Collect()
     )
     described = pipeline.explain()
-    assert "Mpps" not in described and "lcore" not in described
+    assert "pps" not in described and "lcore" not in described
     report = pipeline.run(profile=True)
     shown = pipeline.explain()
-    rate = f"{64_000 / report.seconds / 1e6:.3f} Mpps"
+    rate = packet_rate(64_000, report.seconds)
     assert f"out → 64,000 packets, 3,840,000 bytes, 32.0 a burst, {rate}" in shown
     assert "frames [nogil] on an unpinned lcore " in shown and shown.count("lcore") == 1
     found = texts(check(pipeline.explain("svg")))
@@ -190,7 +193,7 @@ def test_a_run_is_drawn_while_it_goes_on():
         drawn = texts(check(running.explain("svg")))
         assert first.report is None
     assert shown.splitlines()[0] == "first + second"
-    assert "on unpinned lcore 1" in shown and "on unpinned lcore 2" in shown and "Mpps" in shown
+    assert "on unpinned lcore 1" in shown and "on unpinned lcore 2" in shown and "pps" in shown
     assert {"unpinned lcore 1", "unpinned lcore 2", "counter-2"} <= set(drawn)
 
 

@@ -42,8 +42,8 @@ def test_rates():
 
 def test_a_report_as_text():
     assert str(REPORT).splitlines() == [
-        "l2fwd: received 4,000,000, sent 2,999,997, dropped 10, held 999,993 in 2.000 s; received at 2.000 Mpps",
-        "  l2fwd.out: 3,000,000 packets, 180,000,000 bytes",
+        "l2fwd: received 4,000,000, sent 2,999,997, dropped 10, held 999,993 in 2.00 s; received at 2.000 Mpps",
+        "  l2fwd.out: 3,000,000 packets, 180,000,000 bytes, 768.0 Mbit/s L2, 1.008 Gbit/s L1",
         "  dropped by l2fwd.odd: 7",
         "  dropped by tx.tx_full: 3",
         "  l2fwd: 3.1 cycles per packet",

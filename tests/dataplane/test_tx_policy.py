@@ -25,7 +25,7 @@ def test_a_queue_without_progress_drops_by_name():
     report = Pipeline(Frames(FRAMES) >> port.tx(0)).run()
     assert report.drops == {"ring:test-full,slots=64.tx(0).tx_full": 1000 - 64}
     assert report.edges["frames.out"].packets == 1000
-    assert report.ports["ring:test-full,slots=64"]["tx_good_packets"] == 64
+    assert report.held == {"ring:test-full,slots=64.tx_waiting": 64}
 
 
 def test_sent_and_dropped_add_up_under_pressure():

@@ -43,5 +43,8 @@ class IxgbeRxQueue(RxQueue):
         """Keep the queue's poller out, whoever it is; returns when it is. The queue may be taken apart until `resume`."""
     def resume(self) -> None:
         """Let it in again."""
-    def detach(self) -> None:
-        """Give every mbuf back. The NIC must have let go of the queue."""
+    @property
+    def waiting(self) -> int:
+        """Packets that the NIC has written to descriptors and `rx_burst` has not returned."""
+    def detach(self) -> int:
+        """Give every mbuf back. The NIC must have let go of the queue. Returns how many packets waited there."""

@@ -22,6 +22,7 @@ from dataplane.pmd.datasheet.hw82599 cimport *
 from dataplane.pmd.ixgbe.queues.checks cimport check_out, check_port, length_of
 from dataplane.pmd.ixgbe.queues.gate cimport enter, leave, pause_gate, resume_gate
 from dataplane.pmd.ixgbe.queues.kernels cimport AHEAD, kernels_of, one_by_one, set_meta
+from dataplane.pmd.ixgbe.queues.leftover cimport count_received
 from dataplane.pmd.ixgbe.queues.merged cimport begin_merging, end_merging, take_merged
 from dataplane.pmd.ixgbe.queues.tail cimport GONE_MASK, is_gone, move_tail, tail_at, tail_t
 
@@ -233,11 +234,15 @@ cdef class IxgbeRxQueue(RxQueue):
         resume_gate(&self.gate)
 
     def detach(self):
-        """Give every mbuf back. The NIC must have let go of the queue. Raises PortError while it is polled and not paused."""
+        """Give every mbuf back. The NIC must have let go of the queue. Returns how many packets waited there (`waiting`).
+
+        Raises PortError while it is polled and not paused.
+        """
         cdef uint32_t at
         check_out(self, &self.gate)
         if self._memory is None:
-            return
+            return 0
+        untaken = self.waiting
         if self.first != NULL:
             free_packets(&self.first, 1)
         for i in range(self.length - self.missing):
@@ -246,6 +251,14 @@ cdef class IxgbeRxQueue(RxQueue):
         end_merging(&self.merge, self.length)
         free(self.sw)
         self._idle()
+        return untaken
+
+    @property
+    def waiting(self):
+        """Packets that the NIC has written to descriptors and `rx_burst` has not returned."""
+        if self._memory is None:
+            return 0
+        return count_received(self.ring, self.next, self.length - self.missing, self.length)
 
     def _idle(self):
         self.kernel = scalar

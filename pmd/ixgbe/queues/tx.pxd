@@ -50,6 +50,7 @@ cdef class IxgbeTxQueue(TxQueue):
     cdef volatile uint32_t *status
     cdef int wakes
     cdef readonly uint64_t errors   # packets that the chip cannot send: counted, freed
+    cdef readonly bint cuts         # it has sent a packet that the NIC cuts into several (TSO)
     cdef object _memory
     cdef object _waker
 

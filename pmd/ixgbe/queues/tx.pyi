@@ -10,6 +10,9 @@ class IxgbeTxQueue(TxQueue):
     def errors(self) -> int:
         """Packets that the chip cannot send: freed and counted."""
     @property
+    def cuts(self) -> bool:
+        """Whether it has sent a packet that the NIC cuts into several (TSO)."""
+    @property
     def next(self) -> int:
         """The descriptor to write next."""
     @property
@@ -31,5 +34,7 @@ class IxgbeTxQueue(TxQueue):
         """Keep the queue's poller out, whoever it is; returns when it is. The queue may be taken apart until `resume`."""
     def resume(self) -> None:
         """Let it in again."""
-    def detach(self) -> None:
-        """Give every mbuf back, sent or not. The NIC must have let go of the queue."""
+    def waiting(self, head: int | None = None) -> int:
+        """Packets in the descriptor ring that the NIC has not sent. head: the NIC's, None if it cannot be read."""
+    def detach(self, head: int | None = None) -> int:
+        """Give every mbuf back, sent or not. The NIC must have let go of the queue. Returns how many were not sent."""

@@ -24,6 +24,7 @@ from dataplane.pmd.datasheet.limits cimport TX_PACKET_MIN_WITHOUT_FCS_BYTES, TX_
 from dataplane.pmd.ixgbe.queues.checks cimport check_out, check_port, length_of
 from dataplane.pmd.ixgbe.queues.gate cimport enter, leave, pause_gate, resume_gate
 from dataplane.pmd.ixgbe.queues.kernels cimport CHECKSUMS, KIND, OFFLOADS, kernels_of, put_chain
+from dataplane.pmd.ixgbe.queues.leftover cimport count_unsent
 from dataplane.pmd.ixgbe.queues.sendable cimport fits, headers_of, pad
 from dataplane.pmd.ixgbe.queues.tail cimport GONE_MASK, is_gone, move_tail, tail_at, tail_t
 
@@ -188,6 +189,7 @@ cdef class IxgbeTxQueue(TxQueue):
             lower |= HW_TXD_CMD_VLE if m.ol_flags & TX_VLAN else 0
             if m.ol_flags & TX_TSO:
                 lower |= HW_TXD_CMD_TSE
+                self.cuts = True
                 total -= m.l2_len + m.l3_len + m.l4_len
         if not m.ol_flags & TX_TSO:
             self.expect(m, lower | HW_TXD_CMD_EOP | <uint64_t> upper << 32)
@@ -326,17 +328,32 @@ cdef class IxgbeTxQueue(TxQueue):
         """Let it in again."""
         resume_gate(&self.gate)
 
-    def detach(self):
-        """Give every mbuf back, sent or not. The NIC must have let go of it. Raises PortError while it is polled and not paused."""
+    def detach(self, head=None):
+        """Give every mbuf back, sent or not. The NIC must have let go of it. Returns how many packets were not sent.
+
+        head: as for `waiting`. Raises PortError while it is polled and not paused.
+        """
         check_out(self, &self.gate)
         if self._memory is None:
-            return
+            return 0
+        self.reclaim()
+        unsent = self.waiting(head)
         while self.clean != self.next:
             free_packets(&self.sw[self.clean], 1)
             self.clean = (self.clean + 1) % self.length
         free(self.sw)
         free(self.runs)
         self._idle()
+        return unsent
+
+    def waiting(self, head=None):
+        """Packets in the descriptor ring that the NIC has not sent.
+
+        head: the NIC's head (TDH); None if it cannot be read: then packets whose end the NIC has not reported.
+        """
+        if self._memory is None:
+            return 0
+        return count_unsent(self.ring, self.clean if head is None else <uint32_t> head, self.next, self.length)
 
     def _idle(self):
         self.kernel = scalar

@@ -324,8 +324,12 @@ class IxgbeVfPort(IxgbeBase):
         with Paused(self):  # first: a tail that moves while its queue is off is lost (4.6.8.1)
             self._running = False
             self.session.quiet()
-            for queue in (*self._rx.values(), *self._tx.values()):
-                queue.detach()  # type: ignore[attr-defined]
+            self._detach()
+
+    @property
+    def whole(self) -> bool:
+        """False too once its PF was reset under it: the counters of the VF forget what they had then."""
+        return super().whole and not self.recoveries
 
     # ---- settings -------------------------------------------------------------------------------------------------
 

@@ -31,7 +31,7 @@ STOPS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT]
 @pytest.mark.parametrize(
     "words",
     [
-        ("pktgen", "null:", "--rate", "1 kpps"),
+        ("pktgen", "null:", "--rate", "1 kpps", "--best-effort"),
         ("l2fwd", "null:", "null:"),
         ("macswap", "null:"),
         ("pcapdump", "ring:nobody-sends", "{folder}/out.pcap"),
@@ -54,7 +54,7 @@ def test_before_its_time_is_over_it_has_not_done_what_was_asked(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     report = tmp_path / "report.json"
-    process = spawn("pktgen", "null:", "--rate", "1 kpps", "--seconds", "600", "--json", str(report))
+    process = spawn("pktgen", "null:", "--rate", "1 kpps", "--best-effort", "--seconds", "600", "--json", str(report))
     running(process)
     process.send_signal(number)
     status, out, err = end(process)
@@ -129,7 +129,7 @@ def test_a_stop_says_what_it_waits_for(tmp_path: Path) -> None:
 
 
 def test_a_status_line_does_not_end_the_run(tmp_path: Path) -> None:
-    process = spawn("pktgen", "null:", "--rate", "1 kpps")
+    process = spawn("pktgen", "null:", "--rate", "1 kpps", "--best-effort")
     running(process)
     for _ in range(3):
         process.send_signal(signal.SIGUSR1)
@@ -149,7 +149,7 @@ def test_a_stop_of_the_process_is_followed_by_no_burst(tmp_path: Path, source: s
     """Ctrl-Z and fg: of what was due meanwhile, at most a tenth of a second's frames come at once."""
     out, stopped = tmp_path / "out.pcap", 1.5
     if source == "generator":
-        words = ["pktgen", f"pcap:>{out}", "--rate", "1 kpps"]
+        words = ["pktgen", f"pcap:>{out}", "--rate", "1 kpps", "--best-effort"]
     else:  # a frame each millisecond
         played = capture(tmp_path / "in.pcap", frames=10_000, gap_us=1000)
         words = ["l2fwd", f"pcap:{played},speed=original", f"pcap:>{out}", "--portmap", "0:1"]
@@ -171,7 +171,7 @@ def test_a_stop_of_the_process_is_followed_by_no_burst(tmp_path: Path, source: s
 @pytest.mark.parametrize("delay", [0.0, 0.02, 0.05, 0.1, 0.2])
 def test_while_modules_load(tmp_path: Path, number: signal.Signals, delay: float) -> None:
     """One line and status 1, at whatever moment of the start; or the run has begun, and ends with totals."""
-    process = spawn("pktgen", "null:", "--rate", "1 kpps", "--seconds", "0.5")
+    process = spawn("pktgen", "null:", "--rate", "1 kpps", "--best-effort", "--seconds", "0.5")
     wait_for(lambda: handles(process, signal.SIGQUIT), process)
     time.sleep(delay)
     process.send_signal(number)
