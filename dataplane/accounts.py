@@ -16,6 +16,7 @@ from dataplane.balance import Balance, PoolUse, PortBalance
 from dataplane.endpoint import RxStage, TxStage
 from dataplane.errors import DataplaneError
 from dataplane.graph import Graph
+from dataplane.limits import HEADER_AND_FCS_BYTES
 from dataplane.mempool import CACHE_MOST, Mempool
 from dataplane.port import Port
 
@@ -160,7 +161,7 @@ def _enough(pool: Mempool, ports: list[Port], graphs: list[Graph], lcores: int) 
     ports: whose Rx queues it fills. The caches are those of the lcores of the run, and of earlier ones, which keep theirs.
     """
     every = {id(port): port for graph in graphs for port in graph.ports}.values()
-    segments = max((-(-(port.mtu + 18) // pool.data_room) for port in every), default=1)
+    segments = max((-(-(port.mtu + HEADER_AND_FCS_BYTES) // pool.data_room) for port in every), default=1)
     rx = sum(port.room[0] for port in ports)
     tx = sum(port.room[1] for port in every)
     burst = max(app.burst for graph in graphs for app in graph.sources)

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import math
 
+from dataplane.limits import FCS_BYTES, PREAMBLE_AND_GAP_BYTES
+
 __all__ = ["bit_rates", "duration", "l1_bits", "l2_bits", "packet_rate", "significant"]
 
-_FCS = 4  # bytes of a frame that are counted nowhere else
-_LINE = 20  # bytes of line time beside a frame: preamble, start of frame, gap (IEEE 802.3, 4.4.2)
 
 # Units of time above a second and how many seconds each has, the largest first.
 _LONG = (("years", 365.25 * 86400), ("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0))
@@ -50,12 +50,12 @@ def bit_rates(packets: int, size: int, seconds: float) -> str:
 
 def l2_bits(packets: float, size: float) -> float:
     """Bits of frames with FCS. size: bytes of all of them, without FCS."""
-    return 8 * (size + _FCS * packets)
+    return 8 * (size + FCS_BYTES * packets)
 
 
 def l1_bits(packets: float, size: float) -> float:
     """Bits that frames take on the line: with FCS, preamble and gap. size: bytes of all of them, without FCS."""
-    return 8 * (size + (_FCS + _LINE) * packets)
+    return 8 * (size + (FCS_BYTES + PREAMBLE_AND_GAP_BYTES) * packets)
 
 
 def _digits(packets: float, seconds: float) -> int:

@@ -90,7 +90,16 @@ def test_pcapdump_writes_what_tcpdump_writes(net, tmp_path: Path) -> None:  # ty
     time.sleep(0.5)
     tcpdump = capture(net, there, theirs, "tcpdump", "-q", "-n", "-U", "-i", "in0", "-w", str(theirs))
     generator = net.dataplane(
-        here, "pktgen", "af_packet:out0", "--flows", FLOWS, "--count", str(count), "--rate", "20 kpps", "--best-effort"
+        here,
+        "pktgen",
+        "af_packet:out0",
+        "--flows",
+        FLOWS,
+        "--count",
+        str(count),
+        "--rate",
+        "20 kpps",
+        "--best-effort",
     )
     assert generator.wait(60) == 0, generator.output()
     time.sleep(1)

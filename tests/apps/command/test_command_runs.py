@@ -125,7 +125,16 @@ def test_pktgen_sends_what_is_asked(tmp_path: Path) -> None:
 
 def test_pktgen_keeps_to_a_rate(tmp_path: Path) -> None:
     report = run(
-        "pktgen", "null:", "--rate", "20 kpps", "--best-effort", "--gaps", "poisson", "--seconds", "0.5", folder=tmp_path
+        "pktgen",
+        "null:",
+        "--rate",
+        "20 kpps",
+        "--best-effort",
+        "--gaps",
+        "poisson",
+        "--seconds",
+        "0.5",
+        folder=tmp_path,
     )
     assert 8_000 < report["sent"] + report["skipped"] < 12_000
 
@@ -162,7 +171,15 @@ def test_a_signal_stops_with_totals(tmp_path: Path, number: signal.Signals) -> N
 
 
 def test_a_signal_before_the_time_is_over_is_a_failure(tmp_path: Path) -> None:
-    words = ("pktgen", f"pcap:>{tmp_path / 'out.pcap'}", "--rate", "1 kpps", "--best-effort", "--seconds", "60")
+    words = (
+        "pktgen",
+        f"pcap:>{tmp_path / 'out.pcap'}",
+        "--rate",
+        "1 kpps",
+        "--best-effort",
+        "--seconds",
+        "60",
+    )
     process = spawn(*words, folder=tmp_path)
     running(process, tmp_path / "out.pcap", size=1000)
     process.send_signal(signal.SIGINT)
@@ -217,6 +234,8 @@ def test_a_rate_that_is_not_reached_is_a_failure(tmp_path: Path) -> None:
         out, err = process.communicate(timeout=40)
         report = report_of(tmp_path)
         assert process.returncode == (0 if best_effort else 1) and report["ok"] is best_effort
-        assert re.search(r"^  pktgen: asked for 1000 Gpps, reached [\d.]+ [MGk]?pps, [\d,]+ frames skipped$", out, re.M)
+        assert re.search(
+            r"^  pktgen: asked for 1000 Gpps, reached [\d.]+ [MGk]?pps, [\d,]+ frames skipped$", out, re.M
+        )
         assert ("asked for 1000 Gpps" in err) is not best_effort
         assert report["paces"]["pktgen"]["reached"] < 1e12

@@ -54,7 +54,9 @@ def test_before_its_time_is_over_it_has_not_done_what_was_asked(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     report = tmp_path / "report.json"
-    process = spawn("pktgen", "null:", "--rate", "1 kpps", "--best-effort", "--seconds", "600", "--json", str(report))
+    process = spawn(
+        "pktgen", "null:", "--rate", "1 kpps", "--best-effort", "--seconds", "600", "--json", str(report)
+    )
     running(process)
     process.send_signal(number)
     status, out, err = end(process)
