@@ -19,7 +19,7 @@ from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.ref cimport Py_INCREF, PyObject
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.stdint cimport int8_t, int16_t, int32_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from dataplane.field cimport (
@@ -37,6 +37,7 @@ from dataplane.field cimport (
 from dataplane.limits cimport BURST_MAX_PACKETS
 from dataplane.mbuf cimport arrival_ns, copy_out, data, set_single
 from dataplane.mempool cimport pool_of
+from dataplane.numbers cimport is_ready, kind_of, numbers_of, ready
 
 from dataplane.errors import BurstError
 
@@ -85,94 +86,17 @@ cdef object _column(Burst burst, int kind):
 cdef object _column_of(Burst burst, Field f):
     """Room for what `gather` brings."""
     if f.width <= LARGEST:
-        return _column(burst, _kind_of(f.width))
+        return _column(burst, kind_of(f.width))
     rows = np.empty((burst.n, f.width), _u8)
     burst.check()
     return rows
 
 
-cdef inline bint _is_ready(object value) noexcept:
-    """Whether `_ready` would return it as it is; what columns usually are."""
-    return type(value) is int or (
-        cnp.PyArray_CheckExact(value) and cnp.PyArray_ISBEHAVED_RO(<cnp.ndarray> value)
-        and cnp.PyTypeNum_ISINTEGER(cnp.PyArray_TYPE(<cnp.ndarray> value))
-    )
-
-
-cdef object _ready(Burst burst, object value):
-    """`value` as something that `_numbers` reads without running any Python: an int, or an array of whole numbers or bool."""
-    cdef cnp.ndarray array
-    cdef int kind
-    if isinstance(value, int):
-        # A subclass may have operators of its own.
-        return value if type(value) is int or type(value) is bool else int.__add__(value, 0)
-    array = value if isinstance(value, cnp.ndarray) else np.asarray(value)
-    kind = cnp.PyArray_TYPE(array)
-    if not (kind == cnp.NPY_BOOL or cnp.PyTypeNum_ISINTEGER(kind)):
-        raise BurstError(f"{burst.app}: {(<object> array).dtype} values: whole numbers or bool are needed (astype(np.uint32), say)")
-    if not cnp.PyArray_ISBEHAVED_RO(array):
-        array = np.array(array, np.uint64)
-    return array
-
-
-cdef inline int _kind_of(int width) noexcept:
-    """The narrowest unsigned type that holds so many bytes."""
-    return (
-        cnp.NPY_UINT8 if width == 1 else cnp.NPY_UINT16 if width == 2 else cnp.NPY_UINT32 if width <= 4
-        else cnp.NPY_UINT64
-    )
-
-
-cdef const uint64_t *_numbers(Burst burst, object value, uint64_t *room) except NULL:
-    """One whole number for each packet, from what `_ready` made of an int or an array; sign-extended to 64 bits.
-
-    They are in `room` (of BURST_MAX_PACKETS), or where the array has them: the caller keeps it alive. Runs no Python but to raise.
-    """
-    cdef cnp.ndarray array
-    cdef uint64_t all_of_them
-    cdef cnp.npy_intp stride = 0
-    cdef const char *p
-    cdef int i, n = burst.n, kind
-    if isinstance(value, int):
-        all_of_them = value & 0xFFFFFFFFFFFFFFFF
-        for i in range(n):
-            room[i] = all_of_them
-        return room
-    array = <cnp.ndarray> value
-    if cnp.PyArray_NDIM(array) > 1 or cnp.PyArray_NDIM(array) == 1 and cnp.PyArray_DIM(array, 0) != n:
-        raise BurstError(
-            f"{burst.app}: an array of shape {(<object> array).shape} for a burst of {n} packets: it takes one value each"
-        )
-    kind = cnp.PyArray_TYPE(array)
-    p = cnp.PyArray_BYTES(array)
-    if cnp.PyArray_NDIM(array):
-        stride = cnp.PyArray_STRIDE(array, 0)
-    if stride == 8 and cnp.PyArray_ITEMSIZE(array) == 8:
-        return <const uint64_t *> p
-    if cnp.PyArray_ITEMSIZE(array) == 1:
-        for i in range(n):
-            room[i] = <uint64_t> (<const int8_t *> p)[0] if kind == cnp.NPY_INT8 else (<const uint8_t *> p)[0]
-            p += stride
-    elif cnp.PyArray_ITEMSIZE(array) == 2:
-        for i in range(n):
-            room[i] = <uint64_t> (<const int16_t *> p)[0] if kind == cnp.NPY_INT16 else (<const uint16_t *> p)[0]
-            p += stride
-    elif cnp.PyArray_ITEMSIZE(array) == 4:
-        for i in range(n):
-            room[i] = <uint64_t> (<const int32_t *> p)[0] if cnp.PyTypeNum_ISSIGNED(kind) else (<const uint32_t *> p)[0]
-            p += stride
-    else:
-        for i in range(n):
-            room[i] = (<const uint64_t *> p)[0]
-            p += stride
-    return room
-
-
 cdef const uint64_t *_values_for(Burst burst, Field f, object value, uint64_t *room) except NULL:
-    """`_numbers`, and an int must be one that the field can hold."""
+    """`numbers_of`, and an int must be one that the field can hold."""
     if isinstance(value, int) and not 0 <= value <= f.mask:
         raise BurstError(f"{burst.app}: {f.name} = {value}: must be 0 to {f.mask}")
-    return _numbers(burst, value, room)
+    return numbers_of(burst.app, burst.n, value, room)
 
 
 cdef class Burst:
@@ -211,9 +135,9 @@ cdef class Burst:
             if not self.marked and self._edges:
                 return 0
             result = 0
-        result = _ready(self, result)
+        result = ready(self.app, result)
         self.check()
-        edges = _numbers(self, result, room)
+        edges = numbers_of(self.app, self.n, result, room)
         first = edges[0]
         for i in range(self.n):
             if self.marked and self.fate[i] != UNDECIDED:
@@ -269,8 +193,8 @@ cdef class Burst:
         if f.width > LARGEST:
             self._set_rows(f, value)
             return
-        if not _is_ready(value):
-            value = _ready(self, value)
+        if not is_ready(value):
+            value = ready(self.app, value)
             self.check()
         cdef const uint64_t *numbers = _values_for(self, f, value, room)
         scatter(self.look(), f, numbers)
@@ -317,8 +241,8 @@ cdef class Burst:
             if (<Field> which[k]).width > LARGEST:
                 raise BurstError(f"{self.app}: {(<Field> which[k]).name} is a row of bytes: it is set by itself")
         for k in range(many):
-            if not _is_ready(held[k]):
-                held = tuple([_ready(self, value) for value in held])
+            if not is_ready(held[k]):
+                held = tuple([ready(self.app, value) for value in held])
                 break
         self.check()
         s = self.look()
@@ -399,9 +323,9 @@ cdef class Burst:
             names = ", ".join(self._drops) or "none"
             raise BurstError(f"{self.app} has no drop {reason!r}: it names {names}; add it to the class's drops")
         cdef uint8_t number = MAX_EDGES + self._drops.index(reason)
-        mask = _ready(self, mask)
+        mask = ready(self.app, mask)
         self.check()
-        chosen = _numbers(self, mask, room)
+        chosen = numbers_of(self.app, self.n, mask, room)
         if not self.marked:
             memset(self.fate, UNDECIDED, self.n)
             self.marked = True

@@ -310,7 +310,7 @@ def test_circles_are_found(graph: dict[str, set[str]], found: list[list[str]]) -
 LINES, TEST_LINES = 500, 400
 ROOMS, TEST_ROOMS = 20, 40
 # What is still too large. The test fails when an entry is no longer needed.
-LONG = ("dataplane/burst.pyx",)
+LONG = ()
 CROWDED = ("apps/command", "bench", "dataplane", "tests/pmd/ixgbe")
 
 ALL = sources(*FOLDERS, "tests", suffixes=(*SUFFIXES, ".h", ".c"))

@@ -24,7 +24,15 @@ NOT_YET = (
     "apps",
     "bench",
     "dataplane",
-    "pmd",
+    "pmd/__init__.py",
+    "pmd/bus",
+    "pmd/datasheet",
+    "pmd/foreign",
+    "pmd/function.py",
+    "pmd/ixgbe",
+    "pmd/portstring.py",
+    "pmd/vfio_user",
+    "pmd/virtual",
     "tests",
 )
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]

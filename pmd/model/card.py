@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A dual-port 82599: what two ports share, and the life of the whole.
+"""A dual-port 82599: what its ports share, and how it starts, runs and stops.
 
     with Card(manner="strict") as card:
         card.ports[0].write(CTRL.offset, CTRL.pack(RST=1))
         card.sleep(0.01)
 
-A card either runs in a thread of its own (`start`, real time) or is stepped by its caller (`step`, `sleep`; virtual time).
+A card runs in a thread of its own (`start`; real time), or its caller steps it (`step`, `sleep`; virtual time).
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ _SLEEP_STEPS = 16  # how often the card runs while its caller sleeps
 class Card:
     """`ports` 82599 ports (1 or 2) with one EEPROM, one set of semaphores, one lock and one clock.
 
-    macs: addresses as text, else locally administered ones made of `index`. manner: "lenient" does what silicon would,
-    "strict" raises DatasheetViolation from the access that broke a rule. threaded: run in a thread of its own, by real
-    time. sfp: whether a module is plugged into each port. names: what messages call the ports. report: what a strict card
-    calls with a violation instead of raising it. Raises ConfigError for what makes no sense.
+    macs: addresses as text; by default locally administered ones made from `index`. manner: "lenient" behaves as silicon
+    would, "strict" raises DatasheetViolation from the access that breaks a rule. threaded: run in a thread of its own, in
+    real time. sfp: whether each port has a module. names: of the ports, in messages. report: called by a strict card with
+    each violation, which is then not raised. Raises ConfigError for wrong arguments.
     """
 
     def __init__(
@@ -77,14 +77,14 @@ class Card:
         self.lock, self.clock = CardLock(), Clock(not threaded)
         self.names = list(names or (f"model{2 * index + n}" for n in range(ports)))
         self.report = report
-        self._companions: list[Callable[[], object]] = []  # who works while somebody waits on a stepped card
+        self._companions: list[Callable[[], object]] = []  # called while a caller waits on a stepped card
         self._sfp = [sfp_memory(serial=f"{index:02}{n:02}") if sfp else None for n in range(ports)]
         self._speeds = [10] * ports
         self._rules = RuleTable()
         self.ports: list[Chip] = []
         self._runner: Runner | None = None
-        self.patch: Wire | None = None  # between its two ports, as long as nobody names another
-        self._users: list[object] = []  # what each open function drives, None for a wire's end
+        self.patch: Wire | None = None  # the wire between its two ports, until another is plugged in
+        self._users: list[object] = []  # the parts that open functions drive; None for a wire's end
         self.closed = False
         for port in range(ports):
             self.ports.append(self._make(port, ports))
@@ -117,7 +117,7 @@ class Card:
         return port
 
     def sfp(self, port: int) -> bytes | None:
-        """The identification memory of the module in a port, None when there is none."""
+        """The identification memory of the module in a port; None: the cage is empty."""
         return self._sfp[port]
 
     def module_speed(self, port: int) -> int:
@@ -141,7 +141,7 @@ class Card:
         self.ports[port].timesync.set_ppm(ppm)
 
     def restore_eeprom(self) -> None:
-        """The EEPROM is as it was when the card was made."""
+        """Restore the EEPROM to its first content."""
         self.eeprom[:] = image(self.addresses)
 
     def _config_changed(self, chip: Chip, what: str) -> None:
@@ -165,11 +165,11 @@ class Card:
     # ---- life -------------------------------------------------------------------------------------------------
 
     def step(self, n: int = 1, budget: int = 32) -> int:
-        """Let the card run `n` rounds: each port moves up to `budget` packets a direction. Returns how many moved."""
+        """Run `n` rounds: each port moves up to `budget` packets in each direction. Returns how many moved."""
         return step_all(self.ports, n, budget, _STEP_NS)
 
     def sleep(self, seconds: float) -> None:
-        """The caller waits: a card that is stepped runs meanwhile, and its clock moves on by that time."""
+        """Wait. A stepped card runs meanwhile, and its clock advances by that time."""
         if self.threaded:
             time.sleep(seconds)
             return
@@ -181,7 +181,7 @@ class Card:
             work()
 
     def accompany(self, work: Callable[[], object]) -> Callable[[], None] | None:
-        """Call `work` at each `sleep` of a card that is stepped; returns what ends that. None: this card's time is real."""
+        """Call `work` at each `sleep` of a stepped card. Returns a function that ends this; None for a card in real time."""
         if self.threaded:
             return None
         self._companions.append(work)
@@ -192,36 +192,36 @@ class Card:
         return self.clock.now_ns / 1e9
 
     def start(self) -> None:
-        """Run in a thread of its own. A card that runs already stays as it is."""
+        """Run in a thread of its own, unless it runs already."""
         if self._runner is None and self.threaded:
             self._runner = Runner(self)
             self._runner.start()
 
     def nudge(self) -> None:
-        """Something may have to be done: a card that rests after a long time of nothing looks at once."""
+        """Wake the card if it rests: there may be work."""
         if self._runner is not None:
             self._runner.nudge()
 
     def listen(self, eventfd: int, on: bool) -> None:
-        """A client wakes a card that rests by this eventfd, when it has moved a tail in its page; off: no longer.
+        """Let a client wake the card by this eventfd after it has written a tail; off: no longer.
 
-        Raises ConfigError for what is no eventfd, OSError if the kernel has no room for one more.
+        Raises ConfigError if it is not an eventfd, OSError if the kernel has no room for another.
         """
         if self._runner is not None:
             self._runner.listen(eventfd, on)
 
     def hear(self, every: bool) -> None:
-        """every: from now on `nudge` is called after each write, so a card with nothing to do rests longer.
+        """every: `nudge` is called after each write from now on, so an idle card may rest longer.
 
-        Tails in pages of clients that would not wake it are looked at all the same. Drivers of this process nudge nobody:
-        with one of them a card does not hear of every write.
+        The card still polls the tails of clients that do not wake it. Drivers in this process do not call `nudge`: while one
+        of them has a function of the card, `every` has no effect.
         """
         if self._runner is not None:
             self._runner.told = every and not any(part is not None for part in self._users)
 
     @property
     def moved(self) -> int:
-        """Packets that its ports have moved since it runs by itself; 0 while it does not."""
+        """Packets that its ports have moved since `start`; 0 while it does not run in its thread."""
         return self._runner.packets if self._runner is not None else 0
 
     def stop(self) -> None:
@@ -231,7 +231,7 @@ class Card:
             self._runner = None
 
     def close(self) -> None:
-        """Stop, and forget every eventfd. The memory goes with its last user."""
+        """Stop, and close every eventfd. The memory is freed with its last user."""
         if not self.closed:
             self.closed = True
             self.stop()
@@ -252,9 +252,9 @@ class Card:
     # ---- for tests and tools ----------------------------------------------------------------------------------
 
     def check(self) -> None:
-        """Raise DatasheetViolation for what the data path saw since the last access, DMA outside the map included.
+        """Raise DatasheetViolation for what the data path found since the last access, and for DMA outside the map.
 
-        A lenient card has nothing to say.
+        Does nothing on a lenient card.
         """
         with self.lock:
             for chip in self.ports:
@@ -288,7 +288,7 @@ class Card:
         each: Callable[[Access], None] | None = None,
         file: Writable | None = None,
     ) -> Trace:
-        """Record the accesses to BAR0 of a VF of that number, whenever there is one."""
+        """Record the accesses to BAR0 of the VF of that number, whenever it exists."""
         chip = self.ports[port]
         name = f"{chip.name}.vf{vf}"
         made = Trace(name, lambda: chip.clock.now_ns, keep=keep, each=each, file=file, find=decode)
@@ -304,11 +304,11 @@ class Card:
         self.ports[port].trace = None
 
     def picture(self) -> str:
-        """The state of both ports in a few lines, for whoever looks for a mistake. Changes nothing."""
+        """The state of all ports in a few lines, to find mistakes. Changes nothing."""
         return picture(self.ports)
 
     def remove(self, port: int = 0) -> None:
-        """Surprise removal: from now on every register reads all ones, and DMA stops. Its VFs go with it."""
+        """Surprise removal: every register reads all ones, DMA stops, and the VFs are gone."""
         with self.lock:
             self.ports[port].sriov.pull_out()
             self.ports[port].set_power(True, self.ports[port].asleep)
@@ -321,10 +321,10 @@ _cards_lock = threading.Lock()
 
 
 def get_card(index: int = 0, *, like: Card | None = None, **options: object) -> Card:
-    """The process's card of that number, made with these options (see `Card`) when it is asked for first.
+    """The process's card of that number. The first call makes it, with these options (see `Card`).
 
-    A card that is made takes what the options leave open from the card `like`; without one it is threaded. Raises
-    ConfigError when it is there already and an option says something else.
+    like: a card that gives defaults for `threaded` and `manner`; without it a new card is threaded. Raises ConfigError if
+    the card exists with other options.
     """
     with _cards_lock:
         card = _cards.get(index)
@@ -343,14 +343,14 @@ def get_card(index: int = 0, *, like: Card | None = None, **options: object) -> 
 
 
 def find_card(index: int) -> Card | None:
-    """The process's card of that number, if there is one."""
+    """The process's card of that number, or None."""
     with _cards_lock:
         card = _cards.get(index)
         return None if card is None or card.closed else card
 
 
 def hold_card(card: Card, part: Controller | VirtualFunction | None = None) -> None:
-    """One more function of the card is open: `part`, or something that drives none. DeviceError if it is driven already."""
+    """Note a user of the card: the driver of `part`, or a wire (None). Raises DeviceError if `part` has a driver already."""
     with _cards_lock:
         if part is not None and any(part is used for used in card._users):
             raise DeviceError(
@@ -363,7 +363,7 @@ def hold_card(card: Card, part: Controller | VirtualFunction | None = None) -> N
 
 
 def drop_card(card: Card, part: Controller | VirtualFunction | None = None) -> None:
-    """One function is closed; the card goes with the last, if it is one of `get_card`'s."""
+    """Note that a user has closed. The last one closes the card, if `get_card` made it."""
     with _cards_lock:
         card._users.remove(part)
         last = not card._users and _cards.get(card.index) is card

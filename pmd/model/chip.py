@@ -23,7 +23,7 @@ __all__ = ["Chip"]
 class Chip(Controller):
     """The registers of one port (`Controller`) and its blocks, which `add_blocks` makes.
 
-    Whoever is not inside an access must hold `lock` for anything but read, write, and the properties.
+    Outside an access, a caller must hold `lock` for everything except read, write, and the properties.
     """
 
     __slots__ = ("card", "general", "link", "mailbox", "nvm", "queues", "sriov", "timesync")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Ways in which a card can be ill, for tests of drivers. `FAULTS_AT_BRINGUP` lists those that a bring-up must notice.
+"""Faults of a card, for tests of drivers. `FAULTS_AT_BRINGUP` lists those that a bring-up must detect.
 
     for fault in FAULTS_AT_BRINGUP:
         fault.inject(card, port=0)      # the driver must raise, and name fault.register
@@ -39,9 +39,9 @@ _BAD_CHECKSUM = 1
 
 @dataclass(frozen=True)
 class Fault:
-    """One illness. stage: where a bring-up meets it ("reset", "eeprom", "queues", "link", "any").
+    """One fault. stage: where a bring-up meets it ("reset", "eeprom", "queues", "link", "any").
 
-    register: what an error about it must name; section: where the datasheet tells of the wait or the check.
+    register: the name that the driver's error must contain; section: of the datasheet, about the wait or the check.
     """
 
     name: str
@@ -52,12 +52,12 @@ class Fault:
     _inject: Callable[[Card, int], None]
 
     def inject(self, card: Card, port: int = 0) -> None:
-        """The port is ill from now on."""
+        """Make the port faulty from now on."""
         with card.lock:
             self._inject(card, port)
 
     def heal(self, card: Card, port: int = 0) -> None:
-        """Everything that was injected into the port is gone; a port that was pulled out stays so."""
+        """Remove all faults of the port. A port that was pulled out stays out."""
         heal(card, port)
 
     def __str__(self) -> str:
@@ -65,13 +65,13 @@ class Fault:
 
 
 def stick(card: Card, port: int, field: FieldRef, value: int) -> None:
-    """The field reads as `value`, and is it, whatever is written and whatever the chip does."""
+    """Hold the field at `value`, whatever is written and whatever the chip does."""
     with card.lock:
         card.ports[port].hold(field.register.offset, field.mask, field.insert(0, value))
 
 
 def heal(card: Card, port: int = 0) -> None:
-    """No bit is stuck, every delay is as it was, the EEPROM is good again, the wire is plugged in."""
+    """Release stuck bits, restore delays and the EEPROM, and plug the wire in."""
     chip = card.ports[port]
     with card.lock:
         chip.release()
@@ -85,7 +85,7 @@ def heal(card: Card, port: int = 0) -> None:
 
 
 def lose_doorbells(card: Card, port: int, kind: str, queue: int, lost: bool = True) -> None:
-    """While `lost`, the chip does not notice that the tail of that "rx" or "tx" queue moves. Ends when it is set up anew."""
+    """While `lost`, the chip does not see writes to the tail of that "rx" or "tx" queue, until the queue is set up again."""
     with card.lock:
         card.ports[port].engine.lose_doorbells(kind, queue, lost)
 
@@ -105,7 +105,7 @@ def plug(card: Card, port: int = 0) -> None:
 
 
 def fault(name: str) -> Fault:
-    """The fault of that name. KeyError says which there are."""
+    """The fault of that name. Raises KeyError, with the names that exist."""
     for found in FAULTS_AT_BRINGUP:
         if found.name == name:
             return found
@@ -119,7 +119,7 @@ def _stuck(field: FieldRef, value: int) -> Callable[[Card, int], None]:
 def _every_queue(line: object, value: int) -> Callable[[Card, int], None]:
     def inject(card: Card, port: int) -> None:
         for each in line:  # type: ignore[attr-defined]
-            if each.index < 8:  # what drivers' tests use; there is room for 16 stuck fields
+            if each.index < 8:  # the queues that tests of drivers use: at most 16 fields can be stuck
                 stick(card, port, each.ENABLE, value)
 
     return inject

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What makes a card run by itself: a thread on a spare core. Without it `Card.step` does the same by hand."""
+"""The thread that runs a card on a spare core. Without it the caller runs the card with `Card.step`."""
 
 import os
 import select
@@ -16,71 +16,21 @@ from dataplane.pmd.model.datapath.engine cimport Engine
 from dataplane.pmd.model.netem.flight cimport NEVER
 from dataplane.pmd.model.shared cimport CardLock
 
-cdef extern from *:
-    """
-    #include <poll.h>
-    #include <sched.h>
-    #include <stdint.h>
-    #include <sys/epoll.h>
-    #include <sys/prctl.h>
-    #include <time.h>
-    #include <unistd.h>
-    #define DP_HEARD 64 /* eventfds that one call asks after */
-    static void dp_sleep_us(int us)
-    {
-        struct timespec t = {0, us * 1000L};
-        nanosleep(&t, NULL);
-    }
-    /*
-     * Sleep until the time is over, or until an eventfd in the epoll `bells` was signalled, or dp_wake was called since
-     * `*calls` was `seen`. Whether it ended before its time.
-     *
-     * The eventfds are edge-triggered and never read: their clients could take what is in them before we do, and a read
-     * would wait then. A client that empties or fills its own is not heard, and seen when the time is over.
-     */
-    static int dp_rest_us(uint32_t *calls, uint32_t seen, uint32_t *resting, int bells, int us)
-    {
-        struct timespec t = {0, us * 1000L};
-        struct pollfd rung = {bells, POLLIN, 0};
-        struct epoll_event which[DP_HEARD];
-        int ended = 1, tries;
-        __atomic_store_n(resting, 1, __ATOMIC_SEQ_CST);
-        if (__atomic_load_n(calls, __ATOMIC_SEQ_CST) == seen)
-            ended = ppoll(&rung, 1, &t, NULL); /* -1, a signal's handler has run: as good as a call */
-        __atomic_store_n(resting, 0, __ATOMIC_SEQ_CST);
-        /* What is left after these tries ends the next rest at once. */
-        for (tries = 0; rung.revents && tries < 4; tries++)
-            if (epoll_wait(bells, which, DP_HEARD, 0) < DP_HEARD)
-                break;
-        return ended != 0 || __atomic_load_n(calls, __ATOMIC_SEQ_CST) != seen;
-    }
-    static void dp_wake(uint32_t *calls, uint32_t *resting, int bell)
-    {
-        static const uint64_t one = 1;
-        ssize_t done;
-        __atomic_add_fetch(calls, 1, __ATOMIC_SEQ_CST);
-        if (__atomic_exchange_n(resting, 0, __ATOMIC_SEQ_CST)) {
-            done = write(bell, &one, sizeof one);
-            (void)done;
-        }
-    }
-    /* A sleep of this thread ends when it should, not up to 50 us later. */
-    static void dp_sharp_timers(void) { prctl(PR_SET_TIMERSLACK, 1000ul, 0, 0, 0); }
-    """
-    void give_core "sched_yield" () noexcept nogil
-    void sleep_us "dp_sleep_us" (int us) noexcept nogil
-    bint rest_us "dp_rest_us" (uint32_t *calls, uint32_t seen, uint32_t *resting, int bells, int us) noexcept nogil
-    void wake "dp_wake" (uint32_t *calls, uint32_t *resting, int bell) noexcept nogil
-    void sharp_timers "dp_sharp_timers" () noexcept nogil
+cdef extern from "runner.h" nogil:
+    void give_core "sched_yield" ()
+    void sleep_us "dp_sleep_us" (int us)
+    bint rest_us "dp_rest_us" (uint32_t *calls, uint32_t seen, uint32_t *resting, int bells, int us)
+    void wake "dp_wake" (uint32_t *calls, uint32_t *resting, int bell)
+    void sharp_timers "dp_sharp_timers" ()
 
 cdef enum:
     SPINS = 256  # idle rounds that only pause
     YIELDS = 4096  # then rounds that offer the core to others
     SLEEP_US = 50  # then sleeps, growing to this by 1 us every STEP rounds: some 150 ms in all
     STEP = 64
-    REST_US = 1850  # then rests of this length: the first packet waits less than 2 ms, and a rest costs about 15 us of CPU
-    LONG_REST_US = 100000  # and of this where whoever brings something to do wakes us: each rest costs 50 to 90 us of CPU
-    WAKING_NS = 5000  # by which a sleep ends before a frame in flight lands, or a register changes by itself
+    REST_US = 1850  # then rests of this length: the first packet waits less than 2 ms; a rest costs about 15 us of CPU time
+    LONG_REST_US = 100000  # and of this if all new work wakes the card: a rest costs 50 to 90 us of CPU time
+    WAKING_NS = 5000  # a sleep ends so long before a frame in flight lands or a register changes by itself
     AFTER_NUDGE = YIELDS + STEP * 40  # idle rounds that a nudge leaves: 30 ms of sleeps before the next rest
 
 
@@ -187,10 +137,10 @@ cdef class Runner:
             self._failure = error
 
     cdef int _rest(self, uint64_t due) noexcept nogil:
-        """Microseconds until the next look. Whoever changes the answer writes a register, and so wakes us. due: see `_due`.
+        """Microseconds until the next look. A change of the answer needs a write of a register, which wakes the card. due: see `_due`.
 
-        The first rest after clients were told is a short one, which no frame in flight cuts off: a tail that was on its way
-        then is seen after it (doorbell.pyx).
+        The first rest after the clients' words were set is short, and no frame in flight shortens it: a tail that was being
+        written then is seen after it (doorbell.pyx).
         """
         if not self.told or due != NEVER or not self.first.is_quiet() or (self.second is not None and not self.second.is_quiet()):
             return REST_US
@@ -213,7 +163,7 @@ cdef class Runner:
         return due if self.second is None else min(due, self.second.due())
 
     cdef uint64_t _next_tick(self) noexcept nogil:
-        """When the next register changes by itself, ns, as of the last round. What changes that is a write, which wakes us."""
+        """The time (ns) at which a register next changes by itself, as of the last round. Other changes are writes, which wake us."""
         cdef uint64_t tick = self.first.interrupts.next_tick
         return tick if self.second is None else min(tick, self.second.interrupts.next_tick)
 

@@ -30,7 +30,7 @@ class Clock:
         """Let `ns` nanoseconds of virtual time pass. Nothing happens to a real clock."""
 
 class DataPath:
-    """What the controller of a port knows of its data path. This one moves nothing: a port without an engine."""
+    """The data path of a port as its controller knows it. This one moves nothing: a port without an engine."""
 
     def take_violations(self, vf: int | None = None) -> list[tuple[str, int, str, str]]:
         """(register, value, section, what was wrong) for each forbidden thing seen since the last call."""

@@ -132,7 +132,7 @@ cdef class CardLock:
 
     @property
     def locked(self):
-        """Whether somebody holds it now."""
+        """Whether a thread holds it now."""
         return self.word != 0
 
 
@@ -161,7 +161,7 @@ cdef class Clock:
 
 
 cdef class DataPath:
-    """What the controller of a port knows of its data path. This one moves nothing: a port without an engine."""
+    """The data path of a port as its controller knows it. This one moves nothing: a port without an engine."""
 
     def __cinit__(self, *args, **kwargs):
         self.lit = self.link = True

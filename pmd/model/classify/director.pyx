@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The flow director: its registers, its table, and what a packet finds there (datasheet 7.1.2.7, 8.2.3.21).
 
-Software computes the bucket of a filter that it adds; the chip computes the bucket of a packet, by the same hash. Whoever
-gets it wrong has a filter that no packet ever finds. Hashes are linear: a table for each byte of the input gives them.
+Software computes the bucket of a filter that it adds; the chip computes the bucket of a packet with the same hash. If they
+differ, no packet finds the filter. The hashes are linear, so they are computed from a table for each byte of the input.
 
-SILENT: fragments have no L4 header, and match as packets of another protocol; SCTP's ports are not looked at, as DPDK
-says; CFI is not compared; a filter that is found leads to its queue in whatever pool that is.
-CONFLICT: Linux leaves an L4 type that is masked out of the hash, DPDK does not, and both are said to work on silicon:
-with FDIRM.L4P both buckets are looked at.
+SILENT: fragments have no L4 header, and match as packets of another protocol; SCTP's ports are ignored, as DPDK says;
+CFI is not compared; a filter selects its queue in any pool.
+CONFLICT: Linux leaves a masked L4 type out of the hash, DPDK does not, and both work on silicon, they say: with FDIRM.L4P
+both buckets are searched.
 """
 
 from libc.stdint cimport uint16_t, uint64_t
@@ -160,7 +160,7 @@ cdef void _empty(mdl_director *d) noexcept nogil:
 
 
 cdef void _control(mdl_port *p) noexcept nogil:
-    """8.2.3.21: PBALLOC gives it memory. Each write begins anew, and with INIT_DONE the table is empty and in use."""
+    """8.2.3.21: PBALLOC gives it memory. Each write restarts the initialisation; with INIT_DONE the table is empty and in use."""
     cdef mdl_director *d = p.director
     cdef uint32_t control = p.regs[W_FDIRCTRL], memory = control & 3
     d.perfect, d.report, d.report_always = control >> 4 & 1, control >> 5 & 1, control >> 7 & 1

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The receive parser: VLAN tags, IPv4, IPv6, TCP, UDP, SCTP; their checksums (datasheet 7.1.6.2, 7.1.11).
 
-SILENT: a fragment has no L4 bit in its packet type, and an IP packet that says it is longer than the frame has none
-either; L4 is not checked when the IPv4 header is wrong; nor behind an IPv6 routing header, whose last address is not
-the header's.
+SILENT: the packet type has no L4 bit for a fragment, or for an IP packet that is longer than its frame. L4 is not checked if
+the IPv4 header is wrong, or behind an IPv6 routing header, whose last address is not the header's.
 """
 
 from libc.stdint cimport uint64_t

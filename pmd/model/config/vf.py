@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """PCI configuration space of a VF (datasheet 9.5): no identity, no BARs, no memory enable of its own; MSI-X and PCI Express.
 
-Consequences are told to `changed(what)`: "command" (bus mastering), "msix", "flr".
+`changed(what)` is called with each consequence: "command" (bus mastering), "msix", "flr".
 """
 
 from __future__ import annotations

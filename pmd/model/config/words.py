@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Configuration space as bytes with masks: which bits a write changes, which a 1 clears. What PF and VF have in common."""
+"""Configuration space as bytes with masks: which bits a write changes, which a 1 clears. For PF and VF."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ConfigWords(ConfigSpace):
         self._writable[offset : offset + size] = writable.to_bytes(size, "little")
 
     def keep_reset(self) -> None:
-        """What is in it now is what a reset brings back."""
+        """Keep the present content as the reset values."""
         self._reset_image = bytes(self._words)
 
     def reset(self) -> None:
@@ -52,7 +52,7 @@ class ConfigWords(ConfigSpace):
                 self._words[at] = kept | byte & self._writable[at]
 
     def header(self, subsystem: int, capabilities: int) -> None:
-        """What the headers of all functions have in common."""
+        """The words that the headers of all functions share."""
         self.put(pci.STATUS, 2, pci.STATUS_CAPABILITIES, w1c=0xF900)
         self.put(pci.REVISION, 1, pci.REVISION_ON_CARDS)
         self.put(pci.CLASS, 3, pci.CLASS_ETHERNET)

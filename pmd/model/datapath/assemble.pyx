@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The long way through the transmit side (datasheet 7.2.3, 7.2.4).
 
-What the datasheet forbids is noted as a violation, and then done as silicon plausibly would: an empty buffer adds
-nothing, a packet that cannot be understood is fetched and not sent, and the queue goes on.
+A violation of the datasheet is recorded, and then the chip does what silicon plausibly would: an empty buffer adds nothing;
+a packet that cannot be understood is fetched and not sent; and the queue continues.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint64_t

@@ -5,9 +5,9 @@ PF_AREAS: tuple[tuple[int, int], ...]
 VF_AREAS: tuple[tuple[int, int], ...]
 
 class Doorbells:
-    """Of a PF, or of a VF. They count once they are given to an engine (`Engine.attach`).
+    """The tails of a PF or of a VF. They are used once an engine has them (`Engine.attach`).
 
-    wakes: the client wakes a card that rests. Then there are `eventfd` for it, and the word at the start of the last area.
+    wakes: the client wakes a card that rests: it gets `eventfd`, and the word at the start of the last area.
     """
 
     fd: int

@@ -39,7 +39,7 @@ cdef enum:
 
 
 cdef class Wire:
-    """What is plugged into a port."""
+    """A wire that is plugged into a port."""
 
     @property
     def flights(self):

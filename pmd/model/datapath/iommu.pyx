@@ -2,7 +2,7 @@
 """The I/O address space of one PCI function.
 
 The model never dereferences a driver's pointer: every access goes through the function's Domain, as behind an IOMMU.
-What lies outside is blocked, counted and kept as a `Fault`; the engine goes on as silicon would.
+An access outside the map is blocked, counted and kept as a `Fault`; the engine continues as silicon would.
 """
 
 from libc.stdlib cimport calloc, free, realloc
@@ -205,7 +205,7 @@ cdef class Domain:
         return 0
 
     def unmap(self, uint64_t iova):
-        """Take away the mapping that starts at `iova`. Raises ConfigError if there is none."""
+        """Remove the mapping that starts at `iova`. Raises ConfigError if no mapping starts there."""
         self._enter()
         try:
             self._unmap(iova)

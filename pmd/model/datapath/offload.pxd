@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the transmit side does to a frame before it leaves (datasheet 7.2.4, 7.2.5)."""
+"""Offloads of the transmit side: checksums and VLAN tags (datasheet 7.2.4, 7.2.5)."""
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 

@@ -7,11 +7,11 @@ is taken, which NEXTP names: other packets may have taken the descriptors betwee
 updated in memory, then its last descriptor is written back, with EOP.
 
 SILENT about, and chosen here:
-- IPv6 is not merged (Intel's drivers speak of "the same IPv4 TCP/IP flow"), nor is a frame with an outer tag.
+- IPv6 is not merged (Intel's drivers name "the same IPv4 TCP/IP flow"), nor is a frame with an outer tag.
 - A packet of the connection that cannot be merged completes what is open, so that the order of its bytes stays.
 - A packet that stays alone in one descriptor is not marked as merged (RSCCNT 0); its padding is not stored.
 - ACK number, window, PSH and time stamp are the last packet's, everything else is the first's. IPv4's length and checksum are
-  made anew; TCP's checksum stays the first's: what the chip found is in L4CS and L4E.
+  computed again; TCP's checksum stays the first's, and L4CS and L4E say what the chip found.
 - The interval begins with the first packet that waits for it. Without a timer (no vector in IVAR, or EITR's interval 0) a
   packet is complete at the end of the step, so that none waits for ever.
 SKIPPED: GPIE.RSC_DELAY, which gives the write-back time before the interrupt: here it takes none. NFS: no packet is known as
@@ -181,7 +181,7 @@ cdef inline void _drop(mdl_port *p, mdl_rsc *c) noexcept nogil:
 
 
 cdef int _stalled(mdl_port *p, mdl_rsc *c) noexcept nogil:
-    """Its queue takes nothing more until it is enabled anew, and forgets what was open then."""
+    """Stall the queue until it is enabled again; its open packets are discarded then."""
     _drop(p, c)
     return DROPPED
 
@@ -236,7 +236,7 @@ cdef bint _follows(mdl_port *p, Visit *v, const mdl_rsc *c, const Segment *s) no
 
 
 cdef void _note(mdl_rsc *c, const Segment *s, const Parsed *parsed, uint32_t info, uint32_t hash) noexcept nogil:
-    """What the last packet says for all."""
+    """Take the fields that the last packet decides."""
     c.info, c.hash, c.status = info, hash, parsed.status
     c.next = s.sequence + s.n
     c.packets += 1

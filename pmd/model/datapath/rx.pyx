@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The receive side (datasheet 7.1): MAC, packet buffer, queue, descriptor.
 
-A frame in the packet buffer first meets the MAC: counters, errors, filters. What it lets in is parsed and steered, and
-goes into buffers of its queue, or of a queue of each pool that gets a copy. A queue without descriptors either drops or
-holds up everything behind it; then the MAC alone goes on, so that its counters and the packet buffer's overflow are right
-whatever the driver does. What the switch sends back to pools of the same port never meets the MAC.
+A frame in the packet buffer first passes the MAC: counters, errors, filters. Accepted frames are parsed, steered, and stored
+in buffers of their queue, or of a queue of each pool that gets a copy. A queue without descriptors drops the frame, or blocks
+all frames behind it. Then only the MAC continues, so that its counters and the overflow of the packet buffer are right
+whatever the driver does. Frames that the switch returns to pools of the same port do not pass the MAC.
 """
 
 from libc.stdint cimport uint8_t, uint64_t
@@ -72,11 +72,11 @@ cdef inline void _count_received(uint32_t *regs, uint32_t pool, uint32_t packets
 
 
 cdef void _leave(mdl_port *p, Visit *v) noexcept nogil:
-    """Tell the register file what happened to the queue since it was entered."""
+    """Update the registers of the queue for the packets since it was entered."""
     cdef mdl_rxq *q = v.queue
     if q == NULL:
         return
-    if v.packets:  # else the head is not ours to write: the queue may be off, and its driver about to set it up
+    if v.packets:  # without packets the head must not be written: the queue may be off, and its driver may configure it
         store_release(q.head_reg, q.head)
         count(p.regs, W_QPRC + q.set * 16, v.packets)
         count36(p.regs, W_QBRC + q.set * 16, v.bytes)
@@ -117,7 +117,7 @@ cdef uint64_t _legacy_status(uint32_t status) noexcept nogil:
 cdef int _put(
     mdl_port *p, Visit *v, uint32_t index, mdl_frame *frame, const Parsed *parsed, uint32_t info, uint32_t hash
 ) noexcept nogil:
-    """Give the frame to a queue, or drop it there, unless it WAITS for descriptors."""
+    """Store the frame in a queue, or drop it there. WAITS: it has no descriptors."""
     cdef mdl_rxq *q = _enter(p, v, index)
     cdef const uint8_t *data = frame.data
     cdef uint32_t total = frame.len + (0 if p.crc_strip or frame.flags & LOCAL else FCS_BYTES)
@@ -168,7 +168,7 @@ cdef int _put(
             high = piece | _legacy_status(status) | <uint64_t> parsed.tci << 48
             write_back(p, q, index, at, words[0], high)
         else:
-            # Status, errors, tag mean something in the last descriptor only.
+            # Status, errors and tag are valid in the last descriptor only.
             high = (status if status & HW_RXD_STAT_EOP else HW_RXD_STAT_DD) | <uint64_t> piece << 32
             write_back(p, q, index, at, info | <uint64_t> hash << 32, high | <uint64_t> parsed.tci << 48)
         at = at + 1 if at + 1 < q.n else 0
@@ -189,7 +189,7 @@ cdef int _drop(mdl_port *p, mdl_rxq *q) noexcept nogil:
 cdef inline bint _put_usual(
     mdl_port *p, Visit *v, uint32_t index, mdl_frame *frame, const Parsed *parsed, uint32_t info, uint32_t hash
 ) noexcept nogil:
-    """The same for what nearly every frame is: one buffer, nothing to take out or to add. False: see `_put`."""
+    """The fast path of `_put`: one buffer, nothing to remove or to add. False: use `_put`."""
     cdef mdl_rxq *q = _enter(p, v, index)
     cdef uint32_t n = frame.len, at = q.head
     cdef uint8_t *d = q.ring + at * 16
@@ -216,7 +216,7 @@ cdef inline bint _put_usual(
 
 
 cdef inline void _mark(mdl_port *p, mdl_frame *frame, Parsed *parsed) noexcept nogil:
-    """What the MAC knows and the descriptor shows; and the FCS, if it stays."""
+    """Set the status bits that the MAC decides; append the FCS unless it is stripped."""
     cdef uint32_t check
     if unlikely(frame.flags & (INEXACT | RXE)):
         if frame.flags & INEXACT:
@@ -232,7 +232,7 @@ cdef inline void _mark(mdl_port *p, mdl_frame *frame, Parsed *parsed) noexcept n
 
 
 cdef void _mark_local(mdl_frame *frame, Parsed *parsed) noexcept nogil:
-    """7.10.3.4: nobody checks a frame that was on no wire: only sums that the sender's side made are known to be good."""
+    """7.10.3.4: a frame that was on no wire is not checked: only checksums that the chip made for the sender are good."""
     parsed.status |= HW_RXD_STAT_LB
     if not frame.flags & IP_MADE:
         parsed.status &= ~(HW_RXD_STAT_IPCS | HW_RXD_ERR_IPE)
@@ -241,7 +241,7 @@ cdef void _mark_local(mdl_frame *frame, Parsed *parsed) noexcept nogil:
 
 
 cdef void _count_copy(mdl_port *p, mdl_frame *frame, uint32_t pool, bint first) noexcept nogil:
-    """8.2.3.23: copies by where they come from; 9.4: multicasts of a VF. SILENT: broadcasts are none, as for MPRC."""
+    """8.2.3.23: count copies by their origin; 9.4: multicasts of a VF. SILENT: broadcasts are not multicasts, as in MPRC."""
     cdef uint32_t *r = p.regs
     if frame.data[0] & 1 and mdl_load64(frame.data) & ADDRESS != BROADCAST:
         r[W_PVFMPRC + pool * 16] += 1
@@ -257,7 +257,7 @@ cdef void _count_copy(mdl_port *p, mdl_frame *frame, uint32_t pool, bint first) 
 
 
 cdef void _choose(mdl_port *p, mdl_frame *frame, Parsed *parsed, Choice *choice) noexcept nogil:
-    """Who gets it, in whatever mode."""
+    """Select the queues of a frame."""
     cdef uint64_t pools = 0
     if p.pooled:
         if frame.flags & LOCAL:
@@ -271,7 +271,7 @@ cdef void _choose(mdl_port *p, mdl_frame *frame, Parsed *parsed, Choice *choice)
 
 
 cdef bint _put_directed(mdl_port *p, Visit *v, mdl_frame *frame, Parsed *parsed, Choice *choice) noexcept nogil:
-    """A copy for each queue; descriptors say what the flow director found (7.1.2.7), which counts it once (8.2.3.21)."""
+    """A copy for each queue, with the result of the flow director in its descriptors (7.1.2.7, counted once: 8.2.3.21)."""
     cdef Parsed told
     cdef uint32_t info, hash
     cdef uint64_t left
@@ -299,7 +299,7 @@ cdef bint _put_each(
     mdl_port *p, Visit *v, mdl_frame *frame, const uint8_t *queues, uint32_t n, const Parsed *parsed, uint32_t info,
     uint32_t hash,
 ) noexcept nogil:
-    """A copy for each queue. False: one waits; `frame.tag` says how many have had theirs."""
+    """A copy for each queue. False: one waits; `frame.tag` is the number of copies delivered."""
     cdef int fate
     while frame.tag < n:
         fate = _put(p, v, queues[frame.tag], frame, parsed, info, hash)
@@ -312,7 +312,7 @@ cdef bint _put_each(
 
 
 cdef bint _deliver(mdl_port *p, Visit *v, mdl_frame *frame) noexcept nogil:
-    """Parse, steer, and put it into its queue or queues. False: it has to wait."""
+    """Parse, steer, and store the frame in its queues. False: it must wait."""
     cdef Parsed parsed
     cdef Choice choice
     cdef uint32_t n = 1, info, hash = 0  # apart from `choice`: in registers
@@ -341,7 +341,7 @@ cdef bint _deliver(mdl_port *p, Visit *v, mdl_frame *frame) noexcept nogil:
 
 
 cdef uint32_t _empty(mdl_port *p, mdl_fifo *fifo, uint32_t budget, Visit *v) noexcept nogil:
-    """Up to `budget` frames of the packet buffer, or of what the switch sent back, which the MAC has nothing to do with."""
+    """Deliver up to `budget` frames of the packet buffer, or of those that the switch returned, which skip the MAC."""
     cdef mdl_frame *frame = mdl_peek(fifo)
     cdef Tally tally
     cdef uint32_t done = 0

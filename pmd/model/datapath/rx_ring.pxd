@@ -15,14 +15,14 @@ from dataplane.pmd.model.state.violation cimport V_RX_HEADER, V_RX_TAIL
 cdef enum:
     AHEAD = 4  # descriptors
     ALL_QUEUES = 0x10  # RXDSTATCTRL
-    # What became of a copy
+    # Result of storing a copy
     WAITS = 0
     DROPPED = 1
     TAKEN = 2
-    APART = 3  # it is not to be merged: give it descriptors of its own
+    APART = 3  # not merged: it needs descriptors of its own
 
 
-# What a burst has done to one queue and not yet told the register file.
+# Packets of a burst in one queue that its registers do not show yet.
 cdef struct Visit:
     mdl_rxq *queue
     uint32_t index
@@ -34,7 +34,7 @@ cdef struct Visit:
 
 
 cdef inline void store(mdl_rxq *q, uint64_t iova, const uint8_t *data, uint32_t n, uint32_t index) noexcept nogil:
-    """Posted writes: the device does not learn that one was blocked."""
+    """Write to host memory. A posted write: the device does not notice if it is blocked."""
     cdef uint8_t *to = translate(q.domain, iova, n, WRITE)
     if likely(to != NULL):
         mdl_copy(to, data, n)
@@ -49,12 +49,12 @@ cdef inline uint32_t available(mdl_port *p, mdl_rxq *q, uint32_t index) noexcept
             q.bad_tail = tail
             mdl_violate(p, V_RX_TAIL, index, q.n, tail)
         return 0
-    rmb()  # the descriptors are as new as the tail
+    rmb()  # read the descriptors after the tail
     return tail - q.head if tail >= q.head else tail + q.n - q.head
 
 
 cdef inline bint fetch(mdl_port *p, mdl_rxq *q, uint32_t index, uint32_t at, uint64_t *words) noexcept nogil:
-    """The descriptor at `at`. False, and the queue stalls until it is enabled anew, if it cannot be read."""
+    """Read the descriptor at `at`. False: unreadable, and the queue stalls until it is enabled again."""
     if q.ring != NULL:
         words[0], words[1] = mdl_load64(q.ring + at * 16), mdl_load64(q.ring + at * 16 + 8)
     elif not dma_read(q.domain, <uint8_t *> words, q.base + at * 16, 16, RX_DESC_FETCH, index):

@@ -2,8 +2,8 @@
 """The transmit side (datasheet 7.2): descriptors, data, completion.
 
 A frame is assembled where it will be read: in the peer's packet buffer, or in the buffer of a wire that delays. The usual
-descriptor (advanced, a whole frame, no offload) has a fast path; all others go through `assemble`. With pools a frame is
-assembled in the Tx buffer, and `switch` sends it from there.
+descriptor (advanced, a whole frame, no offload) has a fast path; all others go through `assemble`. A port with pools
+assembles frames in the Tx buffer, and `switch` sends them from there.
 """
 
 from libc.stdint cimport uint8_t, uint64_t
@@ -248,8 +248,7 @@ cdef uint32_t _turn(
 cdef void _spend(mdl_port *p, mdl_txq *q, uint64_t sent) noexcept nogil:
     """The queue has sent that many bytes, with FCS: it rests as long as its rate asks.
 
-    What it did not use while it had nothing to send is credit, up to what RTTBCNRM grants. SILENT: preambles and gaps
-    between frames cost nothing.
+    An idle queue gains credit, up to the limit in RTTBCNRM. SILENT: preambles and gaps between frames cost nothing.
     """
     cdef uint64_t now = p.now_ns << 6, window = _duration(p, p.credit, q.rate)
     if q.idle_at + window < now:
@@ -306,7 +305,7 @@ cdef uint64_t _ringing(mdl_port *p, uint32_t half) noexcept nogil:
 
 
 cdef inline uint32_t _next(const uint64_t *ringing, uint32_t first) noexcept nogil:
-    """The first of these queues from `first` on, and around. One there must be."""
+    """The next of these queues from `first`, wrapping. The mask must not be zero."""
     cdef uint32_t half = first >> 6
     cdef uint64_t left = ringing[half] >> (first & 63) << (first & 63)
     if not left:

@@ -25,7 +25,7 @@ _TAILS = (window.VFRDT, window.VFTDT)
 
 
 class VfHome(Protocol):
-    """What a VF needs from its port's SR-IOV block (`Sriov`)."""
+    """The part of its port's SR-IOV block (`Sriov`) that a VF uses."""
 
     def queues_of(self, vf: int) -> range:
         """The queues of a VF's pool, in the PF's numbering."""

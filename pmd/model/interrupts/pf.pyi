@@ -5,7 +5,7 @@ from dataplane.pmd.model.interrupts.vf import VfInterrupts
 from dataplane.pmd.model.shared import Clock, RegisterFile
 
 class Interrupts:
-    """Causes in, eventfds out. One for a port; whoever calls it holds the card's lock."""
+    """Causes in, eventfds out. One for each port. Callers hold the card's lock."""
 
     clock: Clock
     vfs: VfInterrupts

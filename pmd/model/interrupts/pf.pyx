@@ -40,7 +40,7 @@ cdef int _check_below(int n, int most, str what) except -1:
 
 
 cdef class Interrupts:
-    """Causes in, eventfds out. One for a port; whoever calls it holds the card's lock."""
+    """Causes in, eventfds out. One for each port. Callers hold the card's lock."""
 
     def __cinit__(self, RegisterFile registers not None, Clock clock not None):
         for vector in range(VECTORS):
@@ -86,7 +86,7 @@ cdef class Interrupts:
         self.vfs.tick()
 
     cdef bint _is_vf_s(self, int queue, bint tx) noexcept nogil:
-        """Whether the queue is a VF's, which has been told."""
+        """Raise the cause in the VF that owns the queue. False: the PF owns it."""
         if not self.pool_shift or not self.vf_pools >> (queue >> self.pool_shift) & 1:
             return False
         self.vfs.queue_cause(queue >> self.pool_shift, queue, tx)

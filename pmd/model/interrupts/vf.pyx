@@ -41,7 +41,7 @@ cdef int _check_vf(uint32_t vf) except -1:
 
 
 cdef class VfInterrupts:
-    """Causes in, eventfds out, for 64 VFs of a port; whoever calls it holds the card's lock."""
+    """Causes in, eventfds out, for the 64 VFs of a port. Callers hold the card's lock."""
 
     def __cinit__(self, RegisterFile registers not None, Clock clock not None):
         for n in range(VFS * VECTORS):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a wire does to frames on their way, in the words of Linux's netem (tc-netem(8))."""
+"""Impairments of a wire, with the names of Linux's netem (tc-netem(8))."""
 
 from __future__ import annotations
 

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Frames in flight: what one direction of a wire does to them, as `Netem` says.
+"""Frames in flight in one direction of a wire, with the impairments of a `Netem`.
 
-Every wire with such a setting has one for each direction, between the FIFO into which the sender puts its frames and the
-one from which the receiver takes them. A frame's fate is drawn from the seed and its number, so it does not depend on when
-anybody looks. Times are events: what has landed by the time at which a frame was sent counts as landed then, however late
-`carry` is called.
+A wire with impairments has one for each direction, between the FIFO of the sender's frames and that of the receiver. The
+fate of a frame depends on the seed and its number only, not on when `carry` runs. Times are those of events: a frame that
+landed before another one was sent counts as landed then, however late `carry` is called.
 """
 
 from libc.math cimport M_PI, cos, log, sqrt
@@ -56,7 +55,7 @@ cdef inline uint64_t _mixed(uint64_t z) noexcept nogil:
 
 
 cdef uint64_t _below(double probability) noexcept nogil:
-    """What a draw must be below to happen with that probability."""
+    """The bound of a 64-bit random number for that probability: the event happens below it."""
     return ~<uint64_t> 0 if probability >= 1.0 else <uint64_t> (probability * 18446744073709551616.0)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a read and a write do to each dword of BAR0, derived from the datasheet's tables.
+"""The rules of each dword of BAR0: effects of a read and a write, derived from the datasheet's tables.
 
 These rules are masks. Side effects that masks cannot express (CTRL.RST, EERD, SWSM, ...) are methods of a `Block`. Each card
 has a copy of the rules as C structs (`rules.RuleTable`).

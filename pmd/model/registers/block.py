@@ -26,7 +26,7 @@ Method = TypeVar("Method", bound=Callable[..., int])
 
 
 class Board(Protocol):
-    """What the blocks of a port need from their card."""
+    """The part of a card that the blocks of its ports use."""
 
     eeprom: list[int]
 

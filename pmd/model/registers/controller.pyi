@@ -13,7 +13,7 @@ from dataplane.pmd.model.shared import CardLock, Clock, DataPath, RegisterFile
 class Controller:
     """The registers of one port. `read` and `write` are what the bus does; the rest is for the chip's own blocks.
 
-    Whoever is not inside an access must hold `lock` for anything but read, write, and the properties.
+    Outside an access, a caller must hold `lock` for everything except read, write, and the properties.
     """
 
     name: str
@@ -102,7 +102,7 @@ class Controller:
         """Whether the data path takes note of what the datasheet forbids."""
 
     def take_violations(self, vf: int | None = None) -> list[tuple[str, int, str, str]]:
-        """What the data path saw that the datasheet forbids, once: (register, value, section, message)."""
+        """Violations that the data path found since the last call: (register, value, section, message)."""
 
     def shine(self, on: bool) -> None:
         """Whether the other end of the wire sees our light."""

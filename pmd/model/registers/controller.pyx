@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One port's register file: every access goes by the rule of its register, and by the Block method registered for it.
+"""The register file of one port. The rule of its register decides each access, and the Block method registered for it.
 
-The order of a write: the strict manner may object; the rule makes the new word of old and written; a Block may make another
-one of it; it is stored; the data path is told. A read: the word is taken, a Block may replace it, then read-to-clear
-and set-on-read bits change. What the chip does a little later (a queue's ENABLE reads back, CTRL.RST clears itself) is a timer.
+A write: the strict manner may refuse it; the rule computes the new word from the old and the written one; a Block may replace
+it; the word is stored; the data path is notified. A read: a Block may replace the stored word; then read-to-clear and
+set-on-read bits change. Delayed effects of the chip (a queue's ENABLE reads back, CTRL.RST clears itself) are timers.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
@@ -36,9 +36,9 @@ cdef int _check_offset(int64_t offset) except -1:
 
 
 cdef class Controller:
-    """The registers of one port. `read` and `write` are what the bus does; the rest is for the chip's own blocks.
+    """The registers of one port. The bus calls `read` and `write`; the other methods are for the chip's blocks.
 
-    Whoever is not inside an access must hold `lock` for anything but read, write, and the properties.
+    Outside an access, a caller must hold `lock` for everything except read, write, and the properties.
     """
 
     def __cinit__(
@@ -84,13 +84,13 @@ cdef class Controller:
             self.lock.give()
 
     def read_twin(self, uint32_t offset):
-        """A read by a VF, whose BAR has turned it into one of this register (canonical offset). The lock is held."""
+        """A read by a VF of this register (canonical offset). The lock is held."""
         _check_offset(offset)
         self._elapse(self.read_ns)
         return self._answer(offset >> 2)
 
     def write_twin(self, uint32_t offset, uint32_t value):
-        """A write by a VF likewise."""
+        """A write by a VF of this register (canonical offset). The lock is held."""
         _check_offset(offset)
         self._elapse(self.write_ns)
         self._take(offset >> 2, value)
@@ -136,13 +136,13 @@ cdef class Controller:
         return value
 
     cdef void _elapse(self, uint64_t ns) noexcept nogil:
-        """An access takes its time, and what is due by then has happened."""
+        """Advance a virtual clock by the time of an access, and run the timers that are due."""
         self.clock.advance(ns)
         if self.clock.now() >= self.next_timer:
             self.run_timers(self.clock.now())
 
     cdef uint32_t _answer(self, uint32_t word) except? 0xFFFFFFFF:
-        """What a read gives, with its side effects."""
+        """Perform a read, with its side effects."""
         cdef Rule *rule = &self.rules[word]
         cdef uint32_t value = self._at(rule.canonical)[0] & rule.readable
         if rule.flags & (READS | NATIVE):
@@ -182,7 +182,7 @@ cdef class Controller:
         return self._take(word, value)
 
     cdef int _take(self, uint32_t word, uint32_t value) except -1:
-        """What a write does."""
+        """Perform a write."""
         cdef Rule *rule = &self.rules[word]
         cdef uint32_t old, new
         if rule.flags & NATIVE and self._native_write(word, value):
@@ -215,7 +215,7 @@ cdef class Controller:
         return True
 
     cdef volatile uint32_t *_at(self, uint32_t word) noexcept nogil:
-        """Where a register is: in the register file, but for a tail that its function's driver maps."""
+        """The address of a register: in the register file, or a tail in pages that a driver maps."""
         cdef volatile uint32_t *tail = self.engine.tail_at(word) if self.rules[word].flags & TAIL else NULL
         return tail if tail != NULL else &self.regs[word]
 
@@ -236,7 +236,7 @@ cdef class Controller:
         return value
 
     cdef void _raise_offences(self) except *:
-        """What the data path saw since the last access (datasheet sections are in its own words)."""
+        """Report what the data path found since the last access."""
         if self.engine.violations:
             self.strict.offences()
 
@@ -253,7 +253,7 @@ cdef class Controller:
         if now < self.next_timer:
             return
         while True:
-            # The earliest first: two changes of one register happen in their order.
+            # The earliest first, so that changes of one register keep their order.
             due, n = NEVER, -1
             for i in range(self.timer_count):
                 if self.timers[i].when < due:
@@ -262,7 +262,7 @@ cdef class Controller:
             if n < 0 or due > now:
                 return
             timer = self.timers[n]
-            for i in range(n, self.timer_count - 1):  # keeps the order of what is due at the same time
+            for i in range(n, self.timer_count - 1):  # keeps the order of timers for the same time
                 self.timers[i] = self.timers[i + 1]
             self.timer_count -= 1
             self._store(timer.word, self._at(timer.word)[0] & ~timer.clear | timer.set)
@@ -273,14 +273,14 @@ cdef class Controller:
         cdef bint carrier = self.engine.wire_up()
         if carrier != self._carrier and not self.gone:
             self._carrier = carrier
-            with gil:  # rare; the one who waits for our lock does so without the GIL
+            with gil:  # rare; threads that wait for the lock do not hold the GIL
                 if self.on_carrier is not None:
                     self.on_carrier(carrier)
 
     def after(self, uint64_t ns, uint32_t offset, uint32_t clear=0, uint32_t set=0, uint32_t cause=0):
         """In `ns` nanoseconds the register at `offset` loses the bits `clear` and gets the bits `set`; `cause` goes to EICR.
 
-        Raises ConfigError when too much is under way at once, which no driver can bring about within the delays of the chip.
+        Raises ConfigError for more than TIMERS at once, which no driver can cause within the delays of the chip.
         """
         _check_offset(offset)
         if self.timer_count == TIMERS:
@@ -290,7 +290,7 @@ cdef class Controller:
         self.next_timer = min(self.next_timer, self.clock.now() + ns)
 
     def forget(self, offset=None, uint32_t touching=0xFFFFFFFF):
-        """Drop the delayed effects on a register that touch some of these bits; on all registers when it is None."""
+        """Cancel the delayed effects on these bits of a register; offset None: on all registers."""
         cdef int kept = 0
         cdef Timer timer
         for i in range(self.timer_count):
@@ -302,14 +302,14 @@ cdef class Controller:
         self.next_timer = 0 if kept else NEVER
 
     def is_pending(self, uint32_t offset):
-        """Whether something is to happen to that register."""
+        """Whether a delayed effect on that register is pending."""
         _check_offset(offset)
         for i in range(self.timer_count):
             if self.timers[i].word == offset >> 2:
                 return True
         return False
 
-    # ---- for the chip's blocks: no rules, no side effects but the data path's ---------------------------------------
+    # ---- for the chip's blocks: no rules; side effects only in the data path ---------------------------------------
 
     def attach(self, line, reads=None, writes=None):
         """Send reads and writes of the registers of a datasheet line to these methods (None: the rule alone).
@@ -327,7 +327,7 @@ cdef class Controller:
 
     @property
     def stopped(self):
-        """Whether the data path stands still: no bus mastering, CTRL.GIO_DIS, asleep, or gone."""
+        """Whether the data path is stopped: no bus mastering, CTRL.GIO_DIS, asleep, or gone."""
         return self.engine.stopped
 
     def has_side_effects(self, uint32_t offset):
@@ -340,17 +340,17 @@ cdef class Controller:
         return self._at(offset >> 2)[0]
 
     def address(self, uint32_t offset):
-        """Where the word is in this process's memory."""
+        """The address of the word in this process."""
         _check_offset(offset)
         return <size_t> self._at(offset >> 2)
 
     def poke(self, uint32_t offset, uint32_t value):
-        """Store a word (bits that are stuck stay so), and let the data path know."""
+        """Store a word (stuck bits do not change), and notify the data path."""
         _check_offset(offset)
         self._store(offset >> 2, value)
 
     def load(self, words):
-        """Store many (offset, value) without telling the data path: a reset tells it once."""
+        """Store many (offset, value) without notifying the data path: a reset notifies it once."""
         cdef uint32_t word
         for offset, value in words:
             _check_offset(offset)
@@ -358,34 +358,34 @@ cdef class Controller:
             self._at(word)[0] = self._hold(word, value) if self.stuck_count else value
 
     def tell(self, uint32_t offset, uint32_t value):
-        """Show the data path a write as it came, strobes included."""
+        """Notify the data path of a write as it was written, with its strobes."""
         _check_offset(offset)
         self.engine.written(offset, value)
 
     def engine_runs(self, control=0):
-        """Whether the data path may reach memory, as the command register and CTRL (the word given) say."""
+        """Update whether the data path may do DMA, from the command register and CTRL (the given word)."""
         master = (self.config is None or self.config.bus_master) and not control & MASTER_DISABLE
         self.engine.stopped = self.gone or self.asleep or not master
 
     def record_violations(self, bint on):
-        """Whether the data path takes note of what the datasheet forbids."""
+        """Set whether the data path records violations."""
         self.engine.strict = on
 
     def shine(self, bint on):
-        """Whether the other end of the wire sees our light."""
+        """Set whether the other end of the wire sees light."""
         self.engine.lit = on
 
     def set_pace(self, uint8_t speed):
-        """At what LINKS.SPEED our end of the wire is, 0 while it is set up for none."""
+        """Set the LINKS.SPEED of this end of the wire; 0: none is configured."""
         self.engine.pace = speed
 
     def restart_engine(self):
-        """After a reset: the data path and the interrupts start from the registers as they are now."""
+        """After a reset: restart the data path and the interrupts from the registers as they are now."""
         self.interrupts.reset()
         self.engine.reset()
 
     def cause(self, uint32_t bits):
-        """Causes of EICR[31:16]."""
+        """Raise causes of EICR[31:16]."""
         self.interrupts.other_cause(bits)
 
     def hold(self, uint32_t offset, uint32_t mask, uint32_t value):
@@ -398,26 +398,26 @@ cdef class Controller:
         self._store(offset >> 2, self.regs[offset >> 2])
 
     def release(self):
-        """No bit is stuck any more. The registers keep the values that they have."""
+        """Release all stuck bits. The registers keep their values."""
         self.stuck_count = 0
 
     def set_power(self, bint gone, bint asleep):
-        """Whether the registers answer: pulled out for good, or not decoded for now."""
+        """Set whether the registers answer: gone (pulled out for good), asleep (not decoded now)."""
         if gone:
             self.timer_count, self.next_timer = 0, NEVER
             self.engine.lit = False
-            memset(<void *> self.regs, 0xFF, REGISTER_BYTES)  # what is mapped reads all ones too
+            memset(<void *> self.regs, 0xFF, REGISTER_BYTES)  # mapped pages read all ones, too
         self.gone, self.asleep = gone, asleep
         self.interrupts.dead = gone or asleep
         self.engine_runs(self.regs[0])
 
     def run(self):
-        """Let what is due happen: delays of the chip, moderated interrupts."""
+        """Run what is due: delayed effects, moderated interrupts."""
         with self.lock:
             self.interrupts.tick()
 
     def take_violations(self, vf=None):
-        """What the data path saw that the datasheet forbids, once: (register, value, section, message)."""
+        """Violations that the data path found since the last call: (register, value, section, message)."""
         return self.engine.take_violations(vf)
 
 

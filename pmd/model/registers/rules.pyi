@@ -2,4 +2,4 @@
 """The rules of a card's registers."""
 
 class RuleTable:
-    """What an access does to each dword of BAR0. The ports of a card share one."""
+    """The effect of an access to each dword of BAR0. The ports of a card share one."""

@@ -8,7 +8,7 @@ from dataplane.pmd.model.shared cimport REGISTER_WORDS
 
 
 cdef class RuleTable:
-    """What an access does to each dword of BAR0. The ports of a card share one.
+    """The effect of an access to each dword of BAR0. The ports of a card share one.
 
     Most of its 0x8000 rules are empty, and pages of empty rules take no memory.
     """

@@ -18,7 +18,7 @@ log = logging.getLogger("dataplane")
 
 
 class Writable(Protocol):
-    """What a trace needs of a file."""
+    """A file that a trace can write to."""
 
     def write(self, text: str, /) -> object:
         """Append a line."""

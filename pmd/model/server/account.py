@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the clients of one function may hold, what they have cost, and how often the log hears of them.
+"""The account of one function: what its clients may hold, what they have cost, and how often they are logged.
 
 A function has an account for as long as the server runs: a client that hangs up and comes back gets no second allowance.
 """
@@ -29,11 +29,11 @@ _LINES, _LINES_A_SECOND = 8, 1.0  # of the log, for each function
 
 @dataclass(frozen=True)
 class Limits:
-    """What one client may hold.
+    """Limits of one client.
 
     memory: bytes of its DMA maps; enough for a guest of 64 GiB that maps all of it twice. maps: how many of these; QEMU
     makes one for each page while the guest has an IOMMU. descriptors: that the server has from it and not closed yet.
-    message: bytes of data in a message; the longest that anybody needs is 4 KiB.
+    message: bytes of data in a message; clients need at most 4 KiB.
     """
 
     memory: int = 128 << 30
@@ -43,7 +43,7 @@ class Limits:
 
 
 class Pools:
-    """What all clients share. functions: how many clients there can be. Raises ConfigError for impossible limits."""
+    """Limits of all clients together. functions: the number of clients. Raises ConfigError for impossible limits."""
 
     def __init__(self, limits: Limits, functions: int) -> None:
         self.limits = limits

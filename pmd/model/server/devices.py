@@ -39,7 +39,7 @@ class RegionSpec(NamedTuple):
 
 
 class Device(ABC):
-    """What a client sees. regions: those that are there, by number; irqs: how many interrupts there are of each kind.
+    """A function as its client sees it. regions: by number; irqs: the number of interrupts of each kind.
 
     number: of a VF, -1: a PF.
     """
@@ -68,7 +68,7 @@ class Device(ABC):
 
     @abstractmethod
     def reset(self) -> None:
-        """Function level reset, and the host's part of configuration space as for a function that nobody has."""
+        """Function level reset; the host's part of configuration space becomes that of a function without a client."""
 
     def attach(self, bells: Doorbells | None) -> None:
         """The function's tails are there from now on, None: where messages reach them and nothing else.

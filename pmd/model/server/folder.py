@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The folder with a server's sockets, held by descriptor: whoever owns the folders above can move it, and nothing else.
+"""The folder with a server's sockets, held by descriptor: an owner of the folders above can only move it.
 
 Every name is looked up in that descriptor, and nothing is written through a link or over a file that was there before.
 """

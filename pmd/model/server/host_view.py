@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A VF's configuration space as a host hands it on: with the identity and the BARs that the VF itself does not have.
 
-A VF of the chip reads 0xFFFF as its identity, and its BARs are part of the PF's SR-IOV capability. Whoever is given the VF
-alone could not find out what it is; the kernel's VFIO fills both in, and so is done here. The words are there before the VF
-is, too, since a virtual machine looks at them before its PF's driver has made any VF.
+A VF of the chip reads 0xFFFF as its identity, and its BARs are part of the PF's SR-IOV capability. A user of the VF alone
+could not identify it; the kernel's VFIO fills both in, and so does this module. The words exist before the VF does, since a
+virtual machine reads them before the PF's driver has made a VF.
 """
 
 from __future__ import annotations
@@ -65,5 +65,5 @@ class HostView(ConfigSpace):
             current.write(offset, data)
 
     def reset(self) -> None:
-        """As the host leaves a function that nobody has: no BARs placed, nothing enabled."""
+        """The state of a function without a user: no BARs placed, nothing enabled."""
         self._host.reset()

@@ -22,7 +22,7 @@ class IrqUnit:
         self._own: dict[tuple[int, int], int] = {}  # kind, vector -> descriptor
 
     def info(self, index: int) -> IrqInfo:
-        """What there is of that kind; a count of 0 for kinds that the function does not have. Raises Refused."""
+        """The interrupts of that kind; a count of 0 for kinds that the function does not have. Raises Refused."""
         if not 0 <= index <= max(IrqKind):
             raise Refused(errno.EINVAL, f"interrupts of kind {index}")
         count = self._device.irqs.get(index, 0)

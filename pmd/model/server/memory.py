@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a client lets its function's DMA reach."""
+"""The memory that a client maps for its function's DMA."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a server answers when it does not do what a message asks for."""
+"""The server's answer to a request that it refuses."""
 
 from __future__ import annotations
 

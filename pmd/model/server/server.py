@@ -4,7 +4,8 @@
     with NicServer(card, Path("/run/nic"), vfs=4) as server:
         server.run()
 
-Whoever may open a socket may have its function: they are the user's alone (mode 0600), and the kernel says who connects.
+A process that may open a socket may use its function. The sockets are the user's alone (mode 0600), and the kernel
+reports who connects.
 """
 
 from __future__ import annotations
@@ -65,8 +66,8 @@ class NicServer:
     """Serves a threaded card, which it starts and stops. vfs: how many VFs of each port get a socket. doorbells: whether
     clients may map the tails of their queues; what they do with them is in no trace then. limits: what a client may hold.
 
-    Clients take turns by what they cost: the one that has taken least CPU time of the server is next. What one client
-    brings about, an unexpected exception included, ends that client alone.
+    The client that has cost the server the least CPU time is next. An error of one client, an unexpected exception included,
+    ends only that client.
 
     Raises ConfigError, and PortError for a folder that cannot be used.
     """
@@ -136,7 +137,7 @@ class NicServer:
 
     @property
     def clients(self) -> list[str]:
-        """The functions that somebody has."""
+        """The functions that have a client."""
         return sorted(account.name for account in self._sessions)
 
     def run(self, each: Callable[[], None] | None = None) -> None:
@@ -152,7 +153,7 @@ class NicServer:
                     each()
 
     def _patience(self) -> float:
-        """Seconds until the sockets are looked at again if nobody says anything."""
+        """Seconds until the next look at the sockets without a message."""
         if self._sessions and self.card.manner != "lenient":
             return _STRICT_LOOK
         has_work = self._is_old or self._deaf or self.card.report is not None
@@ -194,7 +195,7 @@ class NicServer:
     # ---- turns ------------------------------------------------------------------------------------------------
 
     def _look(self, patience: float) -> bool:
-        """Who has something for us now. Whether anybody has."""
+        """Note which clients have sent a message. Returns whether any has."""
         self._before, self._looked = self._looked, self.card.clock.now_ns
         found: dict[Account, int] = {}
         for descriptor, events in self._epoll.poll(patience):
@@ -322,12 +323,12 @@ class NicServer:
     # ---- the rest ---------------------------------------------------------------------------------------------
 
     def tell(self) -> None:
-        """The card's wires have changed: whoever looks into the folder sees it."""
+        """The card's wires have changed: update the file in the folder."""
         self._told = 0.0
         self._tell()
 
     def _tell(self) -> None:
-        """Whoever looks into the folder sees who serves, and who has what: at once, or a little later."""
+        """Write the file in the folder that names this server, and the client of each function: now, or soon."""
         now = time.monotonic()
         self._is_old = now < self._told + HOUSEKEEPING / 2
         if self._is_old or self._place is None:

@@ -55,7 +55,7 @@ Reply = tuple[bytes, list[int]]
 class Session:
     """A connection to `account.device`. The server calls `step` when there is something to read, `flush` when there is room.
 
-    doorbells: whether the client may map the tails of its queues. They are its own: whoever comes after it gets others.
+    doorbells: whether the client may map the tails of its queues. The next client gets others.
     empty_at: when the connection was last seen empty, in ns of the card's clock: what is read later was sent later.
     """
 
@@ -96,7 +96,7 @@ class Session:
         return bool(self._out)
 
     def step(self) -> bool:
-        """Do the next thing that has been asked for. False: there is none now.
+        """Handle the next request. False: no request is waiting.
 
         Raises Hangup when the client is gone, Malformed when it has to be cut off.
         """
@@ -169,7 +169,7 @@ class Session:
             )
 
     def _close(self, descriptors: list[int]) -> None:
-        """Close descriptors of which somebody else has another: that takes no time."""
+        """Close descriptors of files that are also open elsewhere, which takes no time."""
         count = len(descriptors)
         close_all(descriptors)
         if count:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a strict card has found wrong with a driver, each kind once, for a card that goes on instead of raising."""
+"""Violations that a strict card found in a driver, each kind once, for a card that reports instead of raising."""
 
 from __future__ import annotations
 

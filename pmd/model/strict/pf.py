@@ -69,7 +69,7 @@ class Reporter(Protocol):
 def broken_rule(
     chip: Chip, register: RegisterRef, value: int, spared: Collection[str] = ()
 ) -> tuple[str, str] | None:
-    """What is wrong with a write and the section that forbids it, or None. spared: names of rules to leave out."""
+    """The rule that a write breaks, as (text, section), or None. spared: names of rules to leave out."""
     if register.register in _REMEMBERED:
         chip.queues.last_written[register.offset] = value
     for violation in _by_line.get(register.register.name, ()):

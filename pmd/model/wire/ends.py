@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The two ends of a wire between processes: one listens at a path, the other connects, again and again.
 
-A thread of the wire's looks after it a few times a second: whoever goes is waited for, and the link is down meanwhile.
+A thread of the wire checks it a few times per second. If the peer goes, the wire waits for it with the link down.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ class WireEnd:
             self._stop.wait(TICK)  # a peer that wakes us all the time does it twenty times a second
 
     def _answer(self, listening: socket.socket, there: bool) -> None:
-        """Whoever calls may greet, as long as nobody is connected."""
+        """Let callers greet, unless a peer is connected."""
         with contextlib.suppress(BlockingIOError):
             while len(self._greeting) < CALLERS:
                 caller, _ = listening.accept()
@@ -159,7 +159,7 @@ class WireEnd:
         self._greeting.append((caller, time.monotonic() + GREETING))
 
     def _greet(self) -> None:
-        """Whoever has greeted first is the peer; the others are turned away."""
+        """The first caller that has greeted becomes the peer; the others are refused."""
         for each in tuple(self._greeting):
             connection, until = each
             try:

@@ -9,7 +9,7 @@ __all__ = ["explain_wire", "wire_counters"]
 
 
 def explain_wire(engine: Engine) -> str:
-    """What the port's wire is, as in "to model1, losing, delay 1ms"; empty without one."""
+    """The port's wire in words, as in "to model1, losing, delay 1ms"; empty without a wire."""
     wire = engine.wire
     if wire is None:
         return ""

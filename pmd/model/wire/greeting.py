@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """How the two ends of a wire between processes meet: one message each way, the second with the memory of the wire.
 
-Whoever connects speaks first; whoever listens answers, and a memfd of RING_MEMORY bytes comes along, sealed so that neither
-can cut it under the other. A message is four bytes: kind, 0, version, 0. Version 1 had frames as messages.
+The connecting end sends first. The listening end answers, with a memfd of RING_MEMORY bytes, sealed so that neither end can
+shrink it. A message has four bytes: kind, 0, version, 0. Version 1 had frames as messages.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def say(connection: socket.socket, message: bytes, descriptors: Sequence[int] = 
 def hear(connection: socket.socket, closer: Closer, *, memory: bool) -> int | None:
     """The other end's greeting: the memory that came along (-1 if none is expected), None if it has not come yet.
 
-    closer: closes descriptors that nobody asked for. Raises Refused for everything else, and OSError.
+    closer: closes unexpected descriptors. Raises Refused for any other message, and OSError.
     """
     try:
         data, ancillary, _, _ = connection.recvmsg(64, _ROOM, socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC)

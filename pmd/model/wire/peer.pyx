@@ -162,7 +162,7 @@ cdef class PeerWire(Wire):
     # ---- the connection -------------------------------------------------------------------------------------
 
     def connect(self, int fd, int memory, bint first):
-        """From now on the peer is at the other end of this connected socket, which is the wire's to close.
+        """Connect the peer at the other end of this connected socket, which the wire closes.
 
         memory: a file of RING_MEMORY bytes that the peer has, too; it may be closed afterwards. first: which ring is ours to
         write, the peer's is the other. Raises OSError, and the socket is the caller's still, for memory that cannot be mapped.
@@ -194,7 +194,7 @@ cdef class PeerWire(Wire):
     def tend(self):
         """What `pump` cannot do: close a connection that has ended, and look and tell for a port that is not stepped.
 
-        Returns whether there is a connection; if there is none any more, `why` says what was wrong with it.
+        Returns whether a peer is connected; if not, `why` has the reason.
         """
         if self.connected:
             self._tell()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What joins model ports in one process."""
+"""Wires between model ports of one process."""
 
 from dataplane.pmd.model.datapath.engine cimport Engine, Wire
 

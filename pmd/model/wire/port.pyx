@@ -59,7 +59,7 @@ cdef class PortWire(Wire):
 
 
 cdef class LoopPlug(Wire):
-    """What a port sends comes back to it. netem, elastic: as a PortWire's."""
+    """A loopback plug: a port receives what it sends. netem, elastic: as for PortWire."""
 
     def __cinit__(self, Engine port not None, netem=None, *, bint elastic=True):
         self._set(elastic, netem)

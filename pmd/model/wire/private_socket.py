@@ -16,7 +16,7 @@ PATH_MOST = 107  # bytes of a Unix socket's name
 
 
 def listen(path: Path, kind: socket.SocketKind, bind_at: str = "") -> socket.socket:
-    """A socket that does not block and listens at `path`, where there must be nothing.
+    """A non-blocking socket that listens at `path`, which must not exist.
 
     bind_at: another name of that place, through a descriptor of its folder (/proc/PID/fd/N/NAME). Raises ConfigError for a
     name that is too long, PortError for what the kernel refuses.

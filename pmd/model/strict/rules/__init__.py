@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a driver must not do to registers, as a table. Each module holds the rules about one part of the chip."""
+"""Rules about writes of registers, as a table. Each module holds the rules about one part of the chip."""
 
 from dataplane.pmd.model.strict.rules import chip, filters, port, queues
 from dataplane.pmd.model.strict.rules.rule import Violation, Write

@@ -70,7 +70,7 @@ def _rests(write: Write, control: RegisterRef) -> bool:
 
 
 def _comes(write: Write, control: RegisterRef) -> bool:
-    """Whether a queue is enabled, or was told to be and ENABLE does not read 1 yet."""
+    """Whether a queue is enabled, or is about to be: ENABLE was written and does not read 1 yet."""
     return bool(write.get(control.ENABLE)) != write.chip.is_pending(control.offset)
 
 
@@ -89,7 +89,7 @@ def _starting(write: Write) -> list[RegisterRef]:
 
 
 def _first(write: Write, look: Callable[[Write, RegisterRef], str | None]) -> str | None:
-    """What `look` finds wrong with the first of the queues that start."""
+    """The first error that `look` finds in the queues that start."""
     return next((wrong for control in _starting(write) if (wrong := look(write, control))), None)
 
 
@@ -269,7 +269,7 @@ def _buffer_size(write: Write) -> str | None:
 
 
 def _first_merging(write: Write, look: Callable[[Write, RegisterRef], str | None]) -> str | None:
-    """What `look` finds wrong with the first of the queues that start and merge packets."""
+    """The first error that `look` finds in the queues that start and merge packets."""
 
     def asked(write: Write, control: RegisterRef) -> str | None:
         merges = write.get(RSCCTL[control.index].RSCEN) and not write.get(RFCTL.RSC_DIS)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a rule about registers is.
+"""The form of a rule about registers.
 
 A check gets a `Write` and returns what is wrong, or None. It runs before the write happens. A rule is checked when the chip
 would use the state, not while the driver still prepares it: the configuration of a queue when the queue starts, a filter
