@@ -137,7 +137,7 @@ cdef class Runner:
             self._failure = error
 
     cdef int _rest(self, uint64_t due) noexcept nogil:
-        """Microseconds until the next look. A change of the answer needs a write of a register, which wakes the card. due: see `_due`.
+        """Microseconds until the next look. Only a write of a register can change them, and it wakes the card. due: see `_due`.
 
         The first rest after the clients' words were set is short, and no frame in flight shortens it: a tail that was being
         written then is seen after it (doorbell.pyx).
@@ -163,7 +163,7 @@ cdef class Runner:
         return due if self.second is None else min(due, self.second.due())
 
     cdef uint64_t _next_tick(self) noexcept nogil:
-        """The time (ns) at which a register next changes by itself, as of the last round. Other changes are writes, which wake us."""
+        """The time (ns) at which a register next changes by itself, as of the last round. Other changes are writes."""
         cdef uint64_t tick = self.first.interrupts.next_tick
         return tick if self.second is None else min(tick, self.second.interrupts.next_tick)
 
