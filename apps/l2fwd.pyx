@@ -35,7 +35,7 @@ cdef class L2Fwd(App):
 
     cdef readonly str src
     cdef readonly str dst
-    cdef uint8_t header[16]  # dst and src as they stand in the frame
+    cdef uint8_t header[16]  # dst and src as the frame has them
     cdef bint write_src
     cdef bint write_dst
 

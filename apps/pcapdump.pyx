@@ -15,7 +15,7 @@ from dataplane.pcapfile cimport FILE_HEADER, MAX_CAPTURED, RECORD_HEADER, PcapWr
 from dataplane.errors import ConfigError, PcapError
 from dataplane.output import is_standard_output
 
-cdef double FLUSH_SECONDS = 0.1  # how old buffered packets may become while nothing else is to do
+cdef double FLUSH_SECONDS = 0.1  # how old buffered packets may become while no others arrive
 
 
 cdef class PcapDump(App):
@@ -112,7 +112,7 @@ cdef class PcapDump(App):
         self.opened = self.flushed = tsc()
 
     cdef bint _rotate(self) noexcept nogil:
-        """The next file. False, and `fault` set, when there is none."""
+        """Open the next file. Returns False, and sets `fault`, when it cannot be opened."""
         with gil:
             try:
                 self.stop()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""PktGen: sends the frames that a scapy packet with sets in its fields stands for, at a given rate."""
+"""PktGen: sends the frames that a scapy packet with sets in its fields describes, at a given rate."""
 
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
@@ -148,7 +148,7 @@ cdef class PktGen(Source):
         if self.limit:
             n = <uint16_t> min(<uint64_t> n, self.limit - self.sent)
         if unlikely(self.lasting and since >= self.lasting):
-            # What was due before the end still goes out, however late this poll comes, but not for ever.
+            # Send the frames that were due before the end, however late this poll comes.
             since = self.lasting
             if self.ended == 0:
                 self.ended = now

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Reflect: sends every frame back to where it came from. What MacSwap does in NumPy, compiled."""
+"""Reflect: swaps the MAC addresses of every frame, which sends it back. It is the compiled form of MacSwap."""
 
 from libc.stdint cimport uint16_t, uint32_t
 

@@ -157,7 +157,7 @@ cdef class Trial:
         return total
 
     def idle(self):
-        """What an lcore does when nothing came."""
+        """Call the app's `idle`, as an lcore does after laps that found nothing."""
         cdef App app = self._app()
         claim(app)
         with nogil:

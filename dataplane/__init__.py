@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A packet-processing dataplane for Python.
 
-The names that programs need can be imported from here; each is loaded when it is first used. Beside them are the packages
-`dataplane.apps` (L2Fwd, PktGen, PcapDump, ...) and `dataplane.pmd` (ports and their drivers).
+Programs import what they need from here; each name is loaded when it is first used. The packages `dataplane.apps` (L2Fwd,
+PktGen, PcapDump, ...) and `dataplane.pmd` (ports and their drivers) hold the rest.
 """
 
 from __future__ import annotations

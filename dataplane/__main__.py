@@ -16,7 +16,7 @@ def main() -> int:
 
     signals.begin()
     streams.guard()
-    logging.getLogger().addHandler(logging.NullHandler())  # what other libraries log is nobody's line
+    logging.getLogger().addHandler(logging.NullHandler())  # drop what other libraries log
     streams.log_to_stderr(logging.WARNING)
     try:
         from dataplane.apps.command import cli

@@ -28,15 +28,18 @@ cdef struct edge_t:
 cdef class App(Stage):
     """A stage in a pipeline: takes a burst, emits bursts.
 
-    Class attributes: ``edges`` = names of its exits (a tuple of str, default ("out",)); ``optional`` = those of them
-    that may stay unconnected (packets for them are freed and counted as the drop "unconnected"); ``drops`` = names of
-    its drop reasons; ``consumes`` = those of them that are what the app is for: packets end there as they should.
+    Class attributes, each a tuple of str:
+
+    - ``edges``: the names of its exits, ("out",) by default.
+    - ``optional``: edges that may stay unconnected. Packets for them are freed and counted as the drop "unconnected".
+    - ``drops``: the names of its drop reasons.
+    - ``consumes``: drop reasons that are the purpose of the app, as of a sink. Reports do not count them as dropped.
     """
     cdef edge_t out[MAX_EDGES]
-    # Bytes of the burst that `push` was called with, if whoever emitted it has said so; 0: it has not. See `pass_on`.
+    # Bytes of the burst that `push` was called with, if the app that emitted it counted them; otherwise 0. See `pass_on`.
     cdef uint64_t incoming
     cdef uint64_t dropped[MAX_DROPS]
-    # Packets that `push` made beside those that it was given: copies, answers. For the balance of a run.
+    # Packets that `push` added to those it was given: copies, answers. For the balance of a run.
     cdef uint64_t made
     cdef public object name
     cdef object _error

@@ -6,7 +6,7 @@ from dataplane.mempool import Mempool
 from dataplane.stage import Stage
 
 class App(Stage):
-    # Of a class, or of an instance that sets them in __init__.
+    # Set by a class, or by an instance in its __init__.
     edges: tuple[str, ...]
     optional: tuple[str, ...]
     drops: tuple[str, ...]

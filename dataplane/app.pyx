@@ -7,7 +7,7 @@ A compiled app overrides `push`. An app in Python has ``process(self, burst)`` i
 - an int: every packet leaves by that edge,
 - an array of bool or int, one for each packet: the edge it leaves by.
 
-What it dropped by ``burst.drop(mask, "reason")`` leaves by none. If `process` raises, the burst in hand is dropped as
+Packets dropped by ``burst.drop(mask, "reason")`` leave by no edge. If `process` raises, the present burst is dropped as
 "error", and the pipeline stops and raises `AppError` with the app's name.
 """
 
@@ -20,13 +20,12 @@ from dataplane.errors import AppError, DataplaneError, GraphError
 
 
 cdef class App(Stage):
-    """A stage in a pipeline. edges, optional, drops: names of exits, of exits that may lead nowhere, of drop reasons.
+    """A stage in a pipeline: takes a burst, emits bursts.
 
-    consumes: those drop reasons that are what the app is for, as of a sink: reports do not count them as dropped.
+    edges: the names of its exits. optional: exits that may stay unconnected. drops: the names of its drop reasons.
+    consumes: drop reasons that are the purpose of the app, as of a sink; reports do not count them as dropped.
     held: packets that it has taken and neither emitted nor dropped yet; an app that holds packets back has such a property.
-    pace: of a generator with a rate, the `Pace` that it keeps: a run is not `ok` if that is too slow.
-    mempool: where it takes mbufs from, if it does: the report says when that was empty.
-    name: what statistics and errors call it; the class's name in lower case unless it is set.
+    name: its name in statistics and errors; by default the class's name in lower case.
     """
 
     edges = ("out",)
@@ -152,7 +151,7 @@ cdef int _judge(App self, mbuf **pkts, uint16_t n, uint8_t *fate) noexcept:
         finally:
             if burst.resized:
                 self.incoming = 0
-            self._burst = burst if burst.close() else None  # somebody keeps it: it stays closed for good
+            self._burst = burst if burst.close() else None  # still referenced elsewhere: never open it again
         return verdict
     except BaseException as error:
         self._burst = None  # views of it may be what went wrong

@@ -187,7 +187,7 @@ class Assembly:
             self._take_ports(change)
 
     def commit(self, change: Change) -> None:
-        """All lcores run it. What left is counted and let go of; what ports raise when they stop goes to the log."""
+        """Finish a change that all lcores run: count and release what left, stop its ports, and log what they raise."""
         old_pipelines, old_graphs = self.pipelines, self.graphs
         leaving = _without(self.ports, _each(port for graph in change.graphs for port in graph.ports))
         alone = {id(port) for port in leaving if is_alone(port)}
@@ -296,7 +296,7 @@ class Assembly:
             return sum((graph.balance(apps) for graph, apps in self._counted()), self._gone_balance)
 
     def _costs(self) -> dict[str, Cost]:
-        """What apps cost, by name, as far as it was measured."""
+        """The cost of each app that was measured, by its name."""
         with self._books:
             costs = dict(self._gone_costs)
             for graph, apps in self._counted():
@@ -344,8 +344,8 @@ class Assembly:
             known |= said
         return errors
 
-    def report(self, ok: bool, ports: Xstats, alone: Collection[int] = ()) -> Report:
-        """What the run has done so far. ports: their xstats now; alone: by id, ports that only this run has used."""
+    def report(self, ok: bool, ports: Xstats) -> Report:
+        """The report of the run so far. ports: their xstats now."""
         edges, drops = self.counts()
         began = min((loop.began for loop in self.loops if loop.began), default=0)
         ended = max(loop.ended or (cycles() if loop.began else 0) for loop in self.loops)

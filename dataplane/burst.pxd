@@ -8,7 +8,7 @@ from dataplane.field cimport Field, segments_t
 from dataplane.mbuf cimport mbuf
 
 cdef enum:
-    # What `verdict` says beside the one edge (>= 0) that all packets leave by.
+    # Results of `verdict` other than an edge (>= 0) that all packets leave by.
     VERDICT_SPLIT = -2
     VERDICT_FAILED = -3
 
@@ -29,9 +29,9 @@ cdef class Burst:
     cdef int _next_spare
 
     cdef void open(self, mbuf **pkts, uint16_t n, uint8_t *fate) noexcept
-    # What is to become of it: one edge, or VERDICT_SPLIT and `fate` filled in.
+    # Where the packets go: one edge, or VERDICT_SPLIT with `fate` filled in.
     cdef int verdict(self, object result) except -1
-    # No more access. False: somebody holds on to it, so it must not be opened again.
+    # End all access. Returns False if it is still referenced elsewhere: then it must not be opened again.
     cdef bint close(self) except -1
     cdef int check(self) except -1
     cdef const segments_t *look(self) noexcept

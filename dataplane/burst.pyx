@@ -7,8 +7,8 @@ a copy: changing it changes no packet until it is assigned. Several fields, ``bu
 NumPy's own arithmetic. Only a packet's first segment is looked at: a field that does not lie wholly in it reads as 0 and
 is not written, and ``burst.has(field)`` tells which packets have it.
 
-A burst belongs to `process` and is over when `process` returns; then it, and its packets, raise BurstError. What is given to
-it is converted first, which may run anything and take any time; only then is looked whether the burst is still there.
+A burst belongs to `process` and is over when `process` returns; then it, and its packets, raise BurstError. An assignment
+converts the value first, which may run any code for any time, and checks that the burst is still open only after that.
 """
 
 import numpy as np
@@ -64,13 +64,13 @@ cdef inline object _new(int n, int kind):
 
 
 cdef object _column(Burst burst, int kind):
-    """An array for as many items as there are packets: one of an earlier burst, if nobody keeps it any more."""
+    """An array with one item per packet: that of an earlier burst, if nothing else refers to it."""
     cdef list spare = burst._spare
     cdef cnp.ndarray array
     cdef int i
     for i in range(SPARE):
         array = <cnp.ndarray> spare[i]
-        # Two references: the list's and ours. What somebody has changed about the array itself is not taken either.
+        # Two references: the list's and ours. An array whose type, shape or flags were changed is not reused either.
         if (
             array is not None and Py_REFCNT(array) == 2 and cnp.PyArray_TYPE(array) == kind and cnp.PyArray_NDIM(array) == 1
             and cnp.PyArray_DIM(array, 0) == burst.n and cnp.PyArray_ISCARRAY(array)

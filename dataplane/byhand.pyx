@@ -142,7 +142,7 @@ def send(
     cdef mbuf *m = NULL
     cdef uint16_t took = 0
     cdef uint64_t stamp = timestamp_ns or 0
-    # What is asked for is converted before there is an mbuf that an error would leave without an owner.
+    # Convert the arguments before taking an mbuf: an error would leave the mbuf without an owner.
     memset(&asked, 0, sizeof(mbuf))
     if offload is not None:
         for name in offload.flags.split():

@@ -212,7 +212,7 @@ class PortClock(Capability):
 
     @abstractmethod
     def rx_stamp(self, timeout: float = 0.0) -> Any:
-        """The stamp of a received message: ns, sequence, source; None if there is none within `timeout` s.
+        """The stamp of a received message: ns, sequence, source; None if none arrives within `timeout` s.
 
         Raises PortError if stamps are off.
         """

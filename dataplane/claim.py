@@ -83,7 +83,7 @@ class Claim:
 
 
 def _identify(file: str | int) -> Identity | None:
-    """What the file is known by; None for what anybody may share."""
+    """The identity of a regular file; None for other kinds (a FIFO, a device), which several outputs may share."""
     try:
         found = os.fstat(file) if isinstance(file, int) else Path(file).stat()
     except FileNotFoundError:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Give back what another process has sent, where giving it back may take long.
+"""Release what another process has sent, in a thread, because that may take long.
 
 `close` of a descriptor can wait: for a file system that the sender runs itself (FUSE), for the peer of a TCP socket that
-lingers. Unmapping can take seconds when the last reference to gigabytes goes with it. One peer's things are given back by a
-thread of that peer's, so nobody else waits; what it has not given back yet still counts against the peer's quota.
+lingers. Unmapping can take seconds when the last reference to gigabytes goes with it. Each peer has a thread of its own for
+this, so no other peer waits. Resources that are not released yet still count against the peer's quota.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Closer:
         return self._left
 
     def do(self, work: Callable[[], object]) -> None:
-        """Call `work` soon, in another thread, after what was asked for before. What it raises is logged."""
+        """Call `work` soon, in another thread, after earlier calls have run. Errors that it raises are logged."""
         with self._lock:
             self._queue.append(work)
             self._left += 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Copies of packets: an mbuf has one owner, so whoever wants one too gets a copy."""
+"""Copies of packets: an mbuf has one owner, so each further user gets a copy."""
 
 from libc.stdint cimport uint32_t
 from libc.string cimport memcpy
@@ -29,7 +29,7 @@ cdef mbuf *copy_packet(mempool_t *pool, mbuf *source) noexcept nogil:
             last.next = m
             first.nb_segs += 1
         last = m
-    # What the NIC reported of the packet, and the offloads asked of the next one.
+    # Metadata: offload flags of Rx, and offloads requested for Tx.
     first.ol_flags = source.ol_flags
     first.packet_type = source.packet_type
     first.pkt_len = source.pkt_len

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """EdgeTap: the app that a tap puts on an edge. Passes packets on, and then sends copies of them elsewhere.
 
-The original never waits for a copy: without an mbuf there is none, and the apps that get the copies come after those that get
-the original.
+The original never waits for a copy: if the pool has no mbuf, the packet goes on without one. The apps that get the copies
+run after those that get the original.
 """
 
 from libc.stdint cimport uint16_t

@@ -19,7 +19,7 @@ cdef class RxStage(Source):
 cdef class TxStage(App):
     cdef readonly TxQueue queue
     cdef uint64_t patience        # cycles without progress until packets are dropped; 0: until `halt`
-    cdef volatile uint32_t *halt  # set to stop the lcore that runs it; NULL: nobody can, so it never waits for ever
+    cdef volatile uint32_t *halt  # set to stop its lcore; NULL: no other thread can stop it, so waits are limited
     cdef readonly uint64_t sent     # packets that the queue took since the run began
     cdef readonly uint64_t retries  # bursts that the queue did not take at once
 

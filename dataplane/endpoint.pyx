@@ -21,7 +21,7 @@ cdef extern from "<sched.h>" nogil:
 
 cdef enum:
     PATIENCE_US = 100
-    SPINS = 64  # before the core is offered to somebody else: to the model's thread, perhaps
+    SPINS = 64  # polls before it yields the core, perhaps to the thread of the model
 
 
 cdef class RxStage(Source):

@@ -41,11 +41,11 @@ class AppError(DataplaneError):
 
 
 class BurstError(DataplaneError):
-    """A burst or packet used after `process` returned, or told something that does not fit it."""
+    """A burst or packet was used after `process` returned, or given a value that does not fit it."""
 
 
 class LcoreStuck(DataplaneError):
-    """An lcore that was told to stop and has not: an app has not returned."""
+    """An lcore did not stop in time after `stop`: an app has not returned."""
 
 
 class MemoryExhausted(DataplaneError, MemoryError):

@@ -22,7 +22,7 @@ cdef extern from *:
     #include <time.h>
     #include <unistd.h>
 
-    #define DP_EVENTS 256 /* room for ends of reads that nobody has fetched yet */
+    #define DP_EVENTS 256 /* room for completions of reads that are not fetched yet */
     #define DP_FETCH 64 /* signals after which they are fetched */
 
     static aio_context_t dp_aio;

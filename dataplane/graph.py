@@ -31,7 +31,7 @@ _MAX_EDGES, _MAX_DROPS = 16, 14
 
 @dataclass(frozen=True)
 class Link:
-    """What leaves `app` by its edge number `index` goes to `to`."""
+    """A joined edge: packets that leave `app` by its edge number `index`, named `edge`, go to `to`."""
 
     app: App
     index: int
@@ -66,7 +66,7 @@ class Graph:
         """Put chains together. Raises GraphError for the first mistake it finds.
 
         taps: set on edges of the chains, and of the stages behind earlier taps.
-        wrapped: by id of a queue, the app that stands for it already, in the graph that this one replaces.
+        wrapped: by id of a queue, the app that wraps it in the graph that this one replaces.
         """
         graph = cls(name, lossless, burst)
         if not chains:
@@ -81,7 +81,7 @@ class Graph:
         return graph
 
     def app_of(self, stage: Stage) -> App:
-        """The app that stands for a stage in this graph."""
+        """The app of a stage in this graph: the stage itself, or the wrapper of a queue."""
         return self.apps[next(i for i, each in enumerate(self.stages) if each is stage)]
 
     def label(self, taken: set[str], known: Mapping[int, str]) -> None:
@@ -128,9 +128,9 @@ class Graph:
                 app.be_lossless(self.lossless)
 
     def counts(self, apps: Iterable[App] | None = None) -> dict[str, Count]:
-        """What left by each joined edge since the run began, "app.edge" -> Count, and by those that were joined earlier.
+        """Packets, bytes and bursts of each edge since the run began: "app.edge" -> Count.
 
-        apps: count those of its apps only.
+        Includes edges that are joined no longer and have counted. apps: count those of its apps only.
         """
         counts = {}
         for app in self.apps if apps is None else apps:
@@ -170,7 +170,7 @@ class Graph:
         return found
 
     def drops(self, apps: Iterable[App] | None = None) -> dict[str, int]:
-        """What was dropped since the run began, "app.reason" -> packets, those that happened."""
+        """Packets dropped since the run began, by reasons that happened: "app.reason" -> packets."""
         return {
             f"{self.name_of(app)}.{reason}": count
             for app in (self.apps if apps is None else apps)
@@ -178,7 +178,7 @@ class Graph:
         }
 
     def consumed(self, apps: Iterable[App] | None = None) -> dict[str, int]:
-        """What ended as it should since the run began, "app.reason" -> packets: see `App.consumes`."""
+        """Packets that apps consumed since the run began (see `App.consumes`): "app.reason" -> packets."""
         return {
             f"{self.name_of(app)}.{reason}": count
             for app in (self.apps if apps is None else apps)

@@ -215,7 +215,7 @@ cdef class PeerMemory:
 
     @property
     def lost(self):
-        """Whether an access found the file cut short: what is mapped since then is empty memory that nobody else sees."""
+        """Whether an access found the file cut short. If so, the mapping is zeroed memory of this process alone."""
         return self._slot >= 0 and lost_slot(self._slot) != 0
 
     def close(self):

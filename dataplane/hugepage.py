@@ -52,8 +52,8 @@ _IOVA_BASE = 0x20_0000_0000
 _IOVA_LIMIT = 0x7F_0000_0000
 _iova_lock = threading.Lock()
 _iova_used: list[tuple[int, int]] = []
-# What finalizers give back goes through deques, which need no lock: the collector may run them in this very thread while
-# it holds one. Whoever takes next puts it in order.
+# Finalizers give ranges back through deques, which need no lock: the collector may run a finalizer in a thread that holds
+# the lock. The next allocation sorts them in.
 _iova_returned: deque[int] = deque()
 _warned = False
 
@@ -67,22 +67,22 @@ _physical_users = 0
 
 
 class ArenaWatcher(Protocol):
-    """Who must know every arena: a device sends packets of any mempool, so it must be able to reach them all.
+    """Maps every arena for a device: a device sends packets of any mempool, so it must reach them all.
 
-    A watcher that raises `PortGone` harms nobody else: a device that is gone reaches no memory, and its own verbs say so.
+    A watcher that raises `PortGone` affects no other caller: a removed device reaches no memory, and its own verbs raise.
     """
 
     def arena_opened(self, arena: Arena) -> None:
-        """There is an arena."""
+        """Called for each new arena, before its memory is used."""
 
     def arena_closing(self, arena: Arena) -> None:
-        """Its memory goes away when this returns."""
+        """Called before an arena is unmapped: its memory goes away when this returns."""
 
 
 def watch_arenas(watcher: ArenaWatcher) -> None:
-    """Tell `watcher` of every arena that there is, now, and of each that comes or goes from here on.
+    """Call `watcher` for every arena that exists now, and for each that is opened or closed later.
 
-    Raises what the watcher raises; then it is told of nothing more.
+    Raises what the watcher raises; then it is not called any more.
     """
     with _watch_lock:
         _watchers.append(watcher)
@@ -95,7 +95,7 @@ def watch_arenas(watcher: ArenaWatcher) -> None:
 
 
 def unwatch_arenas(watcher: ArenaWatcher) -> None:
-    """Tell it no more. No error if it does not watch."""
+    """Stop calling `watcher`. No error if it does not watch."""
     with _watch_lock:
         _watchers[:] = [each for each in _watchers if each is not watcher]
 
@@ -129,7 +129,7 @@ class Block:
 
 
 def free_hugepages(page_size: int = 2 << 20) -> int:
-    """Hugepages of that size that nobody has taken or reserved."""
+    """Hugepages of `page_size` bytes that are neither in use nor reserved."""
     folder = _SYSFS / f"hugepages-{page_size >> 10}kB"
     try:
         free = int((folder / "free_hugepages").read_text())
@@ -204,7 +204,7 @@ class Arena:
                 try:
                     watcher.arena_opened(self)
                 except PortGone:
-                    continue  # it reaches nothing any more: that is no concern of whoever needs memory
+                    continue  # a removed device reaches no memory: the arena is good for all others
                 except Exception as error:
                     failure = failure or error
         if failure is not None:
@@ -216,7 +216,7 @@ class Arena:
         return self.page_size > mmap.PAGESIZE
 
     def iova_of(self, address: int) -> int:
-        """What a device must be told to reach that virtual address. Raises ConfigError outside the arena."""
+        """The IOVA by which devices reach a virtual address. Raises ConfigError outside the arena."""
         offset = address - self.address
         if not 0 <= offset < self.size:
             raise ConfigError(f"address {address:#x} is not in arena {self.name!r}")
@@ -251,7 +251,7 @@ class Arena:
         )
 
     def _whole(self, offset: int, size: int) -> bool:
-        """Whether a device sees these bytes as one piece. What is larger than a page is its owner's business."""
+        """Whether a device sees these bytes as one piece. Larger than a page: always true; use IOVAs per page."""
         if self.contiguous or size > self.page_size:
             return True
         first, last = offset // self.page_size, (offset + size - 1) // self.page_size
@@ -286,8 +286,8 @@ class Arena:
     def close(self) -> None:
         """Unmap. Raises ConfigError while a mempool or another known user has its memory.
 
-        Whoever else holds an address of it must be done with it. A device that is there and does not let go keeps the
-        memory: it stays mapped, and the log says so.
+        No other code may use an address of it any more. If a device that is present fails to unmap it, the memory stays
+        mapped, and the log says so.
         """
         if self._closed:
             return
@@ -386,7 +386,7 @@ def _memfd(size: int, page: int, name: str) -> tuple[int, int, mmap.mmap]:
     flags = _MFD_CLOEXEC
     if page > mmap.PAGESIZE:
         flags |= _MFD_HUGETLB | (page.bit_length() - 1) << _MFD_HUGE_SHIFT
-    fd = os.memfd_create(f"dataplane-{name}"[:60], flags)  # at most 249 bytes are possible
+    fd = os.memfd_create(f"dataplane-{name}"[:60], flags)  # the kernel takes at most 249 bytes
     try:
         os.ftruncate(fd, size)
         # Populated at once: a page fault in a poll loop is a stall, and too few pages must fail here.

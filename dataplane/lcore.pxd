@@ -12,7 +12,7 @@ cpdef enum:
     DONE = 2     # all sources are done
     COUNTED = 3  # the sources made as many packets as were asked for
     FAULT = 4    # a stage has a fault
-    ASKED = 5    # somebody waits for a call between two laps
+    ASKED = 5    # another thread waits for a call between two laps
 
 
 cdef class Loop:

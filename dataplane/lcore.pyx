@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The loop of an lcore: polls the sources of its plan until it is stopped, they are done, or a stage fails.
 
-A lap polls each source once; a burst goes all the way to its Tx queue before the next is taken. What need not happen for
-each burst (flushing, looking for a fault) happens after laps that found nothing, and every `SELDOM` laps otherwise. A stop
-is looked for after each: a lap may be long, with Python or a full queue in it. Another thread may have a function called
-on the lcore between two laps (`ask`); that is how a plan is replaced.
+A lap polls each source once; a burst goes all the way to its Tx queue before the next is taken. The loop flushes and looks
+for faults after laps that found nothing, and every `SELDOM` laps otherwise. It looks for a stop after every lap: a lap may
+be long, with Python or a full queue in it. Another thread may have a function called on the lcore between two laps
+(`ask`); plans are replaced that way.
 """
 
 import logging
@@ -88,7 +88,7 @@ cdef class Loop:
     # ---- calls between two laps ---------------------------------------------------
 
     def ask(self, function):
-        """Have `function()` called on the lcore between two laps; returns the Call. Of a loop that is over it is refused."""
+        """Have `function()` called on the lcore between two laps; returns the Call. A loop that is over refuses the call."""
         call = Call(function)
         with self._lock:
             if self._over:
@@ -152,7 +152,7 @@ cdef class Loop:
     def swap(self):
         """Run the plan that `expect` was given. Packets that the present plan holds leave by its own edges first.
 
-        Raises the fault of a stage of the present plan, which then stays. What the `stop` of an app raises goes to the log.
+        Raises the fault of a stage of the present plan, which then stays. Errors of the `stop` of an app go to the log.
         """
         cdef Plan old = self.plan
         cdef Plan new = self.coming
@@ -377,7 +377,7 @@ def _stop_apps(apps, raising):
 
 
 cdef uint64_t _drain(Source source):
-    """Take what a queue holds that nobody will poll from now on; returns how many packets it was."""
+    """Poll a queue that leaves the plan until it is empty, at most DRAIN_LAPS times; returns the packets taken."""
     cdef uint64_t taken = 0
     cdef uint16_t polled
     cdef int _

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What runs hold: a stage is in one run at a time; a port is started by the first run that needs it and stopped by the last.
+"""Leases of runs: a stage is in one run at a time; the first run that needs a port starts it, and the last one stops it.
 
-A port that somebody else has started is left as it is.
+A port that the program has started itself is left as it is.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def release(stages: Iterable[Stage]) -> None:
 
 
 def start_ports(ports: Iterable[Port]) -> list[Port]:
-    """Start those that nobody has started; returns those that `stop_ports` has to be called for.
+    """Start the ports that are not started; returns those for which the caller must call `stop_ports`.
 
     Raises what a port raises; those that were started before it are stopped again.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What lies at an address of this process, for those few verbs that take one from Python: asked before it is followed."""
+"""Check that an address of this process is mapped, for the few verbs that take addresses from Python."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def _groups() -> list[tuple[str, int]]:
 
 
 def _left(group: Path, limit: str, used: str, idle: str) -> int | None:
-    """Bytes that a group has left, None without a limit. What it has of files not in use does not count as used."""
+    """Bytes that a group has left, None without a limit. Inactive page cache does not count as used."""
     try:
         most = (group / limit).read_text().strip()
         if most == "max":

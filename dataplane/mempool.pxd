@@ -61,8 +61,8 @@ cdef class Mempool:
     cdef readonly object arena
     cdef readonly str name
     cdef object _block
-    cdef size_t _base, _end, _page_elements  # where its mbufs lie, and how many are in 2 MiB
-    cdef bint _over  # nobody owns an mbuf, and nobody can get one any more
+    cdef size_t _base, _end, _page_elements  # addresses of its mbufs, and how many are in 2 MiB
+    cdef bint _over  # every mbuf is back, and none can be taken any more
     cdef object __weakref__
 
     cdef int64_t _index_of(self, size_t address) noexcept

@@ -37,7 +37,7 @@ cdef object _is_finalizing = sys.is_finalizing
 
 # By the address of the C pool: a weak reference to each Mempool. A C variable, as pools outlive the module at the end.
 cdef dict _alive = {}
-# Pools that nobody has a reference to, while somebody still owns mbufs of theirs: their memory must stay.
+# Pools without a reference that have mbufs in use (by a NIC, a ring): their memory must stay.
 cdef set _orphans = set()
 
 
@@ -98,7 +98,7 @@ cdef int free_checked(list addresses, Mempool whose) except -1:
 
 
 def _stranger(address, whose, everyone):
-    """What to say of an address that is no mbuf of that pool, or of any."""
+    """The error message for an address that is no mbuf of pool `whose`, or of any pool."""
     cdef Mempool pool
     for pool in everyone:
         if pool._index_of(address) >= 0:
@@ -233,8 +233,8 @@ cdef class Mempool:
         if data_room % 64 or not 64 <= data_room <= 16384:
             raise ConfigError(f"a data room of {data_room} bytes: must be a multiple of 64 from 64 to 16384")
         element = MBUF_HEADER + MBUF_HEADROOM + data_room
-        # A line to spare, so that whoever works in words may touch some bytes behind the room; and an odd number of lines: the
-        # headers of a pool spread over all sets of a cache.
+        # One more cache line, so that code that works in words may touch some bytes behind the room. An odd number of lines
+        # spreads the headers of a pool over all sets of a cache.
         element = element + CACHE_LINE | CACHE_LINE
         per_page = HUGE_PAGE // element  # none straddles a huge page: its bytes have one IOVA
         pages = -(-n // per_page)
@@ -289,7 +289,7 @@ cdef class Mempool:
         if self._over:
             self.arena.free_from_finalizer(self._block)
         else:
-            # Somebody owns mbufs (a NIC, a ring): the memory must not go, so neither does the pool, until they are back.
+            # A NIC or a ring owns mbufs: keep the memory, and so the pool, until they are back.
             _orphans.add(self)
             _alive[<size_t> self.pool] = weakref.ref(self)
 
@@ -355,7 +355,7 @@ cdef class Mempool:
 
     @property
     def in_use(self):
-        """Mbufs that somebody owns. Exact only while no lcore runs."""
+        """Mbufs that are taken and not freed. Exact only while no lcore runs."""
         return self.n - self.available
 
     @property

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Native: an app that is one C function. It may be a plain Python function that numba compiles, and takes no GIL.
 
-Of a packet it sees the first segment. ``per="packet"``::
+The function sees the first segment of a packet. ``per="packet"``::
 
     uint32_t f(uint8_t *data, uint32_t length)                                        returns an edge
     def f(data, length): ...                                                          the same for numba
@@ -10,8 +10,8 @@ Of a packet it sees the first segment. ``per="packet"``::
 
     void f(uint8_t **data, const uint32_t *length, uint8_t *edge, uint32_t n)         fills `edge`, which holds zeroes
 
-An edge that there is not means: drop it, as "refused". If a function of a packet that numba compiled raises, the burst in
-hand is dropped as "error", and the pipeline stops and raises `AppError`; a C function cannot raise.
+A packet with the number of no edge is dropped as "refused". If a per-packet function compiled by numba raises, the present
+burst is dropped as "error", and the pipeline stops and raises `AppError`; a C function cannot raise.
 """
 
 import ctypes

@@ -189,7 +189,7 @@ class Output(_Target):
         elif Path(self.path).exists():
             self.fd = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY)
         else:
-            # A symbolic link that leads nowhere yet is followed, and nobody else's new file is emptied.
+            # Follow a symbolic link whose target does not exist yet. O_EXCL: do not empty a file made meanwhile.
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             self.fd = os.open(os.path.realpath(self.path), flags, 0o644)
             try:
@@ -223,7 +223,7 @@ class Output(_Target):
 
 
 class Lines(Output):
-    """A text file that grows by lines from several threads: a trace. What is written before `open` waits for it.
+    """A text file that grows by lines from several threads: a trace. Lines written before `open` are kept until then.
 
     When the file takes no more (a full disk) it is cut back to its last whole line, one warning says so, and later lines
     are dropped: `write` never raises.
@@ -269,7 +269,7 @@ class Lines(Output):
             self._size += done
         except OSError as error:
             self.ended = True
-            # What is no regular file cannot be cut, and standard output may hold what others wrote.
+            # Only a regular file can be cut, and standard output may hold lines of other writers.
             if not self.standard and stat.S_ISREG(os.fstat(self.fd).st_mode):
                 with contextlib.suppress(OSError):
                     os.ftruncate(self.fd, self._size + data.rfind(b"\n", 0, done) + 1)
@@ -280,8 +280,8 @@ class Whole(_Target):
     """A file whose content is known at once and at the end: a report. It is as it was, or whole and new, never half.
 
     `write` puts the text into a new file in the same folder, with the mode and owner of the old one, and renames it; a
-    symbolic link stays one. What is no regular file (a FIFO, /dev/stderr), or may be written and not replaced, is
-    written as it is. Both raise FileError, FileInUse.
+    symbolic link stays one. A file that is not regular (a FIFO, /dev/stderr), or may be written but not replaced, is
+    written in place. Both raise FileError, FileInUse.
     """
 
     def write(self, text: str) -> None:

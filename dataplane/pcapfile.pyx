@@ -83,7 +83,7 @@ cdef class PcapReader:
         self.most = status.st_size
         self.room = (self.most if preload else READ_BUFFER) + RECORD_HEADER + MAX_CAPTURED
         cdef void *memory = NULL
-        # Whoever copies a record in steps of 64 bytes may read on behind it.
+        # Code that copies a record in steps of 64 bytes may read beyond its end.
         if posix_memalign(&memory, PAGE, self.room + 256):
             raise MemoryError(f"no memory for {self.room} bytes of {self.path}")
         self.buffer = <uint8_t *> memory
@@ -219,7 +219,7 @@ cdef class PcapReader:
                 return 0
             with gil:
                 if holder(self.fd) is not None:
-                    return 0  # somebody still writes it: the rest of this record is on its way
+                    return 0  # a process still writes it: the rest of this record is on its way
         self.damaged = True
         return -1
 
@@ -285,8 +285,8 @@ cdef class PcapWriter:
     neither made nor emptied before `begin` is called. who: whose file it is, for messages.
 
     When a write fails (a full disk) the file is cut back to its last whole record, `error` keeps the errno, and everything
-    later is refused. Raises PcapError, ConfigError, and FileInUse for a file that is read by this program or written already,
-    by whomever.
+    later is refused. Raises PcapError, ConfigError, and FileInUse for a file that this program reads or that any process
+    writes already.
     """
 
     def __cinit__(self, path, *, snaplen=MAX_CAPTURED, nanosecond=False, link_type=LINK_ETHERNET, begin=True, who="a PcapWriter"):

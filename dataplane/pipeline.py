@@ -52,7 +52,7 @@ class Pipeline:
     def check(self, wrapped: Mapping[int, App] = MappingProxyType({})) -> Graph:
         """Put the chains together without touching a stage. Raises GraphError.
 
-        wrapped: for a run that this pipeline may join, the apps that stand for queues there, by id of the queue.
+        wrapped: for a run that this pipeline may join, the apps that wrap queues there, by id of the queue.
         """
         return Graph.of(
             self.chains,

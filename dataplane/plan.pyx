@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Plan: what an lcore runs. Its apps, the links between them, and the queues at their ends.
 
-A plan is made whole and never changed. Where an app's edges lead is written into the app (`edge_t.app`), by `bind`: a burst
-goes from app to app without looking at the plan. So an app is in one bound plan at a time, and `bind` is called while
-nobody polls: before a run, or by the lcore itself between two laps.
+A plan is made whole and never changed. `bind` writes into each app where its edges lead (`edge_t.app`): a burst goes from
+app to app without a look at the plan. So an app is in one bound plan at a time, and `bind` is called while no lcore polls
+its apps: before a run, or by the lcore itself between two laps.
 """
 
 from libc.stdlib cimport free, malloc

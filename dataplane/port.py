@@ -51,7 +51,11 @@ class Link:
 
 @dataclass(frozen=True)
 class PortInfo:
-    """What a port can do. Ring lengths in descriptors: (least, most, multiple of). max_frame: bytes with FCS."""
+    """The abilities of a port.
+
+    driver: its name. max_rx_queues, max_tx_queues: of the device. rx_desc, tx_desc: ring lengths in descriptors, as (least,
+    most, multiple of). max_frame: bytes, with FCS. line_rate: bit/s, 0 for a port without one.
+    """
 
     driver: str
     max_rx_queues: int
@@ -93,7 +97,7 @@ class Port:
 
     @property
     def wire(self) -> str:
-        """What it is joined to, as in "to model1, elastic", for `explain`; empty where it does not know."""
+        """The other end of its wire, as in "to model1, elastic", for `explain`; empty where it does not know."""
         return ""
 
     # ---- queues ---------------------------------------------------
@@ -380,7 +384,7 @@ class Port:
             )
 
     def _check_unused(self) -> None:
-        """Raise PortError while somebody polls one of its queues: their memory must not go under a poller."""
+        """Raise PortError while a thread polls one of its queues: their memory must not go under a poller."""
         if self.gated:
             return
         for queue in (*self._rx.values(), *self._tx.values()):

@@ -5,7 +5,8 @@ For a measured lap each edge of the plan leads to a `Meter`, which reads the tim
 leads to, and reads it again. `push` calls are nested, so a meter subtracts what the meters behind it have seen. After the
 lap the edges lead to the apps again: other laps run the code of a run without a profile.
 
-Reading the counter takes about 25 cycles. What a meter costs is measured once, with an app that does nothing, and subtracted.
+Reading the counter takes about 25 cycles. A calibration measures the cost of a meter once, with an app that does nothing; it
+is subtracted.
 """
 
 from libc.stdlib cimport free, malloc
@@ -72,7 +73,7 @@ cdef class Meter(App):
 
 
 cdef class _Nothing(App):
-    """What the calibration measures."""
+    """An app that does nothing, for the calibration."""
 
     cdef void push(self, mbuf **pkts, uint16_t n) noexcept nogil:
         pass

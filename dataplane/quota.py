@@ -19,10 +19,10 @@ _SURE = 2  # half of the total is shared out in advance
 
 
 class Pool:
-    """An amount that `members` peers share, so that none can use up what another needs.
+    """An amount that `members` peers share, so that none can use up the part of another.
 
-    Half of `total` is shared out in equal parts, of which each member is sure; the other half goes to whoever asks first.
-    most: of one member. Any thread may use it. Raises ConfigError for a limit below 1.
+    Half of `total` is reserved in equal parts, one for each member; members take the other half in the order of their calls.
+    most: the most that one member may hold. Any thread may use it. Raises ConfigError for a limit below 1.
     """
 
     def __init__(self, name: str, total: int, members: int, most: int) -> None:
@@ -33,7 +33,7 @@ class Pool:
         self.name, self.total, self.members = name, total, members
         self.most = min(most, total)
         self.sure = self.most if self.most * members <= total else max(1, total // _SURE // members)
-        self.free = total - self.sure * members  # what nobody is sure of and nobody has
+        self.free = total - self.sure * members  # neither reserved for a member nor held
         self.lock = threading.Lock()
 
     def join(self) -> Quota:
@@ -42,14 +42,14 @@ class Pool:
 
 
 class Quota:
-    """What one peer holds of a pool."""
+    """The part of a pool that one peer holds."""
 
     def __init__(self, pool: Pool) -> None:
         self.pool, self.used = pool, 0
 
     @property
     def most(self) -> int:
-        """What the peer may hold at most, if others leave it as much."""
+        """The most that the peer may hold, if others leave it as much."""
         return self.pool.most
 
     def take(self, amount: int = 1) -> bool:

@@ -27,7 +27,7 @@ cdef inline void note_record(mbuf *m, const record_t *record) noexcept nogil:
 
 
 cdef inline void record_of(record_t *record, const mbuf *m) noexcept nogil:
-    """What is to be written of a packet; the writer fills in what belongs to its file."""
+    """Fill `record` from a packet: time and lengths. The writer adds the fields of its file format."""
     record.data = NULL
     record.has_time = has_arrival(m)
     record.timestamp_ns = arrival_ns(m)

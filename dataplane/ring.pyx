@@ -62,9 +62,9 @@ cdef class Ring:
         return taken
 
     def drain(self):
-        """Free every mbuf in it; returns how many there were. Nobody else may be using the ring.
+        """Free every mbuf in it; returns how many there were. No other thread may use the ring meanwhile.
 
-        Raises MempoolError, and frees none, when something in it is no mbuf, is free already or is there twice: the ring is
+        Raises MempoolError, and frees none, when an entry is no mbuf, is free already or is there twice: the ring is
         empty then.
         """
         held = self.get(self.ring.slots)

@@ -99,7 +99,7 @@ class Run:
 
     @property
     def packets(self) -> int:
-        """What the sources have made so far."""
+        """Packets that the sources have received or generated so far."""
         return sum(loop.packets for loop in self._assembly.loops)
 
     def read(self) -> Readings:
@@ -112,7 +112,7 @@ class Run:
         return explain(self._assembly.name, self._assembly.graphs, report, format)
 
     def sampler(self) -> Sampler:
-        """What a live display polls."""
+        """A Sampler of this run, for a live display."""
         return Sampler(self.read)
 
     def wait(self, seconds: float | None = None, until: Until = None) -> bool:
@@ -135,11 +135,11 @@ class Run:
         Pipelines are dealt out to the lcores as at the start. An app that is in both (the same object) keeps its state and
         its counters, and so does a queue; it must stay on its lcore. Apps that come are started first: if that fails, the
         old pipelines go on. Then apps that go send what they hold, queues of theirs are polled until they are empty once,
-        and they are stopped. What they counted stays in the report. Lcores swap in their order: name pipelines that send
+        and they are stopped. Their counts stay in the report. Lcores swap in their order: name pipelines that send
         into a ring before those that receive from it, or what is left in a ring that goes is counted in its
         `rx_missed_errors`.
 
-        What apps and ports raise that stop because they have left goes to the log.
+        Errors of apps and ports that stop because they have left go to the log.
 
         timeout: s that a lap may take. Raises GraphError for pipelines that cannot run here, what a port or an app raises,
         and LcoreStuck; nothing has changed then, unless the run has ended too (`running`).
@@ -178,7 +178,7 @@ class Run:
             return self._taps.add(make_tap(edge, to, name, mempool), lambda: self._again(timeout))
 
     def untap(self, tap: Tap, timeout: float = 5.0) -> None:
-        """Remove a tap. What its apps hold is sent first; what they counted stays in the report.
+        """Remove a tap. Its apps first send the packets that they hold; their counts stay in the report.
 
         Raises GraphError for a tap that is not set, and what `replace` raises; nothing has changed then.
         """
@@ -238,7 +238,7 @@ class Run:
         self._end_for_error()
 
     def _end_for_error(self) -> None:
-        """Stop the lcores because of an error that is on its way: what goes wrong in that is told in the log."""
+        """Stop the lcores while an error is being raised: further errors go to the log, so that they do not replace it."""
         try:
             self._end(_PATIENCE)
         except KeyboardInterrupt:

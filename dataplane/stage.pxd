@@ -9,11 +9,11 @@ cdef class Stage:
     # Set from the hot path, without the GIL, when the stage can no longer do its work: an errno or another
     # number that `fault_error()` explains. The lcore stops its pipeline and raises that error.
     cdef volatile int fault
-    # Thread number (gettid) of its poller while that is inside compiled code without the GIL, 0: nobody's. Read and written
-    # under the GIL only, by `claim` and `release`.
+    # Thread number (gettid) of its poller while that is inside compiled code without the GIL; 0: not polled. `claim` and
+    # `release` read and write it, under the GIL only.
     cdef uint32_t poller
     cpdef object fault_error(self)
-    # Raise if it cannot be polled: half made (by `__new__`), never started, closed. Asked under the GIL, by `claim`.
+    # Raise if it cannot be polled: half made (by `__new__`), never started, closed. `claim` calls it, under the GIL.
     cdef int check_ready(self) except -1
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Stage: whatever `>>` can join. Queues of ports and apps are stages.
 
-``rx >> app >> tx`` describes; it touches neither `rx` nor `app` nor `tx`. What it makes is a `Chain`, a list of links,
-and a `Pipeline` is made of chains. ``app["expired"] >> sink`` leaves by a named edge.
+``rx >> app >> tx`` describes; it touches neither `rx` nor `app` nor `tx`. It makes a `Chain`, a list of links, and a
+`Pipeline` is made of chains. ``app["expired"] >> sink`` leaves by a named edge.
 """
 
 import os

@@ -34,7 +34,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Count:
-    """What left by an edge. bytes: without FCS."""
+    """Packets, bytes (without FCS) and bursts that left by an edge."""
 
     packets: int = 0
     bytes: int = 0
@@ -49,9 +49,9 @@ class Count:
 
 @dataclass(frozen=True)
 class Cost:
-    """What an app takes of its lcore, without the apps behind it. cycles: TSC cycles per packet that it is given.
+    """The cost of an app to its lcore, without the apps behind it.
 
-    packets, bursts: those that were measured.
+    cycles: TSC cycles per packet that it is given. packets, bursts: those that were measured.
     """
 
     cycles: float = 0.0
@@ -70,15 +70,13 @@ Readings = tuple[dict[str, Count], dict[str, int], dict[str, dict[str, int]]]
 
 @dataclass
 class Report:
-    """What a run did.
+    """The result of a run.
 
-    app: what it was called; seconds: from its first lap to its last; packets: received and generated together. A packet that
-    is generated and comes back over a wire, or that passes two pipelines, is in it twice: `balance` has the terms apart.
-    edges: "app.edge" -> Count; drops, consumed, held: "app.reason" -> packets, those that happened, with "port.tx_errors",
-    "port.link_down" and "port.tx_waiting" of what Tx queues took and did not send; ports: name -> xstats, their growth in
-    this run (of several ports with one name, the second is "name#2"); port_balances: name -> `PortBalance`; paces: app ->
-    `Pace`, of generators with a rate; pools: name -> `PoolUse`, of mempools that ran dry; profile: app -> `Cost`, of a run
-    with ``profile=True``; ok: whether the run did what was asked; unmet: what it did not do.
+    app: the name of the run. seconds: from its first lap to its last. packets: received and generated; a packet that
+    passes two pipelines counts twice, and `balance` has them apart. edges: "app.edge" -> Count. drops, consumed:
+    "app.reason" -> packets, only reasons that happened. ports: name -> growth of its xstats in this run; the second of
+    several ports with one name is "name#2". profile: app -> Cost, of a run with ``profile=True``. ok: whether the run
+    succeeded.
     """
 
     app: str
@@ -176,9 +174,10 @@ def mpps(packets: float, seconds: float) -> float:
 
 @dataclass(frozen=True)
 class Sample:
-    """What happened between two readings. seconds: since the first; interval: s since the one before.
+    """The growth of counters between two readings.
 
-    edges, drops, ports: growth in the interval; totals: the xstats as they are.
+    seconds: since the first reading. interval: s since the previous one. edges, drops, ports: growth in the interval.
+    totals: the present xstats.
     """
 
     seconds: float
@@ -214,7 +213,7 @@ class Sampler:
         self._last = source()
 
     def sample(self) -> Sample:
-        """What happened since the last call."""
+        """The growth since the last call."""
         now, (edges, drops, ports) = monotonic(), self._source()
         old_edges, old_drops, old_ports = self._last
         sample = Sample(

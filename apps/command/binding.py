@@ -61,7 +61,7 @@ class Binder:
         )
 
     def _device(self, address: str) -> str:
-        """Its folder. Raises PortError if there is none, or if it is no network card."""
+        """The folder of a PCI device in sysfs. Raises PortError if it does not exist or is not a network card."""
         device = f"{_PCI}/devices/{address}"
         if not self.host.path(device).exists():
             raise PortError(f"this machine has no PCI device {address}: 'dataplane ports' lists its 82599s")
@@ -116,7 +116,7 @@ class Binder:
                 others.append(f"{address}/{mask.bit_count()}")
         for line in self.host.read("/proc/net/ipv6_route").splitlines():
             words = line.split()
-            # What every interface that is up has (link-local, multicast) is no use of it; neither are rejecting routes.
+            # Link-local and multicast routes (every interface that is up has them) and rejecting routes do not count.
             if words[-1] != face or words[0].startswith(("fe80", "ff00")) or int(words[8], 16) & 0x200:
                 continue
             default = default or words[1] == "00"

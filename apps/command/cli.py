@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except DataplaneError as error:
         return _complain(debug, str(error))
     except BrokenPipeError:
-        # Whoever read our output has gone (`dataplane ports | head -1`): nothing is left to tell, not even at exit.
+        # The reader of the output has gone (`dataplane ports | head -1`): print nothing more, not even at exit.
         sys.stdout = None
         return 1
     except OSError as error:
@@ -74,9 +74,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _too_little(words: Sequence[str]) -> str:
-    """What to say of a limit on address space that the modules cannot be loaded within, "" if there is none.
+    """The message about a limit on address space (RLIMIT_AS) that is too low to load the modules, "" if it is high enough.
 
-    Asked first: what fails within NumPy's or OpenSSL's own code prints lines of its own, and goes on.
+    `main` checks it before the imports: an allocation that fails inside NumPy or OpenSSL prints their own lines and goes on.
     """
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     if limit == resource.RLIM_INFINITY or not any(word in COMMANDS for word in words):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a person sees of a run: rates while it goes on, on a terminal, and totals at its end.
+"""The live display of a run on a terminal, with rates, and the totals at its end.
 
-The display is drawn anew in place four times a second, cut to the size the terminal then has. It writes to a descriptor of
-its own that does not block: a terminal that takes nothing (Ctrl-S, a dead connection) holds nothing up.
+The display is redrawn in place four times a second, cut to the present size of the terminal. It writes to a non-blocking
+descriptor of its own: a terminal that takes no output (Ctrl-S, a dead connection) does not delay the run.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Display:
         columns, rows = os.get_terminal_size(self._fd)
         columns, rows = columns or 80, rows or 24
         if columns < self._columns:
-            self.forget()  # the lines of before are wrapped now, or not: nobody knows how many rows they take
+            self.forget()  # the terminal may have wrapped the old lines: it does not report how many rows they take
         if columns < _LEAST[0] or rows < _LEAST[1]:
             self.hide()
             return
@@ -92,7 +92,7 @@ class Display:
         self._rows = self._columns = 0
 
     def forget(self) -> None:
-        """Somebody else has written to the terminal: the next update leaves what is there, and begins below."""
+        """Leave the present lines, because other code has written to the terminal; the next update begins below them."""
         self._rows = self._columns = 0
 
     def close(self) -> None:
@@ -153,7 +153,7 @@ def _foreground(fd: int) -> bool:
 
 
 def _cells(sample: Sample, port: str) -> list[str]:
-    """What is said of a port, in the order of `_HEADS`."""
+    """The cells of a port, in the order of `_HEADS`."""
     xstats = sample.totals[port]
     cells = []
     for way in ("rx", "tx"):

@@ -168,7 +168,7 @@ def _tsc(host: Host) -> Finding:
 
 
 def _card_findings(host: Host, cards: list[Card]) -> Iterator[Finding]:
-    """What only a card in this machine needs."""
+    """Findings about IOMMU, VFIO and memlock, which only a card in this machine requires."""
     groups = host.path("/sys/kernel/iommu_groups")
     count = len(list(groups.iterdir())) if groups.is_dir() else 0
     vfio = host.path("/dev/vfio/vfio").exists()

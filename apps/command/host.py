@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the machine says about itself in /proc, /sys and /dev. The root is a parameter, so that tests can lay one out."""
+"""The facts about this machine in /proc, /sys and /dev. The root is a parameter, so that tests can lay one out."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ class Host:
         return int(text) if re.fullmatch(r"-?\d+", text) else default
 
     def write(self, name: str, text: str) -> None:
-        """Tell the kernel something. OSError if it does not listen."""
+        """Write `text` to a file of the kernel. Raises OSError if the kernel refuses it."""
         self.path(name).write_text(text)
 
     def link_name(self, name: str) -> str:
-        """What a link of sysfs leads to: the driver of a device, its IOMMU group. "" if there is none."""
+        """The name that a link of sysfs leads to (a device's driver or IOMMU group), "" if the link does not exist."""
         return _link_name(self.path(name))
 
     def usable(self, name: str) -> bool:

@@ -100,7 +100,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_card(parser: argparse.ArgumentParser) -> None:
-    """What is said of a card, whoever gets it."""
+    """Add the arguments that describe a card."""
     parser.add_argument("--ports", type=int, choices=(1, 2), default=2, help="ports of the card (default 2)")
     parser.add_argument(
         "--wire",
@@ -277,7 +277,7 @@ def _from_terminal(number: signal.Signals) -> bool:
 
 
 def _card(args: argparse.Namespace, stack: ExitStack) -> tuple[Card, Findings | None, TextIO | Lines]:
-    """The card of the command line, what it has found, and where that is said."""
+    """The card of the command line, its findings (None unless strict) and the file that they are written to."""
     from dataplane.pmd.model.card import Card
     from dataplane.pmd.model.strict.findings import Findings
 
@@ -328,7 +328,7 @@ def _begin(card: Card, args: argparse.Namespace, out: TextIO | Lines, trace: Lin
 
 
 def _sum_up(args: argparse.Namespace, card: Card, findings: Findings | None, out: TextIO | Lines) -> None:
-    """What the wires have done to frames, and what was found."""
+    """Print the counters of the wires, and write the findings."""
     from dataplane.pmd.model.wire.explain import wire_counters
 
     for chip in card.ports:
@@ -344,7 +344,7 @@ def _sum_up(args: argparse.Namespace, card: Card, findings: Findings | None, out
 def plug_wires(card: Card, wires: list[str]) -> list[Callable[[], None]]:
     """Plug the wires of the command line in; returns what pulls them out. Raises ConfigError, PortError.
 
-    They lose what nobody reads: a driver under test may stop reading, and on a card it then loses packets and counts them.
+    The wires lose frames that no driver reads: a driver under test may stop, and a card then loses and counts packets.
     """
     from dataplane.pmd.bus.wiring import plug
     from dataplane.pmd.portstring import PortString

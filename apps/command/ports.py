@@ -90,7 +90,7 @@ def _card(card: Card) -> Entry:
 
 
 def _served(nic: ServedNic) -> Iterator[Entry]:
-    """The functions that this user may open, or one line that says why there is none."""
+    """The functions that this user may open, or one line with the reason why the list is empty."""
     doctor = f"run 'dataplane doctor --dir {nic.folder}'"
     if nic.why or not nic.functions:
         yield Entry(

@@ -23,7 +23,7 @@ _PATIENCE_MS = 60_000  # QEMU's own 5 s for an answer are too few where the serv
 
 
 def functions_of(folder: Path) -> list[str]:
-    """The functions that are served there, PFs first. Raises PortError if there are none."""
+    """The functions that are served in `folder`, PFs first. Raises PortError if no function is served."""
     names = (path.stem for path in folder.glob("*.sock") if path.is_socket())
     found = sorted((name for name in names if re.fullmatch(FUNCTION, name)), key=order)
     if not found:

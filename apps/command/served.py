@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The NICs that somebody serves on this machine: where they are, which functions they have, and who has those.
+"""Find the NICs served on this machine: their folders, their functions, and the processes that use those.
 
-A server writes NAME into its folder and holds the folder's lock. Folders are looked for where `nic serve` puts them by
-itself, where the kernel says that somebody listens, and where one is told.
+A server writes NAME into its folder and holds the folder's lock. The search covers the default folders of `nic serve`, the
+listening sockets that the kernel lists, and the folders that the caller gives.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Function:
 
 @dataclass(frozen=True)
 class ServedNic:
-    """A folder with the sockets of a NIC. process: who serves it, 0 if nobody does any more. why: it cannot be looked at."""
+    """A folder with the sockets of a NIC. process: its server, 0 if that has ended. why: the reason if it is unreadable."""
 
     folder: Path
     process: int = 0
@@ -55,7 +55,7 @@ class ServedNic:
 
 
 def default_folder(index: int) -> Path:
-    """Where card `index` is served when nobody says where. Raises ConfigError if this user has no such folder."""
+    """The default folder of card `index`. Raises ConfigError if this user has no folder for sockets."""
     if os.geteuid() == 0:
         return Path(f"/run/dataplane/nic{index}")
     runtime = os.environ.get("XDG_RUNTIME_DIR")
@@ -65,7 +65,7 @@ def default_folder(index: int) -> Path:
 
 
 def order(name: str) -> tuple[bool, int, int]:
-    """By which functions are sorted, PFs first: (whether it is a VF, its port, its number). Raises ConfigError."""
+    """The sort key of a function, PFs first: (whether it is a VF, its port, its number). Raises ConfigError."""
     found = re.fullmatch(FUNCTION, name)
     if not found:
         raise ConfigError(f"{name!r}: expected a function, as in pf0 or pf0.vf3")
@@ -141,7 +141,7 @@ def _sockets(folder: Path) -> Iterator[tuple[Path, int]]:
 
 
 def _told(folder: Path) -> dict[str, Any]:
-    """What the server wrote; nothing if that is not there, or is no such thing."""
+    """The content of NAME in `folder`; empty if the file is missing or is not a JSON object."""
     try:
         told = json.loads((folder / NAME).read_text())
     except (OSError, ValueError):

@@ -95,7 +95,7 @@ class Session:
         return port
 
     def _state_option(self, text: str) -> str:
-        """What --vf-state adds to the port string of the PF."""
+        """The option that --vf-state adds to the string of a PF with VFs, else "". Raises ConfigError for a second PF."""
         if not self.args.vf_state or not re.search(r",vfs=(?!0*(,|$))", text):
             return ""
         if self._state_of:
@@ -120,7 +120,7 @@ class Session:
             raise ConfigError(
                 f"--vf-state {self.args.vf_state}: no port is a PF with VFs: open one with vfs=N"
             )
-        # What may wait for somebody (the reader of a FIFO) comes first, while a signal still is an exception.
+        # Steps that may wait (for the reader of a FIFO) come first, while a signal still raises an exception.
         for port in self._opened:
             port.prepare()
         for pipeline in pipelines:
@@ -195,7 +195,7 @@ class Session:
                     complain(f"{self.app}: {error}; SIGQUIT (Ctrl-\\) ends the run without it")
 
     def _outcome(self, outcome: Callable[[Report], Outcome] | None) -> Outcome:
-        """What the command says of the report. That may take time: the demo's second half."""
+        """The outcome that the command makes of the report. That may take time, as for the second half of the demo."""
         if outcome is None:
             return {}, [], []
         self.signals.between, self.signals.raising = "ending", True
@@ -219,7 +219,7 @@ class Session:
 
     def _write(self, more: dict[str, Any]) -> None:
         self._written = True
-        if self._json is not None and not self._json.contested:  # what else wants that file may be its input
+        if self._json is not None and not self._json.contested:  # another user of that file may read it
             self._json.write(json.dumps({**self.report.to_dict(), **more}, indent=2) + "\n")
 
     def __enter__(self) -> Session:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What signals ask of the command, from its first module to its last closed port.
+"""Handle the signals of the command in each phase, from its first module to its last closed port.
 
 =============================  ================  =====================  ==========================================
 phase                          SIGUSR1           SIGINT, TERM, HUP      SIGQUIT, or any of the others once more
@@ -49,9 +49,9 @@ class Signals:
     """The signals of a run, noted on the main thread. A context manager: leaving it restores the handlers before.
 
     caught: the name of the first that asked for an end. at_once: no more waiting. raising: an end is a KeyboardInterrupt
-    (until the run begins). closing: there is nothing more to lose. between: what SIGUSR1 prints then. status, resumed: set
-    by SIGUSR1 and SIGCONT, cleared by the loop that looks at them. hears: called with each that asks for an end; False
-    means that it asks somebody else.
+    (until the run begins). closing: ports close, and nothing more can be lost. between: the line that SIGUSR1 prints outside
+    the run. status, resumed: set by SIGUSR1 and SIGCONT, cleared by the loop that reads them. hears: called with each signal
+    that asks for an end; returns False for a signal that this command must ignore.
     """
 
     def __init__(self) -> None:
@@ -107,6 +107,6 @@ def _wanted() -> list[signal.Signals]:
 
 
 def _write(line: bytes) -> None:
-    """To standard error, from a handler: past the streams, which may be in the middle of a line."""
-    with suppress(OSError):  # it is full: the signal does what it must all the same
+    """Write to standard error from a handler, past the streams: those may be in the middle of a line."""
+    with suppress(OSError):  # it is full: the signal must still do its work
         os.write(2, line)

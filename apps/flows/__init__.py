@@ -6,9 +6,9 @@
 template per layout and a short program of stamps, so a billion flows take no more memory than two, and no
 packet is built while traffic flows.
 
-What scapy would look up on the host it runs on is filled in instead, the same on each machine: a source MAC
-address 02:00:00:00:00:01, a destination MAC address ff:ff:ff:ff:ff:ff, source addresses 198.18.0.1 and
-2001:2::1. A random value (``RandShort()``) is drawn anew for each frame.
+Addresses that scapy would look up on its host have fixed values, the same on each machine: source MAC address
+02:00:00:00:00:01, destination MAC address ff:ff:ff:ff:ff:ff, source addresses 198.18.0.1 and 2001:2::1. A random
+value (``RandShort()``) is drawn again for each frame.
 """
 
 from __future__ import annotations
@@ -53,13 +53,13 @@ class Table:
 
 
 class Flows:
-    """The frames that a packet with sets in its fields stands for.
+    """The frames that a packet with sets in its fields describes.
 
     packet: a scapy packet, a list of them (one after the other), or such an expression as text. A packet
         that starts with IP, IPv6 or ARP gets an Ethernet header.
     size: bytes of each frame on the wire, with the 4 bytes of FCS, so 64 means 60 bytes in the buffer;
         the innermost payload grows by zeros. None: as scapy builds it.
-    shortest: what a frame on the wire has at least (with FCS) when `size` is None.
+    shortest: the least bytes of a frame on the wire, with FCS, when `size` is None.
     seed: of the random values.
     trailer: leave the payload's last 16 bytes to a sequence number and a clock, which the sender writes.
 

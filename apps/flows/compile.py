@@ -196,7 +196,7 @@ class PacketCompiler:
     def _encode(
         self, builder: Builder, axis: Axis, layer: Any, place: layout.Place, behind: int
     ) -> tuple[int, int, int]:
-        """(base, step, table) of the values as they stand in the frame, `behind` bits shifted out."""
+        """(base, step, table) of the values as bits of the frame, shifted right by `behind`."""
 
         def wire(index: int) -> int:
             try:
@@ -261,7 +261,7 @@ class PacketCompiler:
 
 
 def _reason(error: Exception) -> str:
-    """What scapy says of a value, without its advice on how to send it all the same."""
+    """The first two lines of scapy's error about a value; the rest is advice on how to send it nevertheless."""
     return " ".join(str(error).split("\n")[:2])
 
 

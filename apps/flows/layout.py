@@ -12,8 +12,8 @@ from dataplane.apps.flows.axes import layers_of
 
 Choice = dict[tuple[int, str], Any]
 
-# What scapy would ask this host's routing table or the network about. A generator must give the same frames
-# on every machine, and must not send an ARP request because somebody described a packet.
+# Values that scapy would look up in this host's routing table or on the network. A generator must give the same
+# frames on every machine, and must not send an ARP request because a program describes a packet.
 FILL_SOURCE_MAC = "02:00:00:00:00:01"
 FILL_DESTINATION_MAC = "ff:ff:ff:ff:ff:ff"
 FILL_SOURCE_IPV4 = "198.18.0.1"  # RFC 2544, the block for benchmarks
@@ -143,7 +143,7 @@ def place(layer: Any, start: int, name: str) -> Place:
 
 
 def encode(layer: Any, name: str, where: Place, value: Any) -> int | None:
-    """The bits of `value` as they stand in the frame, or None when they do not fit the same place."""
+    """The bits of `value` in the frame, as a number, or None when they do not fit the same place."""
     field = layer.get_field(name)
     if value is None:
         return None  # scapy computes it, from the rest of the packet

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a picture of pipelines shows, however it is drawn: boxes (stages) and arrows (edges)."""
+"""The boxes (stages) and arrows (edges) of a picture of pipelines, for every format that draws them."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Picture:
 
 
 def picture_of(name: str, graphs: Sequence[Graph], report: Report | None) -> Picture:
-    """What these graphs are, and what their apps have counted."""
+    """The picture of these graphs, with the counters of `report` where it is given."""
     apps = [(graph, app) for graph in graphs for app in graph.apps]
     numbers = {id(app): number for number, (_, app) in enumerate(apps)}
     ports = {id(port): port for graph in graphs for port in graph.ports}.values()

@@ -35,7 +35,7 @@ _INK, _DIM, _RED = "#222222", "#666666", "#b00020"
 
 @dataclass(frozen=True)
 class _Line:
-    """A line of text. whole: what it stands for, if that is longer."""
+    """A line of text. whole: the full text, if `text` is shortened."""
 
     text: str
     colour: str = _INK
@@ -176,7 +176,7 @@ class _Sheet:
 def _contents(
     layout: Layout, boxes: Sequence[Sequence[_Line]], edges: Sequence[Sequence[_Line]]
 ) -> list[tuple[Cell, Sequence[_Line]]]:
-    """What stands in each cell that is taken."""
+    """Each cell in use, with its lines of text."""
     blank = (_Line(""),)
     found = [(cell, boxes[number]) for number, cell in layout.boxes.items()]
     for number, way in layout.ways.items():
