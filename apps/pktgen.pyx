@@ -148,7 +148,7 @@ cdef class PktGen(Source):
         if self.limit:
             n = <uint16_t> min(<uint64_t> n, self.limit - self.sent)
         if unlikely(self.lasting and since >= self.lasting):
-            # Send the frames that were due before the end, however late this poll comes.
+            # Send the frames that were due before the end, however late this poll comes, but not for ever.
             since = self.lasting
             if self.ended == 0:
                 self.ended = now

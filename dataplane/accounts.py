@@ -27,7 +27,7 @@ _REFILL = 32  # mbufs that a driver takes at once for its Rx descriptors
 
 @dataclass(frozen=True)
 class Mark:
-    """What a port holds at a moment, and how many packets were moved by hand so far: both as (received, sent)."""
+    """The packets that a port holds at a moment, and those moved by hand so far: both as (received, sent)."""
 
     waiting: tuple[int, int]
     by_hand: tuple[int, int]

@@ -25,6 +25,8 @@ cdef class App(Stage):
     edges: the names of its exits. optional: exits that may stay unconnected. drops: the names of its drop reasons.
     consumes: drop reasons that are the purpose of the app, as of a sink; reports do not count them as dropped.
     held: packets that it has taken and neither emitted nor dropped yet; an app that holds packets back has such a property.
+    pace: the `Pace` of a generator with a rate; a run is not `ok` if it was too slow.
+    mempool: the pool that the app takes mbufs from, if any; the report says when that was empty.
     name: its name in statistics and errors; by default the class's name in lower case.
     """
 

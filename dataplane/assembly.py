@@ -344,8 +344,8 @@ class Assembly:
             known |= said
         return errors
 
-    def report(self, ok: bool, ports: Xstats) -> Report:
-        """The report of the run so far. ports: their xstats now."""
+    def report(self, ok: bool, ports: Xstats, alone: Collection[int] = ()) -> Report:
+        """The report of the run so far. ports: their xstats now; alone: by id, ports that only this run has used."""
         edges, drops = self.counts()
         began = min((loop.began for loop in self.loops if loop.began), default=0)
         ended = max(loop.ended or (cycles() if loop.began else 0) for loop in self.loops)
@@ -420,7 +420,7 @@ class Assembly:
         )  # fmt: skip
 
     def _compare(self, report: Report) -> None:
-        """Say which ports have counted other packets than the run has: nobody else was there to take or send them."""
+        """Log the ports that this run alone has used and whose counts differ from those of the run."""
         for name, port in report.port_balances.items():
             if port.exact and (port.rx_missing or port.tx_missing):
                 log.warning(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What became of the packets of a run (`Balance`), of a port in it (`PortBalance`), of a rate and of a mempool."""
+"""Balances of the packets of a run (`Balance`) and of a port in it (`PortBalance`), the rate of a generator, a mempool."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Balance:
     """Where the packets of a run came from, and where they went: received + generated + copied = sent + dropped +
     consumed + held.
 
-    received: from Rx queues; generated: by apps that make packets; copied: made by apps of packets that they had; sent:
-    by ports, as far as they know; dropped: by apps, and by ports because of an error or because their link was down;
-    consumed: ended as they should, as in a sink; held: still in apps, or in descriptor rings, unsent. A packet that passes
+    received: from Rx queues. generated: by apps that make packets. copied: made by apps of packets that they had. sent:
+    by ports, as far as they know. dropped: by apps, and by ports because of an error or because their link was down.
+    consumed: ended as they should, as in a sink. held: still in apps, or in descriptor rings, unsent. A packet that passes
     several pipelines, over a ring or a wire, is received and sent in each.
     """
 
@@ -100,9 +100,9 @@ _KEPT = 0.99  # of the rate that was asked for
 class Pace:
     """How well a generator has kept its rate.
 
-    asked, reached: packets a second; seconds: from its first poll to its last; late: s that it was behind at the end,
-    those included that it gave up; skipped: frames that it gave up, as they were 100 ms late; best_effort: whether a run is
-    `ok` all the same.
+    asked, reached: packets a second. seconds: from its first poll to its last. late: s that it was behind at the end,
+    including the time that it gave up. skipped: frames that it gave up because they were 100 ms late. best_effort: whether a
+    run is `ok` even if the generator was too slow.
     """
 
     asked: float

@@ -168,7 +168,7 @@ class Port:
 
     @property
     def rx_pool(self) -> Mempool | None:
-        """The mempool that Rx takes mbufs from; None if there is none yet, which `mempool` would make."""
+        """The mempool that Rx takes mbufs from; None until it is made, which `mempool` does."""
         return self._mempool
 
     def waiting(self) -> tuple[int, int]:

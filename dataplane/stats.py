@@ -72,11 +72,14 @@ Readings = tuple[dict[str, Count], dict[str, int], dict[str, dict[str, int]]]
 class Report:
     """The result of a run.
 
-    app: the name of the run. seconds: from its first lap to its last. packets: received and generated; a packet that
-    passes two pipelines counts twice, and `balance` has them apart. edges: "app.edge" -> Count. drops, consumed:
-    "app.reason" -> packets, only reasons that happened. ports: name -> growth of its xstats in this run; the second of
-    several ports with one name is "name#2". profile: app -> Cost, of a run with ``profile=True``. ok: whether the run
-    succeeded.
+    app: the name of the run. seconds: from its first lap to its last. packets: received and generated together; a packet
+    that is generated and comes back over a wire, or that passes two pipelines, counts twice: `balance` has the terms apart.
+    edges: "app.edge" -> Count. drops, consumed, held: "app.reason" -> packets, only reasons that happened; Tx queues add
+    "port.tx_errors", "port.link_down" and "port.tx_waiting" for packets that they took and did not send. ports: name ->
+    growth of its xstats in this run; the second of several ports with one name is "name#2". port_balances: name ->
+    `PortBalance`. paces: app -> `Pace`, of generators with a rate. pools: name -> `PoolUse`, of mempools that ran dry.
+    profile: app -> `Cost`, of a run with ``profile=True``. ok: whether the run did what was asked. unmet: the reasons why
+    it is not `ok`.
     """
 
     app: str

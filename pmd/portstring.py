@@ -20,7 +20,7 @@ class PortString:
     """``scheme:target,key=value,...``; a NIC's name has no scheme.
 
     text: the whole string, which is the port's name. Read options with `integer`, `number`, `flag` and `word`, then
-    call `done`, which refuses what nobody asked for.
+    call `done`, which refuses options that were not read.
     """
 
     text: str

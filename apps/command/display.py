@@ -216,7 +216,7 @@ def totals(report: Report, headline: bool = True) -> Iterator[str]:
 
 
 def _moved(way: str, xstats: dict[str, int], seconds: float) -> str:
-    """What a port received ("rx") or sent ("tx")."""
+    """Packets and bytes that a port received (way "rx") or sent ("tx"), with their rates."""
     packets, size = (xstats.get(f"{way}_good_{what}", 0) for what in ("packets", "bytes"))
     rates = f"{packet_rate(packets, seconds)}, {bit_rates(packets, size, seconds)}" if seconds else "no time"
     return f"{way} {packets:,} packets {size:,} bytes ({rates})"

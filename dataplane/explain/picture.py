@@ -81,7 +81,7 @@ def picture_of(name: str, graphs: Sequence[Graph], report: Report | None) -> Pic
 
 
 def _remarks(report: Report | None) -> Iterator[str]:
-    """Of the last run: packets that ports hold or did not send, rates that were asked for, mempools that ran dry."""
+    """Remarks on the last run: packets that ports hold or did not send, paces of generators, mempools that ran dry."""
     if report is None:
         return
     yield from (f"held by {name}: {count:,}" for name, count in report.held.items())

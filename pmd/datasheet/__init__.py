@@ -3,8 +3,8 @@
 
 Every register of the PF's BAR0 is a name of this package (``from dataplane.pmd.datasheet import CTRL, RXDCTL``),
 ``ALL`` lists them by offset and ``decode`` finds the one at an address. A VF has a register map of its own,
-``dataplane.pmd.datasheet.vf``. Beside the registers: ``descriptors``, ``mailbox``, ``eeprom``, ``pci`` (configuration
-space) and ``limits``.
+``dataplane.pmd.datasheet.vf``. Further modules: ``descriptors``, ``mailbox``, ``eeprom``, ``pci`` (configuration space)
+and ``limits``.
 """
 
 from dataplane.pmd.datasheet.register import *  # noqa: F403

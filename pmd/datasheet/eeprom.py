@@ -45,7 +45,7 @@ def words_summed(words: Sequence[int]) -> int:
 
 
 def checksum(words: Sequence[int]) -> int:
-    """What word 0x3F must hold so that all together is 0xBABA."""
+    """The value of word 0x3F that makes the sum of all words 0xBABA."""
     return SUM - words_summed(words) & 0xFFFF
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What PF and VF say to each other through the mailbox (datasheet 7.10.2.9; the words are agreed by drivers).
+"""Messages of PF and VF through the mailbox (datasheet 7.10.2.9; drivers define the words).
 
 Word 0 of a message: [15:0] type, [23:16] info (a count, an index, a flag), [29] CTS, [30] NACK, [31] ACK.
 """
@@ -45,7 +45,7 @@ GET_QUEUES_WORDS = 5
 GET_RETA_REPLY_WORDS = 9
 GET_RSS_KEY_REPLY_WORDS = 11
 MULTICAST_HASHES_MAX = 30
-# Of the PF's answers; types that are not here have 16.
+# Words of the PF's replies; types that are not here have 16.
 REPLY_WORDS = dict.fromkeys(NAMES, 2) | {
     RESET: RESET_REPLY_WORDS,
     GET_QUEUES: GET_QUEUES_WORDS,

@@ -14,9 +14,8 @@ then on::
     RXDCTL[3].pack(ENABLE=1)       0x02000000
     RXDCTL[3].describe(1 << 25)    'RXDCTL[3] = 0x02000000 (ENABLE)'
 
-A register that exists once needs no index: ``CTRL.RST``. What does not exist raises, and says what does: an
-index past the end (``IndexError``), a field the register does not have (``AttributeError``), a value too wide
-(``ValueError``).
+A register that exists once needs no index: ``CTRL.RST``. An index past the end raises ``IndexError``, a field that the
+register does not have ``AttributeError``, and a value too wide ``ValueError``; each message names the allowed ones.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ WORD = 0xFFFF_FFFF
 
 
 class Access(Enum):
-    """What a read and a write do to a bit. ``KIND[hi:lo]`` or ``KIND[n]`` makes a field of that kind."""
+    """The effect of a read and of a write on a bit. ``KIND[hi:lo]`` or ``KIND[n]`` makes a field of that kind."""
 
     RW = "read, write"
     RO = "read only"

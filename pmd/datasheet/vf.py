@@ -104,7 +104,7 @@ ALL: tuple[Register, ...] = _MAP.registers
 """Every register of a VF, by offset."""
 
 decode = _MAP.decode
-"""The VF's register at an offset of its BAR0; None if there is none."""
+"""The VF's register at an offset of its BAR0, None if no register is there."""
 
 
 def twin(vf: int, register: RegisterRef, queues: int) -> RegisterRef | None:

@@ -37,13 +37,13 @@ _ANSWER_SECONDS = 10  # for a thread that is to end
 
 
 class Host(Protocol):
-    """What the kernel does about a function besides its registers."""
+    """The kernel's part for a function, apart from its registers."""
 
     def place(self) -> None:
-        """The function has been reset: say again where its BARs are."""
+        """Write the addresses of the BARs again, after a reset of the function."""
 
     def bind(self, on: bool) -> None:
-        """The function has a driver, or has none any more."""
+        """Note that a driver has been bound to the function (on=True) or unbound from it."""
 
 
 class Memory:

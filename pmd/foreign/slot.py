@@ -57,7 +57,7 @@ class Slot:
             self.function.config.write32(pci.BAR0 + 4 * bar, address)
 
     def bind(self, on: bool) -> None:
-        """What sysfs shows once a program has bound the function to its driver, or unbound it."""
+        """Show in sysfs that a program has bound the function to its driver (on=True), or unbound it."""
         self._sysfs.bind(on)
 
 
@@ -111,7 +111,7 @@ class Slots:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a program needs in its environment to see the slots, and nothing of the machine's own cards."""
+        """The environment variables that show a program the slots and hide the machine's own cards."""
         return {
             "LD_PRELOAD": str(self.trap),
             "DATAPLANE_SLOTS": str(self.root),
@@ -121,7 +121,7 @@ class Slots:
     def start(
         self, command: Sequence[str], env: Mapping[str, str] = os.environ, **more: Any
     ) -> subprocess.Popen[Any]:
-        """Run a program on the slots; arguments as `subprocess.Popen`'s. What `env` preloads already stays."""
+        """Run a program on the slots; arguments as for `subprocess.Popen`. Keeps the libraries of LD_PRELOAD in `env`."""
         ours = self.environment
         if env.get("LD_PRELOAD"):
             ours["LD_PRELOAD"] += f":{env['LD_PRELOAD']}"

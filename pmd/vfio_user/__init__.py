@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""vfio-user: a PCI function of another process, by messages on a Unix socket. What server and client have in common."""
+"""vfio-user: a PCI function of another process, by messages on a Unix socket. The server and the client use this package."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A client's end of a vfio-user socket: a request and its reply, from any thread, with an end to every wait.
 
-A server that dies is noticed at once: by whoever waits for a reply, and by a thread that does nothing else.
+The client notices at once when the server dies: in the thread that waits for a reply, and in a thread that only watches.
 """
 
 from __future__ import annotations

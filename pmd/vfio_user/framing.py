@@ -33,7 +33,7 @@ class Incoming:
         self.header, self.body, self.descriptors = header, body, descriptors
 
     def close(self) -> None:
-        """Close what nobody took."""
+        """Close the descriptors that were not taken."""
         close_all(self.descriptors)
 
     def __enter__(self) -> Incoming:
@@ -43,7 +43,7 @@ class Incoming:
         self.close()
 
     def take(self) -> list[int]:
-        """The descriptors; whoever takes them closes them."""
+        """Hand over the descriptors; the caller must close them."""
         taken, self.descriptors = self.descriptors, []
         return taken
 

@@ -111,7 +111,7 @@ class RegionFlags(IntFlag):
 
 
 class IrqFlags(IntFlag):
-    """What an interrupt can."""
+    """Abilities of an interrupt, in the answer to GET_IRQ_INFO."""
 
     EVENTFD = 1
     MASKABLE = 2
@@ -192,17 +192,17 @@ class Header(_Struct):
 
     @property
     def no_reply(self) -> bool:
-        """Whether whoever sent it wants no answer."""
+        """Whether the sender wants no answer."""
         return bool(self.flags & _NO_REPLY)
 
     @property
     def failed(self) -> bool:
-        """Whether it is a reply that says no."""
+        """Whether it is a reply with an error."""
         return bool(self.flags & _ERROR)
 
     @classmethod
     def of_command(cls, id: int, command: int, body: int, no_reply: bool = False) -> Self:
-        """body: bytes behind the header."""
+        """The header of a command with `body` bytes behind it. no_reply: the sender wants no answer."""
         return cls(id, command, cls.struct_size() + body, _NO_REPLY if no_reply else 0)
 
     @classmethod
@@ -412,4 +412,4 @@ BODIES: dict[int, type[_Struct]] = {
     Command.REGION_READ: RegionAccess,
     Command.REGION_WRITE: RegionAccess,
 }
-"""What a command starts with, behind its header."""
+"""The structure behind the header of each command."""

@@ -131,7 +131,7 @@ class NetDevice:
         return 0 if speed in (0xFFFFFFFF, 0xFFFF) else speed
 
     def _ethtool(self, command: bytes) -> bytes | None:
-        """What the driver makes of an ethtool command, None if it does not know it."""
+        """The driver's answer to an ethtool command, None if it does not support the command."""
         room = ctypes.create_string_buffer(command, len(command))
         try:
             fcntl.ioctl(self._socket, _SIOCETHTOOL, self._request(struct.pack("P", ctypes.addressof(room))))

@@ -35,7 +35,7 @@ cdef int cut_begin(
     cutter_t *cut, const uint8_t *frame, uint32_t length, uint8_t gso_type, uint32_t size, uint32_t l4, uint32_t tag
 ) noexcept nogil
 
-# Bytes of the next segment, 0 when there is none.
+# Bytes of the next segment, 0 after the last one.
 cdef uint32_t cut_length(const cutter_t *cut) noexcept nogil
 
 # Build the next segment in `to`, which has room for cut_length() bytes.

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a NIC would have done with a frame of the kernel's: finish its checksum, cut it into segments, put its VLAN tag in.
+"""Do the offloads of a NIC on a frame of the kernel: finish its checksum, cut it into segments, insert its VLAN tag.
 
-A local TCP stack leaves both to the device it sends by. Where that device is one end of a veth, nobody does it, and frames
-of up to 64 KiB with half a checksum come out at the other end. Formats: RFC 791, 8200, 9293, 768; CRC32c of SCTP: RFC 9260.
+A local TCP stack leaves these to the device that it sends by. One end of a veth does not do them: frames of up to 64 KiB
+with an unfinished checksum arrive at the other end. Formats: RFC 791, 8200, 9293, 768; CRC32c of SCTP: RFC 9260.
 """
 
 from libc.string cimport memcpy

@@ -69,7 +69,7 @@ SOL_PACKET, PACKET_STATISTICS = 263, 6
 
 
 cdef bint is_there(int fd, int interface) noexcept nogil:
-    """Whether the network namespace of socket fd still has the interface of that number. One made anew has another number."""
+    """Whether the network namespace of socket fd still has the interface of that number. A new one has another number."""
     cdef ifreq_t request
     memset(&request, 0, sizeof(request))
     request.number = interface
@@ -178,7 +178,7 @@ cdef class PacketRx(VirtualRx):
         cdef uint32_t tag = vlan_tag(header)
         cdef uint8_t head[16]
         if tag:
-            # What lies before a frame is the socket's, and done with: the addresses move there and make room.
+            # The bytes before a frame are the socket's header, already read: move the addresses there to make room.
             memcpy(head, frame - 4, 16)
             memmove(frame - 4, frame, 12)
             memcpy(frame + 8, &tag, 4)
@@ -223,7 +223,7 @@ cdef class PacketRx(VirtualRx):
             m.next = NULL
 
     cpdef object fault_error(self):
-        """What became of the interface."""
+        """The error of the interface, from errno `fault`."""
         return gone(self.port, self.fault)
 
     cdef int check_ready(self) except -1:
@@ -349,7 +349,7 @@ cdef class PacketTx(VirtualTx):
         return messages
 
     cpdef object fault_error(self):
-        """What became of the interface."""
+        """The error of the interface, from errno `fault`."""
         return gone(self.port, self.fault)
 
     def open(self, fd, int interface=0):

@@ -51,7 +51,7 @@ cdef class PcapRx(VirtualRx):
     cdef uint64_t begun_ns     # when the first record was due, 0: not yet
     cdef uint64_t looked_ns    # when the time was looked at last
     cdef uint64_t max_gap_ns   # 0: gaps are as in the capture
-    cdef uint64_t warned       # number of the record whose gap was said last
+    cdef uint64_t warned       # number of the last record whose gap was logged
 
     cdef uint16_t rx_burst(self, mbuf **pkts, uint16_t n) noexcept nogil:
         cdef uint64_t until = UINT64_MAX
@@ -207,7 +207,7 @@ cdef class PcapRx(VirtualRx):
 
 cdef class PcapTx(VirtualTx):
     cdef PcapWriter writer
-    cdef bint told  # somebody has heard of the failure
+    cdef bint told  # `fault_error` has reported the failure
 
     cdef uint16_t tx_burst(self, mbuf **pkts, uint16_t n) noexcept nogil:
         cdef uint64_t total = weight(self, pkts, n)
@@ -229,7 +229,7 @@ cdef class PcapTx(VirtualTx):
         return 0
 
     cpdef object fault_error(self):
-        """What became of the file."""
+        """The error of the file's last write."""
         self.told = True
         return self.writer.failure()
 

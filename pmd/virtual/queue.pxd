@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the queues of all virtual ports count and how they take mbufs."""
+"""Queues of all virtual ports: their counters, and how they take mbufs."""
 
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
@@ -10,7 +10,7 @@ from dataplane.queue cimport RxQueue, TxQueue
 from dataplane.stage cimport Stage
 
 
-# Raise PortError if somebody polls that queue now.
+# Raise PortError if a thread polls that queue now.
 cdef int check_unused(Stage queue) except -1
 
 
@@ -47,7 +47,7 @@ cdef inline uint16_t take(VirtualRx queue, mbuf **pkts, uint16_t n) noexcept nog
     return queue.take_fewer(pkts, n)
 
 
-# What n packets about to be sent weigh: whoever calls may know.
+# Bytes of n packets about to be sent. The caller may have set `burst_bytes` to the total.
 cdef inline uint64_t weight(VirtualTx queue, mbuf **pkts, uint16_t n) noexcept nogil:
     cdef uint64_t told = queue.burst_bytes
     queue.burst_bytes = 0
@@ -55,7 +55,7 @@ cdef inline uint64_t weight(VirtualTx queue, mbuf **pkts, uint16_t n) noexcept n
 
 
 cdef inline void arrived(mbuf *m, uint32_t length) noexcept nogil:
-    """The header of a packet that nobody classified: `length` bytes in one segment, its time not known."""
+    """Fill the mbuf of a packet without metadata: `length` bytes in one segment, its time not known."""
     rearm(m, 0)
     m.ol_flags = 0
     m.packet_type = 0
@@ -66,6 +66,6 @@ cdef inline void arrived(mbuf *m, uint32_t length) noexcept nogil:
 
 
 cdef inline void arrived_at(mbuf *m, uint32_t length, uint64_t timestamp_ns) noexcept nogil:
-    """The same for a packet whose time is known."""
+    """Like `arrived`, for a packet with a time: ns since 1970."""
     arrived(m, length)
     set_arrival(m, timestamp_ns)

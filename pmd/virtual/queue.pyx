@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the queues of all virtual ports count and how they take mbufs."""
+"""Queues of all virtual ports: their counters, and how they take mbufs."""
 
 from libc.string cimport memcpy
 
@@ -64,7 +64,7 @@ cdef class VirtualRx(RxQueue):
 
     @property
     def counters(self):
-        """What it counted since it was made."""
+        """Its counters since it was made, by name."""
         return {
             "packets": self.packets,
             "bytes": self.bytes,
@@ -85,7 +85,7 @@ cdef class VirtualTx(TxQueue):
 
     @property
     def counters(self):
-        """What it counted since it was made."""
+        """Its counters since it was made, by name."""
         return {
             "packets": self.packets,
             "bytes": self.bytes,

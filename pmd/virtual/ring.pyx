@@ -189,7 +189,7 @@ def _drain(named):
         rx.missed += lost
         return
     for port in named.senders:
-        # Of several senders, none can be told apart: charge one after the other with what it has put in.
+        # The packets do not name their sender: charge one sender after the other, up to the packets that it has put in.
         tx = port.tx()
         share = min(lost, tx.packets)
         weighed = min(size if share == lost else size * share // lost, tx.bytes)

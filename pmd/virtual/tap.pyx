@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """tap: a network interface of the kernel whose other end is this port: ``tap:NAME``.
 
-The interface is made if it is not there, and then goes when the port is closed; one that was there stays. queues: how
-many it has (1). What the kernel sends by the interface the port receives, whole: without offloads announced, the kernel has
-cut it to the MTU, finished its checksums and put its VLAN tag in. ``mac`` and ``mtu`` are the interface's.
+The interface is made if it does not exist, and is then deleted when the port is closed; one that existed stays. queues: the
+number of its queues (1). The port receives complete frames: it announces no offloads, so the kernel segments to the MTU,
+finishes checksums and inserts VLAN tags. ``mac`` and ``mtu`` are the interface's.
 """
 
 import errno as codes
@@ -112,7 +112,7 @@ cdef class TapRx(VirtualRx):
         return 0
 
     cpdef object fault_error(self):
-        """What became of the interface."""
+        """The error of the interface, from errno `fault`."""
         return gone(self.port, self.fault)
 
 
@@ -180,7 +180,7 @@ cdef class TapTx(VirtualTx):
         return writev(self.fd, parts, k)
 
     cpdef object fault_error(self):
-        """What became of the interface."""
+        """The error of the interface, from errno `fault`."""
         return gone(self.port, self.fault)
 
 
@@ -248,7 +248,7 @@ class TapPort(VirtualPort):
         self._device.up()
         polled = max(self.rx_queues, 1)
         for index, fd in enumerate(self._fds):
-            if len(self._fds) > 1:  # the kernel must not spread frames over queues that nobody polls
+            if len(self._fds) > 1:  # the kernel must not spread frames over queues that are not polled
                 self._attach(fd, index < polled)
             if index < polled:
                 self._forget(fd)
@@ -260,7 +260,7 @@ class TapPort(VirtualPort):
             tx.fd = self._fds[min(tx.index, polled - 1)]
 
     def _stop(self):
-        # Descriptors are numbers that somebody else gets once the port is closed.
+        # The kernel gives the numbers of closed descriptors to other files: keep none.
         cdef TapTx tx
         for rx in self._rx.values():
             rx.attach(None)

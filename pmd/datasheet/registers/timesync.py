@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Time stamping, IEEE 1588 (datasheet 8.2.3.26, 7.9). Drivers clear these at bring-up even if nobody asks the time."""
+"""Time stamping, IEEE 1588 (datasheet 8.2.3.26, 7.9). Drivers clear these at bring-up even without time stamps."""
 
 from dataplane.pmd.datasheet.register import RO, Register, bit, bits
 
