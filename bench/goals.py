@@ -78,8 +78,8 @@ RECORDED: dict[str, Record] = {
         {ZEN5: 0.385, XEON: 0.326}, 0.078, 0.083
     ),
     "null -> pcap file on tmpfs, 60 bytes": Record({ZEN5: 3.285, XEON: 3.340}, 0.115, 0.05),
-    # Beside the yardstick, which no run on Zen 5 has had yet. Their goals were in cycles (60, 6, 13) and packets a second
-    # (30 M).
+    # Compared with the yardstick, which has not run on Zen 5 yet. Their goals were in cycles (60, 6, 13) and packets per
+    # second (30 M).
     "model Tx + Rx, 64-byte frames, burst 32": Record({XEON: 4.641}, 0.020, 0.068),
     "pktgen -> null, addresses and ports vary (a table of 4,096), checksums right, one core": Record(
         {XEON: 0.750}, 0.028, 0.049
@@ -119,7 +119,7 @@ RECORDED: dict[str, Record] = {
 
 
 def kind() -> str:
-    """What CPU this is, as far as ratios depend on it: its vendor, family and model (/proc/cpuinfo)."""
+    """The kind of this CPU, as far as ratios depend on it: vendor, family and model (/proc/cpuinfo)."""
     text = Path("/proc/cpuinfo").read_text()
     found = {
         name: re.search(rf"^{name}\s*: *(.*)$", text, re.M) for name in ("vendor_id", "cpu family", "model")

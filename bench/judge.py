@@ -50,7 +50,7 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 def figure(values: Sequence[float], *, more: bool = False) -> float:
     """The better quartile of slices that do the same work. more: the larger a figure, the better.
 
-    What else the machine does makes some of them dearer, none cheaper; the very best one moves more from time to time.
+    Other work of the machine makes some slices dearer and none cheaper; the very best one moves more from time to time.
     """
     return sorted(values, reverse=more)[len(values) // 4]
 

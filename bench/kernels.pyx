@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The driver's kernels on descriptors and mbufs that are made up: for tests that hold each width against the scalar form.
+"""Run the driver's kernels on made-up descriptors and mbufs, for tests that compare each width with the scalar form.
 
-Each function allocates what the kernel works on, fills it with what it is told, and returns all that the kernel may have
+Each function allocates the kernel's memory, fills it from its arguments, and returns everything that the kernel may have
 written, as bytes. Pointers to mbufs come back as indices.
 """
 

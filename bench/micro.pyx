@@ -80,7 +80,7 @@ def produce(Ring ring not None, uint64_t first, uint64_t count, uint32_t n, bint
 def consume(Ring ring not None, uint64_t count, uint32_t n):
     """Dequeue `count` numbers without the GIL; returns (their sum, whether each producer's came in rising order).
 
-    A producer's numbers are told apart by their top 32 bits.
+    The top 32 bits of a number name its producer.
     """
     cdef void *objs[MOST]
     cdef uint64_t last[8]

@@ -45,7 +45,7 @@ def wobble(costs: Sequence[float]) -> float:
 
 
 def _ticks() -> list[int]:
-    """Of all CPUs together, since the machine started."""
+    """Clock ticks of all CPUs together since the machine started, by kind (the first line of /proc/stat)."""
     words = Path("/proc/stat").read_text().split("\n", 1)[0].split()
     return [int(each) for each in words[1:9]]
 

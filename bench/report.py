@@ -127,7 +127,7 @@ def beside(row: Row, goal: Goal, others: float) -> Row:
 
 
 def save(rows: Sequence[Row], target: Path) -> None:
-    """Write the rows to a file: whoever reads it sees the old ones or these, never half. Raises FileError."""
+    """Write the rows to a file: a reader sees the old ones or these, never half. Raises FileError."""
     Whole(target, "the rows").write(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
 
 

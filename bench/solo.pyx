@@ -26,12 +26,12 @@ def step_address():
 
 
 def engine_address(Engine engine not None):
-    """What that function takes as `engine`. The caller keeps the engine alive."""
+    """The argument `engine` for that function. The caller keeps the engine alive."""
     return <size_t> <void *> engine
 
 
 def broadcast(size):
-    """A frame of `size` bytes to everybody, of no protocol."""
+    """A broadcast frame of `size` bytes, of no protocol."""
     return b"\xFF" * 6 + b"\x02" * (size - 6)
 
 

@@ -77,7 +77,7 @@ def rewrite(data, length):
 
 
 def swap(data, length):
-    """What Reflect does, as a plain Python function."""
+    """Reflect as a plain Python function."""
     exchange(data, eth.src, eth.dst)
     return 0
 

@@ -54,7 +54,7 @@ def most_mib(*words: str) -> float:
 
 
 def test_memory_of_a_forwarder(compare):
-    """Beside what Python takes for itself, with NumPy and what typical programs import."""
+    """Compared with Python itself, with NumPy and the modules that typical programs import."""
     compare(
         "l2fwd between two ports of the model, memory",
         "MiB",

@@ -35,7 +35,7 @@ def test_model(compare, lcore, yardstick, size, burst):
 
 @pytest.mark.parametrize("size", [60, 1514])
 def test_wire_between_processes(compare, lcore, size):
-    """What it takes to go through the memory of a wire between processes, with both ends on one core."""
+    """The cost of a wire's memory between processes, with both ends on one core."""
     pair, plain = Pair(udp(size), shared=True), Pair(udp(size))
     compare(
         f"model Tx + Rx by a wire between processes, {size + 4}-byte frames, burst 32",

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The PF driver's bursts on the model, driver and device in turns on one lcore ("solo"); 64-byte frames.
 
-What its ways cost beside each other, with no peer and without DPDK; `test_peer_nic.py` judges it.
+Compares the costs of the driver's own paths, without DPDK; `test_peer_nic.py` judges them.
 """
 
 import pytest

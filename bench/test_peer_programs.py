@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Our pipelines beside testpmd and l2fwd: null ports, a ring, captures. One core, burst 32, by turns on the same CPU.
 
-Both sides count the CPU time of what forwards, over windows of the same length: what other programs do to the machine
-meanwhile is nobody's.
+Both sides count the CPU time of their forwarding, over windows of the same length: the time of other programs counts for
+neither.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The generator into null on one core: frames whose addresses and ports vary, with right checksums.
 
-Before it is timed, a sample of what it makes is added up again in plain Python, and must vary as it was told to.
+Before it is timed, plain Python checks the checksums of a sample of its frames, and that the fields vary as configured.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Many queues: what an idle one costs whoever polls it, what flows over several cost, and those queues over several lcores.
+"""Many queues: the cost of polling an idle one, of flows over several, and of those queues over several lcores.
 
-With two CPUs two lcores and the model's thread share them: that row says what it is on this machine, and no more.
+On a machine with two CPUs, two lcores and the model's thread share them: that row holds for this machine only.
 """
 
 import threading
@@ -45,7 +45,7 @@ def open_port():
 def added(port, n):
     """Cycles that each further queue adds to a lap over the first: laps over one and over n by turns, a better one of each.
 
-    What else the machine does is not the driver's, and would count n - 1 times less with many queues than with few.
+    Other work of the machine is not the driver's cost, and would count n - 1 times less with many queues than with few.
     """
     engine, tx = port.function.chip.engine, port.tx(0)
     every = [port.rx(q) for q in range(n)]
@@ -138,7 +138,7 @@ def test_queues_over_lcores(measure, open_port):
 
 
 def test_lcores_do_not_slow_each_other(compare):
-    """What a packet costs two lcores on queues of one port, over what it costs each of them alone: of CPU time."""
+    """The CPU time of a packet with two lcores on queues of one port, over that with each of them alone."""
     cpus = two_cpus()
 
     class Lane(threading.Thread):

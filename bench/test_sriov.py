@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What VFs cost: the drivers' bursts with and without them, the model's steps with one and with many, the mailbox.
+"""The costs of VFs: the drivers' bursts with and without them, the model's steps with one and with many, the mailbox.
 
-Everything runs on one lcore; 64-byte frames. Everybody sends to itself: by a plug that brings everything back while the
-switch is off, or by the switch alone. What a row is compared with is another card in the same process, by turns.
+Everything runs on one lcore; 64-byte frames. Every function sends to itself: by a plug that brings everything back while the
+switch is off, or by the switch alone. A row is compared with another card in the same process, by turns.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def bursts(port: Any, engine: Any) -> float:
 
 @contextmanager
 def pf_alone() -> Iterator[Callable[[], float]]:
-    """What the bursts of a PF without VFs cost."""
+    """The cost of the bursts of a PF without VFs."""
     with pmd.probe("model1,thread=off,wire=loop") as port:
         port.configure(rx_desc=512, tx_desc=512)
         port.rx(0), port.tx(0)
@@ -139,7 +139,7 @@ def test_vf(compare, lcore):
 
 
 def steps(made: Card, busy: int) -> Callable[[], float]:
-    """What the model's steps cost while so many VFs have a burst under way each."""
+    """The cost of the model's steps while `busy` VFs have a burst under way each."""
     ports, rounds = made.vfs[:busy], max(ROUNDS // busy, 32)
     for port in ports:
         made.fill(port)
@@ -216,7 +216,7 @@ def test_mailbox(measure):
 
 
 def test_idle_service(measure):
-    """What the PF's service takes of a CPU while its VFs ask nothing."""
+    """The share of a CPU that the PF's service takes while its VFs ask nothing."""
     with ExitStack() as stack:
         pf = stack.enter_context(pmd.probe("model0,vfs=63"))
         pf.start()

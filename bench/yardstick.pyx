@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A calibration loop: loads, stores and branches such as drivers, the model and generators make, and none of their code.
 
-What a packet costs over what a turn of this loop costs, measured by turns, is a ratio that a slow or busy machine changes less
+The cost of a packet over that of a turn of this loop, measured by turns, is a ratio that a slow or busy machine changes less
 than either figure. The loop must stay as it is: a change of it changes each goal that is a factor of it.
 """
 

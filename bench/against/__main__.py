@@ -104,13 +104,13 @@ def compare(
 
 
 def say(line: str) -> None:
-    """What is being done, over the last such line of a terminal."""
+    """Show the present step on a terminal, over the previous one."""
     if sys.stderr.isatty():
         print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
 
 
 def status(lines: Sequence[Line]) -> int:
-    """What the program ends with."""
+    """The exit status: 0, 1 if a row is slower, 2 if a row has no figure in this tree."""
     verdicts = {line.verdict for line in lines}
     return 2 if "not here" in verdicts else int("slower" in verdicts)
 

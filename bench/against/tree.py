@@ -49,7 +49,7 @@ def changed(root: Path) -> bool:
 
 @contextmanager
 def checkout(root: Path, commit: str) -> Iterator[Path]:
-    """The files of a commit in a folder that is gone at the end, and git knows nothing of it. Raises Failed."""
+    """The files of a commit in a temporary folder, which is deleted at the end and is no worktree. Raises Failed."""
     folder = Path(tempfile.mkdtemp(prefix="dataplane-against-"))
     try:
         archive = folder / "files.tar"

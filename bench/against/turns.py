@@ -29,7 +29,7 @@ class Absent(Exception):
 
 @dataclass
 class Found:
-    """Of a row: (this tree's figure, the other's) of each pair, what slices cost, and why there are none."""
+    """The result of a row: pairs of (this tree's figure, the other's), the costs of slices, and why a tree has no figure."""
 
     pairs: list[tuple[float, float]] = field(default_factory=list)
     slices: list[list[float]] = field(default_factory=list)
@@ -44,7 +44,7 @@ class Side:
         self._process, self._tree, self._log, self._heard = process, tree, log, b""
 
     def ask(self, name: str, *words: str) -> Any:
-        """What the worker's method of that name returns. Raises Absent with its error, Failed when it does not answer."""
+        """Call the worker's method `name`; returns its result. Raises Absent with its error, Failed without an answer."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps([name, *words]).encode() + b"\n")
@@ -116,7 +116,7 @@ def side(tree: Path, cpu: int, pages: str) -> Iterator[Side]:
 
 
 def by_turns(here: Side, there: Side, slices: int) -> tuple[list[float], list[float]]:
-    """What slices of both cost, by turns: whoever is first in one turn is second in the next."""
+    """The costs of slices of both sides, by turns: the side that is first in one turn is second in the next."""
     found: tuple[list[float], list[float]] = [], []
     for turn in range(slices):
         for which in (0, 1) if turn % 2 else (1, 0):

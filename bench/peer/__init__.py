@@ -88,7 +88,7 @@ def ready(*, fetch: bool) -> None:
 
 
 def flags(*which: str) -> list[str]:
-    """What pkg-config says of libdpdk."""
+    """The flags of libdpdk from pkg-config. which: options such as --cflags."""
     return _output("pkg-config", *which, "libdpdk").split()
 
 
@@ -132,7 +132,7 @@ class Peer:
             raise
 
     def ask(self, name: str, *words: object) -> Any:
-        """What the method of that name answers. Raises RuntimeError with its log."""
+        """Call the child's method `name`; returns its answer. Raises RuntimeError with its log."""
         assert self._process.stdin is not None and self._process.stdout is not None
         try:
             self._process.stdin.write(json.dumps([name, *words]) + "\n")

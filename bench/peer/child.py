@@ -64,7 +64,7 @@ class Device:
         return [each / packets for each in cycles]
 
     def look(self, n: int) -> str:
-        """What goes round, in hexadecimal."""
+        """The bytes of a packet that goes round, in hexadecimal."""
         data, size = ctypes.create_string_buffer(2048), ctypes.c_uint16()
         if self._check(self.peer.peer_look(0, *self.step, n, data, ctypes.byref(size))) != n:
             raise RuntimeError("packets were lost")
@@ -95,7 +95,7 @@ class Device:
 
 def main() -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # DPDK prints where it likes
+    os.dup2(2, 1)  # DPDK prints to both: keep standard output for the answers
     device = None
     for line in sys.stdin:
         name, *words = json.loads(line)

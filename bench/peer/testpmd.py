@@ -70,7 +70,7 @@ class Testpmd:
         return self._until(PROMPT, timeout or self.timeout).removeprefix(command).removesuffix(PROMPT)
 
     def until(self, text: str, timeout: float = 20.0) -> str:
-        """What it says by itself, up to `text`."""
+        """The output that it prints without a command, up to `text`. timeout: s."""
         return self._until(text, timeout)
 
     def counts(self, port: int) -> dict[str, int]:
