@@ -15,13 +15,13 @@ from dataplane import machine, mempool
 
 
 def _held() -> dict[int, int]:
-    """Mbufs that somebody owns, by mempool."""
+    """Mbufs in use, by mempool."""
     return {id(pool): pool.in_use for pool in mempool.pools()}
 
 
 @pytest.fixture(autouse=True, scope="session")
 def sockets() -> Iterator[None]:
-    """PFs of this process are asked in a folder of its own: tests run in several processes, and each has a model0.
+    """Put the sockets of this process's PFs into a folder of its own: tests run in several processes, each with a model0.
 
     Its name is short: a socket's has at most 107 bytes, and pytest's folders are too deep for that.
     """

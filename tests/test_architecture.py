@@ -61,8 +61,8 @@ FLOORS = (
     ("bench", 5),
 )
 
-# Walls between modules whose floors would let them meet: whoever is under the first may not import the second.
-# "engine" is what is under dataplane and neither in pmd nor in apps.
+# Walls between modules whose floors would let them meet: a module under the first must not import the second.
+# "engine" is everything under dataplane except pmd and apps.
 WALLS = (
     ("engine", "dataplane.pmd", "the engine knows no NIC"),
     ("engine", "dataplane.apps", "the engine knows no app"),
@@ -143,7 +143,7 @@ def _statements(text: str, suffix: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def faults(module: str, targets: Iterator[str]) -> list[str]:
-    """What is wrong with that module's imports."""
+    """The faults of that module's imports."""
     wrong: list[str] = []
     if module == FRONT:
         return wrong
@@ -309,7 +309,7 @@ def test_circles_are_found(graph: dict[str, set[str]], found: list[list[str]]) -
 
 LINES, TEST_LINES = 500, 400
 ROOMS, TEST_ROOMS = 20, 40
-# What is still too large. The test fails when an entry is no longer needed.
+# Files and folders that are still too large. The test fails when an entry is no longer needed.
 LONG = ()
 CROWDED = ("apps/command", "bench", "dataplane", "tests/pmd/ixgbe")
 

@@ -24,7 +24,8 @@ NOT_YET = (
     "pmd/bus",
     "pmd/function.py",
     "pmd/ixgbe",
-    "tests",
+    "tests/pmd/ixgbe",
+    "tests/pmd/model",
 )
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -167,7 +168,7 @@ def findings(text: str) -> Iterator[Finding]:
                 yield Finding(
                     at, " ".join(words[:6]), f"{len(words)} words in one sentence: at most {LONGEST}"
                 )
-            # Nor does a term with its explanation ("**mbuf**: 128 bytes") need a verb.
+            # A term with its explanation ("**mbuf**: 128 bytes") needs no verb.
             listed = re.match(r"\s*- [a-z`]", sentence[0])  # an entry that continues the line above its list
             if (
                 len(words) > 2
@@ -266,7 +267,7 @@ def docstrings(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def sources() -> Iterator[Path]:
-    """What this repository wrote, but for links."""
+    """The sources of this repository, without the links to folders."""
     for folder in ("apps", "bench", "dataplane", "pmd", "tests"):
         for path in sorted((ROOT / folder).rglob("*.p*")):
             linked = {"dataplane/apps", "dataplane/pmd"} & {
@@ -277,7 +278,7 @@ def sources() -> Iterator[Path]:
 
 
 def plain_docstrings(path: Path) -> list[str]:
-    """What is to be written otherwise. A docstring may be a noun: "The port's name."."""
+    """The findings in the docstrings of a file. A docstring may be a noun: "The port's name."."""
     return [
         f"{path.relative_to(ROOT)}:{line + each.line - 1}: {each.words!r}: {each.instead}"
         for line, text in docstrings(path)

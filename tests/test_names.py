@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def python(*words: str) -> str:
-    """What a fresh Python prints, started in the checkout."""
+    """The output of a fresh Python, started in the checkout."""
     done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -114,7 +114,7 @@ def packed(names: set[str]) -> set[str]:
 
 
 def generated(names: set[str]) -> set[str]:
-    """C that Cython has made of a .pyx, as against C that somebody wrote."""
+    """C files that Cython has made of a .pyx, without those written by hand."""
     return {name for name in names if name.endswith(".c") and (ROOT / name).with_suffix(".pyx").exists()}
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""docs/settled.md: whoever is said to have decided something is a test that exists, and nothing is settled without one."""
+"""docs/settled.md: each settled question names a test that exists."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_a_named_test_exists(file: str, test: str) -> None:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.split("|")[1].strip()[:40])
 def test_who_decided(row: str) -> None:
-    """Three cells; settled by a test that runs somebody else's driver, or open in so many words."""
+    """Three cells; settled by a test that runs another driver than ours, or explicitly open."""
     _, question, model, decided, _ = row.split("|")
     assert question.strip().endswith("?") and model.strip()
     tests = [file for file, _ in TEST.findall(decided)]

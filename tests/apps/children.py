@@ -135,7 +135,7 @@ class Terminal:
         ioctl(self._ours, TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def read(self) -> bytes:
-        """All that is written to it until nobody has it open any more."""
+        """The bytes written to the terminal until every process has closed it."""
         os.close(self.theirs)
         self.theirs = -1
         shown = b""

@@ -36,7 +36,7 @@ def test_best_effort():
 
 
 def test_a_port_that_is_slower_than_the_rate():
-    """What holds it up is the Tx queue, whose other end nobody empties."""
+    """The Tx queue delays the generator: no receiver empties its ring."""
     port = probe("ring:slow,slots=64")
     generator = PktGen(PACKET, rate="1 Mpps")
     report = Pipeline(generator >> port.tx(0), lossless=True).run(seconds=0.3)

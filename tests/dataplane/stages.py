@@ -10,7 +10,7 @@ from dataplane import App, machine
 
 
 class Call(NamedTuple):
-    """Of a hook: whose, which, and where it ran."""
+    """A call of a hook: its app, its name, and the thread and lcore that it ran on."""
 
     app: str
     hook: str

@@ -16,8 +16,8 @@ PATIENCE = 90.0
 def once_below(bound: float, measure: Callable[[], float], seconds: float = PATIENCE) -> None:
     """Measure again and again until a value is below the bound. AssertionError with all values if none is.
 
-    For what our programs can do when the machine lets them: a virtual machine whose host gives its time to others is woken
-    late, and no counter in it says so. What is slow by itself, is slow each time.
+    For the time of a program on a free machine: a virtual machine whose host runs others is woken late, and no counter in
+    it shows that. A program that is slow itself is slow each time.
     """
     values: list[float] = []
     deadline = time.monotonic() + seconds

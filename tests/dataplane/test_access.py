@@ -22,7 +22,7 @@ FIELDS = [
 
 
 class Columns(App):
-    """What the columns of a burst say of one frame, and what becomes of it when they are set."""
+    """Read a field of one frame as a column of a burst, then set it."""
 
     def __init__(self, field, value):
         self.field, self.value = field, value

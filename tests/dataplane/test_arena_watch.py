@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A device is told of every arena, whether it came before or comes later, and before its memory goes."""
+"""A watcher is called for every arena, older or newer than itself, and before its memory goes."""
 
 import ctypes
 import gc

@@ -17,7 +17,7 @@ FRAMES = [bytes(5) + bytes([n]) + bytes(54) for n in range(64)]
 
 
 class Odd(App):
-    """Drops odd frames, looks at number 2 only, and sends number 4 where nobody is."""
+    """Drops odd frames, consumes number 2, and sends number 4 to an unconnected edge."""
 
     edges = ("out", "other")
     optional = ("other",)

@@ -316,7 +316,7 @@ def test_a_field_that_cannot_be(bad):
     ids=["column", "view", "memoryview", "read-only", "reshaped"],
 )
 def test_a_kept_column_is_nobody_elses(keep):
-    """Columns that nobody keeps are used again for the next burst."""
+    """The next burst reuses columns that are not referenced any more, and only those."""
     kept, numbers = [], []
 
     class Keeper(App):

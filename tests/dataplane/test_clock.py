@@ -29,7 +29,7 @@ def test_wall_time_is_the_kernels_within_a_millisecond():
         now = clock.now_ns()
         after = time.time_ns()
         assert before - 1_000_000 < now < after + 1_000_000
-        time.sleep(0.4)  # over the second after which it is anchored anew
+        time.sleep(0.4)  # over the second after which it is anchored again
 
 
 def test_wall_time_moves_on():

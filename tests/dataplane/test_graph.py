@@ -108,7 +108,7 @@ def graphs():
 
 @pytest.fixture(autouse=True)
 def names(monkeypatch):
-    """Two of a kind are told apart by name."""
+    """Give apps of the same class different names."""
     count = iter("ab" * 20)
     monkeypatch.setattr(Pass, "__init__", lambda self, *a, **k: setattr(self, "name", next(count)))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Ports that several runs use: started once, by the first, and stopped once, by the last, whoever comes at the same time."""
+"""Ports that several runs use: the first run starts them, the last one stops them, also when runs begin at the same time."""
 
 from __future__ import annotations
 

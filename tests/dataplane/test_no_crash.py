@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What once ended the interpreter, one by one, each in a process of its own: now it raises. The kind: tests/walk."""
+"""Calls that once crashed the interpreter now raise; each runs in a process of its own. tests/walk looks for others."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def test_naming_a_file_changes_nothing(tmp_path, make, kind):
     assert old.read_text() == "kept" and old.stat().st_mtime_ns == before.st_mtime_ns
     del named
     gc.collect()
-    make(tmp_path / kind)  # nobody has it any more
+    make(tmp_path / kind)  # the claim is released
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from dataplane.pcapfile import PcapReader, PcapWriter
 
 @contextmanager
 def file_limit(size):
-    """The largest file this process may write, which stands in for a full disk (EFBIG for ENOSPC).
+    """Limit the files that this process writes to `size` bytes, in place of a full disk (EFBIG for ENOSPC).
 
-    It must end with the test's own body: pytest's report may go to a file too.
+    The limit must end with the test's own body: pytest's report may go to a file too.
     """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -29,7 +29,7 @@ def tee(n):
 
 
 def receiver(n):
-    """What it receives waits in the Tx descriptors of another port."""
+    """Received packets wait in the Tx descriptors of another port."""
     port, out = probe("null:"), probe("model0,wire=none,tx_desc=1024")
     port.configure(mempool=pool(n, "small"))
     return out, Pipeline(port.rx(0) >> Counter() >> out.tx(0))
@@ -62,7 +62,7 @@ def test_the_number_that_is_said_does(made):
 
 
 def test_a_pool_of_a_receiver_with_descriptors(tmp_path):
-    """Its own descriptors, the Tx descriptors, and the caches of the lcores are counted; the number that is said does."""
+    """The report's advice counts Rx descriptors, Tx descriptors and the caches of lcores; a pool of that size is enough."""
     enough = 700
     for small in (True, False):
         left, right = (

@@ -39,7 +39,7 @@ def said(path):
 
 
 def pass_through(source, tmp_path, app=None):
-    """What the file says after its packets went from a port through an app to another file."""
+    """The records of a file that a pipeline wrote from `source`, through `app` if it is given."""
     with probe(f"pcap:{source}") as rx, probe(f"pcap:>{tmp_path}/out.pcap") as tx:
         Pipeline(rx.rx() >> app >> tx.tx() if app else rx.rx() >> tx.tx()).run(seconds=20)
     return said(tmp_path / "out.pcap")

@@ -112,7 +112,7 @@ def test_if_an_app_does_not_start_the_old_pipelines_stay(lcores):
         + [("good", "start"), ("good", "stop")] * (lcores - 1)
     )
     assert report.packets == sum(sink.xstats()["tx_good_packets"] for sink in sinks)
-    Pipeline(Frames([FRAME]) >> new.tx(0)).run()  # nobody holds it
+    Pipeline(Frames([FRAME]) >> new.tx(0)).run()  # no run holds it
 
 
 def test_what_cannot_be_is_refused_and_changes_nothing():

@@ -89,4 +89,4 @@ def test_an_lcore_that_stops_coming_back_half_way_ends_the_run(too_late):
     assert hooks.count(("leaves", "start")) == hooks.count(("leaves", "stop")) == 1
     assert hooks.count(("beside", "start")) == hooks.count(("beside", "stop")) == 1
     assert not any(sink.started for sink in sinks)
-    Pipeline(Frames([FRAME]) >> leaves >> beside >> sinks[0].tx(0)).run()  # nobody holds them
+    Pipeline(Frames([FRAME]) >> leaves >> beside >> sinks[0].tx(0)).run()  # no run holds them

@@ -70,7 +70,7 @@ def test_lossless_stops_while_it_waits():
 
 
 def test_the_stepper_never_waits_for_ever():
-    """What would make room runs in the same thread."""
+    """The consumer that would make room runs in the same thread."""
     port = probe("ring:test-step,slots=16")
     with Pipeline(Frames(FRAMES, repeat=None) >> port.tx(0), lossless=True).stepper() as stepper:
         assert stepper.step() == 32

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the tests with DPDK's programs need of the machine."""
+"""Check that the machine can run the tests with DPDK's programs, and make their rigs."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Rig:
         return port
 
     def function(self, text: str) -> ModelFunction | ModelVfFunction:
-        """A function of the model for somebody else's driver."""
+        """A function of the model for another driver than ours."""
         target, comma, options = text.partition(",")
         spec = PortString.split_options(text, "", target, comma + options)
         return self._stack.enter_context(open_function(spec))
@@ -66,11 +66,11 @@ class Rig:
         return self.slots.start(suites.inside(suites.root_of(suite), command) if suite else command, **more)
 
     def violations(self) -> list[str]:
-        """What the drivers in the slots did that a strict card calls forbidden, and that they are not known for."""
+        """The violations of the drivers in the slots that a strict card reports, without those in `forgiven`."""
         return [text for text in self.all_violations() if not any(rule in text for rule in self.forgiven)]
 
     def all_violations(self) -> list[str]:
-        """Each kind once."""
+        """The violations that a strict card reports, each kind once."""
         return [finding.text for finding in self.slots.findings]
 
     def close(self) -> None:
@@ -80,8 +80,8 @@ class Rig:
 class QueueCounts:
     """How many packets each Rx queue of testpmd's port 0 has had since forwarding started: queue -> packets, without zeroes.
 
-    testpmd counts by itself. The chip counts queues in 16 sets, all in the first unless it is told, and until DPDK 25.07
-    testpmd could tell it: where it can, the chip must count the same.
+    testpmd counts by itself. The chip counts queues in 16 sets, by default all in the first. Until DPDK 25.07 testpmd could
+    assign queues to sets: where it can, the chip must count the same.
     """
 
     def __init__(self, testpmd: Testpmd, queues: int) -> None:
@@ -122,9 +122,9 @@ def eventually(holds: Callable[[], object], what: str, seconds: float = 10.0) ->
 def receive_all(
     port: Port, most: int | None = None, quiet: float | None = None, seconds: float = 20.0
 ) -> list[bytes]:
-    """What a port gets on all of its queues until it is `most` or more, or nothing has come for `quiet` seconds.
+    """Receive on all queues of a port until `most` frames or more have come, or none has come for `quiet` seconds.
 
-    Whoever knows how much is to come has more patience: a busy machine may let a program wait for a second.
+    `quiet` is longer by default when `most` is given: a busy machine may let a program wait for a second.
     """
     if quiet is None:
         quiet = 0.5 if most is None else 5.0

@@ -4,7 +4,7 @@
     python -m tests.dpdk.suites trixie
 
 `$DATAPLANE_DPDK` names the suite that the tests run, as `make test-dpdk DPDK=trixie` has it; without it they run the DPDK
-that is installed. Packages are kept in ~/.cache/dataplane/dpdk; remove a suite's folder there to fetch it anew.
+that is installed. Packages are kept in ~/.cache/dataplane/dpdk; remove a suite's folder there to fetch it again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["SUITES", "chosen", "inside", "root_of", "version"]
 SUITES = ("bookworm", "trixie", "sid")
 _PACKAGES = ("dpdk-dev", "coreutils", "dash", "libc-bin")
 _UNWANTED = tuple(f"./usr/share/{name}" for name in ("doc", "man", "locale", "info"))
-_LAYOUT = "1"  # of the folder: another number fetches anew
+_LAYOUT = "1"  # of the folder: another number fetches again
 
 # In a mount namespace of its own, which goes with the program: no mount is left behind, whatever ends it.
 _ENTER = """

@@ -56,7 +56,7 @@ def test_macswap(rig, ends):
 
 
 def test_rxonly_counts_what_came(rig, ends):
-    """What DPDK reads from the chip's counters is what was sent, by kind and by size."""
+    """The counters that DPDK reads from the chip equal the frames that were sent, by kind and by size."""
     near, _ = ends
     testpmd = rig.testpmd("--forward-mode=rxonly")
     testpmd.ask("start")
@@ -99,7 +99,7 @@ def test_txonly_sends_what_it_counts(rig, ends):
             checksum = packet[IP].chksum
             del packet[IP].chksum
             assert Ether(bytes(packet))[IP].chksum == checksum
-        # They are all the same but for what testpmd varies, the low byte of the source address and its checksum.
+        # All frames are equal, except for the low byte of the source address and the checksum, which testpmd varies.
         assert len({data[:24] + data[30:] for data in got[port]}) == 1
     testpmd.quit()
 
@@ -144,7 +144,7 @@ def test_killed_and_started_again(rig, ends):
             testpmd.kill()
             time.sleep(0.2)
             assert all(slot.function.chip.engine.domain.mappings == [] for slot in rig.slots)
-            send(near.tx(0), sent[:32], near.mempool)  # to nobody
+            send(near.tx(0), sent[:32], near.mempool)  # no driver receives them
             time.sleep(0.1)
 
 

@@ -39,7 +39,7 @@ class Flows:
         assert "created" in said, said
 
     def queue_of(self, data):
-        """The queue that gets a packet; None: nobody has had it."""
+        """The queue that gets a packet; None if no queue has got it after 0.5 s."""
         before = self.counted()
         assert send(self.near.tx(0), [data], self.near.mempool, timeout=2.0) == 1
         for _ in range(50):

@@ -38,7 +38,7 @@ def test_vmdq_and_dcb_choose_the_queue(rig, classes, pools):
         tagged = data[:12] + b"\x81\x00" + (priority << 13 | vlan).to_bytes(2, "big") + data[12:]
         assert send(near.tx(0), [tagged], near.mempool, timeout=2.0) == 1
         if vlan == stranger:
-            continue  # what is told next is the next one
+            continue  # testpmd prints nothing for this one
         told = testpmd.until("ol_flags")  # the line behind it
         found = re.search(r"Receive queue=0x([0-9a-f]+)", told)
         assert found and int(found[1], 16) == priority

@@ -2,7 +2,7 @@
 """DPDK's rte_eth_timesync_* on a strict card: its clock, and its stamps against those of our driver at the wire's other end.
 
 Debian's DPDK is built without RTE_LIBRTE_IEEE1588: it marks no packet to be stamped when it leaves, and testpmd has no
-ieee1588 mode. The calls are there all the same.
+ieee1588 mode. It still has the calls.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ def start(rig: Rig, mempool: Mempool | None = None) -> Port:
 
 
 class PortLife:
-    """What holds for every port."""
+    """Tests that every port must pass."""
 
     def test_it_says_what_it_is(self, rig):
         info = rig.port.info
@@ -175,7 +175,7 @@ class PortLife:
 
 
 class PortReceives:
-    """What holds for a port that frames come in by."""
+    """Tests of a port that receives."""
 
     def test_frames_arrive_byte_for_byte_in_order(self, rig):
         start(rig)
@@ -241,7 +241,7 @@ class PortReceives:
 
 
 class PortSends:
-    """What holds for a port that frames leave by."""
+    """Tests of a port that sends."""
 
     def test_frames_leave_byte_for_byte_in_order(self, rig):
         port = start(rig)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A client of vfio-user that says what it is told to, right or wrong."""
+"""A client of vfio-user that sends the messages that a test gives it, valid or not."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A NIC served by a process of its own, for tests of whoever uses one."""
+"""A NIC served by a process of its own, for tests of its clients."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SANITIZED = "asan" in os.environ.get("LD_PRELOAD", "")  # all of it takes severa
 
 
 class Use(NamedTuple):
-    """What a server holds at a moment."""
+    """The resources that a server holds at a moment."""
 
     descriptors: int
     mappings: int
@@ -69,7 +69,7 @@ class Served:
         return sum(1 for _ in Path(f"/proc/{self.process.pid}/fd").iterdir())
 
     def use(self) -> Use:
-        """What it holds. A sanitizer's own memory comes and goes by mappings without a file: they are left out then."""
+        """The server's resources; with a sanitizer, without mappings that have no file: its own memory comes and goes."""
         process = Path(f"/proc/{self.process.pid}")
         mappings = [line.split(maxsplit=5) for line in (process / "maps").read_text().splitlines()]
         if SANITIZED:
@@ -79,7 +79,7 @@ class Served:
         return Use(self.descriptors(), len(mappings), int(resident[1]))
 
     def stop(self, number: int = signal.SIGTERM) -> tuple[int, str, str]:
-        """End it: exit status, what else it said, what it complained about."""
+        """End it; returns its exit status, the rest of its output, and its errors."""
         if self.process.poll() is None:
             self.process.send_signal(number)
         out, errors = self.process.communicate(timeout=TIMEOUT)

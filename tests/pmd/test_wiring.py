@@ -23,7 +23,7 @@ FRAMES = [b"\xff" * 6 + bytes([2, 0, 0, 0, 0, 9, 8, 0, number]) + bytes(45) for 
 
 
 def crossing(near: Port, far: Port, expected: int = 100) -> list[bytes]:
-    """What of FRAMES arrives at `far` when `near` sends them."""
+    """The frames that arrive at `far` when `near` sends FRAMES."""
     rx, tx = far.rx(0), near.tx(0)
     for port in (near, far):
         port.start()
@@ -170,5 +170,5 @@ def test_a_recording_that_cannot_be_finished_is_told() -> None:
     send(tx, FRAMES, port.mempool, timeout=5)
     with pytest.raises(PcapError, match="/dev/full"):
         port.close()
-    with probe("model0,wire=none"):  # all the same the port is free
+    with probe("model0,wire=none"):  # the port is free nevertheless
         assert get_card(0).ports[0].engine.wire is None

@@ -21,7 +21,7 @@ MIRROR, SECURITY = "http://deb.debian.org/debian", "http://deb.debian.org/debian
 
 
 class Unavailable(Exception):
-    """What was to be fetched cannot be had here; the message says why."""
+    """A package cannot be fetched here; the message gives the reason."""
 
 
 def cache(name: str) -> Path:

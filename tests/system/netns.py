@@ -66,7 +66,7 @@ class Net:
         self.ip("netns", "add", full)
         self.namespaces.append(full)
         self.sh(full, "ip link set lo up")
-        # What the kernel sends of its own accord (router solicitations, multicast reports) is not the tests' traffic.
+        # Keep the kernel's own frames (router solicitations, multicast reports) out of the tests' traffic.
         self.sh(full, "sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1")
         return full
 

@@ -78,7 +78,7 @@ def lab(parts: Machinery, request: pytest.FixtureRequest) -> Iterator[Lab]:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """What the kernels that fail nothing did."""
+    """Print the results of the kernels that are only reported, and whose failures do not count."""
     for kernel in REPORTED.keys() & set(_CHOSEN):
         passed, failed = (
             [
@@ -102,7 +102,7 @@ _LABS: pytest.StashKey[Lab] = pytest.StashKey()
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """What failed shows the consoles' ends, and keeps them whole in .cache/vm."""
+    """A failed test shows the consoles' ends, and keeps them whole in .cache/vm."""
     report = yield
     module = item.getparent(pytest.Module)
     lab = module.stash.get(_LABS, None) if module else None

@@ -43,7 +43,7 @@ def memory(function: VfioFunction) -> None:
 
 
 def interrupts(function: VfioFunction) -> None:
-    """The device is told to raise vector 1 by itself: its eventfd counts it."""
+    """Make the device raise vector 1 by itself: its eventfd counts it."""
     function.config.write16(pci.COMMAND, function.config.read16(pci.COMMAND) | pci.COMMAND_BUS_MASTER)
     bar, fd = function.bar(0), os.eventfd(0, os.EFD_NONBLOCK)
     assert function.vectors == 10

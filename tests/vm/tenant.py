@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """``tenant.py VF TAP STATUS``: our VF driver over VFIO, and a tap behind it that has the VF's address.
 
-The VF is taken from its kernel driver, and given back at the end. STATUS is a file that says how things stand, in JSON.
-Each line on standard input is a list in JSON, answered with "done" or the reason why not: ["vlans.add", 5] calls a method
-of the VF's port, ["mac", "02:..."] sets an attribute, ["begin"] has the driver begin anew, with the MTU that may follow,
+The VF is taken from its kernel driver, and given back at the end. STATUS is a file with the present state, in JSON. Each
+line on standard input is a list in JSON, answered with "done" or the reason why not. ["vlans.add", 5] calls a method of
+the VF's port, ["mac", "02:..."] sets an attribute, and ["begin"] restarts the driver, with the MTU that may follow.
 ["forge", SOURCE, DESTINATION, COUNT] sends frames from the tap, and ["quit"] ends it.
 """
 
@@ -37,7 +37,7 @@ class Tenant:
         self.begin()
 
     def begin(self, mtu: int = 1500) -> None:
-        """What was there is stopped first."""
+        """Start the pipelines between VF and tap; stops those that run first. mtu: bytes."""
         self.end()
         self.vf.mtu = mtu
         self.run = start(Pipeline(self.vf.rx(0) >> self.tap.tx(0), self.tap.rx(0) >> self.vf.tx(0)))
@@ -48,7 +48,7 @@ class Tenant:
         self.run = None
 
     def do(self, verb: str, *words: Any) -> None:
-        """What a line says."""
+        """Do the command of a line."""
         if verb == "begin":
             self.begin(*words)
         elif verb == "forge":
@@ -59,7 +59,7 @@ class Tenant:
             setattr(self.vf, verb, *words)
 
     def status(self) -> dict[str, object]:
-        """What the test wants to know. The tap's address follows the VF's."""
+        """The state of the VF, for the test. Sets the tap's address to the VF's."""
         if self.tap.mac != self.vf.mac:
             self.tap.mac = self.vf.mac
         vf, session = self.vf, self.vf.session  # type: ignore[attr-defined]
@@ -83,7 +83,7 @@ def main(name: str, interface: str, file: Path) -> None:
 
 
 def serve(name: str, interface: str, file: Path) -> None:
-    """Until it is told to quit."""
+    """Answer commands until ["quit"]."""
     os.nice(5)  # it polls, and the guest has one CPU
     with probe(name) as vf, probe(f"tap:{interface}") as tap:
         tenant = Tenant(vf, tap)

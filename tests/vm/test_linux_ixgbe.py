@@ -129,15 +129,15 @@ def test_lro_merges_what_tcp_sends(bed: Bed) -> None:
 
 
 def test_ethtool_counts_what_the_wire_counts(bed: Bed) -> None:
-    """The tap at the wire's end is the kernel's: nobody here counts for it."""
-    # Without ARP there are pings only: its frames are padded by the card, and come when they like.
+    """The tap at the wire's end is the kernel's: its counters are independent of ours."""
+    # Without ARP there are pings only: the card pads ARP frames, and they come at any time.
     macs = (bed.host("cat /sys/class/net/t0/address"), bed.guest.run("cat /sys/class/net/eth0/address"))
     bed.guest.run(f"ip neigh replace {HERE} lladdr {macs[0].strip()} dev eth0 nud permanent")
     bed.host(f"ip neigh replace {THERE} lladdr {macs[1]} dev t0 nud permanent")
     names = ("rx_pkts_nic", "rx_bytes_nic", "tx_pkts_nic", "tx_bytes_nic")
 
     def both() -> tuple[list[int], list[int]]:
-        """What the card has counted, and what the tap: packets and bytes to the guest, packets and bytes from it."""
+        """The counters of the card and of the tap: packets and bytes to the guest, packets and bytes from it."""
         nic = bed.settled(*names)
         told = bed.host("cd /sys/class/net/t0/statistics; cat tx_packets tx_bytes rx_packets rx_bytes")
         return nic, [int(number) for number in told.split()]

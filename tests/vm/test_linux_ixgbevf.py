@@ -217,7 +217,7 @@ def test_forged_sources_are_dropped_while_the_check_is_on(bed: Bed) -> None:
     batch = 0
 
     def forged() -> int:
-        """Of five. What follows them, from the VF's own address, is not dropped, and comes last."""
+        """How many of five forged frames pass. A frame from the VF's own address follows: it passes, and comes last."""
         nonlocal batch
         batch += 1
         source, stranger = f"02:00:00:66:66:{batch:02x}", "02:00:00:00:55:55"
@@ -256,7 +256,7 @@ def test_the_pf_is_reset_under_it(bed: Bed) -> None:
 
 
 def test_the_guest_resets_its_vf(bed: Bed) -> None:
-    """ixgbevf is told nothing, on a card neither: it takes the interface's being brought up."""
+    """No message tells ixgbevf of the reset, as on a card: the interface must be brought up again."""
     bed.guest.run(f"echo 1 >{CARD}/reset; ip link set eth0 down; ip link set eth0 up")
     bed.settle()
     bed.ping()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Linux's PTP on both ports of a served card, wired to each other, whose clocks run 50 ppm apart.
 
-What ptp4l says of its offset is a matter of stamps alone: they are of the instant at which the wire takes a frame, so a
-guest in software is slow to answer and its offset is small all the same. phc2sys reads two clocks one after the other
-instead, and its offset is as uncertain as the time that a read takes in such a guest.
+ptp4l computes its offset from stamps alone. The chip takes them when the wire takes a frame, so the offset is small even
+though an emulated guest is slow to answer. phc2sys reads two clocks one after the other instead, and its offset is as
+uncertain as the time that a read takes in such a guest.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def test_the_clock_runs_as_it_is_set(bed: Bed) -> None:
 
 
 def test_hwstamp_ctl(bed: Bed) -> None:
-    """What the chip has is granted, what it has not is refused: it cannot hold a stamp of each packet."""
+    """Modes of the chip are granted, others refused: it cannot hold a stamp of each packet."""
     said = bed.guest.run("hwstamp_ctl -i eth0 -t 1 -r 12")
     assert said.rstrip().endswith("tx_type 1\nrx_filter 12")
     assert bed.guest.attempt("hwstamp_ctl -i eth0 -t 1 -r 1")[0] != 0

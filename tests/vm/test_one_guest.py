@@ -27,7 +27,7 @@ WANTED = "02:00:00:00:77:01"  # and what its driver would rather have
 
 
 def recipe() -> str:
-    """What docs/served-nic.md has the guest do, so that there are two VFs."""
+    """The commands in docs/served-nic.md by which the guest makes two VFs."""
     blocks = re.findall(r"^```\w*\n(.*?)^```$", (ROOT / "docs/served-nic.md").read_text(), re.M | re.S)
     (found,) = (block for block in blocks if "sriov_numvfs" in block)
     return str(found)
@@ -100,7 +100,7 @@ class Bed:
         raise AssertionError(f"{status}\n{self.said()}")
 
     def link(self) -> str:
-        """What Linux's PF has on VF 1."""
+        """The line of VF 1 in `ip link` of Linux's PF."""
         found = re.search(r"^ *vf 1 .*$", self.guest.run("ip link show eth0"), re.MULTILINE)
         assert found
         return found[0]
@@ -174,7 +174,7 @@ def test_an_address_of_its_own_is_granted(bed: Bed) -> None:
 
 
 def test_the_administrators_address(bed: Bed) -> None:
-    """As Linux's PF says when it is set: the VF's driver has to be loaded anew."""
+    """Linux's PF logs, when the address is set, that the VF's driver must be loaded again."""
     bed.rule(f"mac {GIVEN}")
     assert bed.ask("begin") == "done"
     bed.until(lambda status: status["mac"] == GIVEN)  # and not the one that it had asked for
@@ -256,7 +256,7 @@ def test_a_vlan_of_its_own(bed: Bed) -> None:
 
 
 def test_a_port_vlan(bed: Bed) -> None:
-    """Linux's PF tells nobody: a VF that was there before begins anew, as with the address."""
+    """Linux's PF does not notify the VF: a VF that was up must restart, as with the address."""
     peer = bed.lab.net.start(
         bed.wire, sys.executable, str(FOLDER / "vlan_peer.py"), "answer", "t0", "7", "10.7.0.77"
     )

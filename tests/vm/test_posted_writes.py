@@ -25,7 +25,7 @@ UP = f"[ $(cat /sys/class/net/{POSTED}/carrier)$(cat /sys/class/net/{WAITING}/ca
 
 
 class Load(NamedTuple):
-    """What pktgen sends, and what the driver has to do for it."""
+    """The frames that pktgen sends, and the driver's work for them."""
 
     name: str
     burst: int  # packets for each write of the tail

@@ -141,7 +141,7 @@ def bounds(name: str) -> dict[str, Any]:
 
 
 def parameters(call: Any) -> list[inspect.Parameter]:
-    """What it takes, as far as it says; two anything if it does not."""
+    """The parameters of a call, from its signature or else from its docstring."""
     try:
         found = list(inspect.signature(call).parameters.values())
     except (TypeError, ValueError):

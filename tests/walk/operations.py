@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What Python's operators and built-in functions do to an object, beside its methods."""
+"""Python's operators and built-in functions on an object, which the walk calls in addition to its methods."""
 
 from __future__ import annotations
 

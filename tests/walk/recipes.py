@@ -186,7 +186,7 @@ RECIPES: dict[str, Callable[[Any], Any]] = {
 
 
 def kinds_of(value: Any) -> Iterator[str]:
-    """What it passes for."""
+    """The kinds of argument that `value` can be used as."""
     for kind in type(value).__mro__:
         yield kind.__name__
     if isinstance(value, Port):

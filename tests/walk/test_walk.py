@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Python cannot crash the interpreter: walks over every class and function, each in a process of its own.
 
-``WALK_SEED=7 WALK_STEPS=20000`` begins the first walk anew as it was; `make test-walk` takes long ones.
+``WALK_SEED=7 WALK_STEPS=20000`` repeats the first walk; `make test-walk` takes long ones.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def test_no_call_from_python_crashes_the_interpreter(seed: int, tmp_path: Path) 
 
 
 def test_every_compiled_module_is_walked() -> None:
-    """A class that is added is walked without a word said about it here, unless LEFT_OUT says why it is not."""
+    """A new class is walked without an entry here, unless LEFT_OUT gives a reason against it."""
     program = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from discover import everything, left_out\n"

@@ -62,7 +62,7 @@ PORTS = (
 
 
 class Slow:
-    """A number, an array and a sequence, each after a while: whoever asked may find that its burst is over."""
+    """A number, an array and a sequence, each after `seconds`: the burst of the code that converts it may be over then."""
 
     def __init__(self, value: Any, seconds: float = 0.002) -> None:
         self.value, self.seconds = value, seconds
@@ -131,7 +131,7 @@ class Values:
         return self.zoo(None) if dice < 0.75 else self.odd()
 
     def plausible(self, name: str) -> Any:
-        """What somebody would pass who has read the documentation."""
+        """A value that follows the documentation of the parameter `name`."""
         rng, stem = self.rng, name.rstrip("0123456789_")
         if stem in ("timeout", "seconds", "patience", "duration", "interval", "until"):
             return rng.choice((0, 0.0, 0.001, 0.005, -1, float("nan")))
@@ -179,7 +179,7 @@ class Values:
         return rng.choice(INTEGERS)
 
     def odd(self) -> Any:
-        """What nobody would pass."""
+        """A value that no program would pass."""
         rng = self.rng
         return rng.choice(
             (

@@ -292,7 +292,7 @@ def is_ours(value: Any) -> bool:
 
 
 def text_of(error: BaseException) -> str:
-    """What it says; an error may carry one of the walk's objects, whose repr raises."""
+    """The text of an error; it may contain one of the walk's objects, whose repr raises."""
     try:
         return str(error)
     except Exception as another:
@@ -321,7 +321,7 @@ PLAIN = (int, float, str, bytes, tuple, bool)
 
 
 def descriptors() -> dict[int, str]:
-    """What each open descriptor of this process leads to, but for the one that lists them."""
+    """The target of each open descriptor of this process, without the one that lists them."""
     found = {}
     for entry in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):
@@ -330,7 +330,7 @@ def descriptors() -> dict[int, str]:
 
 
 def leftovers(before: dict[int, str], threads: set[threading.Thread]) -> list[str]:
-    """What the walk could not put away. before: descriptors that were open when it began."""
+    """The resources that the walk did not release. before: descriptors that were open when it began."""
     found = [f"{pool!r} still has {pool.in_use} mbufs out" for pool in mempool.pools() if pool.in_use]
     found += [f"thread {thread.name}" for thread in set(threading.enumerate()) - threads]
     found += [
@@ -352,7 +352,7 @@ def main() -> int:
     faulthandler.enable()
     ctypes.CDLL(None).unshare(
         0x40000000
-    )  # CLONE_NEWNET, as root: interfaces are made where nobody else sees them
+    )  # CLONE_NEWNET, as root: interfaces are made in a namespace of this process
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     found = everything()

@@ -18,7 +18,7 @@ HUGE = "sys/kernel/mm/hugepages/hugepages-{}kB"
 
 
 class Machine:
-    """A folder that looks like a machine, poor in everything until it is told otherwise."""
+    """A folder that looks like a machine; it lacks everything that a test does not add."""
 
     def __init__(self, root: Path) -> None:
         self.root = root

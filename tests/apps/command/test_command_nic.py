@@ -162,7 +162,7 @@ def test_a_folder_where_others_may_write_is_refused(
 
 
 def test_findings_and_trace_of_a_driver(tmp_path: Path) -> None:
-    """What is wrong is told and done all the same; the trace has every access, PF's and VF's."""
+    """Violations are reported, and their accesses still take effect; the trace has every access of PF and VF."""
     findings, trace = tmp_path / "findings.txt", tmp_path / "trace.txt"
     arguments = ("--manner", "strict", "--findings", str(findings), "--trace", str(trace), "--vfs", "1")
     with Served(*arguments) as nic:

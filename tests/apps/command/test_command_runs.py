@@ -191,7 +191,7 @@ def test_a_signal_before_the_time_is_over_is_a_failure(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_before_the_run_begins_is_one_line(tmp_path: Path, number: signal.Signals) -> None:
-    """A FIFO that nobody writes to holds the command up while it opens its port."""
+    """A FIFO without a writer blocks the command while it opens its port."""
     os.mkfifo(tmp_path / "fifo")
     process = spawn("pcapdump", f"pcap:{tmp_path / 'fifo'}", str(tmp_path / "out.pcap"), folder=tmp_path)
     deadline = time.monotonic() + 20

@@ -37,7 +37,7 @@ def folder() -> Iterator[Path]:
 
 
 def states(folder: Path) -> dict[str, str]:
-    """What `ports` says of the functions in that folder, found without being told."""
+    """The states that `ports` lists for the functions in that folder, which it must find by itself."""
     rows = ports.entries(Host())
     return {Path(row.port).stem: row.state for row in rows if row.port.startswith(f"vfio-user:{folder}/")}
 

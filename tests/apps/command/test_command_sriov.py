@@ -91,7 +91,7 @@ def test_pktgen_that_lies_about_its_address(tmp_path: Path, capsys: pytest.Captu
 
 
 def test_pcapdump_on_a_vf(tmp_path: Path) -> None:
-    """What comes in by the wire for its address and for all, and nothing else."""
+    """The VF receives frames from the wire for its address and broadcasts, and no others."""
     (mine,) = macs("model0.vf0")
     given, out = tmp_path / "in.pcap", tmp_path / "out.pcap"
     capture(given, [frame(to, n) for n, to in enumerate((mine, OTHER, b"\xff" * 6, mine, STRANGER))])

@@ -39,7 +39,7 @@ IDLE = ROW | {"vf": 1, "vlan": 0, "qos": 0, "max_tx_rate": 0, "active": False, "
 
 @pytest.fixture
 def pf() -> Iterator[list[tuple[int, dict[str, str]]]]:
-    """A PF called nic0; what it was told to set."""
+    """A PF called nic0; yields the list of settings that it has received."""
     told: list[tuple[int, dict[str, str]]] = []
 
     def change(vf: int, settings: dict[str, str]) -> None:

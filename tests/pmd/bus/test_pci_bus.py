@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Cards by address: the kernel driver decides on the bus, and what keeps a card closed is told with the next step."""
+"""Cards by address: the kernel driver decides on the bus, and each error names its cause and the next step."""
 
 import pytest
 from cardtree import BAR0, CardTree
@@ -14,7 +14,7 @@ from dataplane.pmd.datasheet.pci import VF_82599
 
 
 class Kept(CardFunction):
-    """What VFIO and UIO have in common, alone."""
+    """The base of VFIO and UIO functions, alone."""
 
     def _nothing(self, *arguments):
         pass

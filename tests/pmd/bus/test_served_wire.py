@@ -30,7 +30,7 @@ def path() -> Iterator[Path]:
 
 
 def served(end: str, path: Path, index: int) -> Served:
-    # What it says about the other end goes nowhere: nobody reads a pipe here.
+    # Drop its messages about the other end: this test does not read a pipe.
     return Served("--ports", "1", "--index", str(index), "--wire", f"pf0={end}:{path},elastic=on", quiet=True)
 
 
@@ -75,7 +75,7 @@ def test_a_server_is_killed_and_another_takes_its_place(path: Path, victim: str)
                 goes.process.send_signal(signal.SIGKILL)
                 goes.process.communicate(timeout=TIMEOUT)
                 assert wait_link(a, False) < 2
-                send(a.tx(0), [bytes(64)])  # nobody is there: the port takes it or not, and does not hang
+                send(a.tx(0), [bytes(64)])  # no other end: the port takes it or not, and does not hang
         wait_link(a, False)
 
 

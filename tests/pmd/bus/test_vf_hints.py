@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What an error about a missing VF advises works when it is done, word by word."""
+"""The advice of an error about a missing VF works when it is followed word by word."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_vf_that_its_pf_does_not_have(number: int) -> None:
 @pytest.mark.parametrize("open_pf", [True, False])
 @pytest.mark.parametrize("number", [63, 64, 200])
 def test_no_advice_can_give_more_than_63(number: int, open_pf: bool) -> None:
-    """Nor is anything waited for."""
+    """The error comes at once, without a wait for the PF."""
     pf = pmd.probe("model0,vfs=63") if open_pf else None
     try:
         with pytest.raises(DataplaneError, match="an 82599 port has vf0 to vf62") as caught:

@@ -26,7 +26,7 @@ def open_files():
 
 
 class Kernel:
-    """What the requests of `vfio_api` reach. It answers, notes, and refuses what `refusals` names, with that error."""
+    """Stands in for the kernel behind `vfio_api`: answers and notes requests; refuses those in `refusals` with an errno."""
 
     def __init__(self, tree: CardTree) -> None:
         self.tree = tree

@@ -132,7 +132,7 @@ def test_frames_cross_without_doorbells() -> None:
     """The tails are words of our own then, and a thread passes them on."""
     with Served("--no-doorbells") as nic, probe(nic.port("pf0")) as near, probe(nic.port("pf1")) as far:
         sender, receiver = near.tx(0), far.rx(0)
-        for _ in range(2):  # tails start anew with the queues
+        for _ in range(2):  # tails restart with the queues
             near.start()
             far.start()
             near.wait_link()

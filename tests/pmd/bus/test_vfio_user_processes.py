@@ -52,7 +52,7 @@ def frame(port: Port, number: int) -> bytes:
 
 
 def echoed(port: Port, within: float = TIMEOUT) -> bool:
-    """Whether somebody at the other end of the wire sends frames back; waits for that."""
+    """Whether the other end of the wire sends frames back; waits at most `within` s."""
     deadline = time.monotonic() + within
     for number in range(1_000_000):
         sent = frame(port, number)

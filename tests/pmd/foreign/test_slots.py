@@ -31,7 +31,7 @@ def program(tmp_path_factory):
 
 
 class Driver:
-    """The program, and what it is told."""
+    """The program in a slot, and the commands that it gets."""
 
     def __init__(self, slots: Slots, program: Path) -> None:
         self.process = slots.start(

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a hostile VF can do to its registers, its configuration space, its mailbox, and the memory that the chip reads.
+"""Attacks of a hostile VF on its registers, its configuration space, its mailbox, and the memory that the chip reads.
 
-An action is a name and a number; the number seeds whatever the action leaves to chance. So a run is a list of pairs, made of
-one seed, and any part of it can be done again. No driver of ours is in between.
+An action is a name and a number that seeds its random choices. So a run is a list of pairs, made of one seed, and any part
+of it can be repeated. The attacks go past our drivers.
 """
 
 from __future__ import annotations
@@ -86,11 +86,11 @@ class Arsenal:
         }
 
     def kinds(self) -> list[str]:
-        """What it can do."""
+        """The names of the actions."""
         return list(self._kinds)
 
     def act(self, kind: str, number: int) -> None:
-        """Do one thing."""
+        """Do the action `kind`. number: the seed of its random choices."""
         self._kinds[kind](Random(number))
 
     def close(self) -> None:
@@ -117,7 +117,7 @@ class Arsenal:
         self.vf.write_bytes(at, dice.randbytes(dice.choice((1, 2, 4, 4, 8, 16))))
 
     def do_peek_anywhere(self, dice: Random) -> None:
-        """What it reads must not be what lies in another's mailbox."""
+        """It must not read the content of another function's mailbox."""
         for at in (dice.randrange(pci.VF_REGISTERS_SIZE + 64), any_register(dice).offset):
             assert self.vf.read_bytes(at & ~3, 4) != SEEN.to_bytes(4, "little"), (
                 f"the mailbox of another at {at:#x}"
@@ -156,7 +156,7 @@ class Arsenal:
         """By the rules of the mailbox; of every type, with words that make sense or none."""
         self.bar.write(VFMAILBOX, VFMAILBOX.VFU.mask)
         if dice.random() < 0.8:
-            self.bar.read(VFMAILBOX)  # whether it has the memory; it goes on all the same
+            self.bar.read(VFMAILBOX)  # whether it has the memory; it continues either way
         for n, word in enumerate(frames.message(dice, self.wanted)):
             self.bar.write(VFMBMEM[n], word)
         self.bar.write(VFMAILBOX, VFMAILBOX.REQ.mask)
@@ -232,7 +232,7 @@ class Arsenal:
         self.bar.write(VFRDT[queue], dice.randrange(RING))
 
     def do_send_a_frame(self, dice: Random) -> None:
-        """A whole one: true, spoofed, tagged, too long, too short; to somebody or to all. Its body may lie anywhere."""
+        """A whole frame: true, spoofed, tagged, too long, too short; unicast or broadcast. Its body may be anywhere."""
         frame = frames.frame(dice, self.siege.state.mac or bytes(6), self.others)
         cuts = [*range(0, len(frame), BUFFER), len(frame)]
         stolen = dice.random() < 0.3 and 64 < len(frame) <= BUFFER

@@ -53,7 +53,7 @@ def message(dice: Random, others: list[bytes]) -> list[int]:
 
 
 def frame(dice: Random, own: bytes, others: list[bytes]) -> bytes:
-    """From its own address or another's, to somebody, nobody or all; of any length, tagged or not."""
+    """A frame from its own address or another's, to a known, an unknown or a group address; of any length, tagged or not."""
     to = dice.choice(
         [
             *others,

@@ -73,7 +73,7 @@ class Member:
         return parse_mac(self.port.mac)
 
     def targets(self) -> list[int]:
-        """IOVAs and addresses that somebody who means harm would aim at."""
+        """IOVAs and addresses that an attacker would aim at."""
         rings: Arena = self.port._rings  # type: ignore[attr-defined]
         places = [
             self.front.address,
@@ -107,7 +107,7 @@ class Member:
 
 
 class Ledger:
-    """What members have sent each other and not yet received."""
+    """The frames that members have sent each other and not yet received."""
 
     def __init__(self) -> None:
         self.sent = 0
@@ -119,7 +119,7 @@ class Ledger:
         self._excused: set[tuple[int, bytes]] = set()  # may be lost: the receiver was reset
         self.uplinks: tuple[
             Member, ...
-        ] = ()  # who may get what is for one that is reset: nobody has its address then
+        ] = ()  # members that may get the frames for one in reset: no function has its address then
         self.strays = 0
         self.replays = (
             False  # whether the hostile one may send again, as it is, a broadcast that it has received
@@ -170,7 +170,7 @@ class Ledger:
         return count
 
     def excuse(self, member: Member) -> None:
-        """What is due to a member may be lost, for it is reset; it may come all the same, but to nobody else."""
+        """Frames due to a member may be lost, because it is reset; they may still reach that member, but no other one."""
         for number, frame in list(self._due):
             if number == member.number:
                 del self._due[number, frame]

@@ -38,7 +38,7 @@ def any_word(dice: Random) -> int:
 
 
 class Shameless:
-    """The VF's registers, for one that goes on whatever a strict card says. What is refused has not happened, or reads 0."""
+    """The VF's registers, for a client that ignores violations: a refused write has no effect, a refused read returns 0."""
 
     def __init__(self, bar: Bar) -> None:
         self._bar, self.address = bar, bar.address

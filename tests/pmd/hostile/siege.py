@@ -2,7 +2,7 @@
 """A stepped card with one hostile VF; its PF, honest VFs and the far end of the wire are driven by our drivers, and watched.
 
 Nothing here depends on real time or on threads, so a run is the same whenever its seed is: the card's clock moves only in
-`tick` and with each register access, the PF's service runs in `tick`, and the honest VFs look after themselves there.
+`tick` and with each register access; the PF's service and the honest VFs' checks of their PF run in `tick`.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from tests.pmd.hostile.onlookers import onlookers
 
 __all__ = ["HOSTILE", "Siege", "without_threads"]
 
-HOSTILE, NOBODY = 0, 3  # which VF; which one is nobody's
-SEEN = 0xE7E7_E7E7  # lies in the mailboxes of VFs that nobody uses
+HOSTILE, NOBODY = 0, 3  # numbers of the hostile VF and of one without a driver
+SEEN = 0xE7E7_E7E7  # content of the mailboxes of VFs without a driver
 TICK = 100e-6  # seconds by the card's clock
 PATIENCE = 5e-3  # and how long a frame of an honest one may be under way
 
@@ -45,7 +45,7 @@ class _NoWatch:
 
 @contextmanager
 def without_threads() -> Iterator[None]:
-    """Ports leave counters and PF alone by themselves: whoever runs them calls `poll_stats` and `watch`."""
+    """Ports do not read counters or check their PF by themselves: the test calls `poll_stats` and `watch`."""
     with (
         patch("dataplane.pmd.ixgbe.common.Watch", _NoWatch),
         patch.object(IxgbeVfPort, "_watch_pf", lambda port: None),
@@ -54,7 +54,7 @@ def without_threads() -> Iterator[None]:
 
 
 class Siege:
-    """`vfs` VFs of model0: VF 0 is hostile, VFs 1 and 2 are honest, nobody uses the rest. model1 is the far end.
+    """`vfs` VFs of model0: VF 0 is hostile, VFs 1 and 2 are honest, the rest have no driver. model1 is the far end.
 
     threaded: the card and the PF's service run in threads after all, so that a race is one. policy: about the hostile VF.
     """
@@ -129,7 +129,7 @@ class Siege:
     # ---- time ---------------------------------------------------------------------------------------------------
 
     def tick(self) -> None:
-        """Members send and receive, the card and the PF's service run, each VF looks after itself."""
+        """Members send and receive, the card and the PF's service run, each honest VF checks its PF."""
         try:
             self._tick()
         except DatasheetViolation as violation:  # of a strict card: none of these has done anything wrong
@@ -160,13 +160,13 @@ class Siege:
             self.take()
 
     def take(self) -> None:
-        """Everybody receives."""
+        """Every member receives."""
         now = self.card.now()
         for member in self.members:
             self.ledger.receive(member, now)
 
     def watched(self) -> AbstractContextManager[dict[str, int]]:
-        """Others look at the PF all the time, and rule a VF that nobody uses."""
+        """Other threads read the PF all the time, and change the settings of a VF without a driver."""
         assert isinstance(self.pf.port, IxgbePort)
         self.patience = max(self.patience, 100 * PATIENCE)  # their accesses move the card's clock
         return onlookers(self.pf.port, NOBODY)
@@ -188,7 +188,7 @@ class Siege:
     # ---- what must be as it was -----------------------------------------------------------------------------------
 
     def audit(self) -> None:
-        """AssertionError if the hostile one has harmed anybody."""
+        """AssertionError if the hostile VF has harmed another function."""
         for member in self.members:
             member.unharmed()
         for member in self.vfs:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A hostile VF crashes nothing, reads and changes no byte of another function's memory, and holds nobody up.
+"""A hostile VF crashes nothing, reads and changes no byte of another function's memory, and delays no other function.
 
-`make test-hostile ACTIONS=1000000 SEED=7` does it for longer; a run that fails says how it can be had again.
+`make test-hostile ACTIONS=1000000 SEED=7` does it for longer; a run that fails prints the command that repeats it.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ def hostile(siege: Siege) -> Iterator[Arsenal]:
 
 
 def actions(kinds: list[str], seed: object) -> Iterator[Action]:
-    """Without end, in phases: each begins with a driver that comes up, and then does a few kinds of things only.
+    """Endless actions, in phases: each begins with a driver that comes up, and then does a few kinds of actions only.
 
-    Whoever does everything at once gets nowhere: one reset among ten actions, and no queue lives for long.
+    A mix of all kinds would reach little: with one reset among ten actions, no queue lives for long.
     """
     dice = Random(str(seed))
     while True:
@@ -95,7 +95,7 @@ def besiege(siege: Siege, hostile: Arsenal, count: int, which: str = "") -> None
 @pytest.mark.parametrize("policy", [{}, {"spoofchk": "off"}], ids=["checked", "spoofchk off"])
 @pytest.mark.timeout(60 + ACTIONS // 500)
 def test_isolation(policy: dict[str, str]) -> None:
-    """ACTIONS in all, half of them by a VF whose frames may say that they come from anybody."""
+    """ACTIONS in all, half of them by a VF whose frames may have any source address."""
     with closing(Siege(policy=policy)) as siege, closing(Arsenal(siege)) as hostile:
         besiege(siege, hostile, ACTIONS // 4, str(policy))
         # By the card's clock, which others' accesses would move too.
@@ -120,7 +120,7 @@ def test_isolation_on_a_card_that_runs_by_itself() -> None:
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_order(siege: Siege, hostile: Arsenal, data: st.DataObject) -> None:
-    """What `test_isolation` finds in a long run, hypothesis makes short. Each example begins with a reset of one card."""
+    """Hypothesis shortens the failures that `test_isolation` finds in long runs. Each example begins with a reset."""
     kinds = st.sampled_from(hostile.kinds())
     script = data.draw(st.lists(st.tuples(kinds, st.integers(0, 0xFFFF_FFFF)), max_size=60))
     hostile.act("come_up", 0)

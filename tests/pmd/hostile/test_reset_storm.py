@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A thousand resets of VFs and a hundred of the PF under traffic: everybody comes back, and nobody gets another's frames.
+"""A thousand resets of VFs and a hundred of the PF under traffic: every port recovers, and none gets another's frames.
 
-The card is stepped, so a second is one of the card's. Traffic goes on whenever somebody waits, which is when resets happen.
-Meanwhile threads ask the PF for everything that can be asked.
+The card is stepped, so seconds are those of its clock. Traffic goes on during every wait, and resets happen in waits.
+Meanwhile threads call every query of the PF.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Storm:
         self.ledger = Ledger()
         self.members: list[Member] = []
         self.dice = Random(82599)
-        self.lose = 0.0  # probability that a message in a mailbox is lost, each time somebody looks
+        self.lose = 0.0  # probability that a message in a mailbox is lost, at each round of traffic
         self.slowest = 0.0
         self.seen: dict[str, dict[str, int]] = {}
         try:
@@ -73,7 +73,7 @@ class Storm:
     # ---- traffic ------------------------------------------------------------------------------------------------
 
     def traffic(self) -> None:
-        """Everybody who is up sends to the next one who is, and receives."""
+        """Members that are up send to others that are up; all receive."""
         now = self.card.now()
         for _ in range(3):
             origin, to = next(self.turns), self.dice.choice(self.members)
@@ -86,7 +86,7 @@ class Storm:
             self._lose_a_message()
 
     def _lose_a_message(self) -> None:
-        """What a VF has said, or what the PF has said to one, has never been."""
+        """Delete a message of a VF, or one of the PF to a VF, before it is read."""
         vf = self.dice.randrange(VFS)
         if self.dice.random() < 0.5:
             self.chip.poke(PFMBICR[0].offset, self.chip.peek(PFMBICR[0].offset) & ~(1 << vf))
@@ -156,7 +156,7 @@ def storm() -> Iterator[Storm]:
 
 
 def ways(storm: Storm, member: Member) -> list[Callable[[], object]]:
-    """How a VF is reset: by its driver, its host, its administrator; or its port is opened anew."""
+    """The ways to reset a VF: by its driver, its host, its administrator; or by opening its port again."""
     port = member.port
     assert isinstance(port, IxgbeVfPort)
     number = member.number - 2
@@ -220,7 +220,7 @@ def test_resets_of_the_pf(storm: Storm, resets: int) -> None:
 
 
 def test_a_link_that_flaps(storm: Storm) -> None:
-    """Fifty times: VFs see it go and come, and need not begin anew."""
+    """Fifty times: VFs see the link go and come, and need no new start."""
 
     def flap() -> None:
         unplug(storm.card)

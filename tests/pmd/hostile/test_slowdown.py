@@ -34,7 +34,7 @@ def kind(*names: str, times: int = 20) -> Attack:
 
 
 def frames(size: int, *, source: int, to: int) -> Attack:
-    """Every queue full of frames of `size` bytes, all the time. source, to: members; -1: itself, or nobody."""
+    """Every queue full of frames of `size` bytes, all the time. source, to: members; -1: itself, or an unknown address."""
 
     def attack(hostile: Arsenal, dice: Random) -> None:
         macs = [*hostile.others, hostile.siege.state.mac]

@@ -35,7 +35,7 @@ def message(number: int, body: bytes = b"") -> bytes:
 
 @pytest.fixture(autouse=True)
 def collected() -> None:
-    """What earlier tests left behind is closed now, and not between two counts of descriptors."""
+    """Close the objects of earlier tests now, and not between two counts of descriptors."""
     gc.collect()
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Network namespaces of the tests' own, and sockets on their interfaces. What needs root is skipped without it."""
+"""Network namespaces of the tests' own, and sockets on their interfaces. Tests that need root are skipped without it."""
 
 from __future__ import annotations
 

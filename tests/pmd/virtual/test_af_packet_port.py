@@ -135,7 +135,7 @@ def test_a_frame_longer_than_the_mtu_is_an_error_counted(port, veth):
 
 @root
 def test_what_the_kernel_drops_is_counted(port, veth):
-    sent = frames(1, sizes=(1514,)) * 12_000  # more than the ring holds, and nobody polls
+    sent = frames(1, sizes=(1514,)) * 12_000  # more than the ring holds, and nothing polls
     veth.send(sent)
     got = 0
     while burst := receive(port.rx(), 32, timeout=0.05):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Checksums finished and large frames cut: scapy, which computes them anew, is the judge."""
+"""Checksums finished and large frames cut, compared with those that scapy computes."""
 
 import pytest
 from hypothesis import given, settings
@@ -25,7 +25,7 @@ TCP_HEADER = TCP(sport=1, dport=2, seq=0xFFFFFF00, ack=5, flags="PACEF", options
 
 
 def rebuilt(frame):
-    """The frame with every length and checksum computed anew by scapy."""
+    """The frame with every length and checksum computed again by scapy."""
     packet = Ether(frame)
     for layer in (IP, IPv6, TCP, UDP):
         if layer in packet:

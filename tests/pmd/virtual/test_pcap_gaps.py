@@ -68,7 +68,7 @@ def test_ordinary_gaps_are_not_said(capture, caplog):
 
 
 def test_a_limit_shortens_each_gap(capture, caplog):
-    """Three gaps of years and one of 20 ms: with a limit of 0.1 s they take 0.32 s, and nothing is said."""
+    """Three gaps of years and one of 20 ms: with a limit of 0.1 s they take 0.32 s, without a warning."""
     at = [10**18, 10**18 + YEAR, 10**18 + 2 * YEAR, 10**18 + 2 * YEAR + 20 * 10**6, 10**18 + 9 * YEAR]
     with caplog.at_level(logging.WARNING, "dataplane"):
         packets, took, report = replay(capture(*at), ",max_gap=0.1", seconds=30)

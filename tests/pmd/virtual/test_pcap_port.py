@@ -300,7 +300,7 @@ def test_a_full_disk_is_an_error_and_counted(tmp_path):
     assert stats["tx_good_packets"] == len(written)
     assert stats["tx_good_bytes"] == sum(map(len, written))
     assert stats["tx_errors"] > 0
-    port.close()  # it was said already
+    port.close()  # the run has raised the error already
     assert port.mempool.in_use == 0
 
 

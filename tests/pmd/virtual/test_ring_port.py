@@ -42,7 +42,7 @@ def rig(request, name):
 
 
 class TestContract(PortLife, PortReceives, PortSends):
-    # A ring passes on mbufs of its senders' pools: it takes none itself, so there is none it could miss.
+    # A ring passes on mbufs of its senders' pools: it takes no mbufs itself, so it cannot run short of them.
     test_an_exhausted_mempool_is_counted_and_survived = None
 
     def test_stop_gives_every_mbuf_back(self, name):
@@ -68,7 +68,7 @@ def test_two_ports_are_the_ends_of_one_ring(name):
     ):
         assert send(sender.tx(), frames(30)) == 30
         assert receive(receiver.rx(), 32) == frames(30)
-        # What is in flight survives the sender and is freed with the receiver.
+        # Packets in flight survive the sender and are freed with the receiver.
         assert send(sender.tx(), frames(10)) == 10
         sender.stop()
         assert receive(receiver.rx(), 5) == frames(5)

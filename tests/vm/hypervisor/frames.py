@@ -16,8 +16,8 @@ EVERYBODY = "ff:ff:ff:ff:ff:ff"
 class Arrivals:
     """Frames from `sender` (an interface where `run` runs lines of shell) that a guest's interface gets.
 
-    Each batch has a source address of its own. A last frame, to everybody, follows it: neither sort is hashed by RSS, so
-    both take the same queue, and when the last one is there all others are that ever will be.
+    Each batch has a source address of its own, and ends with a broadcast frame. RSS hashes neither kind, so both take the
+    same queue: when the last frame has arrived, no others of the batch can follow.
     """
 
     def __init__(self, guest: Guest, interface: str, run: Callable[[str], str], sender: str) -> None:

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[3]
 PROGRAMS = ("busybox", "ip", "ethtool", "ping", "tcpdump")
 # busybox's shell prefers its own ip and ping. pipefail: a pipe that hides a failure behind `head` hides it from a test.
 _PRELUDE = 'set -o pipefail; ip() { /bin/ip "$@"; }; ping() { /bin/ping "$@"; }\n'
-LONGEST = 1200  # seconds that a guest may live, should whoever started it be unable to end it
+LONGEST = 1200  # seconds until a guest ends by itself, if the process that started it cannot end it
 BOOT = 180  # seconds until it answers; 4 on an idle machine
 
 
@@ -200,7 +200,7 @@ class Guest:
         return f"chroot /host /bin/sh -c {shlex.quote(line)}"
 
     def signal(self, how: str, words: str) -> None:
-        """Send a signal to the guest's Python programs with these words in their command line; there must be one."""
+        """Send a signal to the guest's Python programs with these words in their command line. Fails if none runs."""
         # `read` leaves out the zeros between words. Not a process for each that there is: the guest's CPU may be busy.
         self.run(
             f"found=1; for p in /proc/[0-9]*; do read -r line <$p/cmdline; case $line in"
@@ -218,7 +218,7 @@ class Guest:
         return self.console_file.read_text(errors="replace") if self.console_file.exists() else ""
 
     def tail(self) -> str:
-        """What to look at when it fails."""
+        """The last lines of QEMU and of the console, for the report of a failure."""
         qemu = Path(self._log.name).read_text(errors="replace").splitlines()[1:]
         return "\n".join(["QEMU:", *qemu[-20:], "console:", *self.console().splitlines()[-80:]])
 
@@ -232,7 +232,7 @@ class Guest:
         return self._qemu.poll() is None
 
     def kill(self) -> None:
-        """The end without a word, as of a machine that crashes."""
+        """Kill the guest without a shutdown, as a machine that crashes."""
         # The whole group: `timeout`, and QEMU below it.
         if self.alive:
             _signal_group(self._qemu, signal.SIGKILL)

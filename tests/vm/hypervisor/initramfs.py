@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The guest's root file system: a cpio archive (the kernel's "newc" form) of programs, libraries, kernel modules and /init.
 
-Built anew for each guest in well under a second; the same input makes the same bytes.
+Built for each guest in well under a second; the same input makes the same bytes.
 """
 
 from __future__ import annotations

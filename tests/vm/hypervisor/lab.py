@@ -74,7 +74,7 @@ class Nic:
 
     @property
     def findings(self) -> list[str]:
-        """What the strict manner has found so far, one line each."""
+        """The findings of the strict manner so far, one line each."""
         file = self.folder / "findings"
         return file.read_text().splitlines() if file.exists() else []
 
@@ -123,7 +123,7 @@ class Lab:
         return ruler
 
     def story(self) -> str:
-        """What happened, for whoever has to find out why it went wrong."""
+        """The ends of all consoles and outputs, and the last findings, for the report of a failure."""
         parts = [f"--- {guest.name} ({guest.kernel})\n{guest.tail()}" for guest in self.guests]
         parts += [
             f"--- {nic.folder.name}\n{nic.output()[-4000:]}\n" + "\n".join(nic.findings[-20:])
@@ -139,7 +139,7 @@ class Lab:
                 shutil.copy(file, where / f"{file.parent.name}-{file.name}")
 
     def close(self) -> None:
-        """Who rules first, for the others to survive; guests; what they stand on. Then the first complaint is raised."""
+        """Close the rulers, which the others must survive; then guests, NICs and the network. Then raise the first error."""
         complaints: list[BaseException] = []
         for thing in (*reversed(self.rulers), *reversed(self.guests), *reversed(self.nics), self.net):
             try:

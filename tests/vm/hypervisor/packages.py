@@ -3,7 +3,7 @@
 
 The folder is ``$DATAPLANE_VM_CACHE``, or ~/.cache/dataplane/vm: every checkout uses the same. apt verifies what it fetches.
 Versions are what the archive has now, so nothing here asks for one; `Machinery` checks what matters. Remove the folder
-to fetch anew.
+to fetch again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.system.debs import MIRROR, SECURITY, Unavailable, cache, fetch, locked, unpack
 
 OLDEST_QEMU = (10, 1)
-_LAYOUT = "2"  # of the folder: another number fetches anew
+_LAYOUT = "2"  # of the folder: another number fetches again
 
 QEMU_SUITES = ("trixie", "trixie-backports")
 KERNELS = {
@@ -43,9 +43,9 @@ GUEST_PACKAGES = ("busybox-static", "ethtool", "iproute2", "iputils-ping", "linu
 
 @dataclass(frozen=True)
 class Machinery:
-    """What a virtual machine is made of. qemu: its command. userland: a root folder with the guest's programs.
+    """The parts of a virtual machine. qemu: its command. userland: a root folder with the guest's programs.
 
-    missing: why there is no kernel of that name, of those that are only reported.
+    missing: by name, the reason why a kernel that is only reported could not be fetched.
     """
 
     qemu: tuple[str, ...]
@@ -157,7 +157,7 @@ def _fill(folder: Path) -> None:
 
 
 def _fill_guest(folder: Path) -> None:
-    """The guest's programs; anew when they are others than last time. Another checkout may be about to read the old ones."""
+    """Fetch the guest's programs if their list has changed. Renames the folder: another checkout may read the old one."""
     stamp, wanted, new = folder / "guest-packages", " ".join(GUEST_PACKAGES), folder / "guest-new"
     if stamp.exists() and stamp.read_text() == wanted:
         return
