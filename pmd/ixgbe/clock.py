@@ -251,7 +251,7 @@ class IxgbeClock(PortClock):
         message, port = self._stamps or (None, PTP_PORT)
         for control in (TSYNCRXCTL, TSYNCTXCTL):
             self._bar.write(control, 0)
-        self._bar.read(RXSTMPH)  # what was held is of no use
+        self._bar.read(RXSTMPH)  # discard the stamp that it held
         self._bar.read(TXSTMPH)
         self._bar.write(RXMTRL, RXMTRL.pack(MSGT=message or 0, UDPT=port))
         kind = STAMP_EVENTS if message is None else STAMP_V2

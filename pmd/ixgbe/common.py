@@ -37,11 +37,11 @@ _running: set[IxgbeBase] = set()
 
 @atexit.register
 def _stop_all() -> None:
-    """A program that ends without a stop: no device writes to memory that nobody owns any more."""
+    """Stop the ports of a program that ends without doing so: no device may write to memory that is freed."""
     for port in list(_running):
         try:
             port.stop()
-        except Exception as error:  # the next port is to be stopped all the same
+        except Exception as error:  # the next port must be stopped nevertheless
             if not isinstance(error, PortGone):
                 log.error("%s: %s", port.name, error)
 
@@ -49,10 +49,13 @@ def _stop_all() -> None:
 class IxgbeBase(Port):
     """A function of an 82599. Subclasses say where a queue's registers are and bring the device up and down.
 
-    Options of the port string, read here: rx_desc, tx_desc (descriptors), mtu (bytes), drop_en (on, off, auto: a queue
-    without free descriptors drops instead of holding up the others; auto = with more than one Rx queue, or with VFs),
-    vlan_strip (on, off: tags go from the frame to ``vlan_tci``), simd (scalar, sse4.2, avx2, avx512, as far as the CPU has
-    them; auto: the widest that pays).
+    Options of the port string, read here:
+
+    - rx_desc, tx_desc: descriptors. mtu: bytes.
+    - drop_en (on, off, auto): a queue without free descriptors drops frames instead of blocking the others. auto: on with
+      more than one Rx queue, or with VFs.
+    - vlan_strip (on, off): move tags from the frame to ``vlan_tci``.
+    - simd (scalar, sse4.2, avx2, avx512, auto): the kernels, if the CPU has them. auto: the fastest.
     """
 
     shared = False
@@ -82,7 +85,7 @@ class IxgbeBase(Port):
 
     @property
     def wire(self) -> str:
-        """What the port is joined to, where its bus knows: the model's, "to model1, elastic"."""
+        """The other end of the port's wire, if its bus knows it: "to model1, elastic" on the model."""
         return self.function.wire
 
     # ---- for PF and VF ----------------------------------------------------------------------------------------
@@ -109,11 +112,11 @@ class IxgbeBase(Port):
 
     @abstractmethod
     def _device_xstats(self) -> dict[str, int]:
-        """What was added up."""
+        """The totals of `_collect`, by DPDK's names."""
 
     @property
     def hidden_vlan(self) -> bool:
-        """Whether frames come with a tag that nobody is to see: it is taken off, and not told."""
+        """Whether frames arrive with the tag of a port VLAN: it is stripped, and not reported."""
         return False
 
     # ---- queues -----------------------------------------------------------------------------------------------
@@ -134,11 +137,11 @@ class IxgbeBase(Port):
         return IxgbeTxQueue(self, index)
 
     def prepare(self) -> None:
-        """What goes with the function is checked: a file that the model's wire writes."""
+        """Check what belongs to the function: a file that the model's wire writes."""
         self.function.prepare()
 
     def begin(self) -> None:
-        """What goes with the function is made."""
+        """Make what belongs to the function: a file that the model's wire writes."""
         self.function.begin()
 
     def _start(self) -> None:

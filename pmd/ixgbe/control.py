@@ -27,9 +27,7 @@ __all__ = ["ControlServer", "call", "running", "socket_paths"]
 log = logging.getLogger("dataplane")
 
 TIMEOUT = 5.0  # seconds, for either side
-PATIENCE = {
-    "explain": 60.0
-}  # and for the answer: it watches VFs one after another, and waits for whoever does so already
+PATIENCE = {"explain": 60.0}  # for the answer: it observes VFs one after another, after earlier requests
 MOST = 1 << 16  # bytes of a question
 _PATH_MOST = 107  # bytes of a Unix socket's name
 
@@ -199,7 +197,7 @@ def _listen(path: Path) -> socket.socket:
     path.parent.mkdir(mode=0o700, exist_ok=True)
     owner = path.parent.stat()
     if owner.st_uid != os.getuid() or owner.st_mode & 0o022:
-        # /tmp is everybody's: a directory that another user has made there is a trap.
+        # Any user can write to /tmp: a directory that another user has made there is a trap.
         raise OSError("the directory is not this user's alone")
     if path.exists():
         if _alive(path):

@@ -2,8 +2,8 @@
 """The chip's counters, added up for as long as the port is open (datasheet 8.2.3.23).
 
 A read clears a counter, and at its maximum a counter sticks. At 10 Gb/s the 36-bit byte counters are full after 55 s and
-the 32-bit packet counters after 288 s, so somebody must read them every `INTERVAL` seconds: `Watch` does. The counts of
-pause frames received have 16 bits: 65,535 of them between two reads are the most that can be told.
+the 32-bit packet counters after 288 s, so `Watch` reads them every `INTERVAL` seconds. The counts of
+received pause frames have 16 bits: more than 65,535 between two reads are not counted.
 """
 
 from __future__ import annotations
@@ -315,7 +315,7 @@ class Watch:
             try:
                 self._collect()
             except DeviceGone:
-                return  # whoever polls the queues says so
+                return  # the lcore that polls the queues reports it
             except DeviceTimeout as error:
                 log.warning("%s: its counters cannot be read now: %s", self._name, error)
             except DataplaneError as error:

@@ -22,9 +22,9 @@ Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 
 class DeviceBar(Bar):
-    """`bar`, with two promises to whoever reads it, in any thread.
+    """`bar`, with two promises to its callers, in any thread.
 
-    An access never falls into a reset (4.6.3.2): whoever resets the function holds `exclusively`, and everybody else waits,
+    No access happens during a reset (4.6.3.2): the thread that resets the function holds `exclusively`, and all others wait,
     10 ms for a PF and 50 ms for a VF. A word of all ones is returned only if it is the register's value: when STATUS
     reads all ones too, the device is gone and the read raises DeviceGone.
     """
@@ -59,7 +59,7 @@ class DeviceBar(Bar):
         return self._bar.address(offset)
 
     def waker(self) -> Waker | None:
-        """What to do after a tail was written, if the device may rest."""
+        """The Waker to call after a tail was written, None if the device never rests."""
         return self._bar.waker()
 
     def now(self) -> float:
@@ -71,7 +71,7 @@ class DeviceBar(Bar):
         self._bar.sleep(seconds)
 
     def accompany(self, work: Callable[[], object]) -> Callable[[], None] | None:
-        """Have `work` called while somebody waits, on a device that moves only then."""
+        """Have `work` called while a thread waits, on a device that works only then."""
         return self._bar.accompany(work)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What can go wrong between a PF and its VFs, and what a queue says when its device is gone."""
+"""Errors between a PF and its VFs, and the error of a queue whose device is gone."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class FrameRefused(MailboxRefused):
 
 
 class PfWasReset(DeviceError):
-    """The PF was reset while a VF waited for it: the VF's driver begins anew."""
+    """The PF was reset while a VF waited for it: the VF's driver reinitialises."""
 
 
 class PfNotUp(DeviceError):
-    """A VF whose PF is not driven by anybody, or does not answer."""
+    """No driver runs the PF of a VF, or the PF does not answer."""
 
 
 class Refused(Exception):
@@ -72,7 +72,7 @@ class VfsInUse(PortError):
 
 
 def queue_gone(queue: Any) -> DeviceGone:
-    """What a queue fails with when its device is gone; the device's bus may know the cause."""
+    """The error of a queue whose device is gone, with the cause if the device's bus knows it."""
     try:
         queue.port.bar.check()
     except DeviceGone as error:

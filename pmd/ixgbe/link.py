@@ -43,7 +43,7 @@ class LinkUnit:
     def fastest(self) -> int:
         """The speed that the link can come up with as it is set up, in Mb/s; it may come up with less, and never with more.
 
-        An SFP+ cage does not negotiate its speed. SILENT: a backplane does, and may be at 10 Gb/s before anybody looks.
+        An SFP+ cage does not negotiate its speed. SILENT: a backplane does, and may be at 10 Gb/s before the driver looks.
         """
         return self.gbps * 1000 if self.is_sfp else 10_000
 

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The mailbox between PF and VF, from both ends (datasheet 7.10.2.9, 8.2.3.27).
 
-The 16 words are one memory that both sides see. Whoever wants to touch it takes it first (PFU, VFU: a write sticks only
+The 16 words are one memory that both sides see. A side that accesses it takes it first (PFU, VFU: a write sticks only
 while the other's bit is 0) and lets go of it by telling the other side: REQ or STS "there is a message", ACK "I have taken
 yours".
 
 The PF never waits here: what cannot be done at once is tried again on its next round, and a VF that keeps the memory is
-made to let go (RVFU) by whoever counts the time. The VF does wait, and every wait ends.
+made to let go (RVFU) by the service, which measures the time. The VF does wait, and every wait ends.
 """
 
 from __future__ import annotations
@@ -78,11 +78,11 @@ class PfMailboxes:
         return bool(self.bar.get(register.PFU))
 
     def unlock(self, v: int) -> None:
-        """Let go without a word."""
+        """Let go without a message."""
         self.bar.write(PFMAILBOX[v], 0)
 
     def let_go(self) -> None:
-        """Let go of every mailbox: whoever worked on one was interrupted and does not come back to it."""
+        """Let go of every mailbox: an exchange was interrupted and is not continued."""
         for v in range(self.vfs):
             self.unlock(v)
 
@@ -116,7 +116,7 @@ class PfMailboxes:
         if polite and self.requests_of(v):
             self.unlock(v)  # the request lies in the memory that we would write to
             return False
-        # What was acknowledged before has nothing to do with this message.
+        # An earlier ACK does not belong to this message.
         bar.write(PFMBICR[v >> 4], (1 << 16 | 1) << (v & 15))
         for n, word in enumerate(words):
             bar.write(PFMBMEM[v, n], word)
@@ -154,7 +154,7 @@ class VfMailbox:
 
     @property
     def pf_was_reset(self) -> bool:
-        """RSTI: the PF is in reset; RSTD: it has been. Either way this VF must begin anew."""
+        """RSTI: the PF is in reset; RSTD: it has been. In both cases this VF must reinitialise."""
         return _resets(self.look())
 
     @property
@@ -247,7 +247,7 @@ class VfMailbox:
             if seen & VFMAILBOX.VFU.mask:
                 return seen
             if late:
-                # Like any silence: whoever has patience tries again.
+                # Handled like any missing answer: a patient caller tries again.
                 raise MailboxSilent(
                     f"{VFMAILBOX.VFU} still 0 after {timeout:g} s on {self.bar.name} (datasheet {VFMAILBOX.section}): "
                     f"the PF's driver keeps the mailbox: restart it"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a VF asks of its PF, one class a message (datasheet 7.10.2.9; the words are agreed by drivers).
+"""The requests of a VF to its PF, a class for each message (datasheet 7.10.2.9; the words are agreed by drivers).
 
 ``SetVlan(7, add=True).encode()`` are the words for the mailbox, ``decode(words)`` makes the message of them again. No words
-are too odd to decode: a VF may write what it likes, and whoever serves it decides. Types and flags are in
+are too odd to decode: a VF may write any words, and the PF's service decides. Types and flags are in
 `dataplane.pmd.datasheet.mailbox`.
 """
 
@@ -72,7 +72,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Reset(Message):
-    """The VF was reset and begins anew: which MAC address is mine?"""
+    """The VF was reset and starts again: asks for its MAC address."""
 
     TYPE = mailbox.RESET
 
@@ -235,7 +235,7 @@ class FeaturesNegotiate(Message):
 
 @dataclass(frozen=True, slots=True)
 class Other(Message):
-    """A type that nobody here knows."""
+    """A message of an unknown type."""
 
     word: int
 
@@ -327,7 +327,7 @@ class Reply:
 
     @property
     def mac(self) -> bytes:
-        """Of a reply to RESET."""
+        """The address in a reply to RESET."""
         return mailbox.words_mac(self.words[1], self.words[2])
 
     def __str__(self) -> str:

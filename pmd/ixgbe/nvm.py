@@ -142,7 +142,7 @@ def _guard(bar: Bar) -> None:
     try:
         bar.wait(SWSM.SMBI, 0, timeout=_TRIES * _APART, interval=_APART)
     except DeviceTimeout:
-        # SILENT: what if its owner has died. It guards a few accesses: after a second nobody is there.
+        # SILENT: whether its owner has died. It guards a few accesses: after a second the owner is gone.
         bar.clear(SWSM.SMBI, SWSM.SWESMBI)
         bar.wait(SWSM.SMBI, 0, timeout=_APART, interval=_APART)
     deadline = bar.now() + _TRIES * _APART

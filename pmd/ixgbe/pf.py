@@ -61,14 +61,20 @@ _TX = (TDBAL, TDBAH, TDLEN, DCA_TXCTRL, TDWBAL, TDH, TDT, TXDCTL)
 class IxgbePort(IxgbeBase):
     """A port of an 82599. `dataplane.pmd.probe` makes it.
 
-    Up to 128 Rx queues, of which RSS fills the first 16, and 64 Tx queues, with 8 to 8192 descriptors each. Options beside
-    those of `IxgbeBase`: promiscuous, allmulticast (on, off: as the verbs), macs (further addresses, joined by +: see
-    `PfMacs.add`), rss_key (default, symmetric or 80 hex digits), rss_types (what is hashed, joined by +: ipv4+ipv4-udp; then
-    with one queue, too), eeprom_check (on, off: the checksum over the whole EEPROM when the port is opened), speed (10, 1:
-    Gbit/s of the module in an SFP+ cage), vfs (0 to 63:
-    virtual functions, which the port serves as long as it is started; the PF itself then has 4 queues, or 2 with more than
-    31), vf_state (a file that keeps what is decided about them, see `SettingsFile`), lro (on, off: packets of one TCP
-    connection over IPv4 arrive as one, see docs/driver.md; not with VFs), max_lro_pkt_size (bytes that one may have).
+    Up to 128 Rx queues, of which RSS fills the first 16, and 64 Tx queues, with 8 to 8192 descriptors each. Options in
+    addition to those of `IxgbeBase`:
+
+    - promiscuous, allmulticast (on, off): as the properties.
+    - macs: further addresses, joined by +, as `PfMacs.add` takes them.
+    - rss_key: default, symmetric or 80 hex digits.
+    - rss_types: the fields to hash, joined by +, as in ipv4+ipv4-udp; with it also a single queue gets hashes.
+    - eeprom_check (on, off): compare the checksum of the whole EEPROM when the port is opened.
+    - speed (10, 1): Gbit/s of the module in an SFP+ cage.
+    - vfs (0 to 63): virtual functions, which the port serves while it is started. The PF itself then has 4 queues, or 2 with
+      more than 31 VFs.
+    - vf_state: a file that keeps the settings of the VFs, see `SettingsFile`.
+    - lro (on, off): merge packets of a TCP connection over IPv4, see docs/driver.md. Not with VFs.
+    - max_lro_pkt_size: bytes of the largest merged packet.
     """
 
     lacks = {"vfs": "open it with vfs=N"}

@@ -123,5 +123,5 @@ class DeviceReset:
         self.bar.update(CTRL_EXT, PFRSTD=int(serves), DRV_LOAD=1)
 
     def withdraw(self) -> None:
-        """8.2.3.1.3: nobody owns the port any more."""
+        """8.2.3.1.3: no driver owns the port any more."""
         self.bar.clear(CTRL_EXT.DRV_LOAD)

@@ -94,7 +94,7 @@ class VfCounters:
 
 
 class VfLedger:
-    """What every VF of a port has counted since the port was opened, as its PF reads it. Any thread may call.
+    """The totals of every VF of a port since the port was opened, as its PF reads them. Any thread may call.
 
     The totals only grow: over wraps, if `collect` comes more often than every 30 s, and over resets of the PF, after which
     `rebase` is due.

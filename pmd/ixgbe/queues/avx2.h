@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * The kernels with vectors of 32 bytes: two descriptors, or what is written of an mbuf; eight packets a turn in, four out.
- * What is left over goes to the narrower ones.
+ * The rest goes to the narrower ones.
  */
 #ifndef IXGBE_AVX2_H
 #define IXGBE_AVX2_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * The kernels with vectors of 64 bytes: four descriptors, or the first line of an mbuf; sixteen packets a turn in, four out.
- * What is left over goes to the narrower ones.
+ * The rest goes to the narrower ones.
  */
 #ifndef IXGBE_AVX512_H
 #define IXGBE_AVX512_H

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a queue is asked before it is polled, and before it gets memory."""
+"""Checks of a queue before it is polled, and before it gets memory."""
 
 from libc.stdint cimport uint32_t
 
@@ -9,7 +9,7 @@ from dataplane.stage cimport Stage
 
 # Descriptors in that block. Raises ConfigError for what is no descriptor ring, or no register of 32 bits.
 cdef uint32_t length_of(queue, memory, size_t status, const tail_t *tail) except 0
-# Raises PortError for a queue of no port. One of a port that is stopped is polled in vain, and goes on when it starts.
+# Raises PortError for a queue without a port. A queue of a stopped port may be polled: it has no packets until the port starts.
 cdef int check_port(port) except -1
 # Raises PortError for a queue that is polled and not paused.
 cdef int check_out(Stage queue, gate_t *gate) except -1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a queue is asked before it is polled, and before it gets memory."""
+"""Checks of a queue before it is polled, and before it gets memory."""
 
 from dataplane.errors import ConfigError, PortError
 from dataplane.mapped import is_memory
@@ -18,7 +18,7 @@ cdef uint32_t length_of(queue, memory, size_t status, const tail_t *tail) except
 
 
 cdef int check_port(port) except -1:
-    """Raise PortError for a queue of no port. One of a port that is stopped is polled in vain, and goes on when it starts."""
+    """Raise PortError for a queue without a port, or of a closed one. A queue of a stopped port may be polled."""
     if port is None:
         raise PortError("this queue is of no port: take one from port.rx(0) or port.tx(0)")
     if getattr(port, "closed", False):

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Keeps whoever polls a queue away while it is taken apart."""
+"""Keeps the poller of a queue out while the queue is taken apart."""
 
 from libc.stdint cimport uint32_t
 
 from dataplane.machine cimport read32, rmb, unlikely, wmb, write32
 
 
-# busy: a call works on the queue; paused: how many reasons there are that none may.
+# busy: 1 while a call works on the queue. paused: how many callers of `pause_gate` keep pollers out.
 cdef struct gate_t:
     uint32_t busy
     uint32_t paused
@@ -27,7 +27,7 @@ cdef inline void leave(gate_t *gate) noexcept nogil:
     write32(&gate.busy, 0)
 
 
-# Returns when nobody is inside any more. Raises DeviceError after 5 s.
+# Returns when no call works on the queue any more. Raises DeviceError after 5 s.
 cdef pause_gate(gate_t *gate, queue)
-# Each pause is ended once.
+# Ends one pause. Raises DeviceError if the gate is not paused.
 cdef resume_gate(gate_t *gate)

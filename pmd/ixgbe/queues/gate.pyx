@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Keeps whoever polls a queue away while it is taken apart: a fence that only the rare side pays for."""
+"""Keeps the poller of a queue out while the queue is taken apart. Only the side that takes it apart pays for a fence."""
 
 import time
 
@@ -21,7 +21,7 @@ cdef bint _fences = dp_register_barrier() == 0
 cdef pause_gate(gate_t *gate, queue):
     gate.paused += 1  # under the GIL
     if not _fences or dp_barrier_everywhere():
-        time.sleep(0.01)  # a kernel without it (before 4.14): a store has left its buffer long before that
+        time.sleep(0.01)  # Linux before 4.14 has no such call: by then the store has left its buffer
     deadline = time.monotonic() + 5.0
     while read32(&gate.busy):
         if time.monotonic() > deadline:

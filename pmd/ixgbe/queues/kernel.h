@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * The kernels of the hot loops: what each of them does and what it is told. scalar.h says it readably; sse42.h, avx2.h and
+ * The kernels of the hot loops: what each of them does, and its parameters. scalar.h is the readable form; sse42.h, avx2.h and
  * avx512.h do the same for several packets at once, and a test holds each against the scalar form, byte for byte.
  *
  * A kernel works on a stretch of the descriptor ring that does not wrap, and stops before the first descriptor or packet that
- * is not of the usual kind: the queue deals with that one. It knows nothing of tails, pools or wraps.
+ * is not of the usual kind, which the queue then handles. It uses no tails, pools or wraps.
  */
 #ifndef IXGBE_KERNEL_H
 #define IXGBE_KERNEL_H
@@ -14,7 +14,7 @@
 #include "dataplane.h"
 #include "hw82599.h"
 
-/* How many mbufs behind the last one a kernel may look at, to fetch their first lines: so much longer is `sw`, with NULL. */
+/* Prefetch distance, in mbufs. `sw` has this many extra NULL entries at its end. */
 #define IXGBE_AHEAD 16
 
 /* ---- receive ---- */
@@ -42,7 +42,7 @@ typedef void ixgbe_rx_arm(union hw_rx_desc *ring, struct dp_mbuf *const *sw, uin
 #define IXGBE_TX_CHECKSUMS (DP_TX_IP_CSUM | DP_TX_UDP_CSUM | DP_TX_TCP_CSUM | DP_TX_TSO)
 #define IXGBE_TX_KIND (IXGBE_TX_OFFLOADS | DP_TX_IPV4 | DP_TX_STAMP) /* what of ol_flags decides about the descriptors */
 
-/* What packets of one segment must have in common to be sent with the same words in their descriptors. */
+/* The properties that packets of one segment share if their descriptors have the same words. */
 struct ixgbe_tx_alike {
     uint64_t flags;      /* their ol_flags, of IXGBE_TX_KIND                                   */
     uint64_t command;    /* second quadword of their descriptors, without lengths              */

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The kernels of the hot loops for Cython: ``kernel.h`` says what each of them does."""
+"""The kernels of the hot loops for Cython: ``kernel.h`` describes each of them."""
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
@@ -48,9 +48,9 @@ cdef extern from "queues/scalar.h" nogil:
     ) noexcept
 
 
-# The kernels of that name, or for "auto" the widest that pay on this CPU. Raises ConfigError.
+# The kernels of that name; for "auto" the fastest on this CPU. Raises ConfigError.
 cdef const kernels_t *kernels_of(name) except NULL
-# For a queue whose packets the NIC merges: nothing is taken by a kernel, the queue does it one by one.
+# For a queue whose packets the NIC merges: no kernel takes packets, the queue takes one at a time.
 cdef const kernels_t *one_by_one() noexcept
-# ol_flags by what a descriptor says: which flags may come of it, and which of those do. strip: tags are taken off.
+# Fills the tables from a descriptor's bits to ol_flags. strip: the NIC strips tags.
 cdef void set_meta(rx_meta_t *meta, bint strip) noexcept

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which kernels run, and what they are told of received packets. The kernels themselves: kernel.h and the files it names."""
+"""Selects the kernels, and fills in what they write into received packets. The kernels are in kernel.h and the files it names."""
 
 from dataplane.mbuf cimport RX_IP_BAD, RX_IP_GOOD, RX_L4_BAD, RX_L4_GOOD, RX_RSS, RX_VLAN, RX_VLAN_STRIPPED
 from dataplane.pmd.datasheet.hw82599 cimport HW_RXD_STAT_IPCS, HW_RXD_STAT_L4CS, HW_RXD_STAT_VP

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Packets that the NIC has merged (datasheet 7.11), put together from their buffers.
 
-The rest of a packet is in the descriptor that NEXTP names; buffers of other packets lie between. Nothing of a packet's data is
-looked at before its last buffer has arrived: until then the NIC may still write to the header.
+NEXTP names the descriptor with the next buffer of a packet; buffers of other packets may be between them. A packet's data are
+read only when its last buffer has arrived: until then the NIC may write to the header.
 """
 
 from libc.stdlib cimport calloc, free
@@ -51,7 +51,7 @@ cdef mbuf *take_merged(
     cdef mbuf *m
     merge.chains[at].first = NULL
     if not last:
-        if rsccnt:  # else it is a long packet that was not merged
+        if rsccnt:  # otherwise it is a long packet that was not merged
             then = (alone.wb.status & HW_RXD_NEXTP_MASK) >> HW_RXD_NEXTP_SHIFT
         alone.wb.status = HW_RXD_STAT_DD | HW_RXD_STAT_EOP  # the rest of the word is NEXTP
     scalar.take(&alone, &sw[at], &m, 1, meta)
@@ -65,7 +65,7 @@ cdef mbuf *take_merged(
     if rsccnt:
         chain.merged += rsccnt - 1  # packets that start in this buffer (7.1.6.2)
     if last:
-        chain.first.ol_flags = m.ol_flags  # what holds for the packet is said in its last descriptor (7.1.6.2)
+        chain.first.ol_flags = m.ol_flags  # the last descriptor describes the packet (7.1.6.2)
         chain.first.packet_type = m.packet_type
         chain.first.vlan_tci = m.vlan_tci
         chain.first.rss_hash = m.rss_hash

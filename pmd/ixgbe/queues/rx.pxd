@@ -19,8 +19,8 @@ from dataplane.pmd.ixgbe.queues.tail cimport tail_t
 
 @cython.final
 cdef class IxgbeRxQueue(RxQueue):
-    # What a burst touches comes first, in as few cache lines as it takes: what else the core has done since the last burst
-    # may have taken each of them out of its nearest cache.
+    # The fields that a burst accesses come first, in as few cache lines as possible: each of these may have left the
+    # nearest cache since the last burst.
     cdef gate_t gate
     cdef hw_rx_desc *ring
     cdef mbuf **sw              # the mbuf behind each descriptor
@@ -33,8 +33,8 @@ cdef class IxgbeRxQueue(RxQueue):
     cdef uint32_t missing       # descriptors from `fill` to `next` without a buffer; below length, always
     cdef uint32_t threshold     # buffers taken from the pool, and given to the NIC, at once
     cdef uint32_t seen          # descriptors taken so far
-    cdef uint32_t patience      # polls in vain until the device is looked for
-    cdef bint hides             # the tag that the NIC takes off is not for the application
+    cdef uint32_t patience      # polls without a packet until `status` is read
+    cdef bint hides             # do not report the tag that the NIC strips
     cdef mbuf *first            # of a packet whose last buffer has not arrived yet
     cdef mbuf *last
     cdef rx_meta_t meta       # what to write into every packet

@@ -5,17 +5,17 @@ from dataplane.pmd.function import Waker
 from dataplane.queue import RxQueue
 
 class IxgbeRxQueue(RxQueue):
-    """Advanced one-buffer descriptors (datasheet 7.1.6, 7.1.9)."""
+    """An Rx queue with advanced one-buffer descriptors (datasheet 7.1.6, 7.1.9)."""
 
     @property
     def alloc_failures(self) -> int:
-        """How often the pool had no mbufs for it."""
+        """How often its mempool had too few mbufs."""
     @property
     def next(self) -> int:
-        """The descriptor to look at next: it moves with each packet."""
+        """Number of the descriptor that is read next."""
     @property
     def merging(self) -> tuple[int, int, int]:
-        """How many packets came within larger ones, how many these were, and how many were freed for a wrong NEXTP."""
+        """Packets that arrived merged, the packets they became, and packets freed because of a wrong NEXTP."""
     @property
     def armed(self) -> int:
         """Descriptors that have a buffer."""
@@ -34,17 +34,18 @@ class IxgbeRxQueue(RxQueue):
         merges: bool = False,
         waker: Waker | None = None,
     ) -> None:
-        """Arm every descriptor of `memory` with a buffer. tail, status: where those registers are. Raises MempoolError.
+        """Arm every descriptor of `memory` with a buffer of `mempool`.
 
-        pieces: buffers that the longest frame takes. hide: the tag that the NIC takes off is not to be seen. merges: the NIC
-        merges packets. waker: of a device that may rest.
+        tail, status: addresses of these registers in this process. number: `port` of the mbufs. strip: the NIC strips tags.
+        simd: one of `kernels.widths()`, or "auto". pieces: buffers of the longest frame. hide: do not report stripped tags.
+        merges: the NIC merges packets. waker: of a device that may sleep. Raises MempoolError, ConfigError.
         """
     def pause(self) -> None:
-        """Keep the queue's poller out, whoever it is; returns when it is. The queue may be taken apart until `resume`."""
+        """Keep pollers out of the queue until `resume`. Returns when none is inside. Raises DeviceError after 5 s."""
     def resume(self) -> None:
-        """Let it in again."""
+        """End one `pause`. Raises DeviceError if the queue is not paused."""
     @property
     def waiting(self) -> int:
         """Packets that the NIC has written to descriptors and `rx_burst` has not returned."""
     def detach(self) -> int:
-        """Give every mbuf back. The NIC must have let go of the queue. Returns how many packets waited there."""
+        """Return every mbuf to its pool, and the number of packets that waited. The NIC's queue must be off. Raises PortError."""

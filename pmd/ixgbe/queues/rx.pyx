@@ -42,7 +42,7 @@ cdef uint32_t nowhere = 0
 
 @cython.final
 cdef class IxgbeRxQueue(RxQueue):
-    """Advanced one-buffer descriptors (datasheet 7.1.6, 7.1.9)."""
+    """An Rx queue with advanced one-buffer descriptors (datasheet 7.1.6, 7.1.9)."""
 
     def __cinit__(self):
         self._idle()
@@ -50,7 +50,7 @@ cdef class IxgbeRxQueue(RxQueue):
     cdef uint16_t rx_burst(self, mbuf **pkts, uint16_t n) noexcept nogil:
         if unlikely(not enter(&self.gate)):
             return 0
-        # What a queue without a packet costs is all in these lines: no call, and no register is saved.
+        # An empty poll costs only these lines: no call, and no register is saved.
         if (
             read64(&self.ring[self.next].qword[1]) & HW_RXD_STAT_DD == 0
             and self.missing < self.threshold
@@ -65,12 +65,12 @@ cdef class IxgbeRxQueue(RxQueue):
         return check_port(self.port)
 
     cdef uint16_t receive(self, mbuf **pkts, uint16_t n) noexcept nogil:
-        """The same, once inside, when there is something to do."""
+        """rx_burst, inside the gate, if there may be something to do."""
         cdef uint32_t before = self.seen, stretch, done, i
         cdef uint16_t taken = 0
         cdef mbuf *m
         while taken < n and read64(&self.ring[self.next].qword[1]) & HW_RXD_STAT_DD:
-            # Descriptors without a buffer still say DD from the last time round: no kernel may see them.
+            # Descriptors without a buffer still have DD from the previous wrap: no kernel may read them.
             stretch = min(<uint32_t> n - taken, min(self.length - self.next, self.length - self.missing))
             done = 0
             if self.first == NULL:
@@ -81,20 +81,20 @@ cdef class IxgbeRxQueue(RxQueue):
                 taken += done
                 self.advance(done)
             if unlikely(done == 0):
-                rmb()  # nothing of the packet or the descriptor is read before DD was seen
+                rmb()  # read packet and descriptor only after DD
                 m = self.take_piece()
                 if m != NULL:
                     pkts[taken] = m
                     taken += 1
         if self.missing >= self.threshold:
-            self.refill()  # also when nothing arrived: the pool may have been empty the last time
+            self.refill()  # even without a packet: the pool may have been empty before
         if unlikely(self.seen == before):
             self.look_for_device()
         leave(&self.gate)
         return taken
 
     cdef inline void advance(self, uint32_t n) noexcept nogil:
-        """n descriptors were taken."""
+        """Count n descriptors as taken."""
         self.seen += n
         self.missing += n
         self.next += n
@@ -102,7 +102,7 @@ cdef class IxgbeRxQueue(RxQueue):
             self.next = 0
 
     cdef void refill(self) noexcept nogil:
-        """Buffers for the descriptors that have none, a batch at a time; the doorbell once."""
+        """Give buffers to the descriptors without one, a batch at a time, and write the tail once."""
         cdef uint32_t fill = self.fill, missing = self.missing, length = self.length, batch
         cdef mbuf **sw
         while missing >= self.threshold:
@@ -110,9 +110,8 @@ cdef class IxgbeRxQueue(RxQueue):
             sw = &self.sw[fill]
             if unlikely(alloc_bulk(self.pool, sw, batch)):
                 self.alloc_failures += 1
-                # With most of the descriptors still armed there is time: the next poll tries again. Close to the end,
-                # or with too few for the longest frame, one buffer is better than none: a pool with a few left would
-                # never let a packet in again.
+                # While most descriptors are armed, the next poll tries again. Near the end, or with too few for the
+                # longest frame, take single buffers: with fewer than a batch in the pool no packet would ever arrive.
                 if missing + self.reserve < length or alloc_bulk(self.pool, sw, 1):
                     break
                 batch = 1
@@ -124,12 +123,12 @@ cdef class IxgbeRxQueue(RxQueue):
         if missing != self.missing:
             self.fill = fill
             self.missing = missing
-            # The last buffer is kept back: with the tail on the head the ring would be empty, not full (7.1.9).
+            # Keep one buffer back: with the tail equal to the head the ring would be empty, not full (7.1.9).
             if unlikely(move_tail(&self.tail, (fill if fill else length) - 1)):
                 send_signal(self.wakes)
 
     cdef mbuf *take_piece(self) noexcept nogil:
-        """The next buffer of a packet that has several. Returns the packet with its last one, NULL until then."""
+        """Take the next buffer of a packet that has several. Returns the packet with its last buffer, otherwise NULL."""
         cdef hw_rx_desc *desc = &self.ring[self.next]
         cdef hw_rx_desc alone = desc[0]
         cdef bint last = desc.wb.status & HW_RXD_STAT_EOP != 0
@@ -153,7 +152,7 @@ cdef class IxgbeRxQueue(RxQueue):
         first.pkt_len += m.data_len
         if not last:
             return NULL
-        first.ol_flags = m.ol_flags  # what holds for the packet is said in its last descriptor (7.1.6.2)
+        first.ol_flags = m.ol_flags  # the last descriptor describes the packet (7.1.6.2)
         first.packet_type = m.packet_type
         first.vlan_tci = m.vlan_tci
         first.rss_hash = m.rss_hash
@@ -161,7 +160,7 @@ cdef class IxgbeRxQueue(RxQueue):
         return first
 
     cdef void look_for_device(self) noexcept nogil:
-        """A device that was pulled out writes no descriptor: its registers read all ones, STATUS too, never otherwise."""
+        """Notice a device that was pulled out: it writes no descriptor, and its STATUS reads all ones."""
         if self.patience:
             self.patience -= 1
             return
@@ -178,15 +177,17 @@ cdef class IxgbeRxQueue(RxQueue):
         self, memory, size_t tail, size_t status, Mempool mempool not None, uint16_t number, bint strip, str simd="auto",
         *, uint32_t pieces=1, bint hide=False, bint merges=False, waker=None,
     ):
-        """Arm every descriptor of `memory` (a Block) with a buffer.
+        """Arm every descriptor of `memory` (a Block) with a buffer of `mempool`.
 
-        tail, status: where those registers are in this process; number: `port` of the mbufs; strip: tags are removed;
-        simd: one of `kernels.widths()`, or "auto"; pieces: buffers that the longest frame takes, below the number of
-        descriptors: the NIC always has as many, or holds that frame for ever; hide: the tag is not to be seen; merges: the
-        NIC merges packets (7.11), and each descriptor is looked at by itself, whatever `simd` says; waker: the Waker of a
-        device that may rest.
-        The NIC may be given `length - 1` descriptors, from 0 on: write that to the tail once its queue is enabled.
-        Raises MempoolError if the pool has too few mbufs.
+        tail, status: addresses of these registers in this process. number: `port` of the mbufs. strip: the NIC strips tags.
+        simd: one of `kernels.widths()`, or "auto".
+        pieces: buffers of the longest frame, fewer than the descriptors. The NIC always has that many, otherwise it would
+        keep such a frame for ever.
+        hide: do not report stripped tags. merges: the NIC merges packets (7.11), so descriptors are read one at a time.
+        waker: the Waker of a device that may sleep.
+
+        Afterwards enable the NIC's queue and write `length - 1` to its tail. Raises MempoolError if the pool has too few
+        mbufs, ConfigError for memory that is no descriptor ring.
         """
         cdef tail_t place = tail_at(tail, waker)
         cdef uint32_t i, length = length_of(self, memory, status, &place)
@@ -226,15 +227,15 @@ cdef class IxgbeRxQueue(RxQueue):
             begin_merging(&self.merge, length)
 
     def pause(self):
-        """Keep the queue's poller out, whoever it is; returns when it is. The queue may be taken apart until `resume`."""
+        """Keep pollers out of the queue until `resume`. Returns when none is inside. Raises DeviceError after 5 s."""
         pause_gate(&self.gate, self)
 
     def resume(self):
-        """Let it in again."""
+        """End one `pause`. Raises DeviceError if the queue is not paused."""
         resume_gate(&self.gate)
 
     def detach(self):
-        """Give every mbuf back. The NIC must have let go of the queue. Returns how many packets waited there (`waiting`).
+        """Return every mbuf to its pool, and the number of packets that waited. The NIC's queue must be off.
 
         Raises PortError while it is polled and not paused.
         """
@@ -275,7 +276,7 @@ cdef class IxgbeRxQueue(RxQueue):
 
     @property
     def merging(self):
-        """How many packets came within larger ones, how many these were, and how many were freed for a wrong NEXTP."""
+        """Packets that arrived merged, the packets they became, and packets freed because of a wrong NEXTP."""
         return self.merge.merged, self.merge.into, self.merge.broken
 
     @property

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the chip can send (datasheet 7.2.3.2.4, 8.2.3.22.13): looked at for packets that are not as the one before."""
+"""Checks whether the chip can send a packet (datasheet 7.2.3.2.4, 8.2.3.22.13), for packets unlike the one before."""
 
 from libc.stdint cimport uint8_t
 from libc.string cimport memset
@@ -11,7 +11,7 @@ from dataplane.pmd.ixgbe.queues.kernels cimport CHECKSUMS
 
 
 cdef bint pad(mbuf *m) noexcept nogil:
-    """Zeros behind a frame that is too short for the chip; the MAC pads it to 60 with zeros anyway (7.2.3.2.4)."""
+    """Append zeros to a frame that is too short for the chip. The MAC pads it to 60 bytes anyway (7.2.3.2.4)."""
     cdef uint32_t length = m.data_len
     if m.next != NULL or length < ETHERNET_HEADER_BYTES or m.data_off + TX_PACKET_MIN_WITHOUT_FCS_BYTES > m.buf_len:
         return False
@@ -21,7 +21,7 @@ cdef bint pad(mbuf *m) noexcept nogil:
 
 
 cdef bint fits(mbuf *m, uint32_t frame_max) noexcept nogil:
-    """Whether a context descriptor can say what is asked, and what comes of it is not too long (8.2.3.22.13)."""
+    """Whether a context descriptor can describe the offloads, and the frames are not too long (8.2.3.22.13)."""
     cdef uint32_t headers
     if m.ol_flags & CHECKSUMS and (
         not ETHERNET_HEADER_BYTES <= m.l2_len <= 127 or not 20 <= m.l3_len <= 511 or m.pkt_len < headers_of(m)
@@ -36,7 +36,7 @@ cdef bint fits(mbuf *m, uint32_t frame_max) noexcept nogil:
 
 
 cdef uint32_t headers_of(mbuf *m) noexcept nogil:
-    """Bytes of the headers that a checksum is to be put into, at least."""
+    """The fewest bytes of the headers whose checksums are computed."""
     cdef uint32_t l4 = 20 if m.ol_flags & (TX_TCP_CSUM | TX_TSO) else 8 if m.ol_flags & TX_UDP_CSUM else 0
     return m.l2_len + m.l3_len + l4
 

@@ -9,19 +9,19 @@ cdef enum:
     GONE_MASK = 0xFFFF      # polls without a result between two reads of `status`: 1 us in 100 us or more
 
 
-# at: the register. rests: a word that is not 0 while the device rests and does not see the tail move. NULL: the device sees
-# every tail, as cards do; then nothing but the register is touched, not even a cache line with a word that stays 0.
+# at: the register. rests: a word that is not 0 while the device sleeps and does not notice a new tail. NULL: the device
+# notices each, as cards do; then only the register is accessed, not even a cache line with a word that stays 0.
 cdef struct tail_t:
     volatile uint32_t *at
     const volatile uint32_t *rests
 
 
 cdef inline bint move_tail(const tail_t *tail, uint32_t to) noexcept nogil:
-    """The last thing of a burst. True: signal the eventfd of the queue's waker, for the device rests.
+    """Write the tail, last in a burst. True: signal the eventfd of the queue's waker, because the device sleeps.
 
     No fence is needed between the store and the load (pmd/model/datapath/doorbell.pyx).
     """
-    wmb()  # the descriptors are in memory before the NIC is told of them
+    wmb()  # the descriptors are in memory before the NIC may read them
     write32(tail.at, to)
     return tail.rests != NULL and read32(tail.rests) != 0
 

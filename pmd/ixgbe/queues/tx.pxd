@@ -22,7 +22,7 @@ cdef struct run_t:
 
 @cython.final
 cdef class IxgbeTxQueue(TxQueue):
-    # First what every burst touches, as in the Rx queue.
+    # The fields that every burst accesses come first, as in the Rx queue.
     cdef gate_t gate
     cdef hw_tx_desc *ring
     cdef mbuf **sw              # the mbuf whose data a descriptor sends; NULL: a context

@@ -43,7 +43,7 @@ cdef uint32_t nowhere = 0
 
 @cython.final
 cdef class IxgbeTxQueue(TxQueue):
-    """Advanced descriptors (datasheet 7.2.3); one report of the NIC (RS) for every `rs_thresh` of them."""
+    """A Tx queue with advanced descriptors (datasheet 7.2.3). The NIC reports (RS) once in `rs_thresh` of them."""
 
     def __cinit__(self):
         self._idle()
@@ -82,24 +82,24 @@ cdef class IxgbeTxQueue(TxQueue):
         return taken
 
     cdef void flush(self) noexcept nogil:
-        # Up to rs_thresh - 1 packets behind the last report stay until more are sent, or the port stops.
+        # Up to rs_thresh - 1 packets after the last report stay until more are sent, or the port stops.
         if enter(&self.gate):
             self.reclaim()
             leave(&self.gate)
 
     cdef void reclaim(self) noexcept nogil:
-        """Free what the NIC has reported as done: eagerly, so that the same few mbufs go round and stay in the cache."""
+        """Free the mbufs of reported runs. Early, so that the same few mbufs are used again and stay in the cache."""
         cdef run_t *run
         while self.run_first != self.run_end:
             run = &self.runs[self.run_first & self.runs_mask]
             if not read32(&self.ring[run.last].data.upper) & HW_TXD_STAT_DD:
                 break
-            rmb()  # the NIC has read the data before it wrote DD; nobody may write to it before DD was seen
+            rmb()  # the NIC has read the data before it wrote DD; do not reuse them before DD
             self.release(run)
             self.run_first += 1
 
     cdef void release(self, run_t *run) noexcept nogil:
-        """Free the mbufs from `clean` to the end of the run: by bulk, without a look at them, if one pool has them all."""
+        """Free the mbufs from `clean` to the end of the run: in bulk, without reading them, if all are of one pool."""
         cdef uint32_t clean = self.clean, length = self.length, end = run.last + 1
         cdef uint32_t wrapped = 0 if end > clean else end
         cdef uint32_t straight = (length if wrapped else end) - clean
@@ -114,7 +114,7 @@ cdef class IxgbeTxQueue(TxQueue):
         self.clean = end if end < length else 0
 
     cdef void close_run(self) noexcept nogil:
-        """Ask for a report of the last descriptor written, which ends a packet."""
+        """Request a report (RS) for the last descriptor, which ends a packet."""
         cdef uint32_t last = (self.next if self.next else self.length) - 1
         cdef run_t *run = &self.runs[self.run_end & self.runs_mask]
         self.ring[last].data.lower |= HW_TXD_CMD_RS
@@ -125,8 +125,8 @@ cdef class IxgbeTxQueue(TxQueue):
         self.open_mixed = 0
 
     cdef uint32_t send_alike(self, mbuf **pkts, uint32_t n) noexcept nogil:
-        """Packets of one segment as expected, and the first that is not so. Returns how many were taken; 0: no room."""
-        # As far as no descriptor reports, the ring does not wrap and there is room.
+        """Send packets of one segment that match `alike`, and the first that does not. Returns how many; 0: no room."""
+        # Up to the next report, the wrap, or the end of the room.
         cdef uint32_t most = min(min(n, self.free), min(self.rs_thresh - self.open_run, self.length - self.next))
         cdef uint32_t done = self.kernel.put(
             &self.ring[self.next], &self.sw[self.next], pkts, most, &self.alike, self.open_pool, &self.open_mixed
@@ -137,7 +137,7 @@ cdef class IxgbeTxQueue(TxQueue):
         return done
 
     cdef uint32_t send_chain(self, mbuf *m) noexcept nogil:
-        """A packet of several segments. 0: there is no room for it now."""
+        """Send a packet of several segments. 0: there is no room for it now."""
         cdef uint32_t most = min(self.most_segments, min(self.free, self.length - self.next))
         cdef uint32_t done = put_chain(
             &self.ring[self.next], &self.sw[self.next], m, most, &self.alike, self.open_pool, &self.open_mixed
@@ -146,7 +146,7 @@ cdef class IxgbeTxQueue(TxQueue):
         return done != 0 or self.send_one(m)
 
     cdef inline void wrote(self, uint32_t n) noexcept nogil:
-        """n descriptors are written, and end a packet."""
+        """Count n descriptors as written; the last one ends a packet."""
         self.free -= n
         self.open_run += n
         self.next += n
@@ -156,7 +156,7 @@ cdef class IxgbeTxQueue(TxQueue):
             self.close_run()
 
     cdef bint send_one(self, mbuf *m) noexcept nogil:
-        """A packet that is not as expected. False: there is no room for it now; else it was taken."""
+        """Send a packet that does not match `alike`. False: there is no room for it now; otherwise it was taken."""
         cdef uint32_t total = 0, need = 0, lower = PLAIN & ~HW_TXD_CMD_EOP, upper = self.check, at = self.next
         cdef mbuf *segment = m
         cdef mbuf *following
@@ -199,7 +199,7 @@ cdef class IxgbeTxQueue(TxQueue):
         segment = m
         while segment != NULL:
             following = segment.next
-            segment.next = NULL  # each goes back to its pool by itself
+            segment.next = NULL  # each is freed by itself
             if segment.data_len == 0:
                 free_bulk(segment.pool, &segment, 1)
             else:
@@ -217,7 +217,7 @@ cdef class IxgbeTxQueue(TxQueue):
         return True
 
     cdef void expect(self, mbuf *m, uint64_t command) noexcept nogil:
-        """More packets like this one: from now on the kernel sends them. m NULL: like those of which nothing is asked."""
+        """Have the kernel send packets like this one from now on. m NULL: packets without offloads."""
         cdef alike_t *alike = &self.alike
         memset(alike, 0, sizeof(alike_t))
         alike.command = command
@@ -233,11 +233,11 @@ cdef class IxgbeTxQueue(TxQueue):
             alike.shortest = <uint16_t> max(<uint32_t> TX_PACKET_MIN_WITHOUT_FCS_BYTES, headers_of(m))
 
     cdef int context_for(self, mbuf *m) noexcept nogil:
-        """The slot with this packet's context; written to the slot used longest ago if neither has it (7.2.3.2.3)."""
+        """The slot with this packet's context. If neither has it, write it to the slot used less recently (7.2.3.2.3)."""
         cdef uint32_t vlan = m.vlan_tci if m.ol_flags & TX_VLAN else 0
         cdef uint32_t slot = 0, lengths = vlan << HW_TXC_VLAN_SHIFT
         cdef uint32_t command = HW_TXD_CMD_DEXT | HW_TXD_DTYP_CTX
-        # Without a checksum to find nobody has said how long the headers are.
+        # Without a checksum offload the mbuf does not give the lengths of its headers.
         if m.ol_flags & CHECKSUMS:
             lengths |= m.l3_len | m.l2_len << HW_TXC_MACLEN_SHIFT
         else:
@@ -254,14 +254,14 @@ cdef class IxgbeTxQueue(TxQueue):
                 return which
             which ^= 1
         which = self.context = 1 if self.check else self.context ^ 1
-        self.expect(NULL, PLAIN | <uint64_t> self.check << 32)  # what it expected may have named this slot
+        self.expect(NULL, PLAIN | <uint64_t> self.check << 32)  # `alike` may name this slot
         self.contexts[which][0] = lengths
         self.contexts[which][1] = wanted
         at = self.next
         self.ring[at].qword[0] = lengths
         self.ring[at].qword[1] = wanted | <uint64_t> which << 32 + HW_TXC_IDX_SHIFT
         self.sw[at] = NULL
-        self.open_mixed = 1  # there is a descriptor without an mbuf in this run
+        self.open_mixed = 1  # this run has a descriptor without an mbuf
         self.open_run += 1
         self.free -= 1
         self.next = at + 1 if at + 1 < self.length else 0
@@ -275,11 +275,12 @@ cdef class IxgbeTxQueue(TxQueue):
     def attach(
         self, memory, size_t tail, size_t status, uint32_t frame_max, bint check=False, str simd="auto", *, waker=None
     ):
-        """Work on the descriptors of `memory` (a Block). Head and tail of the NIC must be 0.
+        """Use the descriptors of `memory` (a Block). Head and tail of the NIC must be 0.
 
-        tail, status: where those registers are in this process; frame_max: bytes of the longest frame, without FCS and tags.
-        check: pools share the port, so every descriptor must name a context (7.2.3.2.4, CC); the first in the ring sets it.
-        simd: one of `kernels.widths()`, or "auto". waker: the Waker of a device that may rest.
+        tail, status: addresses of these registers in this process. frame_max: bytes of the longest frame, without FCS and
+        tags. check: pools share the port, so every descriptor must name a context (7.2.3.2.4, CC); the first descriptor of
+        the ring sets it. simd: one of `kernels.widths()`, or "auto". waker: the Waker of a device that may sleep.
+        Raises ConfigError for memory that is no descriptor ring.
         """
         cdef tail_t place = tail_at(tail, waker)
         cdef uint32_t length = length_of(self, memory, status, &place), runs = 4
@@ -302,34 +303,34 @@ cdef class IxgbeTxQueue(TxQueue):
         self.runs_mask = runs - 1
         self.length = length
         self.frame_max = frame_max
-        self.free = length - 1  # with all of them written the tail would be on the head: empty, not full (7.2.3)
+        self.free = length - 1  # with all written the tail would equal the head: empty, not full (7.2.3)
         self.tail, self.status = place, <volatile uint32_t *> status
         self.wakes = -1 if waker is None else waker.eventfd
         self._memory, self._waker = memory, waker
         self.fault = 0
         self.check = HW_TXD_CC if check else 0
         self.expect(NULL, PLAIN | <uint64_t> self.check << 32)
-        # Of a short ring, what the run still open may keep back, one descriptor and the first context are not free at times.
+        # Reserve rs_thresh descriptors, one empty slot, and the first context descriptor.
         self.most_segments = min(TX_SEGMENTS_MAX, length - self.rs_thresh - 1 - check)
         if check:
             self.contexts[0][0] = ETHERNET_HEADER_BYTES << HW_TXC_MACLEN_SHIFT
             self.contexts[0][1] = HW_TXD_CMD_DEXT | HW_TXD_DTYP_CTX
             self.ring[0].qword[0] = self.contexts[0][0]
             self.ring[0].qword[1] = self.contexts[0][1]
-            # It is not counted in its run, or every burst of a run's length would have a report in its middle.
+            # Not counted in its run: otherwise each burst of a run's length would have a report in its middle.
             self.next = self.open_mixed = 1
             self.free -= 1
 
     def pause(self):
-        """Keep the queue's poller out, whoever it is; returns when it is. The queue may be taken apart until `resume`."""
+        """Keep pollers out of the queue until `resume`. Returns when none is inside. Raises DeviceError after 5 s."""
         pause_gate(&self.gate, self)
 
     def resume(self):
-        """Let it in again."""
+        """End one `pause`. Raises DeviceError if the queue is not paused."""
         resume_gate(&self.gate)
 
     def detach(self, head=None):
-        """Give every mbuf back, sent or not. The NIC must have let go of it. Returns how many packets were not sent.
+        """Return every mbuf, sent or not, and the number of packets not sent. The NIC's queue must be off.
 
         head: as for `waiting`. Raises PortError while it is polled and not paused.
         """
@@ -369,5 +370,5 @@ cdef class IxgbeTxQueue(TxQueue):
 
     @property
     def held(self):
-        """Descriptors whose mbufs are not back in their pools."""
+        """Descriptors whose mbufs are not in their pools again."""
         return self.length - 1 - self.free

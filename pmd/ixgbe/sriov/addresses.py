@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Which addresses a VF has, and which it may have: the last word of the administrator counts (datasheet 8.2.3.7.8 to 10).
 
-A VF has a first address, which RESET answers and SET_MAC_ADDR changes, and further ones (SET_MACVLAN). What the
-administrator says about its address ends what the VF chose before. A driver that has not heard of that may ask for its old
-choice when it begins anew: that one request is refused. Every method is called with the filters' lock held.
+A VF has a first address, which RESET returns and SET_MAC_ADDR changes, and further ones (SET_MACVLAN). The setting `mac`
+replaces an address that the VF chose before. A driver that has not noticed may request its old choice when it reinitialises:
+that one request is refused. Every method is called with the filters' lock held.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class Bell:
         self.function, self.bar = function, bar
         self.rings = False  # whether interrupts arrive
         self._misses = 0
-        self._lock = threading.Lock()  # `wake` must not write to a descriptor that is somebody else's by now
+        self._lock = threading.Lock()  # `wake` must not write to a descriptor that was closed and reused
         self._poll = select.poll()
 
     def arm(self) -> None:
@@ -61,7 +61,7 @@ class Bell:
         self.rings = True
 
     def disarm(self) -> None:
-        """No more interrupts; nobody waits any more. A device that is gone makes none."""
+        """Switch the interrupts off. No thread waits any more; a device that is gone raises none."""
         if self._fd < 0:
             return
         if self.rings:

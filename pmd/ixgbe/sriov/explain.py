@@ -170,7 +170,7 @@ def _sends(table: VfTable, state: VfState, seen: Sample) -> Iterator[Finding]:
 
 
 def _vlans(table: VfTable, state: VfState) -> str:
-    """What it may send, and what it is given."""
+    """The frames that it may send and receive, by VLAN."""
     if state.settings.port_vlan:
         return f"untagged frames, which get port VLAN {state.settings.vlan}"
     vlans = [str(vid) for vid in table.filters.vlans_of(state.number) if vid]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a PF's port does about its VFs, in two forms: `NoVfs`, and `VfHost` for a PF that was opened with vfs=N.
+"""The VFs' part of a PF's port, in two forms: `NoVfs`, and `VfHost` for a PF that was opened with vfs=N.
 
 The port calls the same methods on either, at each step of its life, and asks nowhere else whether there are VFs.
 """
@@ -38,7 +38,7 @@ __all__ = ["Host", "NoVfs", "VfHost", "host_of"]
 
 
 class Host(ABC):
-    """What differs between a PF with VFs and one without. layout: who has which queues; filters: the port's."""
+    """The differences between a PF with VFs and one without. layout: the queues of PF and VFs. filters: the port's."""
 
     layout: PoolLayout
     filters: Filters
@@ -290,6 +290,6 @@ class VfHost(Host):
 
 
 def host_of(spec: PortString, bar: Bar) -> Host:
-    """What option vfs asks for, 0 to 63 VFs. Raises ConfigError."""
+    """The host of 0 to 63 VFs, as option vfs asks for. Raises ConfigError."""
     vfs = spec.integer("vfs", 0)
     return VfHost(bar, vfs) if vfs else NoVfs(bar)

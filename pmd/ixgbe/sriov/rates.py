@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One limit for a VF with several Tx queues (datasheet 7.7.2.1, 8.2.3.10.16).
 
-The chip limits queues, not pools, and a VF switches its queues on and off without a word to its PF. So:
+The chip limits queues, not pools, and a VF switches its queues on and off without a message to its PF. So:
 
 - From its reset on each queue of its pool has an equal part of the limit, whether it is on or not.
 - Once the same queues have been on for `SETTLED` seconds, these share the whole limit, and each of the others has the least

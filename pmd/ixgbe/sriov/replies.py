@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the PF answers to a message of a VF (datasheet 7.10.2.9). The service (vf_service.py) says when, and carries it."""
+"""The PF's replies to messages of VFs (datasheet 7.10.2.9). `VfService` exchanges them."""
 
 from __future__ import annotations
 

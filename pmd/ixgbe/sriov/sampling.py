@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What VFs do in a moment, for `vf explain` (datasheet 7.10.3, 8.2.3.23, 8.2.3.27).
+"""Observes VFs for a moment, for `vf explain` (datasheet 7.10.3, 8.2.3.23, 8.2.3.27).
 
-Two counters belong to all VFs together: SSVPC, frames dropped by the spoof check, and the set of queue counters in which
-drops for want of descriptors are counted. To say whose drops they are, both are lent to one VF at a time. All figures come
-from the ledger (`Counters`), so that whoever else reads counters meanwhile takes nothing away.
+All VFs share two counters: SSVPC, frames dropped by the spoof check, and a set of queue counters for frames dropped because
+there was no descriptor. To tell the VFs apart, both count for one VF at a time. All figures are totals of `Counters`, so
+other readers of counters do not change them.
 """
 
 from __future__ import annotations
@@ -30,8 +30,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Sample:
-    """What happened in `seconds`: frames of this VF that the spoof check dropped, frames to it dropped for want of
-    descriptors, Tx descriptors done, frames that it sent and received, and too large ones that came from the wire.
+    """The events of `seconds`.
+
+    spoofed: frames of this VF that the spoof check dropped. no_buffers: frames to it dropped because there was no
+    descriptor. tx_moved: Tx descriptors done. sent, received: frames. oversize: frames from the wire that were too long.
 
     lent: the seconds for which drops were counted, 0: all of them.
     """
@@ -59,7 +61,7 @@ class Sampler:
         self._turn = threading.Lock()
 
     def sample(self, states: Sequence[VfState]) -> dict[int, Sample]:
-        """What these VFs do, by their number; nothing of those whose port went down meanwhile. Raises DeviceGone.
+        """Observe these VFs. Returns a sample by number, except for a port that went down meanwhile. Raises DeviceGone.
 
         It is done by a thread of its own: an interrupt of the caller (Ctrl-C) cannot come between lending and giving back.
         """
@@ -71,7 +73,7 @@ class Sampler:
                 with self._lent(states[0]):
                     return self._watch(states, SAMPLE_TIME)
             seen = self._watch(states, SAMPLE_TIME)
-            # Of all VFs together: then only those are looked at one by one that may have lost something.
+            # After all VFs together, sample only those alone that may have lost frames.
             for state in states:
                 found = seen.get(state.number)
                 if found and self._suspected(state, found):

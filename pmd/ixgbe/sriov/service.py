@@ -72,10 +72,10 @@ class VfService:
         self._first = 0
         self.bell: Bell | None = None
         self.stalls = 0  # how often the device did not answer
-        self._trouble, self._trouble_at = "", 0.0  # why and since when nobody is served
+        self._trouble, self._trouble_at = "", 0.0  # why and since when no VF is served
         self._began: float | None = None  # of the round that is under way
         self._left = False  # a request waits that was not served
-        self._rung = True  # an interrupt, or nobody waits for one, is the reason of this round
+        self._rung = True  # this round was started by an interrupt, or interrupts are not used
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
         self._leave: Callable[[], None] | None = None
@@ -91,7 +91,7 @@ class VfService:
             self._link_seen = -1
 
     def start(self) -> None:
-        """Serve in a thread of its own; on a device whose time stands still, while somebody waits on it."""
+        """Serve in a thread; on a device whose time is simulated, whenever a thread waits on it."""
         self._end.clear()
         self._leave = self.bar.accompany(self._round_beside)
         if self._leave is not None:
@@ -153,7 +153,7 @@ class VfService:
         if self._trouble:
             self._end.wait(AGAIN)
         elif self.bell is not None and self.bell.rings:
-            # What cannot be done at once is tried again; no interrupt tells of it.
+            # Retry what could not be done: no interrupt announces that it can be.
             again = self._left or self._waiting() or self.table.notify
             quiet = self.bar.remote and silent >= QUIET_AFTER and not self.table.rates.limited
             # The bell counts in ms, and must not end just before that moment.
@@ -172,7 +172,7 @@ class VfService:
                 self.boxes.let_go()
             taken = self.round()
         except DeviceGone:
-            self._end.set()  # whoever polls the queues says so
+            self._end.set()  # the lcore that polls the queues reports it
             return 0
         except Exception as error:
             self._stumble(error)
@@ -206,7 +206,7 @@ class VfService:
             self.bar.sleep(BUSY)
 
     def see_resets(self) -> None:
-        """Drivers of VFs that have gone, though nobody has served them since."""
+        """Notice resets of VFs that have not been served since."""
         with self.table.lock:
             resets = self.boxes.was_reset()
             for state, dialog in zip(self.table.vfs, self.dialogs, strict=True):
@@ -266,14 +266,14 @@ class VfService:
         if request and dialog.outbox is None and self._may_ask(dialog, now):
             taken = self._on_message(state, dialog, now)
         self._left |= request and not taken
-        if ack and dialog.unread_since != now:  # else it was of what we had said before
+        if ack and dialog.unread_since != now:  # ignore an ACK of an earlier message
             self._on_ack(state, dialog, now)
         if self.table.notify >> v & 1 and dialog.outbox is None:
             self._tell(state, dialog, now)
         return taken
 
     def _on_reset(self, state: VfState, dialog: Dialog) -> None:
-        """4.6.10.2: PFVFLRE. What it wanted before, and what we wanted to tell it, is over."""
+        """4.6.10.2: PFVFLRE. Forget its requests and our messages to it."""
         self.boxes.clear_reset(state.number)
         self.table.on_reset(state)
         dialog.outbox = dialog.unread_since = dialog.blocked_since = None
@@ -294,7 +294,7 @@ class VfService:
             self._blocked(state, dialog, now)
             return 0
         dialog.blocked_since = dialog.unread_since = (
-            None  # who asks has read what we said, or does not want to
+            None  # a VF that asks has read our message, or ignores it
         )
         dialog.greeted = False
         state.messages += 1
@@ -312,7 +312,7 @@ class VfService:
         dialog.unread_since = None
         told = dialog.greeted or (state.active and self.table.notify >> state.number & 1)
         if not state.clear_to_send and dialog.outbox is None and not told:
-            # An ACK of a VF that may not send: it has missed that it has to begin anew.
+            # An ACK of a VF without CTS: it has missed that it must reinitialise.
             dialog.outbox, dialog.greeted = [mailbox.NACK], True
             self._answer(state, dialog, now)
 
@@ -325,12 +325,12 @@ class VfService:
             self._blocked(state, dialog, now)
 
     def _tell(self, state: VfState, dialog: Dialog, now: float) -> None:
-        """PF_CONTROL_MSG: look at your link again, and without CTS: begin anew."""
+        """PF_CONTROL_MSG: have the VF read its link again, and reinitialise if CTS is not set."""
         if not state.active:
-            self.table.notify &= ~(1 << state.number)  # nobody listens
+            self.table.notify &= ~(1 << state.number)  # no driver listens
             return
         if dialog.unread_since is not None and now - dialog.unread_since < mailbox.REPLY_TIMEOUT:
-            return  # it would lose the answer that it has not read yet
+            return  # it would overwrite the answer that the VF has not read yet
         word = mailbox.PF_CONTROL_MSG | (mailbox.CTS if state.clear_to_send else 0)
         if self.boxes.put(state.number, [word], polite=True):
             self.table.notify &= ~(1 << state.number)
@@ -341,7 +341,7 @@ class VfService:
             self._blocked(state, dialog, now)
 
     def _blocked(self, state: VfState, dialog: Dialog, now: float) -> None:
-        """It has the mailbox. For a moment that is right; a driver that died or means harm has it for ever."""
+        """The VF owns the mailbox: right for a moment, but a crashed or hostile driver would keep it."""
         if dialog.blocked_since is None:
             dialog.blocked_since = now
         elif now - dialog.blocked_since >= mailbox.LOCK_TIMEOUT:

@@ -39,7 +39,7 @@ class Kind:
         return value  # type: ignore[no-any-return]
 
     def shown(self, name: str, plain: Any) -> str:
-        """What `dataplane vf show` prints of a plain value; "" for nothing."""
+        """The text of `dataplane vf show` for a plain value; "" for nothing."""
         return f"{name} {plain}"
 
 
@@ -169,7 +169,7 @@ class Setting:
         return ("on" if plain else "off") if isinstance(plain, bool) else str(plain)
 
     def shown(self, plain: Any) -> str:
-        """What `dataplane vf show` prints of a plain value; "" for nothing."""
+        """The text of `dataplane vf show` for a plain value; "" for nothing."""
         return self.kind.shown(self.name, plain)
 
     @property

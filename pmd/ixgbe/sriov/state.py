@@ -16,7 +16,7 @@ __all__ = ["VfState", "stable_mac"]
 
 @dataclass
 class VfState:
-    """What the PF knows of a VF.
+    """The PF's record of a VF.
 
     number: from 0 on. permanent: the address that the PF chose. mac: the address that it has now. active: a driver has
     begun to use it, and no reset has come since.

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The PF's rule over its VFs: mode registers, and what each VF may and has (datasheet 7.10, 4.6.10).
+"""The VFs of a PF: what each may do and has, and the registers that enforce it (datasheet 7.10, 4.6.10).
 
-Nothing here waits and nothing speaks to a VF: `vf_service` does, `notify` says to whom. Verbs may be called from any thread;
-`lock` guards the tables that PF and VFs share.
+Nothing here waits, and nothing sends a message to a VF: `VfService` does, to the VFs in `notify`. Methods may be called from
+any thread; `lock` guards the tables that PF and VFs share.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class VfTable:
         self.lock = filters.lock
         self.vfs = [VfState(n, stable_mac(pf_mac, n)) for n in range(self.layout.vfs)]
         self.addresses = VfAddresses(filters, self.vfs)
-        self.notify = 0  # VFs that have to be told that something has changed
+        self.notify = 0  # a bit for each VF that must be notified of a change
         self.up = False
         self.counters = counters or Counters(bar, self.layout.queues_of(self.layout.pf_pool))
         self.ledger = VfLedger(bar, self.layout.vfs)
@@ -85,7 +85,7 @@ class VfTable:
     def set_up(self, frame: int) -> None:
         """4.6.10.1: pools and switching on, after a reset and before the queues. frame: the PF's largest, with FCS.
 
-        Every VF is without rights until it asks: the reset told it to begin anew (RSTI, 7.10.2.9).
+        Every VF is without rights until it asks: after the reset it must reinitialise (RSTI, 7.10.2.9).
         """
         bar, layout = self.bar, self.layout
         with self.lock:
@@ -98,7 +98,7 @@ class VfTable:
             # 7.10.3.3: what no VF takes is the PF's; broadcasts and multicasts are copied to every pool that wants them.
             bar.write(VT_CTL, VT_CTL.pack(VT_ENA=1, DEF_PL=layout.pf_pool, DIS_DEF_POOL=0, RPL_EN=1))
             for n in range(2):
-                bar.write(VMTXSW[n], 0)  # nobody gets back what it sent
+                bar.write(VMTXSW[n], 0)  # no pool receives its own frames
                 for register in (VFRE[n], VFTE[n]):
                     pool = layout.pf_pool - 32 * n
                     bar.write(register, 1 << pool if 0 <= pool < 32 else 0)
@@ -115,7 +115,7 @@ class VfTable:
             self.up = True
 
     def go_down(self) -> None:
-        """4.6.10: no VF sends or receives, and each has to be told."""
+        """4.6.10: close the gates of all VFs, and have each notified."""
         with self.lock:
             self.up = False
             self.epoch += 1
@@ -125,7 +125,7 @@ class VfTable:
             self.notify = self._all
 
     def link_changed(self, speed: int) -> None:
-        """The link is at `speed` Mbit/s now, 0: down. Every VF is told."""
+        """Take the new speed of the link, Mbit/s, 0: down, and have every VF notified."""
         with self.lock:
             self.speed = speed
             self.notify = self._all
@@ -140,7 +140,7 @@ class VfTable:
         return (1 << self.layout.vfs) - 1
 
     def vf(self, number: int) -> VfState:
-        """What is known of a VF. Raises ConfigError."""
+        """The record of VF `number`. Raises ConfigError if there is no such VF."""
         if not 0 <= number < len(self.vfs):
             raise ConfigError(f"{self.name} has no VF {number}: it has 0..{len(self.vfs) - 1}")
         return self.vfs[number]
@@ -153,7 +153,7 @@ class VfTable:
     # ---- what happens to a VF -------------------------------------------------------------------------------------
 
     def on_reset(self, state: VfState) -> None:
-        """4.6.10.2: a VF was reset, or begins anew: it has nothing but what the administrator gave it."""
+        """4.6.10.2: a VF was reset: only its settings remain."""
         with self.lock:
             state.resets += 1
             self._forget(state)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Which frames come in and to which queue: MAC, multicast, VLAN, RSS (datasheet 7.1.1, 7.1.2, 8.2.3.7).
 
-What was asked for is kept here, and written again after each reset.
+The filters are kept here, and written again after each reset.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def multicast_hash(address: bytes) -> int:
 
 
 class Filters:
-    """What one port lets in."""
+    """The filters of a port without VFs."""
 
     def __init__(self, bar: Bar) -> None:
         self.bar = bar
@@ -186,7 +186,7 @@ class Filters:
     def write_rss(self, rx_queues: int) -> None:
         """7.1.2.8, 8.2.3.7.12 to 15: flows spread over the queues, at most 16; off with one queue, unless asked for."""
         bar = self.bar
-        # 8.2.3.7.5: with PCSD the descriptor carries the hash. SKIPPED: fragment checksums, nobody asks for them.
+        # 8.2.3.7.5: with PCSD the descriptor carries the hash. SKIPPED: fragment checksums: no app uses them.
         bar.update(RXCSUM, PCSD=1, IPPCSE=0)
         if not self.merges:
             bar.set(RFCTL.RSC_DIS)  # 7.11: merged packets are not what came over the wire
@@ -198,7 +198,7 @@ class Filters:
         return max(min(rx_queues, limits.RSS_QUEUES), 1)
 
     def rss_reach(self, rx_queues: int) -> Reach:
-        """What the table may name, of a port with that many queues."""
+        """The queues that the RSS table of a port with `rx_queues` Rx queues may name."""
         usable, most = self.rss_usable(rx_queues), self.rss_usable(limits.RSS_QUEUES)
         return Reach(max(min(rx_queues, most), usable), usable, most)
 

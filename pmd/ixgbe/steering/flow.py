@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a flow rule says, and the rule that `PfFlows.add` returns."""
+"""The conditions of a flow rule, and the rule itself, which `PfFlows.add` returns."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TYPES_OF_OTHERS = {
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The packets that a rule is about; None: any. Of a packet with a VLAN tag the type is the one behind it."""
+    """The packets that a rule matches; None: any. The type of a tagged packet is the one behind the tag."""
 
     proto: str | None = None
     src: IPv4Network | None = None

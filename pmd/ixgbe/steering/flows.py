@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The flow rules of a port: which filter of the chip carries out which (datasheet 7.1.2).
 
-EtherType filters (8) and 5-tuple filters (128) cost nothing. What a 5-tuple filter cannot say, or has no room for, is the
-flow director's, which takes 64 to 256 KB of the packet buffer and has one set of masks for all of its filters. The chip
-looks in this order, then at RSS.
+EtherType filters (8) and 5-tuple filters (128) cost nothing. Other conditions, and those for which they have no room, go
+to the flow director. It takes 64 to 256 KB of the packet buffer, and has one set of masks for all of its filters. The chip
+searches in this order, then applies RSS.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ class FlowTable:
 
     @property
     def drop_queue(self) -> int:
-        """Among the port's own numbers: the last that it could have, which must not be in use."""
+        """The port's last possible queue, which must not be in use: packets to drop go there."""
         return self._queues - 1
 
     @property
     def kilobytes(self) -> int:
-        """Of the packet buffer, that the flow director has."""
+        """KiB of the packet buffer that the flow director has."""
         return 32 << self.memory if self.memory else 0
 
     @property

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a PF lets in beside its own address (datasheet 7.1.1): `port.macs`, `port.multicast`, `port.vlans`."""
+"""The filters of a PF as objects of its port (datasheet 7.1.1): `port.macs`, `port.multicast`, `port.vlans`."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ class PfRss(PortRss):
 
     @property
     def _reach(self) -> Reach:
-        """What the table may name now. Before the start the number of queues is not known: all that RSS can fill."""
+        """The queues that the table may name now. Before the start their number is not known: all that RSS can fill."""
         return self._filters.rss_reach(self.port.rx_queues if self.port.started else limits.RSS_QUEUES)
 
     def _write(self) -> None:

@@ -46,7 +46,7 @@ def _locked(
 
 
 class PoolFilters(Filters):
-    """What a port with VFs lets in, and for whom."""
+    """The filters of a port with VFs, for PF and VFs."""
 
     def __init__(self, bar: Bar, layout: PoolLayout) -> None:
         super().__init__(bar)
@@ -108,7 +108,7 @@ class PoolFilters(Filters):
 
     @_locked
     def write_modes(self) -> None:
-        """8.2.3.7.1, 8.2.3.27.14: the port lets in what anybody wants; who gets it is the pools' affair.
+        """8.2.3.7.1, 8.2.3.27.14: the port accepts the frames that any pool wants; the pools' registers distribute them.
 
         The 82599 has no pool that is promiscuous for unicast: the PF gets by being the default pool what the port lets in
         and no VF takes.
@@ -134,7 +134,7 @@ class PoolFilters(Filters):
         self.bar.update(VMOLR[self.layout.pf_pool], ROMPE=int(bool(self.multicast)))
 
     def _change_hashes(self, before: Iterable[int], after: Iterable[int]) -> None:
-        """Bits of the table that nobody wants any more fall, new ones rise; only words that differ are written."""
+        """Clear the bits of the table that no pool wants any more, set new ones, and write the words that differ."""
         seen: dict[int, int] = {}
         for change, vectors in ((-1, before), (1, after)):
             for vector in vectors:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Pools: who has which queues, and the tables that all pools share (datasheet 7.10.2, 7.10.3, 8.2.3.27).
+"""Pools: the queues of each, and the tables that all pools share (datasheet 7.10.2, 7.10.3, 8.2.3.27).
 
 VF n is pool n, the PF is the pool behind the last VF. Sets of pools are bit masks: bit p is pool p.
 """
@@ -89,7 +89,7 @@ def set_pool(bar: Bar, register: Register, pool: int, on: bool) -> None:
 
 
 class AddressTable:
-    """8.2.3.7.8 to 10: RAR and MPSAR. An address has one entry, whoever shares it: two entries are not united."""
+    """8.2.3.7.8 to 10: RAR and MPSAR. Pools that share an address share one entry: the chip does not unite two."""
 
     def __init__(self, bar: Bar) -> None:
         self.bar = bar
@@ -113,7 +113,7 @@ class AddressTable:
         return True
 
     def remove(self, mac: bytes, pool: int) -> None:
-        """The pool has that address no longer; nor has anybody, if it was the last."""
+        """Take an address from a pool, and free the entry if it was the last."""
         if mac not in self._slots:
             return
         self._pools[mac] &= ~(1 << pool)
@@ -188,7 +188,7 @@ class VlanSlots:
         bar.write(VLVFB[2 * at + 1], pools >> 32)
         bar.write(
             VLVF[at], VLVF[at].pack(VLAN_ID=vid, VI_EN=1)
-        )  # pools first: nobody else's frames in between
+        )  # pools first: no other pool's frames in between
         return True
 
     def _free(self, vid: int) -> int | None:

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """RSS: flows are hashed, and a table says which queue a hash means (datasheet 7.1.2.8, 8.2.3.7.12, 8.2.3.7.14, 8.2.3.7.15).
 
-What was asked for is kept here, and written again after each reset; what holds is read from the chip. All of it may change
-while packets come in: the chip does that at no packet's edge, so a few that arrive meanwhile go by the old words, or by some
-of each.
+The settings are kept here, and written again after each reset; the current values are read from the chip. They may change
+while packets arrive. The chip does not change them between two packets: a few packets are hashed with the old words, or a mixture.
 """
 
 from __future__ import annotations
@@ -29,13 +28,13 @@ __all__ = [
     "read_types",
 ]
 
-# The key of Microsoft's RSS specification, which everybody uses; and one with the same hash for both directions of a flow.
+# The key of Microsoft's RSS specification, the usual one; and one with the same hash for both directions of a flow.
 DEFAULT_KEY = bytes.fromhex(
     "6d5a56da255b0ec24167253d43a38fb0d0ca2bcbae7b30b477cb2da38030f20c6a42b73bbeac01fa"
 )
 SYMMETRIC_KEY = bytes.fromhex("6d5a") * 20
 
-# What may be hashed, by DPDK's names: addresses alone, or with the ports of TCP or UDP; -ex: with IPv6 extension headers.
+# The fields that may be hashed, by DPDK's names: addresses, also with the ports of TCP or UDP; -ex: IPv6 extension headers.
 HASH_TYPES = {
     "ipv4": "IPV4",
     "ipv4-tcp": "TCP_IPV4",
@@ -99,7 +98,7 @@ class Reach:
 class Rss:
     """key: 40 bytes; types: what is hashed, in the order of `HASH_TYPES`.
 
-    wanted: somebody has asked for a hash by naming types, so it is made even if there is one queue only.
+    wanted: hash types were set, so packets are hashed even with a single queue.
     """
 
     def __init__(self) -> None:
@@ -149,7 +148,7 @@ class Rss:
         return _weighted(self._weights or (1,) * queues)
 
     def check(self, reach: Reach) -> None:
-        """Raises ConfigError if somebody's table names a queue that RSS cannot fill."""
+        """Raise ConfigError if a table that was set names a queue that RSS cannot fill."""
         if self._table is not None or self._weights is not None:
             _check(self.entries(reach.usable), reach)
 

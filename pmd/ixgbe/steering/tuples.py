@@ -28,7 +28,7 @@ _RESERVED = 0x40  # 8.2.3.7.20: bits 19:13 of L34TIMIR are written so
 
 
 def write_tuple(bar: Bar, n: int, match: Match, queue: int, priority: int, pool: int | None) -> None:
-    """8.2.3.7.16 to 20: filter n. Enabled last: half a filter must not match. pool: None when there are none."""
+    """8.2.3.7.16 to 20: filter n. Enabled last: half a filter must not match. pool: None without pools."""
     ports = (match.src_port or 0).to_bytes(2, "big") + (match.dst_port or 0).to_bytes(2, "big")
     bar.write(FTQF[n], 0)
     bar.write(SAQF[n], _as_sent(match.src))

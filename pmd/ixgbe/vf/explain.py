@@ -28,7 +28,7 @@ def listen(port: VfPort) -> ControlServer:
             raise ConfigError(f"this is a VF, which reports only on itself: leave {vf} out, or ask its PF")
         return port.explain()
 
-    # At a low level: VFs of one name in two processes are no trouble to anybody who does not ask.
+    # At a low level: VFs of one name in two processes matter only to `vf explain`.
     return ControlServer(name, {"explain": explain}, logging.DEBUG)
 
 

@@ -48,7 +48,7 @@ class VfMacs(PortMacs):
             try:
                 self._talk.tell(SetMac(address))
             except MailboxRefused:
-                # If the VF began anew meanwhile, what the PF gave it then holds.
+                # If the VF reinitialised meanwhile, it keeps the address that the PF gave it then.
                 kept = session.mac == before[0]
                 wanted.mac, wanted.over = before[1:] if kept else (b"", None)
                 raise
@@ -80,7 +80,7 @@ class VfMacs(PortMacs):
     def remove(self, address: str) -> None:
         """Give up an address of `add`; no effect for one that was not added. Raises ConfigError for the first address.
 
-        The mailbox can only name the whole list anew: for some ms frames to the other further addresses are lost.
+        The mailbox can only replace the whole list: for some ms frames to the other added addresses are lost.
         """
         mac = parse_own_mac(address)
         with self._talk.lock:

@@ -2,7 +2,7 @@
 """The 82599's Virtual Function as a port: the PF's hot loops and queues, and a PF that has to be asked for everything else.
 
 A watchdog looks after the agreement with the PF. When the PF was reset, or says so, the queues are taken apart under the
-lcores that poll them, the VF begins anew, and what was asked for is asked for again.
+lcores that poll them, the VF reinitialises, and requests its settings again.
 """
 
 from __future__ import annotations
@@ -142,13 +142,13 @@ class IxgbeVfPort(IxgbeBase):
     # ---- beginning ------------------------------------------------------------------------------------------------
 
     @notes_trouble
-    def _agree(self, patience: float, *, anew: bool = True) -> None:
-        """Reset (if anew), handshake, and everything that is wanted. Raises PfNotUp, PortError."""
+    def _agree(self, patience: float, *, with_reset: bool = True) -> None:
+        """Agree with the PF, and request everything wanted. with_reset: reset first. Raises PfNotUp, PortError."""
         session = self.session
         session.wanted.frame = self._mtu + HEADER_AND_FCS_BYTES
         session.wanted.xcast = self._mode()
         try:
-            if anew:
+            if with_reset:
                 session.connect(patience)
             else:
                 session.resume()
@@ -259,7 +259,7 @@ class IxgbeVfPort(IxgbeBase):
                         pace.stir()
             except DeviceGone as error:
                 log.error("%s: %s", self.name, error)
-                self._presence.value = 0xFFFF_FFFF  # whoever polls the queues says so too
+                self._presence.value = 0xFFFF_FFFF  # the lcore that polls the queues reports it, too
                 self.session.up = False
                 return
             except DataplaneError as error:
@@ -276,19 +276,19 @@ class IxgbeVfPort(IxgbeBase):
                 retry.reset()
 
     def watch(self, *, brief: bool = False) -> None:
-        """Hear what the PF says, and begin anew if that is due. Raises PfNotUp, PortError for what the PF refuses.
+        """Read the PF's messages, and reinitialise if necessary. Raises PfNotUp, and PortError for a refused request.
 
-        brief: without a look whether somebody else has reset this VF.
+        brief: do not check whether this VF was reset from outside.
         """
         with self._lock:
             session = self.session
-            anew = session.poll() or (not brief and self._was_reset()) or not session.agreed
-            if anew or not session.up or (self.started and not self._running):
-                self.recover(anew=anew)
+            with_reset = session.poll() or (not brief and self._was_reset()) or not session.agreed
+            if with_reset or not session.up or (self.started and not self._running):
+                self.recover(with_reset=with_reset)
 
     def _was_reset(self) -> bool:
-        """4.2.2: whether somebody has reset this VF, its host by a function level reset: that alone is told to nobody but
-        the PF, and switches queues off that we have on."""
+        """4.2.2: whether this VF was reset from outside, as its host does by a function level reset: only the PF is notified
+        of that, and queues that we have enabled are off."""
         if not self._running:
             return False
         if self._rx:
@@ -296,15 +296,15 @@ class IxgbeVfPort(IxgbeBase):
         return bool(self._tx) and not self.bar.get(VFTXDCTL[0].ENABLE)
 
     @notes_trouble
-    def recover(self, *, anew: bool = True) -> None:
-        """Begin anew under the lcores that poll the queues: no burst sees them half set up. Raises PfNotUp, PortError.
+    def recover(self, *, with_reset: bool = True) -> None:
+        """Reinitialise while lcores poll the queues: no burst runs on a queue half set up. Raises PfNotUp, PortError.
 
-        anew: with a reset; else go on where the PF refused something.
+        with_reset: with a reset; otherwise go on where the PF refused a request.
         """
         with self._lock:
             self._take_apart()
             # Without patience: the watchdog comes again, and meanwhile the port can be stopped.
-            self._agree(0, anew=anew)
+            self._agree(0, with_reset=with_reset)
             if not self.started:
                 return
             try:
@@ -343,14 +343,14 @@ class IxgbeVfPort(IxgbeBase):
             try:
                 self.session.ask(message)
             except PfWasReset:
-                self._anew()
+                self._reinitialise()
                 self.session.ask(message)  # again: the handshake would only log a refusal
         except MailboxRefused:
             if undo is not None:
                 setattr(self.session.wanted, *undo)
             raise
 
-    def _anew(self) -> None:
+    def _reinitialise(self) -> None:
         if self._running:
             self.recover()
         else:
@@ -367,7 +367,7 @@ class IxgbeVfPort(IxgbeBase):
         try:
             self.session.set_xcast(self.session.wanted.xcast)
         except PfWasReset:
-            self._anew()
+            self._reinitialise()
 
     @property
     def mac(self) -> str:
@@ -448,7 +448,7 @@ class IxgbeVfPort(IxgbeBase):
         return answer(explain_vf(self))
 
     def why_no_link(self) -> str:
-        """What keeps the link down, and what to do."""
+        """The cause of a link that is down, and the next step."""
         return why_no_link(self)
 
     # ---- counters -------------------------------------------------------------------------------------------------

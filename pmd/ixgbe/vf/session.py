@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A VF and its PF: from reset to an agreement, what was asked for, and its restoration (datasheet 7.10.2.9, 4.6.10).
 
-A PF can be reset at any time, and then has forgotten this VF. So whatever is asked of it is kept in `wanted`, and asked
-again after each handshake. Everything here waits, and every wait ends.
+A PF can be reset at any time, and then has forgotten this VF. So every request is kept in `wanted`, and sent again after
+each handshake. Everything here waits, and every wait ends.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ __all__ = ["VfSession", "Wanted", "index_of"]
 log = logging.getLogger("dataplane")
 
 VERSIONS = (mailbox.API_1_3, mailbox.API_1_2, mailbox.API_1_1, mailbox.API_1_0)
-"""What this driver speaks, best first: later versions add nothing that an 82599 has."""
+"""The versions of this driver, best first: later ones add nothing that an 82599 has."""
 
 TRIES, TRY_TIMEOUT = 4, 0.25  # a lost message costs a quarter of a second; a PF that is not there one second
 _LEAST_QUEUES, _MOST_QUEUES = 2, 8  # of a pool
@@ -63,7 +63,7 @@ _LEAST_QUEUES, _MOST_QUEUES = 2, 8  # of a pool
 
 @dataclass
 class Wanted:
-    """What the VF's program has asked for. An attribute is changed only while the port's lock is held, from the change to
+    """The requests of the VF's program. An attribute is changed only while the port's lock is held, from the change to
     the PF's answer: a refusal in one thread then undoes that thread's change and no other.
 
     mac: b"" for the PF's choice. over: the address that RESET had answered when `mac` was granted, None until `mac` is
@@ -80,7 +80,7 @@ class Wanted:
 
 
 def index_of(macs: tuple[bytes, ...]) -> int:
-    """Of the SET_MACVLAN that adds one to `macs`: 1 begins a new list, and the word has 8 bits for it."""
+    """Index of the SET_MACVLAN that adds an address to `macs`: 1 begins a new list; it has 8 bits."""
     return min(len(macs) + 1, 0xFF)
 
 
@@ -93,7 +93,7 @@ class VfSession:
         self.wanted = Wanted()
         self.up = False
         self.agreed = False  # the PF knows us, though it may refuse our frame size
-        self.stale = False  # the PF has told us to begin anew
+        self.stale = False  # the PF requires us to reinitialise
         self.link_told = False  # and to look at the link
         self.enabled = True  # the administrator's word about our link
         self.mac = b""
@@ -104,7 +104,7 @@ class VfSession:
         self.granted = mailbox.XCAST_MULTI
         self.handshakes = 0
         self._reach = _LEAST_QUEUES  # registers of how many queues may be touched
-        self._until = math.inf  # when whoever waits for an agreement has no more patience
+        self._until = math.inf  # when the caller of `connect` stops waiting
         self.repeated = 0  # requests that were sent again because no answer came
 
     # ---- beginning ------------------------------------------------------------------------------------------------
@@ -227,7 +227,7 @@ class VfSession:
         self._set_defaults()
 
     def restore(self) -> None:
-        """Ask for what is wanted. What the PF no longer grants is told in the log, except the frame size: FrameRefused."""
+        """Request everything wanted. A refusal is logged; a refused frame size raises FrameRefused."""
         wanted = self.wanted
         try:
             self.ask(SetLpe(wanted.frame))
@@ -340,7 +340,7 @@ class VfSession:
             self.enabled = bool(reply.words[1]) if reply.acknowledged else True
 
     def hashes(self, groups: tuple[bytes, ...]) -> tuple[int, ...]:
-        """7.1.1.1: 12 bits of each address, which ones the PF has said (MCSTCTRL.MO). At most 30 fit: the rest is told."""
+        """7.1.1.1: 12 bits of each address, which ones the PF has said (MCSTCTRL.MO). At most 30 fit: others are logged."""
         shift = (4, 3, 2, 0)[self.hash_type]
         found = tuple(
             dict.fromkeys(
@@ -367,7 +367,7 @@ class VfSession:
         return self.box.heard
 
     def poll(self) -> bool:
-        """Take what the PF has said of its own. True if this VF has to begin anew. Raises DeviceGone."""
+        """Take the PF's own messages. True if this VF has to reinitialise. Raises DeviceGone."""
         if self.box.poll():
             self.stale = True
             self._reach = _LEAST_QUEUES  # it may have made other pools

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a VF's port shares with its capability objects, so that they can ask the PF."""
+"""The part of a VF's port that its capability objects use to ask the PF."""
 
 from __future__ import annotations
 

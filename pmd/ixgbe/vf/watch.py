@@ -89,7 +89,7 @@ class Pace:
     Where each access is a message (a served NIC) the first one of a look costs the server up to 0.5 ms of CPU time. So
     there it is LOOK_QUIET once no packet has moved, and nothing else has happened, for QUIET_AFTER; and most looks are
     `brief`: at the mailbox alone, which tells of the PF's resets and of a VF that was taken away. What they leave out is
-    whether somebody has reset this VF alone: on a served NIC nobody but its own client can.
+    a check whether this VF alone was reset: on a served NIC only its own client can do that.
     """
 
     def __init__(self, port: VfPort) -> None:
@@ -147,7 +147,7 @@ class Backoff:
         self._at = time.monotonic() + self.delay
 
     def reset(self) -> None:
-        """Be due at once: a try has succeeded, or something has changed."""
+        """Be due at once: an attempt has succeeded, or something has changed."""
         self.delay = self._at = 0.0
 
 
@@ -189,7 +189,7 @@ def notes_trouble(verb: Verb) -> Verb:
 
 
 def mtu_refused(mtu: int, error: FrameRefused) -> str:
-    """What to say of an MTU that the PF refuses, with the PF's own where it has named it."""
+    """The error for an MTU that the PF refuses, with the PF's own if it is known."""
     refused = f"an MTU of {mtu} is more than its PF lets it have"
     if not error.largest:
         return f"{refused} ({error}): raise the PF's MTU, or lower this one"
@@ -205,7 +205,7 @@ def reason(name: str, error: DataplaneError) -> str:
 
 
 def why_no_link(port: VfPort) -> str:
-    """What keeps the link of this port down, and what to do."""
+    """The cause of this port's link being down, and the next step."""
     if port.closed:
         return "its port is closed: open it again"
     try:
