@@ -8,7 +8,7 @@ from dataplane.mbuf cimport mbuf
 
 
 cdef class Counter(App):
-    """Passes everything on; what it shows are the counts of its edge."""
+    """Passes every packet on; its edge counts them."""
     edges = ("out",)
 
     cdef void push(self, mbuf **pkts, uint16_t n) noexcept nogil:

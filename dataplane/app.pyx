@@ -42,8 +42,8 @@ cdef class App(Stage):
         self.name = type(self).__name__.lower()
 
     def prepare(self):
-        """Called in the thread that starts a run, before a port or app of it is started: check what can be checked, and
-        change nothing yet. Raise what stands against a run."""
+        """Called in the thread that starts a run, before a port or app of it is started. Check the settings, change nothing,
+        and raise an error if the app cannot run."""
 
     def start(self):
         """Called on the lcore's thread before the first burst."""

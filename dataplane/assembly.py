@@ -57,10 +57,10 @@ class Change:
 
 
 class Assembly:
-    """pipelines: dealt out in turn to at most so many lcores. profile: measure what apps cost; names: of
-    the lcores.
+    """The pipelines of a run, distributed over its lcores.
 
-    Raises what stands against them, having changed nothing.
+    pipelines: dealt out in turn to at most `lcores` lcores. profile: measure the costs of apps. names: of the lcores.
+    Raises GraphError, or the error of an app or a port that cannot take part; nothing has changed then.
     """
 
     def __init__(
@@ -322,7 +322,7 @@ class Assembly:
     ) -> tuple[Xstats, list[BaseException]]:
         """The xstats of ports after `end`, or before it of a port that does not answer then; and what went wrong in all.
 
-        Packets leave and arrive until a port stands still.
+        Reads after `end` because packets leave and arrive until a port has stopped.
         """
         found: Xstats = {}
         errors = self._read_into(found, ports)

@@ -34,7 +34,7 @@ class Balance:
 
     @property
     def missing(self) -> int:
-        """Packets that came and are nowhere; negative: more went than came. 0 unless an app is wrong."""
+        """Packets that came and are in no other term; negative: more went than came. 0 unless an app has a fault."""
         return (
             self.received
             + self.generated
@@ -74,12 +74,12 @@ class PortBalance:
 
     @property
     def rx_missing(self) -> int:
-        """Packets that arrived and are nowhere; negative: more were taken than arrived. 0 if `exact`."""
+        """Packets that arrived and are in no other term; negative: more were taken than arrived. 0 if `exact`."""
         return self.arrived - self.received - self.rx_waiting
 
     @property
     def tx_missing(self) -> int:
-        """Packets that Tx queues took and that are nowhere; negative: more left than were taken. 0 if `exact`."""
+        """Packets that Tx queues took and that are in no other term; negative: more left than were taken. 0 if `exact`."""
         return self.taken - self.sent - self.errors - self.link_down - self.tx_waiting
 
     def __add__(self, other: PortBalance) -> PortBalance:

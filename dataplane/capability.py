@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a port may have beside queues: one class for each capability, and one error for those that a port lacks.
+"""Abilities of ports other than queues: one class for each capability, and one error for those that a port lacks.
 
 ``port.rss``, ``port.flows`` and the others return objects of the classes below; ``"rss" in port.capabilities`` asks without
 an error. A driver subclasses what it implements and passes the objects to `Port._provide`.

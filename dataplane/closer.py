@@ -34,7 +34,7 @@ class Closer:
 
     @property
     def left(self) -> int:
-        """How much has not been done yet."""
+        """How many calls have not been done yet."""
         return self._left
 
     def do(self, work: Callable[[], object]) -> None:

@@ -290,7 +290,7 @@ class Graph:
 
 
 def _edge(app: App, edge: str | None, to: str) -> str:
-    """The name of an edge of an app; None: the first. to: what it is to lead to."""
+    """The name of an edge of an app; None: the first. to: the target, for errors. Raises GraphError."""
     if not app.edges:
         raise GraphError(f"{app} >> {to}: {app} has no edges, it ends a chain")
     if edge is None:

@@ -265,7 +265,7 @@ class Arena:
             self._put_back(block)
 
     def free_from_finalizer(self, block: Block) -> None:
-        """The same for `__del__`, which may run while this thread is inside `alloc`: done at the next alloc or free."""
+        """Like `free`, for `__del__`, which may run while this thread is inside `alloc`: done at the next alloc or free."""
         self._returned.append(block)
 
     def _take_returned(self) -> None:

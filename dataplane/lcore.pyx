@@ -207,7 +207,7 @@ cdef class Loop:
             self._opened.append(app)
 
     def close(self, raising=True):
-        """Flush, and call the apps' `stop`, sources first. raising: raise what goes wrong in that; of several, the first."""
+        """Flush, and call the apps' `stop`, sources first. raising: raise the first error and log the others."""
         cdef Plan plan = self.plan
         fault = None
         try:

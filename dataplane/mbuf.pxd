@@ -100,7 +100,7 @@ cdef inline bint has_arrival(const mbuf *m) noexcept nogil:
 
 
 cdef inline uint64_t arrival_ns(const mbuf *m) noexcept nogil:
-    """When it arrived, ns since the epoch; 0 if that is not known, which `has_arrival` says."""
+    """The time of arrival, ns since the epoch; 0 if it is not known: `has_arrival` distinguishes that from the time 0."""
     return m.timestamp_ns if m.ol_flags & RX_TIMESTAMP else 0
 
 
@@ -116,7 +116,7 @@ cdef inline uint32_t original_length(const mbuf *m) noexcept nogil:
 
 
 cdef inline void set_original_length(mbuf *m, uint32_t length) noexcept nogil:
-    """Call it after ol_flags and pkt_len are set. A length below pkt_len says nothing and is ignored."""
+    """Note the bytes of the packet before it was cut; ignored below pkt_len. Call it after ol_flags and pkt_len are set."""
     if length > m.pkt_len:
         m.cut_len = length - m.pkt_len
         m.ol_flags |= RX_CUT

@@ -119,7 +119,7 @@ cdef class Native(App):
 
 
 def _address(function, per):
-    """(address, what must stay alive, what it is the address of)"""
+    """(address of the function, object that must stay alive, description of the function)"""
     kind = BURST if per == "burst" else PACKET
     if isinstance(function, int):
         address = function

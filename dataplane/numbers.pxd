@@ -22,7 +22,7 @@ cdef inline bint is_ready(object value) noexcept:
 
 
 cdef inline int kind_of(int width) noexcept:
-    """The narrowest unsigned type that holds so many bytes."""
+    """The narrowest unsigned type of at least `width` bytes."""
     return (
         cnp.NPY_UINT8 if width == 1 else cnp.NPY_UINT16 if width == 2 else cnp.NPY_UINT32 if width <= 4
         else cnp.NPY_UINT64

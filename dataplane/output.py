@@ -55,7 +55,7 @@ def is_standard_output(path: str | os.PathLike[str]) -> bool:
 
 
 def standard_output_taken() -> bool:
-    """Whether a capture, trace or report of this program goes to standard output: what it has to say then goes elsewhere."""
+    """Whether a capture, trace or report of this program goes to standard output: print nothing else there then."""
     return bool(_to_standard_output)
 
 

@@ -207,7 +207,7 @@ cdef class PcapReader:
         return True
 
     cdef int _end(self) noexcept nogil:
-        """What it means that there is no whole record any more: 0 or -1, as `next` returns it."""
+        """The result of `next` when no whole record is left: 0 at the end, or while another process writes; -1: damaged."""
         cdef struct_stat status
         if self.fd < 0:
             return 0

@@ -87,11 +87,11 @@ class Pipeline:
         return self._run
 
     def stop(self) -> Report | None:
-        """Stop what `start` began, and return what it did. Raises what stopped it before."""
+        """Stop the run of `start`; returns its report, None without a run. Raises the error that stopped it before."""
         return None if self._run is None else self._run.stop()
 
     def join(self, timeout: float | None = None) -> Report | None:
-        """Wait, at most `timeout` s, until what `start` began is over by itself; raises ConfigError if it is not."""
+        """Wait until the run of `start` ends by itself; returns its report. timeout: s, then raises ConfigError."""
         return None if self._run is None else self._run.join(timeout)
 
     def stepper(self, *, profile: bool = False) -> Stepper:
@@ -113,7 +113,7 @@ class Pipeline:
         self.taps.remove(tap)
 
     def explain(self, format: str = "text") -> str:
-        """A picture of the graph, with what the last run counted, and its rates once it is over.
+        """A picture of the graph, with the counters of the last run, and its rates once it is over.
 
         format: "text", or "svg" for an SVG document. Raises GraphError, and ConfigError for another format.
         """

@@ -216,8 +216,8 @@ class Port:
             self._close()
 
     def abandon(self) -> None:
-        """For a process that ends at once, beside a poller that does not come back: no packet taken for sending is lost in a
-        buffer, and no device writes to memory any more. Raises PortError.
+        """Stop the device for a process that ends at once, while a poller does not return. Writes out packets taken for
+        sending, and no device writes to memory any more. Raises PortError.
         """
         if self.gated:
             self.stop()  # of any other port, the kernel takes away what it has

@@ -53,7 +53,7 @@ class Quota:
         return self.pool.most
 
     def take(self, amount: int = 1) -> bool:
-        """Hold so much more. False, and nothing changes, when that is too much."""
+        """Hold `amount` more. Returns False, and changes nothing, if that is too much."""
         with self.pool.lock:
             shared = self._beyond(self.used + amount) - self._beyond(self.used)
             if self.used + amount > self.pool.most or shared > self.pool.free:
@@ -63,7 +63,7 @@ class Quota:
             return True
 
     def give(self, amount: int = 1) -> None:
-        """Hold so much less."""
+        """Hold `amount` less."""
         with self.pool.lock:
             self.pool.free += self._beyond(self.used) - self._beyond(self.used - amount)
             self.used -= amount

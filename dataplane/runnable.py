@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a run needs of a pipeline: `Pipeline` is one. It has a module of its own, since a pipeline starts runs itself."""
+"""The interface of a pipeline for runs: `Pipeline` has it. A module of its own, since a pipeline starts runs itself."""
 
 from __future__ import annotations
 

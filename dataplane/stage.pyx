@@ -35,7 +35,7 @@ cdef class Stage:
         return Exit(self, edge)
 
     cpdef object fault_error(self):
-        """The error that `fault` stands for: an errno unless the stage knows better."""
+        """The exception for `fault`, which is an errno unless a subclass defines other numbers."""
         return DataplaneError(f"{self!r} failed: {os.strerror(self.fault)}")
 
     cdef int check_ready(self) except -1:
@@ -92,7 +92,7 @@ def _link(exit, stage):
 
 
 class Chain:
-    """Joined stages. links: tuples (stage, edge name or None, next stage), in order; last: the stage `>>` goes on from."""
+    """Joined stages. links: tuples (stage, edge name or None, next stage), in order; last: the stage that `>>` extends."""
 
     def __init__(self, links, last):
         self.links = links
@@ -124,7 +124,7 @@ class Chain:
 
 
 class _Tail:
-    """A chain that goes on from a named edge of its last stage."""
+    """A chain that continues from a named edge of its last stage."""
 
     def __init__(self, chain, edge):
         self.chain = chain

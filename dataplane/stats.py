@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Statistics as a service: what a run did (`Report`), what it does (`Sampler`), and totals of hardware counters.
+"""Statistics: the result of a run (`Report`), its rates while it runs (`Sampler`), and totals of hardware counters.
 
 Edges and queues count; nothing here is on the path of a packet. Counters are read while lcores write them: each is one
 aligned word, so each is true, but two of them are not of the same moment.

@@ -110,7 +110,7 @@ class TapsOfRun:
         self._set = [(each, other) for each, other in self._set if other is not tap]
 
     def end(self) -> None:
-        """The run is over: its pipelines are described as before."""
+        """Remove all taps from the descriptions of the pipelines, at the end of the run."""
         for pipeline, tap in self._set:
             if tap in pipeline.taps:
                 pipeline.taps.remove(tap)

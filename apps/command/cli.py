@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Arguments, errors and exit status of the `dataplane` command.
 
-0: the run did what was asked. 1: it did not, or an error, told in one line. 2: the arguments make no sense.
+0: the run did what was asked. 1: it did not, or an error, printed as one line. 2: the arguments are wrong.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ def _there_and_back(one: Any, two: Any, args: argparse.Namespace) -> dict[str, A
 
 
 def _lie(pf: Any, one: Any, two: Any) -> dict[str, Any]:
-    """VF 0 sends with an address that is not its own, and the PF is asked why nothing comes of it."""
+    """Send from VF 0 with a forged source address, and ask the PF why the frames do not arrive."""
     from dataplane.apps.counter import Sink
     from dataplane.apps.pktgen import PktGen
     from dataplane.pipeline import Pipeline

@@ -58,7 +58,7 @@ def add_run_arguments(parser: argparse.ArgumentParser, seconds: float | None = N
 
 
 def json_report(args: argparse.Namespace) -> Whole | None:
-    """The file of --json, checked before anything is done that it will tell of; None if it is not asked for.
+    """The file of --json, checked before the run begins; None without --json.
 
     Raises FileError, FileInUse.
     """

@@ -247,7 +247,7 @@ class Session:
 
 
 class _View:
-    """What a run shows while it goes on: the display, where there is a terminal for it, and a line for each SIGUSR1."""
+    """The output during a run: the display, on a terminal, and a line for each SIGUSR1."""
 
     def __init__(self, app: str, running: Run, seconds: float | None, signals: Signals) -> None:
         self._app, self._running, self._signals = app, running, signals

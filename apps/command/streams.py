@@ -26,7 +26,7 @@ _closed: set[int] = set()
 
 
 class _Guard(io.RawIOBase):
-    """Writes to a descriptor until that fails, and to nowhere from then on. error: why it failed."""
+    """Writes to a descriptor until that fails, and drops everything after that. error: the failure."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd

@@ -35,9 +35,9 @@ class Box:
 
 @dataclass(frozen=True)
 class Arrow:
-    """An edge. origin, target: indices of boxes, target None: it leads nowhere; kind: "direct" (a call) or "ring".
+    """An edge. origin, target: indices of boxes, target None: unconnected; kind: "direct" (a call) or "ring".
 
-    count: what left by it; rate: of packets, as text, empty if no report says how long the run took.
+    count: its counters; rate: of packets, as text, empty if no report says how long the run took.
     """
 
     origin: int
@@ -58,7 +58,7 @@ class Picture:
     notes: tuple[str, ...]
 
     def leaving(self, box: int) -> list[Arrow]:
-        """The arrows that leave a box; those that lead nowhere last."""
+        """The arrows that leave a box; unconnected ones last."""
         return [arrow for arrow in self.arrows if arrow.origin == box]
 
     @property

@@ -181,7 +181,7 @@ cdef class PcapRx(VirtualRx):
         return False
 
     cdef _warn(self, seconds):
-        """Say that the next record is due in so many seconds. Called once for each such record."""
+        """Log that the next record is due in `seconds`. Called once for each such record."""
         log.warning(
             "%s: packet %d is due in %s, as in the capture: max_gap=SECONDS shortens gaps, speed=max ignores them",
             self.port.name, self.warned, duration(seconds),
@@ -247,7 +247,7 @@ cdef class PcapTx(VirtualTx):
 
     @property
     def counters(self):
-        """What it counted since it was made: what is in the file or still buffered, and what was lost."""
+        """Its counters since it was made: packets in the file or still buffered, and packets lost."""
         return {
             "packets": self.writer.frames,
             "bytes": self.bytes - self.writer.lost_bytes,

@@ -19,7 +19,7 @@ cdef class VirtualRx(RxQueue):
     """An Rx queue with its counters."""
 
     cpdef int attach(self, Mempool mempool) except -1:
-        """Take mbufs from there from now on; None: from nowhere. Raises PortError while it is polled."""
+        """Take mbufs from `mempool` from now on; None: from no pool. Raises PortError while it is polled."""
         check_unused(self)
         self._mempool = mempool
         self.pool = NULL if mempool is None else mempool.pool
