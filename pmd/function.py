@@ -204,21 +204,27 @@ class ConfigSpace(ABC):
         """Write bytes; read-only bits keep their value, as on every PCI device."""
 
     def read8(self, offset: int) -> int:
+        """The 8-bit value at `offset`."""
         return int.from_bytes(self.read(offset, 1), "little")
 
     def read16(self, offset: int) -> int:
+        """The 16-bit value at `offset`."""
         return int.from_bytes(self.read(offset, 2), "little")
 
     def read32(self, offset: int) -> int:
+        """The 32-bit value at `offset`."""
         return int.from_bytes(self.read(offset, 4), "little")
 
     def write8(self, offset: int, value: int) -> None:
+        """Write an 8-bit value."""
         self.write(offset, value.to_bytes(1, "little"))
 
     def write16(self, offset: int, value: int) -> None:
+        """Write a 16-bit value."""
         self.write(offset, value.to_bytes(2, "little"))
 
     def write32(self, offset: int, value: int) -> None:
+        """Write a 32-bit value."""
         self.write(offset, value.to_bytes(4, "little"))
 
     def capabilities(self) -> Iterator[tuple[int, int]]:
@@ -265,6 +271,7 @@ class Function(ABC):
 
     @property
     def vendor_id(self) -> int:
+        """The PCI vendor ID."""
         return self.config.read16(pci.VENDOR_ID)
 
     @property
@@ -279,6 +286,7 @@ class Function(ABC):
 
     @property
     def revision(self) -> int:
+        """The PCI revision."""
         return self.config.read8(pci.REVISION)
 
     @abstractmethod

@@ -23,7 +23,6 @@ ROOT = Path(__file__).resolve().parent.parent
 NOT_YET = (
     "pmd/bus",
     "pmd/function.py",
-    "pmd/ixgbe",
     "tests/pmd/ixgbe",
     "tests/pmd/model",
 )

@@ -11,6 +11,7 @@ from dataplane.apps.command.signals import Signals
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
     parser.add_argument(
         "cards", nargs="+", metavar="ADDRESS", help="PCI address, as in 0000:03:00.0 or 03:00.0"
     )
@@ -24,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the command. Returns its exit status."""
     with Signals() as signals:
         signals.raising = False  # the card in hand is finished first
         host = Host()

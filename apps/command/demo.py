@@ -26,6 +26,7 @@ PATIENCE = 3.0  # s without one more packet at the far end: those missing are lo
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
     parser.add_argument(
         "--count", type=count, default=2_000_000, metavar="N", help="packets to send (default 2000000)"
     )
@@ -51,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the command. Returns its exit status."""
     from dataplane.apps.command.demo_vfs import talk
     from dataplane.apps.command.session import Outcome, Session
     from dataplane.apps.counter import Sink

@@ -82,6 +82,7 @@ class Host:
         return frozenset(found[1].split()) if found else frozenset()
 
     def is_amd(self) -> bool:
+        """Whether the CPU is an AMD."""
         return "AuthenticAMD" in self.read("/proc/cpuinfo")
 
     def allowed_cpus(self) -> list[int]:
@@ -94,6 +95,7 @@ class Host:
         return parse_cpu_list(self.read("/sys/devices/system/cpu/isolated"))
 
     def has_capability(self, number: int) -> bool:
+        """Whether this process has Linux capability `number`."""
         found = re.search(r"^CapEff:\s*([0-9a-f]+)$", self.read("/proc/self/status"), re.MULTILINE)
         return bool(found and int(found[1], 16) >> number & 1)
 

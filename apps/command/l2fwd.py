@@ -14,6 +14,7 @@ log = logging.getLogger("dataplane")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
     parser.add_argument(
         "ports", nargs="+", metavar="PORT", help="a port string; 'dataplane ports' lists them"
     )
@@ -40,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the command. Returns its exit status."""
     from dataplane.apps.command.session import Session, mac_of
     from dataplane.apps.l2fwd import L2Fwd
     from dataplane.pipeline import Pipeline

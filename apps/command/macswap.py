@@ -9,11 +9,13 @@ from dataplane.apps.command.options import add_run_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
     parser.add_argument("port", metavar="PORT", help="a port string; 'dataplane ports' lists them")
     add_run_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the command. Returns its exit status."""
     from dataplane.apps.command.session import Session
     from dataplane.apps.reflect import Reflect
     from dataplane.pipeline import Pipeline

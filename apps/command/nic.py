@@ -37,6 +37,7 @@ _NO_PATIENCE = 0.5  # s that a program has after SIGQUIT or a second signal
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
     verbs = parser.add_subparsers(title="verbs", dest="verb", required=True, metavar="VERB")
     serve = verbs.add_parser("serve", help="serve a card until Ctrl-C", description=_SERVE)
     _add_card(serve)
@@ -144,6 +145,7 @@ def _add_card(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the command. Returns its exit status."""
     return {"serve": _serve, "run": _run, "qemu-args": _qemu_args}[args.verb](args)
 
 

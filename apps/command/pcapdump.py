@@ -10,6 +10,7 @@ from dataplane.apps.command.options import add_run_arguments, count, size_or_tim
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
     parser.add_argument("port", metavar="PORT", help="a port string; 'dataplane ports' lists them")
     parser.add_argument(
         "file",
@@ -36,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the command. Returns its exit status."""
     from dataplane.apps.command.session import Outcome, Session
     from dataplane.apps.counter import Sink
     from dataplane.apps.pcapdump import PcapDump

@@ -12,6 +12,7 @@ DEFAULT_MAC = "02:00:00:00:00:02"  # of a port that has none
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
     parser.add_argument("port", metavar="PORT", help="a port string; 'dataplane ports' lists them")
     parser.add_argument(
         "--flows",
@@ -46,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the command. Returns its exit status."""
     from dataplane.apps.command.session import Outcome, Session, mac_of
     from dataplane.apps.pktgen import PktGen
     from dataplane.apps.rate import LINE_RATE

@@ -76,6 +76,7 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Run the command. Returns its exit status."""
     return {"show": _show, "set": _set, "explain": _explain}[args.verb](args)
 
 

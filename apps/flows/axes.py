@@ -58,6 +58,7 @@ class Axis:
 
     @property
     def count(self) -> int:
+        """How many values it has."""
         return len(self.values)
 
 

@@ -131,6 +131,7 @@ class Builder:
         self.axes.extend((size, step, int(free)) for size, step, free in axes)
 
     def add_template(self, frame: bytes, stamps: list[Stamp], sums: list[Sum]) -> None:
+        """Add a frame, with what is stamped into it and the checksums to compute."""
         self.templates.append(
             (self._frame_length, len(frame), len(self.stamps), len(stamps), len(self.sums), len(sums), 0)
         )
@@ -155,6 +156,7 @@ class Builder:
             self.coefficients.extend(entry.coefficients)
 
     def build(self) -> Program:
+        """The finished program."""
         return Program(
             parts=np.array(self.parts, PART),
             axes=np.array(self.axes, AXIS),

@@ -30,10 +30,12 @@ class PciDevice:
 
     @property
     def folder(self) -> Path:
+        """Its folder in sysfs."""
         return self.root / "bus/pci/devices" / self.address
 
     @property
     def exists(self) -> bool:
+        """Whether the device is there."""
         return self.folder.exists()
 
     def text(self, name: str, default: str = "") -> str:
@@ -155,6 +157,7 @@ class CardFunction(Function):
     # A VF's configuration space has 0xFFFF for both (datasheet 9.5.1): the kernel knows them from the PF's capability.
     @property
     def vendor_id(self) -> int:
+        """The PCI vendor ID."""
         return self.device.number("vendor")
 
     @property
@@ -163,6 +166,7 @@ class CardFunction(Function):
 
     @property
     def revision(self) -> int:
+        """The PCI revision."""
         return self.device.number("revision")
 
     def bar(self, index: int) -> Bar:

@@ -52,10 +52,12 @@ def version(container: int) -> int:
 
 
 def check_extension(container: int, extension: int) -> bool:
+    """Whether the kernel supports this IOMMU type (VFIO_CHECK_EXTENSION)."""
     return fcntl.ioctl(container, _request(1), extension) > 0
 
 
 def set_iommu(container: int, kind: int) -> None:
+    """Choose the IOMMU type of a container (VFIO_SET_IOMMU)."""
     fcntl.ioctl(container, _request(2), kind)
 
 
@@ -67,6 +69,7 @@ def group_status(group: int) -> int:
 
 
 def group_join(group: int, container: int) -> None:
+    """Put a group into a container (VFIO_GROUP_SET_CONTAINER)."""
     fcntl.ioctl(group, _request(4), struct.pack("=i", container))
 
 
@@ -102,6 +105,7 @@ def set_irqs(device: int, index: int, eventfds: Sequence[int]) -> None:
 
 
 def reset(device: int) -> None:
+    """Reset the device (VFIO_DEVICE_RESET)."""
     fcntl.ioctl(device, _request(11))
 
 
@@ -131,12 +135,14 @@ def _chain(answer: bytearray, at: int) -> Iterator[tuple[int, int]]:
 
 
 def dma_map(container: int, address: int, iova: int, size: int) -> None:
+    """Map `size` bytes at `address` to `iova` (VFIO_IOMMU_MAP_DMA)."""
     fcntl.ioctl(
         container, _request(13), struct.pack("=IIQQQ", 32, _DMA_READ | _DMA_WRITE, address, iova, size)
     )
 
 
 def dma_unmap(container: int, iova: int, size: int) -> None:
+    """Remove a mapping (VFIO_IOMMU_UNMAP_DMA)."""
     fcntl.ioctl(container, _request(14), bytearray(struct.pack("=IIQQ", 24, 0, iova, size)))
 
 

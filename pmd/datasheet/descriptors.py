@@ -141,10 +141,12 @@ class RxRead(NamedTuple):
     header: int = 0
 
     def pack(self) -> bytes:
+        """The bytes in memory."""
         return _QUADS.pack(self.packet, self.header)
 
     @classmethod
     def unpack(cls, data: bytes) -> RxRead:
+        """From the bytes in memory."""
         return cls(*_QUADS.unpack(data))
 
 
@@ -162,6 +164,7 @@ class RxWriteback(NamedTuple):
     vlan: int = 0
 
     def pack(self) -> bytes:
+        """The bytes in memory."""
         info = (
             _fits(self.rss_type, 0, RXD_RSS_TYPE_MASK)
             | _fits(self.packet_type, 0, RXD_PKT_TYPE_MASK)
@@ -173,6 +176,7 @@ class RxWriteback(NamedTuple):
 
     @classmethod
     def unpack(cls, data: bytes) -> RxWriteback:
+        """From the bytes in memory."""
         info, rss_hash, status, tail = _WORDS.unpack(data)
         return cls(
             info & RXD_RSS_TYPE_MASK,
@@ -198,10 +202,12 @@ class RxLegacy(NamedTuple):
     vlan: int = 0
 
     def pack(self) -> bytes:
+        """The bytes in memory."""
         return struct.pack("<QHHBBH", *self)
 
     @classmethod
     def unpack(cls, data: bytes) -> RxLegacy:
+        """From the bytes in memory."""
         return cls(*struct.unpack("<QHHBBH", data))
 
 
@@ -217,6 +223,7 @@ class TxLegacy(NamedTuple):
     done: int = 0
 
     def pack(self) -> bytes:
+        """The bytes in memory."""
         lower = _fits(self.length, 0, TXD_LEN_MASK) | _fits(self.checksum_offset, TXD_CSO_SHIFT, TXD_CSO_MASK)
         upper = (
             self.done | _fits(self.checksum_start, TXD_CSS_SHIFT, TXD_CSS_MASK) | self.vlan << TXD_VLAN_SHIFT
@@ -225,6 +232,7 @@ class TxLegacy(NamedTuple):
 
     @classmethod
     def unpack(cls, data: bytes) -> TxLegacy:
+        """From the bytes in memory."""
         address, word = _QUADS.unpack(data)
         lower, upper = word & 0xFFFF_FFFF, word >> 32
         return cls(
@@ -253,6 +261,7 @@ class TxData(NamedTuple):
     done: int = 0
 
     def pack(self) -> bytes:
+        """The bytes in memory."""
         lower = _fits(self.length, 0, TXD_LEN_MASK) | TXD_DTYP_DATA | TXD_CMD_DEXT | self.command
         upper = _fits(self.context, TXD_IDX_SHIFT, TXD_IDX_MASK) | self.options | self.done
         upper |= _fits(self.total, TXD_PAYLEN_SHIFT, TXD_PAYLEN_MASK)
@@ -260,6 +269,7 @@ class TxData(NamedTuple):
 
     @classmethod
     def unpack(cls, data: bytes) -> TxData:
+        """From the bytes in memory."""
         address, word = _QUADS.unpack(data)
         lower, upper = word & 0xFFFF_FFFF, word >> 32
         return cls(
@@ -288,6 +298,7 @@ class TxContext(NamedTuple):
     mss: int = 0
 
     def pack(self) -> bytes:
+        """The bytes in memory."""
         lengths = _fits(self.ip_length, 0, TXC_IPLEN_MASK) | _fits(
             self.mac_length, TXC_MACLEN_SHIFT, TXC_MACLEN_MASK
         )
@@ -299,6 +310,7 @@ class TxContext(NamedTuple):
 
     @classmethod
     def unpack(cls, data: bytes) -> TxContext:
+        """From the bytes in memory."""
         lengths, _, command, slot = _WORDS.unpack(data)
         return cls(
             (lengths & TXC_MACLEN_MASK) >> TXC_MACLEN_SHIFT,

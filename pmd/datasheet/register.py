@@ -57,6 +57,7 @@ class Field:
 
     @property
     def mask(self) -> int:
+        """Its bits within the register."""
         return (2 << self.hi) - (1 << self.lo)
 
 
@@ -140,14 +141,17 @@ class RegisterRef:
 
     @property
     def section(self) -> str:
+        """The section of the datasheet."""
         return self._line.section
 
     @property
     def access(self) -> Access:
+        """How it is read and written."""
         return self._line.access
 
     @property
     def fields(self) -> Mapping[str, Field]:
+        """Its fields, by name."""
         return self._line.fields
 
     @property
@@ -252,14 +256,17 @@ class Register(RegisterRef):
 
     @property
     def section(self) -> str:
+        """The section of the datasheet."""
         return self._section
 
     @property
     def access(self) -> Access:
+        """How it is read and written."""
         return self._access
 
     @property
     def fields(self) -> Mapping[str, Field]:
+        """Its fields, by name."""
         return self._fields
 
     def __getattr__(self, name: str) -> FieldRef:

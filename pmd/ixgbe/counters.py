@@ -303,9 +303,11 @@ class Watch:
         self._thread = threading.Thread(target=self._run, name=f"{name}-counters", daemon=True)
 
     def start(self) -> None:
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
+        """End the thread, and wait for it."""
         self._end.set()
         if self._thread is not threading.current_thread():
             self._thread.join()

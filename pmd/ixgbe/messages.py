@@ -51,9 +51,11 @@ class Message:
 
     @property
     def info(self) -> int:
+        """Bits 23 to 16 of word 0."""
         return 0
 
     def payload(self) -> list[int]:
+        """The words behind word 0."""
         return []
 
     def encode(self) -> list[int]:
@@ -85,6 +87,7 @@ class SetMac(Message):
     mac: bytes
 
     def payload(self) -> list[int]:
+        """The words behind word 0."""
         return list(mailbox.mac_words(self.mac))
 
     def __str__(self) -> str:
@@ -100,9 +103,11 @@ class SetMulticast(Message):
 
     @property
     def info(self) -> int:
+        """Bits 23 to 16 of word 0."""
         return len(self.hashes)
 
     def payload(self) -> list[int]:
+        """The words behind word 0."""
         padded = [*self.hashes, 0]
         return [padded[n] | padded[n + 1] << 16 for n in range(0, len(self.hashes), 2)]
 
@@ -117,9 +122,11 @@ class SetVlan(Message):
 
     @property
     def info(self) -> int:
+        """Bits 23 to 16 of word 0."""
         return int(self.add)
 
     def payload(self) -> list[int]:
+        """The words behind word 0."""
         return [self.vid]
 
     def __str__(self) -> str:
@@ -134,6 +141,7 @@ class SetLpe(Message):
     frame: int
 
     def payload(self) -> list[int]:
+        """The words behind word 0."""
         return [self.frame]
 
     def __str__(self) -> str:
@@ -150,9 +158,11 @@ class SetMacvlan(Message):
 
     @property
     def info(self) -> int:
+        """Bits 23 to 16 of word 0."""
         return self.index
 
     def payload(self) -> list[int]:
+        """The words behind word 0."""
         return list(mailbox.mac_words(self.mac))
 
     def __str__(self) -> str:
@@ -167,6 +177,7 @@ class ApiNegotiate(Message):
     version: int
 
     def payload(self) -> list[int]:
+        """The words behind word 0."""
         return [self.version]
 
     def __str__(self) -> str:
@@ -202,6 +213,7 @@ class UpdateXcast(Message):
     mode: int
 
     def payload(self) -> list[int]:
+        """The words behind word 0."""
         return [self.mode]
 
     def __str__(self) -> str:
@@ -230,6 +242,7 @@ class FeaturesNegotiate(Message):
     features: int
 
     def payload(self) -> list[int]:
+        """The words behind word 0."""
         return [self.features]
 
 
@@ -241,9 +254,11 @@ class Other(Message):
 
     @property
     def name(self) -> str:
+        """The type, by name."""
         return mailbox.describe(self.word)
 
     def encode(self) -> list[int]:
+        """The words."""
         return [self.word]
 
 
@@ -311,18 +326,22 @@ class Reply:
 
     @property
     def type(self) -> int:
+        """Bits 15 to 0 of word 0."""
         return self.words[0] & mailbox.TYPE_MASK
 
     @property
     def acknowledged(self) -> bool:
+        """Whether the PF grants the request (ACK)."""
         return bool(self.words[0] & mailbox.ACK)
 
     @property
     def refused(self) -> bool:
+        """Whether the PF refuses the request (NACK)."""
         return bool(self.words[0] & mailbox.NACK)
 
     @property
     def clear_to_send(self) -> bool:
+        """Whether the PF knows the VF (CTS)."""
         return bool(self.words[0] & mailbox.CTS)
 
     @property
@@ -355,6 +374,7 @@ class Queues:
         return cls(tx, rx, strip if strip <= rx else 1, default if default < tx else 0)
 
     def payload(self) -> list[int]:
+        """The words behind word 0."""
         return [self.tx, self.rx, self.strip, self.default]
 
 

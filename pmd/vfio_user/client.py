@@ -99,6 +99,7 @@ class Connection:
 
     @property
     def gone(self) -> bool:
+        """Whether the server is gone."""
         return bool(self._gone)
 
     def check(self) -> None:

@@ -50,6 +50,8 @@ class Malformed(ValueError):
 
 
 class Command(IntEnum):
+    """The command numbers of the protocol."""
+
     VERSION = 1
     DMA_MAP = 2
     DMA_UNMAP = 3
@@ -87,6 +89,8 @@ DOORBELLS = 0x0D0B
 
 
 class IrqKind(IntEnum):
+    """The interrupt types of a device."""
+
     INTX = 0
     MSI = 1
     MSIX = 2
@@ -95,11 +99,15 @@ class IrqKind(IntEnum):
 
 
 class InfoFlags(IntFlag):
+    """Flags of DEVICE_GET_INFO."""
+
     RESET = 1
     PCI = 2
 
 
 class RegionFlags(IntFlag):
+    """Flags of DEVICE_GET_REGION_INFO."""
+
     READ = 1
     WRITE = 2
     MMAP = 4
@@ -188,6 +196,7 @@ class Header(_Struct):
 
     @property
     def kind(self) -> int:
+        """Command or reply."""
         return self.flags & _KIND
 
     @property
@@ -207,6 +216,7 @@ class Header(_Struct):
 
     @classmethod
     def of_reply(cls, to: Header, body: int, error: int = 0) -> Self:
+        """The header of a reply to `to` with a body of `body` bytes. error: an errno, 0 for none."""
         return cls(to.id, to.command, cls.struct_size() + body, Kind.REPLY | (_ERROR if error else 0), error)
 
 
@@ -225,6 +235,8 @@ class DmaMap(_Struct):
 
 @dataclass(frozen=True, slots=True)
 class DmaUnmap(_Struct):
+    """The body of DMA_UNMAP."""
+
     LAYOUT = struct.Struct("<IIQQ")
 
     argsz: int
@@ -238,6 +250,8 @@ DmaUnmapped = DmaUnmap  # the reply; length: what was mapped
 
 @dataclass(frozen=True, slots=True)
 class DeviceInfo(_Struct):
+    """The body of DEVICE_GET_INFO."""
+
     LAYOUT = struct.Struct("<IIII")
 
     argsz: int
@@ -328,6 +342,8 @@ def unpack_capabilities(data: bytes, at: int) -> list[SparseMmap | RegionType]:
 
 @dataclass(frozen=True, slots=True)
 class IrqInfo(_Struct):
+    """The body of DEVICE_GET_IRQ_INFO."""
+
     LAYOUT = struct.Struct("<IIII")
 
     argsz: int
@@ -371,6 +387,7 @@ class Version:
     _NUMBERS: ClassVar[struct.Struct] = struct.Struct("<HH")
 
     def pack(self) -> bytes:
+        """The bytes on the socket."""
         text = json.dumps({"capabilities": self.capabilities}, separators=(",", ":"))
         return self._NUMBERS.pack(self.major, self.minor) + text.encode() + b"\0"
 

@@ -169,6 +169,7 @@ cdef class IxgbeRxQueue(RxQueue):
             self.fault = ENODEV
 
     cpdef object fault_error(self):
+        """The error for a device that is gone: DeviceGone, with its cause."""
         return queue_gone(self)
 
     # ---- set-up ---------------------------------------------------------------------------------------------

@@ -268,6 +268,7 @@ cdef class IxgbeTxQueue(TxQueue):
         return which
 
     cpdef object fault_error(self):
+        """The error for a device that is gone: DeviceGone, with its cause."""
         return queue_gone(self)
 
     # ---- set-up ---------------------------------------------------------------------------------------------

@@ -168,6 +168,7 @@ class VlanSlots:
 
     @property
     def free(self) -> int:
+        """Slots for further VLANs; one is kept for VLAN 0."""
         return limits.VLAN_SLOTS - len(self._slots) - (0 not in self._slots)
 
     def set(self, vid: int, pools: int) -> bool:

@@ -2,7 +2,7 @@
 """RSS: flows are hashed, and a table says which queue a hash means (datasheet 7.1.2.8, 8.2.3.7.12, 8.2.3.7.14, 8.2.3.7.15).
 
 The settings are kept here, and written again after each reset; the current values are read from the chip. They may change
-while packets arrive. The chip does not change them between two packets: a few packets are hashed with the old words, or a mixture.
+while packets arrive. The chip does not do that between two packets: a few are hashed with the old words, or a mixture.
 """
 
 from __future__ import annotations

@@ -140,6 +140,7 @@ class PfConfig(ConfigWords):
 
     @property
     def msix_enabled(self) -> bool:
+        """Whether the driver has enabled MSI-X."""
         return self.msix_on(pci.PF_MSIX)
 
     @property

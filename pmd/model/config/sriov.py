@@ -39,6 +39,7 @@ class SriovCapability:
 
     @property
     def control(self) -> int:
+        """The control word of the SR-IOV capability."""
         return self.config.read16(_CONTROL)
 
     @property
@@ -58,6 +59,7 @@ class SriovCapability:
 
     @property
     def ari(self) -> bool:
+        """Whether ARI is enabled."""
         return bool(self.control & pci.SRIOV_ARI)
 
     @property

@@ -68,4 +68,5 @@ class VfConfig(ConfigWords):
 
     @property
     def msix_enabled(self) -> bool:
+        """Whether the driver has enabled MSI-X."""
         return self.present() and self.msix_on(pci.PF_MSIX)

@@ -57,6 +57,7 @@ class Bus:
 
     @property
     def data(self) -> bool:
+        """Whether the data line is high."""
         return self.master and not self.pulled
 
     def drive(self, clock: bool, data: bool) -> None:

@@ -48,6 +48,7 @@ class Link(Block):
 
     @property
     def up(self) -> bool:
+        """Whether LINKS says that the link is up."""
         return bool(self.get(LINKS.UP))
 
     @property
