@@ -34,10 +34,10 @@ from dataplane.pmd.ixgbe.steering.pools import PoolLayout
 from dataplane.pmd.portstring import PortString
 from dataplane.port import Link, format_mac
 
-__all__ = ["Host", "NoVfs", "VfHost", "host_of"]
+__all__ = ["Hosting", "NoVfs", "VfHost", "host_of"]
 
 
-class Host(ABC):
+class Hosting(ABC):
     """The differences between a PF with VFs and one without. layout: the queues of PF and VFs. filters: the port's."""
 
     layout: PoolLayout
@@ -95,7 +95,7 @@ class Host(ABC):
         """Remove the VFs from the bus, unless drivers use some. Called last, after the PF's reset."""
 
 
-class NoVfs(Host):
+class NoVfs(Hosting):
     """A PF without VFs: it has all queues, and nothing is to be done."""
 
     def __init__(self, bar: Bar) -> None:
@@ -141,7 +141,7 @@ class NoVfs(Host):
         """Nothing to do."""
 
 
-class VfHost(Host):
+class VfHost(Hosting):
     """A PF with VFs: their settings and states, their service, and a socket for requests from other processes."""
 
     table: VfTable
@@ -289,7 +289,7 @@ class VfHost(Host):
         return answers
 
 
-def host_of(spec: PortString, bar: Bar) -> Host:
+def host_of(spec: PortString, bar: Bar) -> Hosting:
     """The host of 0 to 63 VFs, as option vfs asks for. Raises ConfigError."""
     vfs = spec.integer("vfs", 0)
     return VfHost(bar, vfs) if vfs else NoVfs(bar)

@@ -24,7 +24,7 @@ _ON, _OFF = ("on", "1", "true"), ("off", "0", "false")
 # ---- kinds of values -------------------------------------------------------------------------------------------------
 
 
-class Kind:
+class ValueKind:
     """How the values of a setting are read and printed. A plain value is one that JSON and TOML have: bool, int or str."""
 
     plain_type: type = str
@@ -43,7 +43,7 @@ class Kind:
         return f"{name} {plain}"
 
 
-class OnOff(Kind):
+class OnOff(ValueKind):
     """True or False."""
 
     plain_type, expected = bool, "true or false"
@@ -60,7 +60,7 @@ class OnOff(Kind):
 
 
 @dataclass(frozen=True)
-class Number(Kind):
+class Number(ValueKind):
     """An integer from 0 to `most`; 0 is the absence of what is set. unit: printed behind it."""
 
     most: int
@@ -83,7 +83,7 @@ class Number(Kind):
 
 
 @dataclass(frozen=True)
-class Choice(Kind):
+class Choice(ValueKind):
     """One of several words."""
 
     words: tuple[str, ...]
@@ -95,7 +95,7 @@ class Choice(Kind):
         return text
 
 
-class UnicastMac(Kind):
+class UnicastMac(ValueKind):
     """A unicast MAC address as bytes; b"" leaves the choice to the PF, and ``ip`` writes that as zeros."""
 
     expected = 'a text, as in "02:00:00:00:00:11"'
@@ -145,7 +145,7 @@ Apply = Callable[[Enforcer, int], None]
 class Setting:
     """One row. `setting` makes it from a field of `VfSettings`, which adds name and default."""
 
-    kind: Kind
+    kind: ValueKind
     value: str  # stands for the value in help and documents: "VID"
     help: str  # what it does, in whole sentences
     check: Check | None  # called before the setting changes
@@ -180,7 +180,7 @@ class Setting:
 
 def setting(
     default: Any,
-    kind: Kind,
+    kind: ValueKind,
     value: str,
     help: str,
     *,

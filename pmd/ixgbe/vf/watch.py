@@ -36,7 +36,7 @@ Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 
 class VfPort(Protocol):
-    """What this module and `explain` need of a VF's port (`IxgbeVfPort`, which imports both)."""
+    """The part that this module and `explain` need of a VF's port (`IxgbeVfPort`, which imports both)."""
 
     bar: Any
     closed: bool
@@ -74,10 +74,10 @@ class VfPort(Protocol):
         """Number of Tx queues that it uses."""
 
     def explain(self) -> dict[str, Any]:
-        """What it finds wrong with its own set-up."""
+        """The faults of its own set-up."""
 
     def why_no_link(self) -> str:
-        """What keeps its link down, and what to do."""
+        """The cause of its link being down, and the next step."""
 
     def _was_reset(self) -> bool:
         """Whether the VF was reset since the last start."""
