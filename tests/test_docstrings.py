@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Each public module, class, function and method says what it is for: a docstring, in the source or in its stub.
+"""Each public module, class, function and method has a docstring, in its source or its stub.
 
 Public are the names without a leading underscore, and at the top of a module with `__all__` those in it. A method that
 overrides one needs no docstring if a method of that name has one in a base class of this project.

@@ -48,4 +48,4 @@ class IxgbeRxQueue(RxQueue):
     def waiting(self) -> int:
         """Packets that the NIC has written to descriptors and `rx_burst` has not returned."""
     def detach(self) -> int:
-        """Return every mbuf to its pool, and the number of packets that waited. The NIC's queue must be off. Raises PortError."""
+        """Free every mbuf. Returns the number of packets that waited. The NIC's queue must be off. Raises PortError."""

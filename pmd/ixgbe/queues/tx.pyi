@@ -42,4 +42,4 @@ class IxgbeTxQueue(TxQueue):
     def waiting(self, head: int | None = None) -> int:
         """Packets in the descriptor ring that the NIC has not sent. head: the NIC's, None if it cannot be read."""
     def detach(self, head: int | None = None) -> int:
-        """Return every mbuf, sent or not, and the number of packets not sent. The NIC's queue must be off. Raises PortError."""
+        """Free every mbuf. Returns the number of packets not sent. The NIC's queue must be off. Raises PortError."""
