@@ -36,7 +36,7 @@ cdef class PktGen(Source):
     rate: "5 Mpps", "2 Gbps" (frames with FCS), "50%" (of `line_rate` bit/s, gaps and preambles included), packets per
         second, or None: as fast as the queue takes them.
     gaps: "even"; "poisson" (random, independent arrivals); "burst" (`burst` frames back to back, then silence).
-    count, seconds: stop after so many frames or with those due in so many seconds (0.1 s later at most); None: never.
+    count: stop after this many frames. seconds: stop after the frames due in this time (0.1 s late at most). None: never.
     stamp: write a sequence number and the time into the last 16 bytes of the payload, for `Latency`.
     best_effort: a run is `ok` even if the rate was not reached. line_rate: bit/s that "%" is of. mempool: where the frames'
         mbufs come from, None: a pool of its own. seed: of what is random. form: how frames are written, see `Stamper`.

@@ -21,7 +21,7 @@ def load(data: Any, field: Field) -> int:
 
 
 def store(data: Any, field: Field, value: int) -> None:
-    """Write the field; bits that it does not have are cut off, bits beside it stay."""
+    """Write the field; bits that it does not have are cut off, neighbouring bits stay."""
     end = field.offset + field.width
     rest = int.from_bytes(bytes(data[field.offset : end]), "big") & ~(field.mask << field.shift)
     data[field.offset : end] = (rest | (int(value) & field.mask) << field.shift).to_bytes(field.width, "big")

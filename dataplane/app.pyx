@@ -99,7 +99,7 @@ cdef class App(Stage):
 
     @property
     def made_count(self):
-        """Packets that it has made since the run began, beside those that it was given: copies, answers."""
+        """Packets that it has added since the run began to those that it was given: copies, answers."""
         return self.made
 
     def __repr__(self):

@@ -18,7 +18,7 @@ from dataplane.errors import ConfigError
 cdef class Frames(Source):
     """Makes packets of `frames` (bytes, without FCS), one after the other, `repeat` times (None: until it is stopped).
 
-    burst: packets at once. pool: where the mbufs come from, None for one of its own. Raises ConfigError for a frame that
+    burst: packets at once. pool: the Mempool of the mbufs, None for one of its own. Raises ConfigError for a frame that
     does not fit into an mbuf.
     """
 

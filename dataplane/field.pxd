@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Header fields: where they lie in a frame, and the loops that gather and scatter them for a burst."""
+"""Header fields: their places in a frame, and the loops that gather and scatter them for a burst."""
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 

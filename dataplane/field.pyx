@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Header fields: where they lie in a frame, and the loops that gather and scatter them for a burst.
+"""Header fields: their places in a frame, and the loops that gather and scatter them for a burst.
 
-Only a packet's first segment is looked at: a field that does not lie wholly in it reads as 0 and is not written.
+Only a packet's first segment is used: a field that is not wholly in it reads as 0 and is not written.
 """
 
 import numpy as np
@@ -226,7 +226,7 @@ def use_simd(bint on):
 
 
 cdef class Field:
-    """Where a header field lies in a frame. offset, width: bytes, big-endian; shift, bits: a part of those bytes.
+    """The place of a header field in a frame. offset, width: bytes, big-endian; shift, bits: a part of those bytes.
 
     Its column is of the narrowest unsigned type that holds `width` bytes; wider than 8 bytes (IPv6 addresses) it
     is an array of shape (packets, width) of uint8. Raises ConfigError for a field that cannot be.

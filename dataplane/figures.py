@@ -17,7 +17,7 @@ _SCALES = (("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1.0))
 
 
 def significant(value: float, digits: int = 3) -> str:
-    """`value` with so many significant digits, never in the form 1e+06: 1234.5 is "1230" and 0.0123456 is "0.0123"."""
+    """`value` with `digits` significant digits, never in the form 1e+06: 1234.5 is "1230" and 0.0123456 is "0.0123"."""
     if not value or not math.isfinite(value):
         return f"{value:.0f}"
     rounded = float(f"{value:.{digits - 1}e}")

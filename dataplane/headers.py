@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Header fields of untagged Ethernet frames: ``burst[ip4.ttl]``, ``packet[eth.src]``.
 
-Offsets are from the first byte of the frame. Layer 4 lies behind an IPv4 header without options (``udp``, ``tcp``,
+Offsets are from the first byte of the frame. Layer 4 follows an IPv4 header without options (``udp``, ``tcp``,
 ``icmp``); ``udp.dport.at(20)`` is behind IPv6, ``ip4.ttl.at(4)`` behind a VLAN tag. A field of your own is
 ``Field("my.id", 42, 4)``.
 """

@@ -64,7 +64,7 @@ class Call:
 cdef class Loop:
     """The loop of one lcore. plan: what it runs; profile: measure a lap in 61, for the cycles per packet of each app.
 
-    `bind` the plan, then `run` in a thread of its own, or `open`, `spin` as often as you like and `close`; then `unbind`.
+    `bind` the plan, then `run` in a thread of its own, or `open`, `spin` any number of times and `close`; then `unbind`.
     """
 
     def __init__(self, Plan plan not None, *, bint profile=False):

@@ -13,7 +13,7 @@ _CGROUPS = Path("/sys/fs/cgroup")
 
 
 def available() -> tuple[int, str]:
-    """Bytes of plain memory that are free for us, and what says so: the machine, or a control group of this process."""
+    """Bytes of plain memory that this process can take, and the limit's name: the machine, or a control group."""
     rooms = [(_machine(), "the machine")]
     rooms += [(room, f"control group {path}") for path, room in _groups()]
     return min(rooms)

@@ -113,7 +113,7 @@ class _Target:
 
 
 class Output(_Target):
-    """A file that grows while a run goes on. `open` empties it, or makes it; before, nothing is changed.
+    """A file that grows during a run. `open` empties or makes it; nothing is changed before that.
 
     `prepare` and `open` raise FileError (`error`, if a subclass of it is given) and FileInUse. fd: -1 unless it is open.
     """
@@ -149,7 +149,7 @@ class Output(_Target):
         return self.fd
 
     def close(self) -> None:
-        """Close, unlock, and let others have the file. Raises OSError when the kernel says now that it is not written."""
+        """Close and unlock the file, and release the claim. Raises OSError if the kernel reports a failed write now."""
         try:
             self._let_go()
             fd, self.fd = self.fd, -1

@@ -28,7 +28,7 @@ class Pipeline:
     """chains: joined by ``>>``. name: for reports and errors. lossless: a full Tx queue is waited for, not dropped at.
 
     busy: never offer the core to other threads, however idle (for cores that are isolated). burst: packets taken from
-    an Rx queue at once, 1 to 256. After a run, `report` says what it did, and `graph` has what it ran.
+    an Rx queue at once, 1 to 256. After a run, `report` is its Report, and `graph` the Graph that ran.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Replacing the pipelines of a run while its lcores poll.
 
-First every lcore starts the apps that come, between two laps of what it runs; if one of them fails, or an lcore does not
+First every lcore starts the new apps, between two laps of its old plan; if one of them fails, or an lcore does not
 come back from a lap in time, all is undone and nothing has changed. Then one lcore after the other swaps its plan.
 """
 

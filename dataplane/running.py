@@ -107,7 +107,7 @@ class Run:
         return (*self._assembly.counts(), self._assembly.xstats())
 
     def explain(self, format: str = "text") -> str:
-        """A picture of what it runs, with counters and rates as they are now. format: see `Pipeline.explain`."""
+        """A picture of the running pipelines with their present counters and rates. format: see `Pipeline.explain`."""
         report = self.report or self._assembly.report(True, {})
         return explain(self._assembly.name, self._assembly.graphs, report, format)
 
@@ -130,7 +130,7 @@ class Run:
         return self._over.is_set()
 
     def replace(self, *pipelines: Runnable, timeout: float = 5.0) -> None:
-        """Go on with other pipelines: every lcore swaps what it runs between two laps. Ports of both stay up.
+        """Replace the pipelines of the run: every lcore swaps its plan between two laps. Ports of both stay up.
 
         Pipelines are dealt out to the lcores as at the start. An app that is in both (the same object) keeps its state and
         its counters, and so does a queue; it must stay on its lcore. Apps that come are started first: if that fails, the

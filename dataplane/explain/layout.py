@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where the boxes of a picture stand: a grid in which nothing lies over anything else.
+"""The places of the boxes of a picture: a grid in which nothing overlaps.
 
 Stages are in the even columns, by the number of edges to them, and the text of each edge is in the column behind its origin.
 A longer edge also takes a cell of each column that it passes. No two of these share a cell, and lines cross cells only where
@@ -67,7 +67,7 @@ class _Placing:
 
     @property
     def _end(self) -> int:
-        """The first row below all that stands."""
+        """The first row below all boxes."""
         return max((cell.row for cell in self._taken), default=-1) + 1
 
     def _free(self, column: int, row: int) -> Cell:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A picture of pipelines as an SVG document that needs nothing else: stages from left to right, a band for each lcore."""
+"""A picture of pipelines as a self-contained SVG document: stages from left to right, a band for each lcore."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ class NetDevice:
 
     @property
     def link(self) -> Link:
-        """Up when the interface is and has a carrier; the speed as its driver says it."""
+        """The link: up when the interface is up and has a carrier; speed in Mbit/s from its driver, 0 if not known."""
         up = bool(self.flags & _IFF_UP) and self._carrier()
         return Link(up, self._speed() if up else 0)
 

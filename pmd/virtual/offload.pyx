@@ -222,7 +222,7 @@ cdef void cut_next(cutter_t *cut, uint8_t *to) noexcept nogil:
 
 
 def finished(frame, start, offset):
-    """The frame (bytes) with its checksum finished. Raises ConfigError if it lies outside."""
+    """The frame (bytes) with its checksum finished. Raises ConfigError if the checksum is outside the frame."""
     cdef bytearray copy = bytearray(frame)
     if finish_checksum(copy, len(copy), start, offset):
         raise ConfigError(f"a checksum at {start} + {offset} of a frame of {len(copy)} bytes")
