@@ -4,8 +4,8 @@
 ``burst[field]`` gathers a column in host byte order, ``burst[field] = values`` scatters one; both run in C. A column is
 a copy: changing it changes no packet until it is assigned. Several fields, ``burst[eth.src, eth.dst]``, are as many columns
 (a tuple); both addresses of a frame cost little more than one that way. Values wider than the field lose their upper bits, as in
-NumPy's own arithmetic. Only a packet's first segment is used: a field that is not wholly in it reads as 0 and is not written,
-and ``burst.has(field)`` returns which packets have it.
+NumPy's own arithmetic. Only a packet's first segment is used: a field that is not wholly in it reads as 0 and is not
+written, and ``burst.has(field)`` returns which packets have it.
 
 A burst belongs to `process` and is over when `process` returns; then it, and its packets, raise BurstError. An assignment
 converts the value first, which may run any code for any time, and checks that the burst is still open only after that.

@@ -148,7 +148,7 @@ class _Progress:
         return received >= self._wanted or now - self.last > PATIENCE
 
     def span(self) -> tuple[int, float]:
-        """Packets, and the seconds in which they came: without bring-up and the wait at the end, if these times are known."""
+        """Packets, and the seconds in which they came, without bring-up and the wait at the end if these times are known."""
         if self.received > self.first:
             return self.received - self.first, self.last - self.began
         return self.received, self.last - self.created
