@@ -83,7 +83,7 @@ def test_every_compiled_module_is_walked() -> None:
         f"dataplane.{name}"
         for name in (
             "copying", "limits", "mbuf", "numbers",
-            *(f"pmd.ixgbe.queues.{name}" for name in ("checks", "gate", "merged", "sendable")),
+            *(f"pmd.ixgbe.queues.{name}" for name in ("checks", "gate", "leftover", "merged", "sendable")),
             *(f"pmd.model.classify.{name}" for name in ("director", "filter", "packet", "pools", "steer")),
             *(
                 f"pmd.model.datapath.{name}"
