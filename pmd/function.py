@@ -21,16 +21,31 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 
 from dataplane.errors import ConfigError, DeviceError, DeviceGone, DeviceTimeout
 from dataplane.hugepage import Arena
-from dataplane.pmd.datasheet import pci
-from dataplane.pmd.datasheet.register import W1C, FieldRef, RegisterRef
-from dataplane.pmd.datasheet.registers.general import STATUS
+from dataplane.pmd import pci
+from dataplane.pmd.register import W1C, FieldRef, RegisterRef
 
-__all__ = ["Bar", "ConfigSpace", "Function", "Waker"]
+__all__ = ["Bar", "ConfigSpace", "Function", "RegisterUse", "Waker"]
 
 ALL_ONES = 0xFFFF_FFFF
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterUse:
+    """What a driver tells its BAR about registers, as the bus knows no device. Offsets are in bytes.
+
+    presence: a register of 32 bits that reads all ones only when the device is gone; None: there is none. doorbells: the
+    registers that hot loops write through `Bar.address`. once: those that a read changes, as it clears them.
+    doorbell_region: (vendor, subtype) of the vfio-user region in which a server offers its doorbells; None: no such region.
+    """
+
+    presence: int | None = None
+    doorbells: frozenset[int] = frozenset()
+    once: frozenset[int] = frozenset()
+    doorbell_region: tuple[int, int] | None = None
 
 
 class Waker:
@@ -56,10 +71,18 @@ class Waker:
 
 
 class Bar(ABC):
-    """A memory BAR: 32-bit registers by offset, and by name on top. ``name`` is the device's."""
+    """A memory BAR: registers by offset, those of 32 bits also by name. ``name`` is the device's.
+
+    Every bus has accesses of 32 bits; those of 8, 16 and 64 bits raise DeviceError where the bus or the device has none.
+    """
 
     name: str = "device"
     remote: bool = False  # whether each access is a message to another process
+    registers = RegisterUse()
+
+    def describe(self, registers: RegisterUse) -> None:
+        """Tell the bus which registers have a part in how it works; a driver calls it once, before any other access."""
+        self.registers = registers
 
     @abstractmethod
     def read32(self, offset: int) -> int:
@@ -68,6 +91,33 @@ class Bar(ABC):
     @abstractmethod
     def write32(self, offset: int, value: int) -> None:
         """Write the register at a byte offset."""
+
+    def read8(self, offset: int) -> int:
+        """The byte at an offset. Raises DeviceError on a bus without accesses of 8 bits."""
+        raise self._no_access(8)
+
+    def read16(self, offset: int) -> int:
+        """The 16-bit register at a byte offset, a multiple of 2. Raises DeviceError on a bus without such accesses."""
+        raise self._no_access(16)
+
+    def read64(self, offset: int) -> int:
+        """The 64-bit register at a byte offset, a multiple of 8. Raises DeviceError on a bus without such accesses."""
+        raise self._no_access(64)
+
+    def write8(self, offset: int, value: int) -> None:
+        """Write the byte at an offset. Raises DeviceError on a bus without accesses of 8 bits."""
+        raise self._no_access(8)
+
+    def write16(self, offset: int, value: int) -> None:
+        """Write the 16-bit register at a byte offset. Raises DeviceError on a bus without such accesses."""
+        raise self._no_access(16)
+
+    def write64(self, offset: int, value: int) -> None:
+        """Write the 64-bit register at a byte offset. Raises DeviceError on a bus without such accesses."""
+        raise self._no_access(64)
+
+    def _no_access(self, bits: int) -> DeviceError:
+        return DeviceError(f"{self.name}: no access of {bits} bits on this bus: use read32 and write32")
 
     def address(self, offset: int) -> int:
         """The host address of a register, for a queue's tail. DeviceError if a bus cannot map it."""
@@ -158,11 +208,12 @@ class Bar(ABC):
             self.sleep(interval)
 
     def check(self) -> None:
-        """Raise DeviceGone if the device no longer answers: then every register reads all ones, STATUS too.
+        """Raise DeviceGone if the device no longer answers: then every register reads all ones, `presence` too.
 
-        PF and VF have STATUS at the same offset, and its reserved bits are 0 on a card that is there.
+        A bar whose driver has named no such register says nothing.
         """
-        if self.read32(STATUS.offset) == ALL_ONES:
+        at = self.registers.presence
+        if at is not None and self.read32(at) == ALL_ONES:
             raise self.gone()
 
     def gone(self) -> DeviceGone:
@@ -193,7 +244,7 @@ def _together(fields: tuple[FieldRef, ...]) -> tuple[RegisterRef, int]:
 
 
 class ConfigSpace(ABC):
-    """PCI configuration space, little-endian; offsets and identifiers are in ``dataplane.pmd.datasheet.pci``."""
+    """PCI configuration space, little-endian; offsets and identifiers are in ``dataplane.pmd.pci``."""
 
     @abstractmethod
     def read(self, offset: int, length: int) -> bytes:
@@ -293,6 +344,12 @@ class Function(ABC):
     def bar(self, index: int) -> Bar:
         """The BAR, mapped; the same object each time. DeviceError if the function does not have it."""
 
+    def await_presence(self, bar: Bar) -> None:  # noqa: B027 - most functions are there when they are opened
+        """Wait until the device answers at the `presence` register of `bar`, where a function may come later than its name.
+
+        Raises DeviceError when it does not come in time.
+        """
+
     @abstractmethod
     def dma_map(self, arena: Arena) -> None:
         """Let the device reach the whole arena, at the arena's own IOVA. Mapping twice is no error."""
@@ -316,12 +373,12 @@ class Function(ABC):
     def set_vfs(self, count: int) -> None:
         """Have `count` virtual functions, with their memory on; 0: none. Those it has stay if the number is the same.
 
-        A driver resets the function afterwards (datasheet 4.6.10.1). DeviceError if the function or the host cannot; a
+        A driver resets the function afterwards. DeviceError if the function or the host cannot; a
         bus whose host owns the capability does this its own way.
         """
         if count == self.vfs:
             return
-        config, wait = self.config, self.bar(pci.PF_BAR_REGISTERS).sleep
+        config, wait = self.config, self.bar(0).sleep  # by the clock of the device
         at = config.find(pci.EXT_SRIOV, extended=True)
         if at is None:
             raise DeviceError(
@@ -337,7 +394,7 @@ class Function(ABC):
             wait(0.1)
         if not count:
             return
-        # NumVFs may change only while VF Enable is 0; after it a VF needs 100 ms before it answers (PCIe, 9.4.4.3).
+        # NumVFs may change only while VF Enable is 0; after it a VF needs 100 ms before it answers (SR-IOV 1.1, 3.3.3.1).
         config.write16(at + pci.SRIOV_NUM_VFS, count)
         for bit in (pci.SRIOV_ARI, pci.SRIOV_VF_ENABLE, pci.SRIOV_VF_MSE):
             control |= bit
@@ -345,7 +402,7 @@ class Function(ABC):
         wait(0.1)
         if self.vfs != count:
             raise DeviceError(
-                f"{self.name}: VF Enable does not stay on (datasheet 9.4.4.3): the host keeps SR-IOV to itself, on Linux "
+                f"{self.name}: VF Enable does not stay on: the host keeps SR-IOV to itself, on Linux "
                 f"write {count} to the device's sriov_numvfs in sysfs first"
             )
 

@@ -53,6 +53,8 @@ FLOORS = (
     ("dataplane.pcapfile", 2),
     ("dataplane.byhand", 2),
     ("dataplane.pmd.function", 2),
+    ("dataplane.pmd.pci", 2),
+    ("dataplane.pmd.register", 2),
     ("dataplane.pmd.datasheet", 2),
     ("dataplane.pmd", 3),
     ("dataplane.apps.command", 5),

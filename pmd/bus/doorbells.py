@@ -15,13 +15,10 @@ from collections.abc import Iterable
 
 from dataplane.errors import DataplaneError, DeviceError, DeviceTimeout
 from dataplane.eventfd import is_eventfd
-from dataplane.pmd.datasheet import RDT, TDT, pci
-from dataplane.pmd.datasheet.vf import VFRDT, VFTDT
-from dataplane.pmd.function import Bar, Waker
+from dataplane.pmd.function import Bar, RegisterUse, Waker
 from dataplane.pmd.vfio_user.client import Connection
 from dataplane.pmd.vfio_user.framing import Incoming
 from dataplane.pmd.vfio_user.messages import (
-    DOORBELLS,
     Command,
     Malformed,
     Region,
@@ -40,16 +37,19 @@ _REPLY_MOST = 1 << 16
 _F_GET_SEALS, _SEAL_SHRINK = 1034, 0x2
 
 
-def tails_of(bar: Bar, connection: Connection, regions: int, virtual: bool) -> Tails:
-    """The best way there is to the tails of a function. regions: how many it has."""
+def tails_of(bar: Bar, connection: Connection, regions: int) -> Tails:
+    """The best way there is to the doorbells of a function, which its driver has described. regions: how many it has.
+
+    Raises DeviceError for a server whose regions cannot be understood.
+    """
     for index in range(Region.FIRST_OWN, min(regions, Region.FIRST_OWN + 8)):
         try:
-            mapped = _map_region(connection, index, virtual)
+            mapped = _map_region(connection, index, bar.registers)
         except Malformed as error:
             raise DeviceError(f"{connection.name}: region {index} cannot be understood: {error}") from None
         if mapped is not None:
             return mapped
-    return PostedTails(bar, connection, virtual)
+    return PostedTails(bar, connection)
 
 
 class Tails:
@@ -60,10 +60,8 @@ class Tails:
 
     waker: Waker | None = None
 
-    def __init__(self, name: str, virtual: bool) -> None:
-        self.name = name
-        lines = (VFRDT, VFTDT) if virtual else (RDT, TDT)
-        self._offsets = {offset for line in lines for offset, _ in line.addresses()}
+    def __init__(self, name: str, offsets: frozenset[int]) -> None:
+        self.name, self._offsets = name, offsets
 
     def address(self, offset: int) -> int:
         """Where to write the tail at that offset. Raises DeviceError for what is no tail."""
@@ -92,13 +90,13 @@ class MappedTails(Tails):
     def __init__(
         self,
         name: str,
-        virtual: bool,
+        offsets: frozenset[int],
         fd: int,
         start: int,
         areas: Iterable[tuple[int, int]],
         eventfd: int = -1,
     ) -> None:
-        super().__init__(name, virtual)
+        super().__init__(name, offsets)
         self._areas: list[tuple[int, int, mmap.mmap, int]] = []  # offset, size, memory, address
         try:
             if not fcntl.fcntl(fd, _F_GET_SEALS) & _SEAL_SHRINK:
@@ -127,8 +125,8 @@ class MappedTails(Tails):
 class PostedTails(Tails):
     """Words of our own and a thread."""
 
-    def __init__(self, bar: Bar, connection: Connection, virtual: bool) -> None:
-        super().__init__(bar.name, virtual)
+    def __init__(self, bar: Bar, connection: Connection) -> None:
+        super().__init__(bar.name, bar.registers.doorbells)
         self._bar, self._connection = bar, connection
         self._lock = threading.Lock()
         self._words: dict[int, ctypes.c_uint32] = {}
@@ -176,7 +174,7 @@ class PostedTails(Tails):
                 self._sent[offset] = value
 
 
-def _map_region(connection: Connection, index: int, virtual: bool) -> MappedTails | None:
+def _map_region(connection: Connection, index: int, registers: RegisterUse) -> MappedTails | None:
     """The tails in a region of the server's own, if they are there. Raises DeviceError if they cannot be understood.
 
     A server that does not know WAKES sends one descriptor, as do those to which it was not said.
@@ -192,13 +190,14 @@ def _map_region(connection: Connection, index: int, virtual: bool) -> MappedTail
         areas = next((each.areas for each in found if isinstance(each, SparseMmap)), None)
         wakes = bool(info.flags & RegionFlags.WAKES)
         if (
-            RegionType(pci.INTEL, DOORBELLS) not in found
+            registers.doorbell_region is None
+            or RegionType(*registers.doorbell_region) not in found
             or areas is None
             or len(reply.descriptors) != 1 + wakes
         ):
             return None
         fd, *eventfd = reply.descriptors
-        return MappedTails(connection.name, virtual, fd, info.offset, areas, *eventfd)
+        return MappedTails(connection.name, registers.doorbells, fd, info.offset, areas, *eventfd)
 
 
 def _ask(connection: Connection, index: int, size: int) -> Incoming:

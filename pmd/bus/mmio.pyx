@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A BAR of a real card in memory: each register is read or written by one access of 32 bits, in the order of the program."""
+"""A BAR of a real card in memory: each register is read or written by one access of its width, in the program's order."""
 
-from libc.stdint cimport uint32_t, uintptr_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from posix.mman cimport MAP_FAILED, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, munmap
 from posix.types cimport off_t
 
@@ -35,12 +35,12 @@ cdef class Window:
             # A read behind its end would be a SIGBUS.
             raise DeviceError(f"{name}: no {size} bytes of registers at {offset} of a file of {status.st_size}")
 
-    cdef uintptr_t _at(self, offset) except 0:
+    cdef uintptr_t _at(self, offset, size_t width=4) except 0:
         if self._base == 0:
             raise DeviceGone(f"{self.name} is closed: open it again")
-        if not 0 <= offset <= <object> self.size - 4 or offset & 3:
+        if not 0 <= offset <= <object> self.size - <object> width or offset & (width - 1):
             raise DeviceError(
-                f"{self.name}: no register at {offset:#x}: registers are dwords below {self.size:#x}"
+                f"{self.name}: no register of {width * 8} bits at {offset:#x}: expected a multiple of {width} below {self.size:#x}"
             )
         return self._base + <uintptr_t> offset
 
@@ -52,6 +52,36 @@ cdef class Window:
     def write32(self, offset, uint32_t value):
         """Write the register at a byte offset."""
         cdef volatile uint32_t *register = <volatile uint32_t *> self._at(offset)
+        register[0] = value
+
+    def read8(self, offset):
+        """The 8-bit register at a byte offset."""
+        cdef volatile uint8_t *register = <volatile uint8_t *> self._at(offset, 1)
+        return register[0]
+
+    def write8(self, offset, uint8_t value):
+        """Write the 8-bit register at a byte offset."""
+        cdef volatile uint8_t *register = <volatile uint8_t *> self._at(offset, 1)
+        register[0] = value
+
+    def read16(self, offset):
+        """The 16-bit register at a byte offset."""
+        cdef volatile uint16_t *register = <volatile uint16_t *> self._at(offset, 2)
+        return register[0]
+
+    def write16(self, offset, uint16_t value):
+        """Write the 16-bit register at a byte offset."""
+        cdef volatile uint16_t *register = <volatile uint16_t *> self._at(offset, 2)
+        register[0] = value
+
+    def read64(self, offset):
+        """The 64-bit register at a byte offset."""
+        cdef volatile uint64_t *register = <volatile uint64_t *> self._at(offset, 8)
+        return register[0]
+
+    def write64(self, offset, uint64_t value):
+        """Write the 64-bit register at a byte offset."""
+        cdef volatile uint64_t *register = <volatile uint64_t *> self._at(offset, 8)
         register[0] = value
 
     def address(self, offset):

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dataplane.errors import DeviceError, DeviceGone, PortError
+from dataplane.pmd import pci
 from dataplane.pmd.bus.mmio import Window
-from dataplane.pmd.datasheet import pci
 from dataplane.pmd.function import Bar, ConfigSpace, Function
 
 __all__ = ["SYSFS", "CardFunction", "FileConfig", "PciDevice", "WindowBar", "holders", "no_access"]
@@ -112,6 +112,30 @@ class WindowBar(Bar):
         """Write the register at a byte offset."""
         self.window.write32(offset, value)
 
+    def read8(self, offset: int) -> int:
+        """The byte at an offset."""
+        return self.window.read8(offset)
+
+    def read16(self, offset: int) -> int:
+        """The 16-bit register at a byte offset, a multiple of 2."""
+        return self.window.read16(offset)
+
+    def read64(self, offset: int) -> int:
+        """The 64-bit register at a byte offset, a multiple of 8."""
+        return self.window.read64(offset)
+
+    def write8(self, offset: int, value: int) -> None:
+        """Write the byte at an offset."""
+        self.window.write8(offset, value)
+
+    def write16(self, offset: int, value: int) -> None:
+        """Write the 16-bit register at a byte offset."""
+        self.window.write16(offset, value)
+
+    def write64(self, offset: int, value: int) -> None:
+        """Write the 64-bit register at a byte offset."""
+        self.window.write64(offset, value)
+
     def address(self, offset: int) -> int:
         """The host address of a register."""
         return self.window.address(offset)
@@ -154,7 +178,7 @@ class CardFunction(Function):
         self.device, self.name = device, device.address
         self._windows: dict[int, WindowBar] = {}
 
-    # A VF's configuration space has 0xFFFF for both (datasheet 9.5.1): the kernel knows them from the PF's capability.
+    # A VF's configuration space has 0xFFFF for both (SR-IOV 1.1, 3.4.1): the kernel knows them from the PF's capability.
     @property
     def vendor_id(self) -> int:
         """The PCI vendor ID."""

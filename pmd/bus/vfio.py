@@ -18,10 +18,10 @@ from pathlib import Path
 
 from dataplane.errors import ConfigError, DeviceError, MemoryExhausted, PortError
 from dataplane.hugepage import Arena
+from dataplane.pmd import pci
 from dataplane.pmd.bus import vfio_api as api
 from dataplane.pmd.bus.mmio import Window
 from dataplane.pmd.bus.sysfs import CardFunction, FileConfig, PciDevice, holders, no_access
-from dataplane.pmd.datasheet import pci
 
 __all__ = ["DRIVER", "Group", "VfioFunction", "join_group", "parse_token"]
 

@@ -11,15 +11,14 @@ import ctypes
 import re
 import time
 from contextlib import suppress
-from functools import cache
 from itertools import pairwise
 from mmap import PAGESIZE
 
 from dataplane.errors import DeviceError, DeviceGone
 from dataplane.hugepage import Arena
+from dataplane.pmd import pci
 from dataplane.pmd.bus.doorbells import Tails, tails_of
-from dataplane.pmd.datasheet import RC, STATUS, decode, pci, vf
-from dataplane.pmd.function import ALL_ONES, Bar, ConfigSpace, Function, Waker
+from dataplane.pmd.function import ALL_ONES, Bar, ConfigSpace, Function, RegisterUse, Waker
 from dataplane.pmd.portstring import PortString
 from dataplane.pmd.vfio_user.client import Connection
 from dataplane.pmd.vfio_user.messages import (
@@ -40,42 +39,77 @@ from dataplane.pmd.vfio_user.messages import (
 __all__ = ["VfioUserBar", "VfioUserConfig", "VfioUserFunction", "open_function"]
 
 VF_WAIT = 5  # seconds that opening a VF waits for its PF
-_MSIX_CONTROL = pci.PF_MSIX + pci.MSIX_CONTROL
-_PF_BARS = (pci.PF_BAR_REGISTERS, pci.PF_BAR_IO, pci.PF_BAR_MSIX)
-_VF_BARS = (pci.VF_BAR_REGISTERS, pci.VF_BAR_MSIX)
 
 
 class VfioUserBar(Bar):
     """A BAR behind messages. A write has had its effect when `write32` returns: no doorbell can overtake it.
 
-    virtual: a VF's. A read that clears what it reads is never asked twice: when its answer comes too late (DeviceTimeout),
-    the next read of that register takes that answer, so nothing that was counted is lost with it.
+    regions: how many the server has. A register that a read changes is never asked twice: when its answer comes too late
+    (DeviceTimeout), the next read of that register takes that answer, so nothing that was counted is lost with it.
     """
 
     remote = True
 
-    def __init__(self, connection: Connection, index: int, size: int, virtual: bool) -> None:
+    def __init__(self, connection: Connection, index: int, size: int, regions: int) -> None:
         self.name, self._connection, self._index, self._size = connection.name, connection, index, size
-        self._once = _cleared_by_reads(virtual) if index == pci.PF_BAR_REGISTERS else frozenset()
+        self._regions = regions
         self.presence = ctypes.c_uint32(0)  # all ones when the server is gone, for who polls memory
         self.tails: Tails | None = None
 
+    def describe(self, registers: RegisterUse) -> None:
+        """Tell the bus which registers have a part in how it works. Raises DeviceError if its doorbells are damaged."""
+        super().describe(registers)
+        if self.tails is not None:
+            self.tails.close()
+        self.tails = tails_of(self, self._connection, self._regions) if registers.doorbells else None
+
     def read32(self, offset: int) -> int:
         """The register at a byte offset. Raises DeviceGone when the server is gone, DeviceTimeout when it is silent."""
-        body, once = self._access(offset).pack(), (self._index, offset) if offset in self._once else None
-        with self._connection.request(Command.REGION_READ, body, once=once) as reply:
-            return int.from_bytes(reply.body[RegionAccess.struct_size() :][:4], "little")
+        return self._read(offset, 4)
 
     def write32(self, offset: int, value: int) -> None:
         """Write the register at a byte offset. Raises DeviceGone when the server is gone."""
         if self.tails is not None:
             self.tails.will_write(offset, value)
-        body = self._access(offset).pack() + value.to_bytes(4, "little")
+        self._write(offset, value, 4)
+
+    def read8(self, offset: int) -> int:
+        """The byte at an offset. Raises DeviceGone, DeviceTimeout."""
+        return self._read(offset, 1)
+
+    def read16(self, offset: int) -> int:
+        """The 16-bit register at a byte offset. Raises DeviceGone, DeviceTimeout."""
+        return self._read(offset, 2)
+
+    def read64(self, offset: int) -> int:
+        """The 64-bit register at a byte offset. Raises DeviceGone, DeviceTimeout."""
+        return self._read(offset, 8)
+
+    def write8(self, offset: int, value: int) -> None:
+        """Write the byte at an offset. Raises DeviceGone."""
+        self._write(offset, value, 1)
+
+    def write16(self, offset: int, value: int) -> None:
+        """Write the 16-bit register at a byte offset. Raises DeviceGone."""
+        self._write(offset, value, 2)
+
+    def write64(self, offset: int, value: int) -> None:
+        """Write the 64-bit register at a byte offset. Raises DeviceGone."""
+        self._write(offset, value, 8)
+
+    def _read(self, offset: int, size: int) -> int:
+        once = (self._index, offset) if offset in self.registers.once else None
+        body = self._access(offset, size).pack()
+        with self._connection.request(Command.REGION_READ, body, once=once) as reply:
+            return int.from_bytes(reply.body[RegionAccess.struct_size() :][:size], "little")
+
+    def _write(self, offset: int, value: int, size: int) -> None:
+        body = self._access(offset, size).pack() + value.to_bytes(size, "little")
         self._connection.request(Command.REGION_WRITE, body).close()
 
     def address(self, offset: int) -> int:
-        """Where a queue's tail is in memory, or a word that is all ones when STATUS is, since the device is gone."""
-        if offset == STATUS.offset:
+        """Where a doorbell is in memory; for `presence`, a word that is all ones when the server is gone."""
+        if offset == self.registers.presence:
             return ctypes.addressof(self.presence)
         if self.tails is None:
             raise DeviceError(f"{self.name}: BAR{self._index} has no registers that could be mapped")
@@ -85,22 +119,10 @@ class VfioUserBar(Bar):
         """What to do after a tail was written, if the server offers doorbells and rests."""
         return self.tails.waker if self.tails is not None else None
 
-    def _access(self, offset: int) -> RegionAccess:
-        if not 0 <= offset <= self._size - 4:
+    def _access(self, offset: int, size: int) -> RegionAccess:
+        if not 0 <= offset <= self._size - size:
             raise DeviceError(f"{self.name}: BAR{self._index} has {self._size:#x} bytes, none at {offset:#x}")
-        return RegionAccess(offset, self._index, 4)
-
-
-@cache
-def _cleared_by_reads(virtual: bool) -> frozenset[int]:
-    """Offsets of BAR0 at which a read changes what is there."""
-    find, size = (vf.decode, pci.VF_REGISTERS_SIZE) if virtual else (decode, pci.REGISTERS_SIZE)
-    found = ((offset, find(offset)) for offset in range(0, size, 4))
-    return frozenset(
-        offset
-        for offset, line in found
-        if line and (line.register.bits(RC) or line.register.name in ("EICR", "VTEICR"))
-    )
+        return RegionAccess(offset, self._index, size)
 
 
 class VfioUserConfig(ConfigSpace):
@@ -132,13 +154,14 @@ def _pieces(offset: int, length: int) -> list[tuple[int, int]]:
 
 
 class VfioUserFunction(Function):
-    """A function of a served NIC, or of whoever else speaks vfio-user for an 82599.
+    """A function of a served NIC, or of any other server that speaks vfio-user.
 
-    Opening it does what a host does for a driver: memory and bus mastering are on. Raises DeviceError.
+    patience: seconds that `await_presence` waits. Opening it does what a host does for a driver: memory and bus mastering
+    are on. Raises DeviceError.
     """
 
-    def __init__(self, path: str, name: str) -> None:
-        self.name = name
+    def __init__(self, path: str, name: str, patience: int = VF_WAIT) -> None:
+        self.name, self.patience = name, patience
         self._bars: dict[int, VfioUserBar] = {}
         self._mapped: dict[int, list[tuple[int, int]]] = {}  # arena's IOVA -> IOVA and size of its pieces
         self._vectors: set[int] = set()
@@ -146,7 +169,6 @@ class VfioUserFunction(Function):
         try:
             self._regions = self._ask_info().regions
             self.config = VfioUserConfig(self._connection)
-            self.virtual = self.device_id in (pci.VF_82599, pci.VF_82599_HV)
             self._msix = self._ask_irqs()
             self.config.write16(
                 pci.COMMAND, pci.COMMAND_MEMORY | pci.COMMAND_BUS_MASTER | pci.COMMAND_NO_INTX
@@ -156,18 +178,38 @@ class VfioUserFunction(Function):
             raise
 
     def bar(self, index: int) -> Bar:
-        """BAR0 registers, and the one with the MSI-X table: BAR4 of a PF, BAR3 of a VF."""
+        """A memory BAR that the server has. Raises DeviceError for others."""
         if index not in self._bars:
             size = self._ask_region(index).length if 0 <= index < Region.ROM else 0
             if not size:
-                have = _VF_BARS if self.virtual else _PF_BARS
-                raise DeviceError(
-                    f"{self.name} has no BAR{index}: it has {', '.join(f'BAR{n}' for n in have)}"
-                )
-            bar = self._bars[index] = VfioUserBar(self._connection, index, size, self.virtual)
-            if index == pci.PF_BAR_REGISTERS:
-                bar.tails = tails_of(bar, self._connection, self._regions, self.virtual)
+                have = [f"BAR{n}" for n in range(Region.ROM) if self._ask_region(n).length]
+                raise DeviceError(f"{self.name} has no BAR{index}: it has {', '.join(have)}")
+            self._bars[index] = VfioUserBar(self._connection, index, size, self._regions)
         return self._bars[index]
+
+    def await_presence(self, bar: Bar) -> None:
+        """Wait until the server has made this function: a VF answers once its PF has enabled it. Raises DeviceError."""
+        at = bar.registers.presence
+        if at is None:
+            return
+        deadline = time.monotonic() + self.patience
+        while True:
+            late = time.monotonic() >= deadline
+            if bar.read32(at) != ALL_ONES:
+                break
+            if late:
+                raise DeviceError(self._why_absent())
+            time.sleep(0.02)
+        # What was written before the function was there went nowhere.
+        self.config.write16(pci.COMMAND, pci.COMMAND_MEMORY | pci.COMMAND_BUS_MASTER)
+
+    def _why_absent(self) -> str:
+        pf, vf = re.fullmatch(r"(.*?)(?:\.vf(\d+))?(?:\.sock)?", self.name).groups()  # type: ignore[union-attr]
+        hint = f", as in '{pf}.sock,vfs={int(vf) + 1}'" if vf else ""
+        return (
+            f"{self.name}: its PF has not made this VF (waited {self.patience} s): open the PF first, with enough "
+            f"VFs{hint}"
+        )
 
     def dma_map(self, arena: Arena) -> None:
         """Let the device reach the whole arena, at the arena's own IOVA: the server gets its descriptor."""
@@ -235,10 +277,12 @@ class VfioUserFunction(Function):
     # ---- in detail --------------------------------------------------------------------------------------------
 
     def _enable_msix(self) -> None:
-        control = self.config.read16(_MSIX_CONTROL)
-        self.config.write16(
-            _MSIX_CONTROL, control | pci.MSIX_ENABLE if self._vectors else control & ~pci.MSIX_ENABLE
-        )
+        capability = self.config.find(pci.CAP_MSIX)
+        if capability is None:
+            return
+        at = capability + pci.MSIX_CONTROL
+        control = self.config.read16(at)
+        self.config.write16(at, control | pci.MSIX_ENABLE if self._vectors else control & ~pci.MSIX_ENABLE)
 
     def _ask_info(self) -> DeviceInfo:
         size = DeviceInfo.struct_size()
@@ -265,31 +309,6 @@ class VfioUserFunction(Function):
 
 
 def open_function(spec: PortString) -> VfioUserFunction:
-    """`probe`'s way in. Option of a VF, pf_wait: how many seconds to wait for a PF that has not made it yet."""
-    function = VfioUserFunction(spec.target.removeprefix("vfio-user:"), spec.target)
-    try:
-        if function.virtual:
-            _wait_for_vf(function, spec.integer("pf_wait", VF_WAIT))
-    except BaseException:
-        function.close()
-        raise
-    return function
-
-
-def _wait_for_vf(function: VfioUserFunction, patience: int) -> None:
-    bar = function.bar(pci.VF_BAR_REGISTERS)
-    deadline = time.monotonic() + patience
-    while True:
-        late = time.monotonic() >= deadline
-        if bar.read32(STATUS.offset) != ALL_ONES:
-            break
-        if late:
-            pf, vf = re.fullmatch(r"(.*?)(?:\.vf(\d+))?(?:\.sock)?", function.name).groups()  # type: ignore[union-attr]
-            hint = f", as in '{pf}.sock,vfs={int(vf) + 1}'" if vf else ""
-            raise DeviceError(
-                f"{function.name}: its PF has not made this VF (waited {patience} s): open the PF first, with enough "
-                f"VFs{hint}"
-            )
-        time.sleep(0.02)
-    # What was written before there was a VF went nowhere.
-    function.config.write16(pci.COMMAND, pci.COMMAND_MEMORY | pci.COMMAND_BUS_MASTER)
+    """`probe`'s way in. Option pf_wait: how many seconds a VF's driver waits for a PF that has not made it yet."""
+    patience = spec.integer("pf_wait", VF_WAIT)
+    return VfioUserFunction(spec.target.removeprefix("vfio-user:"), spec.target, patience)

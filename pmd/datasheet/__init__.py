@@ -7,8 +7,6 @@ Every register of the PF's BAR0 is a name of this package (``from dataplane.pmd.
 and ``limits``.
 """
 
-from dataplane.pmd.datasheet.register import *  # noqa: F403
-from dataplane.pmd.datasheet.register import AddressMap, Register
 from dataplane.pmd.datasheet.registers.fcoe import *  # noqa: F403
 from dataplane.pmd.datasheet.registers.fdir import *  # noqa: F403
 from dataplane.pmd.datasheet.registers.filters import *  # noqa: F403
@@ -25,6 +23,8 @@ from dataplane.pmd.datasheet.registers.stats import *  # noqa: F403
 from dataplane.pmd.datasheet.registers.timesync import *  # noqa: F403
 from dataplane.pmd.datasheet.registers.tx import *  # noqa: F403
 from dataplane.pmd.datasheet.registers.virtualization import *  # noqa: F403
+from dataplane.pmd.register import *  # noqa: F403
+from dataplane.pmd.register import AddressMap, Register
 
 _MAP = AddressMap(
     {id(line): line for line in list(globals().values()) if isinstance(line, Register)}.values()  # each once

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dataplane.pmd.datasheet.register import AddressMap, Register, RegisterRef, bits
 from dataplane.pmd.datasheet.registers import general, link, rx, tx
 from dataplane.pmd.datasheet.registers import virtualization as pf
 from dataplane.pmd.datasheet.registers.filters import PSRTYPE
+from dataplane.pmd.register import AddressMap, Register, RegisterRef, bits
 
 QUEUES = 8
 """Queues that the page has room for; a pool has 2, 4 or 8."""

@@ -9,14 +9,45 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import wraps
+from functools import cache, wraps
 from typing import Any, TypeVar, cast
 
 from dataplane.errors import DeviceGone
-from dataplane.pmd.datasheet.registers.general import STATUS
-from dataplane.pmd.function import ALL_ONES, Bar, Waker
+from dataplane.pmd.datasheet import RDT, STATUS, TDT, decode, pci, vf
+from dataplane.pmd.datasheet.vf import VFRDT, VFTDT
+from dataplane.pmd.function import ALL_ONES, Bar, RegisterUse, Waker
+from dataplane.pmd.register import RC, Register, RegisterRef
+from dataplane.pmd.vfio_user.messages import DOORBELLS
 
-__all__ = ["DeviceBar", "VfBar", "touches_device"]
+__all__ = ["DeviceBar", "VfBar", "pf_registers", "touches_device", "vf_registers"]
+
+
+@cache
+def pf_registers() -> RegisterUse:
+    """The part that a bus must know of the PF's registers: STATUS (8.2.3.1.2), the tails, and those that a read clears."""
+    return _use((RDT, TDT), decode, pci.REGISTERS_SIZE)
+
+
+@cache
+def vf_registers() -> RegisterUse:
+    """The part that a bus must know of a VF's registers; VFSTATUS is at the offset of STATUS."""
+    return _use((VFRDT, VFTDT), vf.decode, pci.VF_REGISTERS_SIZE)
+
+
+def _use(tails: tuple[Register, ...], find: Callable[[int], RegisterRef | None], size: int) -> RegisterUse:
+    found = ((offset, find(offset)) for offset in range(0, size, 4))
+    return RegisterUse(
+        # Its reserved bits are 0 on a card that is there.
+        presence=STATUS.offset,
+        doorbells=frozenset(offset for line in tails for offset, _ in line.addresses()),
+        once=frozenset(
+            offset
+            for offset, line in found
+            if line and (line.register.bits(RC) or line.register.name in ("EICR", "VTEICR"))
+        ),
+        doorbell_region=(pci.INTEL, DOORBELLS),
+    )
+
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
@@ -29,8 +60,12 @@ class DeviceBar(Bar):
     reads all ones too, the device is gone and the read raises DeviceGone.
     """
 
+    use = staticmethod(pf_registers)
+
     def __init__(self, bar: Bar) -> None:
         self.name, self.remote = bar.name, bar.remote
+        self.registers = self.use()
+        bar.describe(self.registers)
         self._bar = bar
         self._lock = threading.RLock()  # held for one access, or for the time of a reset
         self._read, self._write = bar.read32, bar.write32
@@ -77,6 +112,8 @@ class DeviceBar(Bar):
 
 class VfBar(DeviceBar):
     """The registers of a VF, which can be gone while its card is there."""
+
+    use = staticmethod(vf_registers)
 
     def gone(self) -> DeviceGone:
         """The error of a VF that no longer answers."""

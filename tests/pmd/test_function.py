@@ -9,13 +9,14 @@ import pytest
 
 from dataplane.errors import ConfigError, DeviceError, DeviceGone, DeviceTimeout
 from dataplane.pmd.datasheet import CTRL, LINKS, MAXFRS, PICAUSE, RAL, RXDCTL, SRRCTL, STATUS, TXDCTL, pci
-from dataplane.pmd.function import Bar, ConfigSpace, Function
+from dataplane.pmd.function import Bar, ConfigSpace, Function, RegisterUse
 
 
 class Memory(Bar):
     """Registers that hold what was written, on a clock that only moves by sleeping."""
 
     name = "model0"
+    registers = RegisterUse(presence=STATUS.offset)
 
     def __init__(self) -> None:
         self.words: dict[int, int] = {}

@@ -14,8 +14,8 @@ from dataplane.pmd.bus.pci import device_of
 from dataplane.pmd.bus.sysfs import PciDevice
 from dataplane.pmd.bus.vfio import VfioFunction
 from dataplane.pmd.datasheet import CTRL, DMATXCTL, TDBAH, TDBAL, TDH, TDLEN, TDT, TXDCTL, pci, vf
-from dataplane.pmd.datasheet.register import Register
 from dataplane.pmd.function import Bar
+from dataplane.pmd.register import Register
 
 OUTSIDE = 0x30_0000_0000  # no arena is there
 

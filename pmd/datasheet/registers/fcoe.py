@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Fibre Channel over Ethernet (datasheet 8.2.3.16, 7.13). Not used here; Linux' driver writes them at bring-up."""
 
-from dataplane.pmd.datasheet.register import Register, bit, bits
+from dataplane.pmd.register import Register, bit, bits
 
 # fmt: off
 FCPTRL    = Register("FCPTRL",    0x02410, "8.2.3.16")

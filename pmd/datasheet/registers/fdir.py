@@ -4,7 +4,7 @@
 Its table lives in the Rx packet buffer, which must shrink by as much.
 """
 
-from dataplane.pmd.datasheet.register import RC, RO, SC, Register, bit, bits
+from dataplane.pmd.register import RC, RO, SC, Register, bit, bits
 
 # FDIRCTRL.PBALLOC, FDIRCMD.CMD and FDIRCMD.L4TYPE
 PBALLOC_NONE, PBALLOC_64K, PBALLOC_128K, PBALLOC_256K = range(4)

@@ -5,7 +5,7 @@ MAC, multicast, VLAN, RSS, 5-tuple, EtherType, SYN, checksums. Flow Director is 
 ``virtualization``.
 """
 
-from dataplane.pmd.datasheet.register import RO, Alias, Register, bit, bits
+from dataplane.pmd.register import RO, Alias, Register, bit, bits
 
 # MRQC.MRQE: how a queue is chosen (datasheet 8.2.3.7.12)
 MRQE_OFF, MRQE_RSS, MRQE_8TC, MRQE_4TC, MRQE_8TC_RSS, MRQE_4TC_RSS = range(6)

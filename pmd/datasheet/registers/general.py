@@ -5,7 +5,7 @@ Each line: name, offset, section, access, then the fields. A section that ends a
 means the block's own list of registers.
 """
 
-from dataplane.pmd.datasheet.register import RO, SC, W1C, Alias, Register, bit, bits
+from dataplane.pmd.register import RO, SC, W1C, Alias, Register, bit, bits
 
 # fmt: off
 CTRL      = Register("CTRL",      0x00000, "8.2.3.1.1", alias=Alias(0x00004), GIO_DIS=bit[2], LRST=SC[3],

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Interrupt causes, masks, moderation and vectors (datasheet 8.2.3.5, 7.3)."""
 
-from dataplane.pmd.datasheet.register import RW, W1C, W1S, WO, Register, bit, bits
+from dataplane.pmd.register import RW, W1C, W1S, WO, Register, bit, bits
 
 # fmt: off
 EICR      = Register("EICR",      0x00800, "8.2.3.5.1", W1C, RTX_QUEUE=bits[15:0], FLOW_DIR=bit[16],

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """IPsec: windows into the tables of security associations (datasheet 8.2.3.14)."""
 
-from dataplane.pmd.datasheet.register import SC, Register, bit, bits
+from dataplane.pmd.register import SC, Register, bit, bits
 
 # fmt: off
 IPSTXIDX  = Register("IPSTXIDX",  0x08900, "8.2.3.14", EN=bit[0], INDEX=bits[12:3], READ=SC[30], WRITE=SC[31])

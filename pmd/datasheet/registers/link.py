@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """MAC core, link, auto-negotiation, MDIO and flow control (datasheet 8.2.3.22, 8.2.3.3)."""
 
-from dataplane.pmd.datasheet.register import RC, RO, SC, Register, bit, bits
+from dataplane.pmd.register import RC, RO, SC, Register, bit, bits
 
 # AUTOC.LMS, the link mode, and AUTOC2.PMA10G_SERIAL (datasheet 8.2.3.22.19)
 (

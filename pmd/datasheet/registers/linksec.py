@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """LinkSec's counters (datasheet 8.2.3.13), cleared by a read. Not used here; DPDK's driver reads them with the others."""
 
-from dataplane.pmd.datasheet.register import RC, Register
+from dataplane.pmd.register import RC, Register
 
 # fmt: off
 LSECTXUT    = Register("LSECTXUT",    0x08A3C, "8.2.3.13", RC)

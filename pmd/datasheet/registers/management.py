@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The firmware's side of the card: what a driver asks of it and tells it (datasheet 8.2.3.25)."""
 
-from dataplane.pmd.datasheet.register import RO, W1C, Register, bit
+from dataplane.pmd.register import RO, W1C, Register, bit
 
 # fmt: off
 MANC      = Register("MANC",      0x05820, "8.2.3.25")

@@ -4,7 +4,7 @@
 The words inside the EEPROM are in ``dataplane.pmd.datasheet.eeprom``.
 """
 
-from dataplane.pmd.datasheet.register import RO, RS, SC, Register, bit, bits
+from dataplane.pmd.register import RO, RS, SC, Register, bit, bits
 
 # fmt: off
 # words = 1 << (SIZE + 6); ARD: auto-read done

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The PCIe block and direct cache access control (datasheet 8.2.3.4, 8.2.3.11)."""
 
-from dataplane.pmd.datasheet.register import RO, W1C, Register, bit, bits
+from dataplane.pmd.register import RO, W1C, Register, bit, bits
 
 # fmt: off
 GCR       = Register("GCR",       0x11000, "8.2.3.4", CMPL_TMOUT_RESEND=bit[9], CAP_VER2=bit[18])

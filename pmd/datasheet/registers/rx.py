@@ -4,7 +4,7 @@
 A queue's registers lie 0x40 apart, in two banks: queues 0..63 from 0x01000, 64..127 from 0x0D000.
 """
 
-from dataplane.pmd.datasheet.register import RO, Alias, Register, bit, bits
+from dataplane.pmd.register import RO, Alias, Register, bit, bits
 
 # SRRCTL.DESCTYPE
 DESCTYPE_LEGACY, DESCTYPE_ADVANCED, DESCTYPE_SPLIT = range(3)

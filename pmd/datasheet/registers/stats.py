@@ -5,7 +5,7 @@ Byte counters have 36 bits in two registers, named in ``PAIRS``: read the low on
 (bits 35:32). A section of ``8.2.3.23`` means the block's own list of registers.
 """
 
-from dataplane.pmd.datasheet.register import RC, Alias, Register, bits
+from dataplane.pmd.register import RC, Alias, Register, bits
 
 # fmt: off
 # Errors and losses

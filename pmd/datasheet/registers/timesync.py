@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Time stamping, IEEE 1588 (datasheet 8.2.3.26, 7.9). Drivers clear these at bring-up even without time stamps."""
 
-from dataplane.pmd.datasheet.register import RO, Register, bit, bits
+from dataplane.pmd.register import RO, Register, bit, bits
 
 # TSYNCRXCTL.TYPE: which packets get a stamp.
 STAMP_L2_V2 = 0  # RXMTRL.MSGT and the peer delay messages, over Ethernet

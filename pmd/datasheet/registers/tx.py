@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Transmit: descriptor rings, packet buffers, scheduler (datasheet 8.2.3.9, 8.2.3.10, 8.2.3.12, 7.2)."""
 
-from dataplane.pmd.datasheet.register import RO, Register, bit, bits
+from dataplane.pmd.register import RO, Register, bit, bits
 
 # MTQC: how the 128 Tx queues are shared out (8.2.3.9.15); may change only while RTTDCS.ARBDIS is set
 MTQC_64Q, MTQC_4TC, MTQC_8TC = 0x0, 0x9, 0xD

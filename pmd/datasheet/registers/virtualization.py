@@ -5,7 +5,6 @@ Names are Linux' and DPDK's; the datasheet's name, where it differs, is the seco
 its own registers at other offsets: ``dataplane.pmd.datasheet.vf``.
 """
 
-from dataplane.pmd.datasheet.register import RC, RO, SC, W1C, W1S, WO, Register, bit, bits
 from dataplane.pmd.datasheet.registers.filters import (
     MRQE_16POOLS_8TC,
     MRQE_32POOLS_4TC,
@@ -19,6 +18,7 @@ from dataplane.pmd.datasheet.registers.tx import (
     MTQC_32POOLS_4TC,
     MTQC_64POOLS,
 )
+from dataplane.pmd.register import RC, RO, SC, W1C, W1S, WO, Register, bit, bits
 
 # GCR_EXT.VT_MODE and GPIE.VT_MODE; VMVIR.VLANA
 VT_MODE_NONE, VT_MODE_16, VT_MODE_32, VT_MODE_64 = range(4)

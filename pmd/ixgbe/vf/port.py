@@ -122,6 +122,7 @@ class IxgbeVfPort(IxgbeBase):
                 f"leave it out"
             )
         spec.done()
+        self.function.await_presence(function.bar(pci.VF_BAR_REGISTERS))
         self._claim()
         self.bar.check()
         self._agree(self.patience)

@@ -16,6 +16,7 @@ from dataplane.pmd import probe
 from dataplane.pmd.bus.vfio_user import VfioUserFunction
 from dataplane.pmd.datasheet import STATUS, pci
 from dataplane.pmd.datasheet.vf import VFRDT, VFSTATUS, VFTDT
+from dataplane.pmd.ixgbe.device_bar import vf_registers
 from dataplane.port import Port
 
 
@@ -119,6 +120,7 @@ def test_vfs_go_with_the_process_of_their_pf_and_come_with_the_next(nic: Served)
 
 
 def _answer(vf: VfioUserFunction) -> None:
+    vf.bar(0).describe(vf_registers())
     _until(lambda: vf.bar(0)[STATUS] != 0xFFFF_FFFF)
 
 

@@ -36,7 +36,7 @@ from dataplane.pmd.datasheet import (
     decode,
     vf,
 )
-from dataplane.pmd.datasheet.register import RC, RO, RS, RW, SC, W1C
+from dataplane.pmd.register import RC, RO, RS, RW, SC, W1C
 
 unhurried = settings(deadline=None)  # the machine may be busy
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataplane.pmd.datasheet import RXDCTL, STATUS, mailbox, vf
-from dataplane.pmd.datasheet.register import RegisterRef
+from dataplane.pmd.register import RegisterRef
 
 unhurried = settings(deadline=None)  # the machine may be busy
 

@@ -38,8 +38,8 @@ from dataplane.pmd.datasheet import (
     pci,
 )
 from dataplane.pmd.datasheet import vf as window
-from dataplane.pmd.datasheet.register import SC, WO
 from dataplane.pmd.function import Bar, ConfigSpace, Function
+from dataplane.pmd.register import SC, WO
 
 SIZE = 0x20000
 

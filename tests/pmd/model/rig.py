@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from dataplane.hugepage import Arena, Block
-from dataplane.pmd.datasheet.register import Register, RegisterRef
 from dataplane.pmd.datasheet.registers.filters import FCTRL, RAH, RAL, RXCSUM
 from dataplane.pmd.datasheet.registers.link import HLREG0, MAXFRS
 from dataplane.pmd.datasheet.registers.rx import (
@@ -31,6 +30,7 @@ from dataplane.pmd.model.interrupts.pf import Interrupts
 from dataplane.pmd.model.netem.conditions import Netem
 from dataplane.pmd.model.shared import Clock, RegisterFile
 from dataplane.pmd.model.wire.port import PortWire
+from dataplane.pmd.register import Register, RegisterRef
 
 EOP, IFCS, RS, DEXT, VLE = 1 << 24, 1 << 25, 1 << 27, 1 << 29, 1 << 30
 DATA, CONTEXT = 3 << 20, 2 << 20

@@ -33,6 +33,7 @@ from dataplane.pmd.datasheet import (
     TXDCTL,
 )
 from dataplane.pmd.datasheet import eeprom as words
+from dataplane.pmd.ixgbe.device_bar import DeviceBar, pf_registers
 from dataplane.pmd.model.fault import FAULTS_AT_BRINGUP, fault, heal, lose_doorbells, plug, stick, unplug
 from dataplane.pmd.model.wire.port import PortWire
 
@@ -116,7 +117,7 @@ MEETS = {
     "rx-queue-never-starts": start(RXDCTL),
     "tx-queue-never-starts": start(TXDCTL),
     "link-never-up": waits_for(LINKS.UP),
-    "pulled-out": lambda bar: bar.check(),
+    "pulled-out": lambda bar: DeviceBar(bar).check(),
 }
 
 
@@ -197,6 +198,7 @@ def test_the_other_end_of_the_wire_sees_a_removal(chip):
 
 
 def test_surprise_removal_reads_ones_and_stops_dma_and_interrupts(chip):
+    chip.bar.describe(pf_registers())
     chip.card.remove(0)
     assert chip.bar[STATUS] == 0xFFFF_FFFF
     chip.bar.write(RXCTRL, 1)
