@@ -19,9 +19,11 @@ from dataplane.balance import Balance, PortBalance
 from dataplane.clock import cycles, hz
 from dataplane.endpoint import RxStage, TxStage
 from dataplane.errors import DataplaneError, GraphError
-from dataplane.graph import Graph
+from dataplane.graph import Graph, Lcore
+from dataplane.handoff import HandoffTx
 from dataplane.lcore import Loop
 from dataplane.lease import abandon_ports, claim, is_alone, release, start_ports, stop_ports
+from dataplane.placing import Places, lcore_names, make_plans
 from dataplane.plan import Plan
 from dataplane.port import Port
 from dataplane.runnable import Runnable
@@ -52,19 +54,31 @@ class Change:
 
     def settle(self, lcore: int) -> None:
         """On an lcore that has swapped: settings of the ends of its pipelines."""
-        for graph in self.graphs[lcore :: len(self.plans)]:
-            graph.settle()
+        for graph in self.graphs:
+            graph.settle(self.plans[lcore].apps)
+
+    @property
+    def hands_off(self) -> bool:
+        """Whether packets go from one lcore to another."""
+        return any(graph.handoffs for graph in self.graphs)
 
 
 class Assembly:
     """The pipelines of a run, distributed over its lcores.
 
-    pipelines: dealt out in turn to at most `lcores` lcores. profile: measure the costs of apps. names: of the lcores.
+
+    pipelines: dealt out in turn to `lcores`, each a CPU or None; they may name other lcores, too. profile: measure the costs
+    of apps. names: makes names for pictures of the lcores.
     Raises GraphError, or the error of an app or a port that cannot take part; nothing has changed then.
     """
 
     def __init__(
-        self, pipelines: Sequence[Runnable], lcores: int, *, profile: bool = False, names: Sequence[str] = ()
+        self,
+        pipelines: Sequence[Runnable],
+        lcores: Sequence[int | None],
+        *,
+        profile: bool = False,
+        names: Callable[[Sequence[Lcore]], Sequence[str]] = lcore_names,
     ) -> None:
         if not pipelines:
             raise GraphError("nothing to run: give a Pipeline")
@@ -72,8 +86,8 @@ class Assembly:
         self.ports: list[Port] = []
         self.loops: list[Loop] = []
         self.pipelines: Sequence[Runnable] = ()
-        self._names = names
-        self._lcores = min(lcores, len(pipelines))
+        self._places = Places(lcores, [pipeline.check() for pipeline in pipelines])
+        self._names = names(self._places.names)
         self._books = (
             threading.Lock()
         )  # a reader of counters sees the graphs before a change, or those after it
@@ -103,8 +117,18 @@ class Assembly:
 
     @property
     def name(self) -> str:
-        """The names of its pipelines, joined."""
-        return " + ".join(pipeline.name for pipeline in self.pipelines)
+        """The names of its pipelines, each once, joined."""
+        return " + ".join(dict.fromkeys(pipeline.name for pipeline in self.pipelines))
+
+    @property
+    def lcores(self) -> list[Lcore]:
+        """Of each loop its CPU or its name; None for one that has neither."""
+        return self._places.names
+
+    @property
+    def hands_off(self) -> bool:
+        """Whether packets go from one lcore to another."""
+        return any(graph.handoffs for graph in self.graphs)
 
     # ---- changes ---------------------------------------------------
 
@@ -113,10 +137,6 @@ class Assembly:
 
         Raises GraphError, and what a port or an app raises; nothing has changed then.
         """
-        if len(pipelines) < self._lcores:
-            raise GraphError(
-                f"{len(pipelines)} pipelines for a run on {self._lcores} lcores: give each lcore one or more"
-            )
         wrapped = {
             id(app.queue): app
             for graph in self.graphs
@@ -124,13 +144,16 @@ class Assembly:
             if isinstance(app, (RxStage, TxStage))
         }
         graphs = [pipeline.check(wrapped) for pipeline in pipelines]
-        plans = [
-            _plan(pipelines[lcore :: self._lcores], graphs[lcore :: self._lcores])
-            for lcore in range(self._lcores)
-        ]
+        plans = make_plans(
+            graphs,
+            self._places.relocate(graphs),
+            [pipeline.busy for pipeline in pipelines],
+            len(self.lcores),
+            [handoff for graph in self.graphs for handoff in graph.handoffs],
+        )
         self._check_lcores(plans)
         known = {key: label for graph in self.graphs for key, label in graph.labels.items()}
-        staying = {id(app) for graph in graphs for app in graph.apps} & known.keys()
+        staying = {id(app) for graph in graphs for app in graph.counted} & known.keys()
         labels = {known[key] for key in staying}
         for graph in graphs:
             graph.label(labels, known)
@@ -182,8 +205,8 @@ class Assembly:
     def keep(self, change: Change) -> None:
         """Some lcores may run it, and some not, and the run ends: hold what both need until `undo`."""
         with self._books:
-            known = [app for graph in self.graphs for app in graph.apps]
-            self._kept = [(graph, _without(graph.apps, known)) for graph in change.graphs]
+            known = [app for graph in self.graphs for app in graph.counted]
+            self._kept = [(graph, _without(graph.counted, known)) for graph in change.graphs]
             self._take_ports(change)
 
     def commit(self, change: Change) -> None:
@@ -193,7 +216,7 @@ class Assembly:
         alone = {id(port) for port in leaving if is_alone(port)}
         ports, errors = self._read_while(leaving, lambda: self._stop(leaving))
         with self._books:
-            self._retire([app for graph in change.graphs for app in graph.apps], old_graphs, ports)
+            self._retire([app for graph in change.graphs for app in graph.counted], old_graphs, ports)
             self._retire_ports(leaving, ports, alone)
         self._pools.leave(old_graphs, change.graphs, len(self.loops))
         with self._books:
@@ -215,8 +238,10 @@ class Assembly:
         self._take_ports(change)
         for pipeline, graph in zip(change.pipelines, change.graphs, strict=True):
             pipeline.graph, pipeline.report = graph, None
-        for number, graph in enumerate(change.graphs):
-            graph.lcore = self._names[number % self._lcores] if self._names else ""
+        for graph in change.graphs:
+            graph.ran_on = {
+                id(app): name for plan, name in zip(change.plans, self._names, strict=True) for app in plan.apps
+            }
 
     def _take_ports(self, change: Change) -> None:
         self.ports = [*self.ports, *change.ports]
@@ -229,7 +254,8 @@ class Assembly:
         """Keep what those apps have counted that do not stay, and what those ports have."""
         keys = {id(app) for app in staying}
         for graph in graphs:
-            gone = [app for app in graph.apps if id(app) not in keys]
+            gone = [app for app in graph.counted if id(app) not in keys]
+            _discard(gone, "replaced")
             add(self._gone_edges, graph.counts(gone))
             add(self._gone_drops, graph.drops(gone))
             add(self._gone_consumed, graph.consumed(gone))
@@ -309,7 +335,7 @@ class Assembly:
         return {graph.name_of(app): cost for app, cost in found if cost is not None}
 
     def _counted(self) -> list[tuple[Graph, list[App]]]:
-        return [*((graph, graph.apps) for graph in self.graphs), *self._kept]
+        return [*((graph, graph.counted) for graph in self.graphs), *self._kept]
 
     def xstats(self) -> Xstats:
         """The counters of its ports as they are."""
@@ -390,6 +416,8 @@ class Assembly:
 
     def undo(self, ok: bool) -> Report:
         """Stop the ports and let go of the stages; returns the report. Raises what a port raises, after all of it."""
+        for _, apps in self._counted():
+            _discard(apps, "stopped")
         alone = {id(port) for port in self.ports if is_alone(port)}
         ports, errors = self._read_while(self.ports, lambda: self._stop(self.ports))
         report = self.report(ok and not errors, ports, alone)
@@ -435,14 +463,11 @@ class Assembly:
         return self.report(False, ports), errors
 
 
-def _plan(pipelines: Sequence[Runnable], graphs: Sequence[Graph]) -> Plan:
-    """What one lcore runs: these pipelines."""
-    return Plan(
-        [app for graph in graphs for app in graph.apps],
-        [link for graph in graphs for link in graph.links],
-        [queue for graph in graphs for queue in graph.queues],
-        busy=any(pipeline.busy for pipeline in pipelines),
-    )
+def _discard(apps: Iterable[App], reason: str) -> None:
+    """Drop what nobody has taken out of hand-offs."""
+    for app in apps:
+        if isinstance(app, HandoffTx):
+            app.discard(reason)
 
 
 def _prepare(ports: list[Port], apps: list[App]) -> None:

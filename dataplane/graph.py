@@ -17,6 +17,7 @@ from dataplane.app import App, Source
 from dataplane.balance import Balance
 from dataplane.endpoint import RxStage, TxStage
 from dataplane.errors import GraphError
+from dataplane.handoff import HANDOFF_SLOTS, HandoffRx, HandoffTx
 from dataplane.limits import BURST_MAX_PACKETS
 from dataplane.port import Port
 from dataplane.queue import RxQueue, TxQueue
@@ -24,7 +25,13 @@ from dataplane.stage import Chain, Exit, Stage
 from dataplane.stats import Count
 from dataplane.taps import Tap
 
-__all__ = ["Graph", "Link", "takes_gil"]
+__all__ = ["Full", "Graph", "Handoff", "Lcore", "Link", "takes_gil"]
+
+Lcore = int | str | None
+"""Where a stage runs: a CPU, the name of a thread that is not pinned, or None: the lcore that its pipeline was given to."""
+
+Full = str | Mapping[Stage, str] | None
+"""What a hand-off does when its ring is full: "wait" or "drop", for all of them or by the stage that they lead to."""
 
 _MAX_EDGES, _MAX_DROPS = 16, 14
 
@@ -39,18 +46,41 @@ class Link:
     to: App
 
 
+@dataclass(frozen=True)
+class Handoff:
+    """A link between two lcores: `tx` is on number `origin` of the run, `rx` on number `target`, and a ring between them."""
+
+    link: Link
+    origin: int
+    target: int
+    tx: HandoffTx
+
+    @property
+    def rx(self) -> HandoffRx:
+        """The receiving end."""
+        return self.tx.rx
+
+
 @dataclass
 class Graph:
-    """apps: in the order of the chains, queues wrapped; stages: the same before they were wrapped; lcore: where it ran."""
+    """apps: in the order of the chains, queues wrapped; stages: the same before they were wrapped.
+
+    lcores: by id of an app, where it is to run; slots: of a hand-off's ring; handoffs: those of a run, when it has begun;
+    ran_on: by id of an app, its lcore in that run, as pictures call it.
+    """
 
     name: str
     lossless: bool = False
     burst: int = 32
+    slots: int = HANDOFF_SLOTS
+    lcores: dict[int, Lcore] = field(default_factory=dict)
+    handoffs: list[Handoff] = field(default_factory=list)
     stages: list[Stage] = field(default_factory=list)
     apps: list[App] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
     labels: dict[int, str] = field(default_factory=dict)
-    lcore: str = ""
+    ran_on: dict[int, str] = field(default_factory=dict)
+    _waits: dict[int, bool] = field(default_factory=dict)  # by id of an app
 
     @classmethod
     def of(
@@ -61,14 +91,18 @@ class Graph:
         lossless: bool = False,
         burst: int = 32,
         taps: Sequence[Tap] = (),
+        lcores: Mapping[Stage, Lcore] = MappingProxyType({}),
+        full: Full = None,
+        slots: int = HANDOFF_SLOTS,
         wrapped: Mapping[int, App] = MappingProxyType({}),
     ) -> Graph:
         """Put chains together. Raises GraphError for the first mistake it finds.
 
         taps: set on edges of the chains, and of the stages behind earlier taps.
+        lcores: where stages run, others run with the one before them. full, slots: of hand-offs, see `Pipeline`.
         wrapped: by id of a queue, the app that wraps it in the graph that this one replaces.
         """
-        graph = cls(name, lossless, burst)
+        graph = cls(name, lossless, burst, slots)
         if not chains:
             raise GraphError(f"{name} is empty: give it a chain such as port.rx(0) >> app >> port.tx(0)")
         if not 1 <= burst <= BURST_MAX_PACKETS:
@@ -77,6 +111,8 @@ class Graph:
         for tap in taps:
             graph._tap(tap, wrapped)
         graph._check()
+        graph._place(lcores)
+        graph._settle_full(full)
         graph.label(set(), {})
         return graph
 
@@ -99,6 +135,9 @@ class Graph:
                 label = f"{app.name}-{count}"
             taken.add(label)
             self.labels[id(app)] = label
+        for each in self.handoffs:
+            label = known.get(id(each.tx)) or f"{self.name_of(each.link.app)}.{each.link.edge}"
+            self.labels[id(each.tx)] = label
 
     def name_of(self, app: App) -> str:
         """Its label: its name, with a number if others in the run have the same."""
@@ -119,13 +158,60 @@ class Graph:
         """The ports of those queues, each once."""
         return list({id(queue.port): queue.port for queue in self.queues}.values())
 
-    def settle(self) -> None:
-        """Give the apps at the ends the settings of this graph: an earlier one may have had others."""
+    @property
+    def counted(self) -> list[App]:
+        """All that count packets: its apps, and the sending ends of hand-offs."""
+        return [*self.apps, *(each.tx for each in self.handoffs)]
+
+    def lcore_of(self, app: App) -> Lcore:
+        """Where an app is to run."""
+        return self.lcores[id(app)]
+
+    def waits_for(self, app: App) -> bool:
+        """Whether hand-offs that lead to an app wait when they are full."""
+        return self._waits[id(app)]
+
+    def crosses(self, link: Link) -> bool:
+        """Whether a link leads to another lcore."""
+        return self.lcore_of(link.app) != self.lcore_of(link.to)
+
+    def handoff_of(self, link: Link) -> Handoff | None:
+        """What a link goes through in a run, if it leads to another lcore."""
+        return next((each for each in self.handoffs if each.link is link), None)
+
+    def place_of(self, app: App) -> str:
+        """The lcore of an app as pictures call it: where it ran, or is to run; "" if that is left to the run."""
+        lcore = self.lcore_of(app)
+        return self.ran_on.get(id(app), "") or ("" if lcore is None else f"lcore {lcore}")
+
+    def ring_of(self, link: Link) -> str:
+        """What a link goes through on its way to another lcore, for pictures; "" if it is a call."""
+        if self.handoff_of(link) is None if self.ran_on else not self.crosses(link):
+            return ""
+        return f"ring of {self.slots:,} slots, full: {'wait' if self.waits_for(link.to) else 'drop'}"
+
+    def ring_drops(self, app: App) -> dict[str, int]:
+        """Packets dropped in hand-offs behind an app, "edge.reason" -> packets."""
+        return {
+            f"{each.link.edge}.{reason}": count
+            for each in self.handoffs
+            if each.link.app is app
+            for reason, count in each.tx.drop_counts.items()
+        }
+
+    def settle(self, apps: Iterable[App]) -> None:
+        """Give those of `apps` that are ends the settings of this graph: an earlier one may have had others."""
+        here = {id(app) for app in apps}
         for app in self.apps:
-            if isinstance(app, RxStage):
+            if id(app) in here and isinstance(app, RxStage):
                 app.burst = self.burst
-            elif isinstance(app, TxStage):
+            elif id(app) in here and isinstance(app, TxStage):
                 app.be_lossless(self.lossless)
+        for each in self.handoffs:
+            if id(each.tx) in here:
+                each.tx.be_waiting(self.waits_for(each.link.to))
+            if id(each.rx) in here:
+                each.rx.burst = self.burst
 
     def counts(self, apps: Iterable[App] | None = None) -> dict[str, Count]:
         """Packets, bytes and bursts of each edge since the run began: "app.edge" -> Count.
@@ -133,7 +219,7 @@ class Graph:
         Includes edges that are joined no longer and have counted. apps: count those of its apps only.
         """
         counts = {}
-        for app in self.apps if apps is None else apps:
+        for app in self.counted if apps is None else apps:
             joined = {link.edge for link in self.links if link.app is app}
             for edge, numbers in app.edge_counts.items():
                 if edge in joined or numbers[0]:
@@ -143,7 +229,7 @@ class Graph:
     def balance(self, apps: Iterable[App] | None = None) -> Balance:
         """Where packets of its apps came from since the run began, and where they went."""
         terms: Counter[str] = Counter()
-        for app in self.apps if apps is None else apps:
+        for app in self.counted if apps is None else apps:
             dropped, consumed = _ended(app)
             terms["dropped"] += dropped
             terms["consumed"] += consumed
@@ -162,18 +248,23 @@ class Graph:
         for app in self.apps:
             if isinstance(app, Source):
                 continue
-            given = sum(link.app.edge_counts[link.edge][0] for link in self.links if link.to is app)
+            given = sum(self._brought(link) for link in self.links if link.to is app)
             left = sum(packets for packets, _, _ in app.edge_counts.values()) + sum(_ended(app)) + app.held
             left += app.sent if isinstance(app, TxStage) else 0
             if missing := given + app.made_count - left:
                 found.append((app, missing))
         return found
 
+    def _brought(self, link: Link) -> int:
+        """Packets that a link has brought to its app."""
+        handoff = self.handoff_of(link)
+        return link.app.edge_counts[link.edge][0] if handoff is None else handoff.tx.channel.taken
+
     def drops(self, apps: Iterable[App] | None = None) -> dict[str, int]:
         """Packets dropped since the run began, by reasons that happened: "app.reason" -> packets."""
         return {
             f"{self.name_of(app)}.{reason}": count
-            for app in (self.apps if apps is None else apps)
+            for app in (self.counted if apps is None else apps)
             for reason, count in app.drop_counts.items()
         }
 
@@ -181,7 +272,7 @@ class Graph:
         """Packets that apps consumed since the run began (see `App.consumes`): "app.reason" -> packets."""
         return {
             f"{self.name_of(app)}.{reason}": count
-            for app in (self.apps if apps is None else apps)
+            for app in (self.counted if apps is None else apps)
             for reason, count in app.consumed_counts.items()
         }
 
@@ -252,6 +343,39 @@ class Graph:
                 )
         self.links.append(Link(app, app.edges.index(edge), edge, to))
 
+    def _place(self, lcores: Mapping[Stage, Lcore]) -> None:
+        """Find the lcore of each app: its own, or that of the first app that leads to it."""
+        for stage, lcore in _named(self, "lcores", lcores).items():
+            if not _is_lcore(lcore):
+                raise GraphError(
+                    f"{self.name}: lcores={{{stage!r}: {lcore!r}}}: expected a CPU number or a name"
+                )
+            self.lcores[id(self.app_of(stage))] = lcore
+        before = {id(link.to): link.app for link in reversed(self.links)}
+        for app in self.apps:
+            way = [app]
+            while id(way[-1]) not in self.lcores and not isinstance(way[-1], Source):
+                way.append(before[id(way[-1])])
+            for each in way:
+                self.lcores.setdefault(id(each), self.lcores.get(id(way[-1])))
+
+    def _settle_full(self, full: Full) -> None:
+        """Find out for each app whether hand-offs that lead to it wait."""
+        given = full if isinstance(full, Mapping) else {}
+        by_stage = {id(self.app_of(stage)): what for stage, what in _named(self, "full", given).items()}
+        rest = ("wait" if self.lossless else "drop") if isinstance(full, Mapping) or full is None else full
+        for app in self.apps:
+            what = by_stage.get(id(app), rest)
+            if what not in ("wait", "drop"):
+                raise GraphError(
+                    f'{self.name}: full={what!r}: expected "wait" or "drop", or one of them by stage'
+                )
+            if self.lossless and what == "drop":
+                raise GraphError(
+                    f'{self.name}: lossless=True waits everywhere, and full="drop" does not: give one'
+                )
+            self._waits[id(app)] = what == "wait"
+
     def _check(self) -> None:
         if not self.sources:
             raise GraphError(
@@ -298,6 +422,26 @@ def _edge(app: App, edge: str | None, to: str) -> str:
     if edge not in app.edges:
         raise GraphError(f"{app} has no edge {edge!r}: it has {', '.join(app.edges)}")
     return edge
+
+
+def _named(graph: Graph, option: str, given: Any) -> Mapping[Stage, Any]:
+    """What an option gives by stage. Raises GraphError for what is no stage of the graph."""
+    if not isinstance(given, Mapping):
+        raise GraphError(
+            f"{graph.name}: {option}={given!r}: expected stages and what holds for each: {{app: ...}}"
+        )
+    for stage in given:
+        if not any(each is stage for each in graph.stages):
+            raise GraphError(
+                f"{graph.name}: {option} names {stage!r}, which is none of its stages: join it, or leave it out"
+            )
+    return given
+
+
+def _is_lcore(lcore: Any) -> bool:
+    if isinstance(lcore, int) and not isinstance(lcore, bool):
+        return lcore >= 0
+    return lcore is None or (isinstance(lcore, str) and bool(lcore))
 
 
 def _ended(app: App) -> tuple[int, int]:

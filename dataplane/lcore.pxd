@@ -27,11 +27,15 @@ cdef class Loop:
     cdef object _lock              # of _calls and _over
     cdef object _wake
     cdef bint _over
+    cdef bint _hushed              # sources are not polled: hand-offs are emptied for a plan that is replaced
+    cdef bint _ending              # the same for good: the loop was stopped, or its sources have made all that was asked for
     # laps: times that all sources were polled; empty: laps that found nothing; packets: that the sources made
     cdef readonly uint64_t laps, empty, packets
     cdef readonly uint64_t began, ended  # TSC
 
     cdef int _spin(self, Plan plan, uint64_t laps, uint64_t count) noexcept nogil
-    cdef uint32_t _rare_lap(self, Plan plan, uint64_t left) noexcept nogil
+    cdef uint64_t _rare_lap(self, Plan plan, uint64_t left) noexcept nogil
+    cdef int _fault(self, Plan plan) noexcept nogil
+    cdef int _ferry(self, Plan plan) noexcept nogil
     cdef uint32_t _last_lap(self, Plan plan, uint64_t left) noexcept nogil
     cdef int _pause(self, Plan plan, bint idle, uint64_t empty) noexcept nogil

@@ -5,15 +5,21 @@ A lap polls each source once; a burst goes all the way to its Tx queue before th
 for faults after laps that found nothing, and every `SELDOM` laps otherwise. It looks for a stop after every lap: a lap may
 be long, with Python or a full queue in it. Another thread may have a function called on the lcore between two laps
 (`ask`); plans are replaced that way.
+
+Hand-offs from other lcores are polled after the sources. A loop that ends closes those that it sends into, and goes on with
+those that it receives from until they are closed and empty.
 """
 
 import logging
 import threading
 
 from libc.stdint cimport uint16_t
+from libc.stdlib cimport free, malloc
 
 from dataplane.app cimport Source
+from dataplane.clock cimport tsc_hz
 from dataplane.endpoint cimport RxStage, TxStage
+from dataplane.handoff cimport HandoffRx, HandoffTx
 from dataplane.machine cimport likely, tsc
 from dataplane.profiler cimport GAP, Profiler
 from dataplane.stage cimport Stage
@@ -34,6 +40,8 @@ cdef enum:
     IDLE_SPINS = 64   # empty laps until the core is offered to others
     FOREVER = -1
     DRAIN_LAPS = 1024  # bursts that a queue which leaves is polled for at most: traffic may never end
+
+cdef double END_SECONDS = 0.5  # that a loop which is stopped waits for hand-offs that bring nothing and are not closed
 
 
 class Call:
@@ -161,6 +169,8 @@ cdef class Loop:
             for app in old.apps:
                 if isinstance(app, RxStage) and app not in new:
                     self.packets += _drain(<Source> app)
+                elif isinstance(app, HandoffRx) and app not in new:
+                    _drain(<Source> app)
             with nogil:
                 old.flush()
         finally:
@@ -176,15 +186,38 @@ cdef class Loop:
         self._opened = list(reversed(new.apps))
         self._lend_stop(old, False)
         self._lend_stop(new, True)
+        if self._ending:
+            new.end_sources()
         _stop_apps(leaving, raising=False)
 
     # ---- life ---------------------------------------------------
 
+    def hush(self, bint hushed):
+        """Poll no source from now on, only hand-offs; or again. To be called on the lcore (`ask`)."""
+        self._hushed = hushed
+
+    def settle(self):
+        """On the lcore: let apps send what they hold, and take what is in hand-offs. Returns whether a packet moved."""
+        cdef Plan plan = self.plan
+        cdef uint32_t moved, taken = 0
+        plan.acquire()
+        with nogil:
+            while True:
+                plan.flush()
+                moved = plan.take()
+                if moved == 0:
+                    break
+                taken += 1
+        plan.give_back()
+        return taken != 0
+
     def _lend_stop(self, Plan plan, bint stoppable):
-        """stoppable: another thread can call `stop`, so that a lossless Tx queue may wait for it."""
+        """stoppable: another thread can call `stop`, so that packets may wait for it in lossless pipelines."""
         for app in plan.apps:
             if isinstance(app, TxStage):
                 (<TxStage> app).halt = &self._stop if stoppable else NULL
+            elif isinstance(app, HandoffTx):
+                (<HandoffTx> app).halt = &self._stop if stoppable else NULL
 
     def open(self, bint stoppable=False):
         """Call the apps' `start`, sinks first. If one raises, those that started are stopped.
@@ -224,6 +257,11 @@ cdef class Loop:
         if fault is not None:
             raise fault
 
+    def let_go(self):
+        """For lcores at the other ends of its hand-offs: this one neither sends nor receives any more."""
+        if self.plan is not None:
+            self.plan.let_go()
+
     def stop_compiled(self):
         """Call `stop` of the apps without Python, for a loop whose thread does not come back from an app."""
         for app in self.plan.apps:
@@ -253,7 +291,7 @@ cdef class Loop:
         if self.began == 0:
             self.began = tsc()
         with nogil:
-            why = self._spin(plan, most_laps, most)
+            why = self._ferry(plan) if self._hushed or self._ending else self._spin(plan, most_laps, most)
             self.ended = tsc()
         plan.give_back()
         if why == FAULT:
@@ -271,9 +309,12 @@ cdef class Loop:
                     why = self.spin(count=None if count is None else max(count - self.packets, 0))
                     if why == ASKED:
                         self._answer()
-                    elif self.coming is not None and why != STOPPED:
+                    elif (self.coming is not None or self._hushed) and why != STOPPED:
                         self._wake.wait(1)  # done with a plan that is about to be replaced
                         self._answer()
+                    elif why != DONE and not self._ending and self.plan.n_takes:
+                        self._ending = True
+                        self.plan.end_sources()
                     else:
                         break
             except BaseException:
@@ -286,18 +327,22 @@ cdef class Loop:
 
     cdef int _spin(self, Plan plan, uint64_t laps, uint64_t left) noexcept nogil:
         cdef uint64_t empty = 0
-        cdef uint32_t polled
+        cdef uint64_t both
+        cdef uint32_t polled, taken
         cdef int i, why
         while laps and left:
-            polled = 0
+            polled = taken = 0
             if likely(left >= plan.lap and self.laps != self._measured_at):
                 for i in range(plan.n_sources):
                     polled += (<Source> plan.sources[i]).poll()
+                for i in range(plan.n_takes):
+                    taken += (<Source> plan.takes[i]).poll()
             else:
-                polled = self._rare_lap(plan, left)
+                both = self._rare_lap(plan, left)
+                polled, taken = <uint32_t> both, <uint32_t> (both >> 32)
             laps -= 1
             self.laps += 1
-            if likely(polled):
+            if likely(polled or taken):
                 self.packets += polled
                 left -= min(left, <uint64_t> polled)
                 empty = 0
@@ -308,7 +353,7 @@ cdef class Loop:
                     continue
             else:
                 empty += 1
-            why = self._pause(plan, polled == 0, empty)
+            why = self._pause(plan, not (polled or taken), empty)
             if why:
                 return why
         why = self._pause(plan, False, 0)
@@ -316,36 +361,66 @@ cdef class Loop:
 
     cdef int _pause(self, Plan plan, bint idle, uint64_t empty) noexcept nogil:
         """Between two laps, seldom or when there is nothing to do. Returns why to end, or 0."""
-        cdef int i
         plan.flush()
-        for i in range(plan.n_apps):
-            if (<Stage> plan.apps_at[i]).fault:
-                return FAULT
-        for i in range(plan.n_queues):
-            if (<Stage> plan.queues_at[i]).fault:
-                return FAULT
+        if self._fault(plan):
+            return FAULT
         if self._stop:
             return STOPPED
         if self._asked:
             return ASKED
         if idle:
             self.empty += 1
-            for i in range(plan.n_sources):
-                if not (<Source> plan.sources[i]).done:
-                    break
-            else:
+            if plan.n_ends and plan.close_ends():
+                return 0
+            if plan.over():
                 return DONE
             if empty > IDLE_SPINS and not plan.busy:
                 sched_yield()
         return 0
 
-    cdef uint32_t _rare_lap(self, Plan plan, uint64_t left) noexcept nogil:
-        """A lap that is measured, or one that may be the last."""
+    cdef uint64_t _rare_lap(self, Plan plan, uint64_t left) noexcept nogil:
+        """A lap that is measured, or one that may be the last. Packets of sources, and in the upper half those of hand-offs."""
+        cdef uint64_t polled
         if self.laps == self._measured_at:
             self._measured_at += GAP
             if left >= plan.lap:
                 return self.profiler.lap()
-        return self._last_lap(plan, left)
+        polled = self._last_lap(plan, left)
+        return polled | <uint64_t> plan.take() << 32
+
+    cdef int _fault(self, Plan plan) noexcept nogil:
+        """FAULT if a stage has one, or 0."""
+        cdef int i
+        for i in range(plan.n_apps):
+            if (<Stage> plan.apps_at[i]).fault:
+                return FAULT
+        for i in range(plan.n_queues):
+            if (<Stage> plan.queues_at[i]).fault:
+                return FAULT
+        return 0
+
+    cdef int _ferry(self, Plan plan) noexcept nogil:
+        """Move what hand-offs bring, and poll no source. Returns why to end: DONE when nothing more can come."""
+        cdef uint64_t since = tsc()
+        cdef uint64_t patience = <uint64_t> (END_SECONDS * tsc_hz())
+        cdef uint32_t moved
+        while True:
+            moved = plan.take()
+            self.laps += 1
+            plan.flush()
+            if self._fault(plan):
+                return FAULT
+            if moved == 0 and plan.over():
+                return DONE
+            if plan.close_ends() or moved:
+                since = tsc()
+            if self._stop:
+                if not self._ending or tsc() - since > patience:
+                    return STOPPED
+            elif self._asked:
+                return ASKED
+            if moved == 0:
+                sched_yield()
 
     cdef uint32_t _last_lap(self, Plan plan, uint64_t left) noexcept nogil:
         """A lap with smaller bursts, so that no packet is made beyond `left`."""
@@ -359,6 +434,75 @@ cdef class Loop:
                 polled += (<Source> plan.sources[i]).poll()
                 (<Source> plan.sources[i]).burst = whole
         return polled
+
+
+def step_together(loops, laps, *, bint ending=False):
+    """Let loops in this thread do `laps` laps by turns; after each lap all hand-offs between them are empty.
+
+    ending: poll no source, and let apps send what they hold. Returns whether all of them are done. Raises the error of a stage
+    that failed, and what `Loop.spin` raises.
+    """
+    cdef list acquired = []
+    cdef void **each = <void **> malloc((len(loops) + 1) * sizeof(void *))
+    cdef uint64_t left = laps
+    cdef int i, why = 0, n = len(loops)
+    cdef bint over = False
+    if each == NULL:
+        raise MemoryError()
+    try:
+        for i, loop in enumerate(loops):
+            (<Loop?> loop).plan.acquire()
+            acquired.append(loop)
+            each[i] = <void *> loop
+            if (<Loop> loop).began == 0:
+                (<Loop> loop).began = tsc()
+        for loop in acquired:
+            _in_step((<Loop> loop).plan, True)
+        with nogil:
+            while left and not over and why != FAULT:
+                over = not ending
+                for i in range(n):
+                    if ending:
+                        (<Loop> each[i]).plan.flush()
+                        why = (<Loop> each[i])._fault((<Loop> each[i]).plan)
+                    else:
+                        why = (<Loop> each[i])._spin((<Loop> each[i]).plan, 1, FOREVER)
+                    if why == FAULT:
+                        break
+                    if why != DONE:
+                        over = False
+                _settle(each, n)
+                left -= 1
+            for i in range(n):
+                (<Loop> each[i]).ended = tsc()
+    finally:
+        free(each)
+        for loop in acquired:
+            _in_step((<Loop> loop).plan, False)
+            (<Loop> loop).plan.give_back()
+    if why == FAULT:
+        for loop in loops:
+            fault = (<Loop> loop).plan.fault()
+            if fault is not None:
+                raise fault
+    return over
+
+
+cdef _in_step(Plan plan, bint together):
+    """Hand-offs of the plan whose other end this thread polls too may make room by themselves; or no more."""
+    for app in plan.apps:
+        if isinstance(app, HandoffTx):
+            (<HandoffTx> app).in_step = together and (<HandoffTx> app).rx.poller == (<HandoffTx> app).poller
+
+
+cdef void _settle(void **loops, int n) noexcept nogil:
+    """Take what is in hand-offs between loops of one thread."""
+    cdef uint32_t moved = 1
+    cdef int i
+    while moved:
+        moved = 0
+        for i in range(n):
+            moved += (<Loop> loops[i]).plan.take()
 
 
 def _stop_apps(apps, raising):
@@ -391,13 +535,13 @@ cdef uint64_t _drain(Source source):
 
 
 class Worker(threading.Thread):
-    """The thread of an lcore. cpu: which CPU it is pinned to, None: wherever the scheduler puts it.
+    """The thread of an lcore. cpu: which CPU it is pinned to, None: wherever the scheduler puts it. name: its own if not pinned.
 
     ended: called in it when it is over. By then `over` is set, and `error` is what ended it, or None.
     """
 
-    def __init__(self, loop, *, cpu=None, count=None, ended=None):
-        super().__init__(name=f"lcore-{'any' if cpu is None else cpu}", daemon=True)
+    def __init__(self, loop, *, cpu=None, name="any", count=None, ended=None):
+        super().__init__(name=f"lcore-{name if cpu is None else cpu}", daemon=True)
         self.loop = loop
         self.cpu = cpu
         self.count = count
@@ -416,6 +560,7 @@ class Worker(threading.Thread):
         except BaseException as error:
             self.error = error
         finally:
+            self.loop.let_go()
             self.over = True
             if self._ended is not None:
                 self._ended()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Pipeline: chains of stages that one lcore runs.
+"""Pipeline: chains of stages that an lcore runs, or several.
 
 Describing a pipeline touches nothing; `run` and `start` check the whole graph before the first packet. Chains of a
 pipeline may meet in an app or a Tx queue, but a stage belongs to one running pipeline at a time.
@@ -13,7 +13,8 @@ from types import MappingProxyType
 from dataplane.app import App
 from dataplane.errors import GraphError
 from dataplane.explain import explain
-from dataplane.graph import Graph
+from dataplane.graph import Full, Graph, Lcore
+from dataplane.handoff import HANDOFF_SLOTS
 from dataplane.mempool import Mempool
 from dataplane.running import Run, Until, run
 from dataplane.stage import Chain, Exit, Stage
@@ -25,10 +26,19 @@ __all__ = ["Pipeline"]
 
 
 class Pipeline:
-    """chains: joined by ``>>``. name: for reports and errors. lossless: a full Tx queue is waited for, not dropped at.
+    """chains: joined by ``>>``. name: for reports and errors.
 
-    busy: never offer the core to other threads, however idle (for cores that are isolated). burst: packets taken from
-    an Rx queue at once, 1 to 256. After a run, `report` is its Report, and `graph` the Graph that ran.
+    lossless: packets wait for room in Tx queues and hand-offs, instead of being dropped.
+    busy: never offer the core to other threads, however idle (for cores that are isolated).
+    burst: packets taken from an Rx queue at once, 1 to 256.
+    lcores: where stages (apps, queues) run: a CPU, or a name for a thread that is not pinned. A stage that is not named runs
+        with the one before it, and the beginning of a chain on the lcore that `run` is given. An edge from one lcore to
+        another is a hand-off: a ring with one producer and one consumer.
+    full: what becomes of packets for a hand-off whose ring is full: "drop" (as "full", the default) or "wait"; or a mapping
+        with one of these by the stage that a hand-off leads to.
+    handoff_slots: size of that ring, a power of two from 2 to 2**24. A burst of n packets takes n + 1 slots.
+
+    After a run, `report` is its Report, and `graph` the Graph that ran.
     """
 
     def __init__(
@@ -38,6 +48,9 @@ class Pipeline:
         lossless: bool = False,
         busy: bool = False,
         burst: int = 32,
+        lcores: Mapping[Stage, Lcore] = MappingProxyType({}),
+        full: Full = None,
+        handoff_slots: int = HANDOFF_SLOTS,
     ) -> None:
         self.chains = chains
         self.name = name if name is not None else "pipeline"
@@ -45,6 +58,9 @@ class Pipeline:
         self.busy = busy
         self.burst = burst
         self.taps: list[Tap] = []
+        self.lcores = lcores
+        self.full = full
+        self.handoff_slots = handoff_slots
         self.report: Report | None = None
         self.graph: Graph | None = None
         self._run: Run | None = None
@@ -60,6 +76,9 @@ class Pipeline:
             lossless=self.lossless,
             burst=self.burst,
             taps=self.taps,
+            lcores=self.lcores,
+            full=self.full,
+            slots=self.handoff_slots,
             wrapped=wrapped,
         )
 

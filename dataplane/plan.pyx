@@ -10,6 +10,8 @@ from libc.stdlib cimport free, malloc
 
 from dataplane.app cimport App, Source, connect, disconnect, reset
 from dataplane.endpoint cimport RxStage, TxStage
+from dataplane.handoff cimport HandoffRx, HandoffTx
+from dataplane.machine cimport store_release
 from dataplane.queue cimport RxQueue, TxQueue
 from dataplane.stage cimport Stage, claim, release
 
@@ -54,6 +56,35 @@ def _check_links(apps, links):
         frontier = {target for app in frontier for target in onward[app]}
 
 
+def _feeds(end, links):
+    """The sources and receiving ends that lead to an app."""
+    found, seen, frontier = [], {id(end)}, [end]
+    while frontier:
+        app = frontier.pop()
+        if isinstance(app, Source):
+            found.append(app)
+        for link in links:
+            if link.to is app and id(link.app) not in seen:
+                seen.add(id(link.app))
+                frontier.append(link.app)
+    return found
+
+
+cdef void **_rows(rows) except NULL:
+    """Pointers to the objects of each row, with NULL behind each row."""
+    cdef int i = 0
+    cdef void **array = <void **> malloc((sum([len(row) + 1 for row in rows]) + 1) * sizeof(void *))
+    if array == NULL:
+        raise MemoryError()
+    for row in rows:
+        for each in row:
+            array[i] = <void *> each
+            i += 1
+        array[i] = NULL
+        i += 1
+    return array
+
+
 cdef class Plan:
     """apps: in the order of the graph; links: between them; queues: those they use; busy: never offer the core to others.
 
@@ -71,15 +102,23 @@ cdef class Plan:
         used += [(<TxStage> app).queue for app in apps if isinstance(app, TxStage)]
         # Each once, and those that only the ends of the pipeline know.
         self._stages = tuple({id(stage): stage for stage in (*apps, *queues, *used) if stage is not None}.values())
-        self._kept = tuple(app for app in apps if isinstance(app, Source)), tuple(
-            app for app in apps if hasattr(app, "process")
+        self._kept = (
+            tuple(app for app in apps if isinstance(app, Source) and not isinstance(app, HandoffRx)),
+            tuple(app for app in apps if hasattr(app, "process")),
+            tuple(app for app in apps if isinstance(app, HandoffRx)),
+            tuple(app for app in apps if isinstance(app, HandoffTx)),
         )
         self.apps, self.queues, self.links = apps, queues, links
-        sources, pythons = self._kept
+        sources, pythons, takes, ends = self._kept
+        for end in (*takes, *ends):
+            (<Stage> end).check_ready()
         self.apps_at, self.n_apps = _pointers(self.apps), len(self.apps)
         self.queues_at, self.n_queues = _pointers(self.queues), len(self.queues)
         self.sources, self.n_sources = _pointers(sources), len(sources)
         self.pythons, self.n_pythons = _pointers(pythons), len(pythons)
+        self.takes, self.n_takes = _pointers(takes), len(takes)
+        self.ends, self.n_ends = _pointers(ends), len(ends)
+        self.feeds = _rows([_feeds(end, links) for end in ends])
         self.busy = busy
 
     def __dealloc__(self):
@@ -87,6 +126,9 @@ cdef class Plan:
         free(self.queues_at)
         free(self.sources)
         free(self.pythons)
+        free(self.takes)
+        free(self.ends)
+        free(self.feeds)
 
     def __contains__(self, app):
         return any(each is app for each in self.apps)
@@ -147,3 +189,52 @@ cdef class Plan:
         cdef int i
         for i in range(self.n_apps):
             (<App> self.apps_at[i]).idle()
+
+    cdef uint32_t take(self) noexcept nogil:
+        cdef uint32_t taken = 0
+        cdef int i
+        for i in range(self.n_takes):
+            taken += (<HandoffRx> self.takes[i]).poll()
+        return taken
+
+    cdef bint over(self) noexcept nogil:
+        cdef int i
+        for i in range(self.n_sources):
+            if not (<Source> self.sources[i]).done:
+                return False
+        for i in range(self.n_takes):
+            if not (<Source> self.takes[i]).done:
+                return False
+        return True
+
+    cdef bint close_ends(self) noexcept nogil:
+        cdef int i, feed = 0
+        cdef bint over, closed = False
+        for i in range(self.n_ends):
+            over = True
+            while self.feeds[feed] != NULL:
+                if not (<Source> self.feeds[feed]).done:
+                    over = False
+                feed += 1
+            feed += 1
+            if not over or (<HandoffTx> self.ends[i]).channel.closed:
+                (<HandoffTx> self.ends[i]).ending = False
+                continue
+            # At the second call: the flush before this one may have moved packets only from one app to the next.
+            if (<HandoffTx> self.ends[i]).ending:
+                store_release(&(<HandoffTx> self.ends[i]).channel.closed, 1)
+            (<HandoffTx> self.ends[i]).ending = True
+            closed = True
+        return closed
+
+    cdef void end_sources(self) noexcept nogil:
+        cdef int i
+        for i in range(self.n_sources):
+            (<Source> self.sources[i]).done = True
+
+    cdef void let_go(self) noexcept nogil:
+        cdef int i
+        for i in range(self.n_ends):
+            store_release(&(<HandoffTx> self.ends[i]).channel.closed, 1)
+        for i in range(self.n_takes):
+            store_release(&(<HandoffRx> self.takes[i]).channel.gone, 1)

@@ -38,5 +38,6 @@ cdef class Profiler:
     cdef void **source_meters      # Meter of each source
     cdef int n_edges
 
-    # Poll each source of the plan once, measured. Returns how many packets they made. Between laps all edges lead to the apps.
-    cdef uint32_t lap(self) noexcept nogil
+    # Poll each source and each hand-off of the plan once, measured. Returns how many packets the sources made, and in the upper
+    # half how many came by hand-offs. Between laps all edges lead to the apps.
+    cdef uint64_t lap(self) noexcept nogil

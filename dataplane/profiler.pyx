@@ -128,8 +128,8 @@ cdef class Profiler:
         """Let go of the apps that left with the plan before."""
         self._gone = {}
 
-    cdef uint32_t lap(self) noexcept nogil:
-        cdef uint32_t polled = 0
+    cdef uint64_t lap(self) noexcept nogil:
+        cdef uint64_t polled = 0
         cdef uint64_t began
         cdef int64_t took
         cdef uint16_t n
@@ -144,6 +144,7 @@ cdef class Profiler:
             if n:  # polls that find nothing are no packet's cost
                 (<Meter> self.source_meters[i]).note(took - self._spent.cycles - _inside, n)
                 polled += n
+        polled |= <uint64_t> self._plan.take() << 32
         for i in range(self.n_edges):
             (<edge_t *> self.edges[i]).app = self.targets[i]
         return polled

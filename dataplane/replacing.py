@@ -3,6 +3,8 @@
 
 First every lcore starts the new apps, between two laps of its old plan; if one of them fails, or an lcore does not
 come back from a lap in time, all is undone and nothing has changed. Then one lcore after the other swaps its plan.
+
+If lcores hand packets to each other, all of them stop polling their sources before that, and hand-offs are emptied.
 """
 
 from __future__ import annotations
@@ -28,10 +30,14 @@ def replace(assembly: Assembly, pipelines: Sequence[Runnable], timeout: float) -
     """
     change = assembly.propose(pipelines)
     loops = assembly.loops
+    hands_off = assembly.hands_off or change.hands_off
     calls = [loop.ask(partial(loop.expect, plan)) for loop, plan in zip(loops, change.plans, strict=True)]
     try:
         _wait(loops, calls, timeout)
+        if hands_off:
+            _hush(loops, timeout)
     except BaseException:
+        _resume(loops)
         begun = [loop for loop, call in zip(loops, calls, strict=True) if not loop.withdraw(call)]
         if _forgotten(begun, timeout):
             assembly.cancel(change)
@@ -44,7 +50,32 @@ def replace(assembly: Assembly, pipelines: Sequence[Runnable], timeout: float) -
     except BaseException:
         _give_up(assembly, change)
         raise
+    if hands_off:
+        _resume(loops)
     assembly.commit(change)
+
+
+def _hush(loops: Sequence[Loop], timeout: float) -> None:
+    """Let the lcores poll no source, and empty the hand-offs between them. What an app adds later is left in them."""
+    _wait(loops, [loop.ask(partial(loop.hush, True)) for loop in loops], timeout)
+    moved: list[bool] = [True]
+    for _ in range(2 * len(loops)):  # a packet may pass each lcore more than once
+        if not any(moved):
+            break
+        moved.clear()
+        for loop in loops:
+            _wait([loop], [loop.ask(partial(_settle, loop, moved))], timeout)
+
+
+def _settle(loop: Loop, moved: list[bool]) -> None:
+    """On the lcore."""
+    moved.append(loop.settle())
+
+
+def _resume(loops: Sequence[Loop]) -> None:
+    """Let them poll their sources again, when each comes to it."""
+    for loop in loops:
+        loop.ask(partial(loop.hush, False))
 
 
 def _swap(loop: Loop, change: Change, lcore: int) -> None:

@@ -44,6 +44,10 @@ cdef inline uint32_t count(ring_t *ring) noexcept nogil:
     return load_acquire(&ring.prod_tail) - load_acquire(&ring.cons_tail)
 
 
+# Memory for a ring of `slots` pointers, a power of two; to be freed by `free`. single: SPSC. Raises ConfigError, MemoryError.
+cdef ring_t *ring_memory(slots, bint single) except NULL
+
+
 cdef inline void _copy_in(ring_t *ring, uint32_t at, void **objs, uint32_t n) noexcept nogil:
     cdef uint32_t first = at & ring.mask
     cdef uint32_t run = min(n, ring.slots - first)
@@ -117,4 +121,3 @@ cdef inline uint32_t _dequeue(ring_t *ring, void **objs, uint32_t n, bint all_or
 cdef class Ring:
     cdef ring_t *ring
     cdef readonly str name
-    cdef void *_memory

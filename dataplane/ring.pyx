@@ -6,6 +6,8 @@ moves the tail, in the order of the reservations: what lies between the other si
 Indices run freely over 32 bits, so all `slots` pointers can be held.
 """
 
+from operator import index
+
 from libc.stdlib cimport free
 from libc.string cimport memset
 from posix.stdlib cimport posix_memalign
@@ -16,23 +18,31 @@ from dataplane.mempool cimport free_checked
 from dataplane.errors import ConfigError
 
 
+cdef ring_t *ring_memory(slots, bint single) except NULL:
+    cdef void *memory
+    cdef ring_t *ring
+    slots = index(slots)
+    if slots < 2 or slots > 1 << 24 or slots & (slots - 1):
+        raise ConfigError(f"a ring of {slots} slots: must be a power of two from 2 to {1 << 24}")
+    if posix_memalign(&memory, CACHE_LINE, sizeof(ring_t) + <size_t> slots * sizeof(void *)):
+        raise MemoryError(f"no memory for a ring of {slots} slots")
+    memset(memory, 0, sizeof(ring_t))
+    ring = <ring_t *> memory
+    ring.slots = slots
+    ring.mask = slots - 1
+    ring.single = single
+    return ring
+
+
 cdef class Ring:
     """A ring of `slots` pointers (a power of two, 2 .. 2**24). single: one producer and one consumer (SPSC), else MPMC."""
 
     def __cinit__(self, slots=1024, *, single=False, name="ring"):
-        if slots < 2 or slots > 1 << 24 or slots & (slots - 1):
-            raise ConfigError(f"a ring of {slots} slots: must be a power of two from 2 to {1 << 24}")
         self.name = name
-        if posix_memalign(&self._memory, CACHE_LINE, sizeof(ring_t) + slots * sizeof(void *)):
-            raise MemoryError(f"no memory for a ring of {slots} slots")
-        memset(self._memory, 0, sizeof(ring_t))
-        self.ring = <ring_t *> self._memory
-        self.ring.slots = slots
-        self.ring.mask = slots - 1
-        self.ring.single = bool(single)
+        self.ring = ring_memory(slots, bool(single))
 
     def __dealloc__(self):
-        free(self._memory)
+        free(self.ring)
 
     def __len__(self):
         return count(self.ring)

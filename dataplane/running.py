@@ -20,9 +20,10 @@ from types import TracebackType
 from dataplane.assembly import Assembly
 from dataplane.errors import ConfigError, GraphError, LcoreStuck
 from dataplane.explain import explain
-from dataplane.graph import Graph, takes_gil
+from dataplane.graph import Graph, Lcore, takes_gil
 from dataplane.lcore import Worker
 from dataplane.mempool import Mempool
+from dataplane.placing import lcore_names
 from dataplane.replacing import replace
 from dataplane.runnable import Runnable
 from dataplane.stage import Chain, Exit, Stage
@@ -64,7 +65,7 @@ class Run:
             raise ConfigError("no lcores to run on: name CPUs, or None for a thread that is not pinned")
         if count is not None and count < 0:
             raise ConfigError(f"count={count}: it cannot be negative")
-        self._assembly = Assembly(pipelines, len(lcores), profile=profile, names=_names(lcores))
+        self._assembly = Assembly(pipelines, lcores, profile=profile, names=_names)
         self.report: Report | None = None
         self._over = threading.Event()
         self._closing = threading.Lock()
@@ -73,8 +74,14 @@ class Run:
         self._folded = monotonic()
         _warn_of_python(self._assembly.graphs)
         self._workers = [
-            Worker(loop, cpu=cpu, count=count, ended=self._look)
-            for loop, cpu in zip(self._assembly.loops, lcores, strict=False)
+            Worker(
+                loop,
+                cpu=lcore if isinstance(lcore, int) else None,
+                name=lcore if isinstance(lcore, str) else "any",
+                count=count,
+                ended=self._look,
+            )
+            for loop, lcore in zip(self._assembly.loops, self._assembly.lcores, strict=True)
         ]
         self._started: list[Worker] = []
         _running.add(self)
@@ -329,12 +336,12 @@ def _stop_all() -> None:
             log.error("%s", str(error) or type(error).__name__)
 
 
-def _names(lcores: Sequence[int | None]) -> list[str]:
-    """What pictures call the lcores: by the CPUs that they are pinned to."""
+def _names(lcores: Sequence[Lcore]) -> list[str]:
+    """What pictures call the lcores: by their CPUs or names."""
     numbers = iter(range(1, len(lcores) + 1))
     several = lcores.count(None) > 1
     free = (f"unpinned lcore {next(numbers)}" if several else "an unpinned lcore" for _ in lcores)
-    return [next(free) if cpu is None else f"lcore {cpu}" for cpu in lcores]
+    return [name or next(free) for name in lcore_names(lcores)]
 
 
 def _is_up(worker: Worker) -> bool:

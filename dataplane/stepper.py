@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 
 from dataplane.assembly import Assembly
 from dataplane.errors import GraphError
-from dataplane.lcore import DONE
+from dataplane.lcore import DONE, Loop, step_together
 from dataplane.machine import current_lcore, enter, leave
 from dataplane.mempool import Mempool
 from dataplane.runnable import Runnable
@@ -35,47 +37,73 @@ class Stepper:
         self.report: Report | None = None
 
     def __enter__(self) -> Stepper:
-        self._assembly = Assembly(self._pipelines, 1, profile=self._profile)
+        self._assembly = Assembly(self._pipelines, (None,), profile=self._profile)
         self._entered = current_lcore() is None
+        self._loops, self._over = self._assembly.loops, False
+        opened: list[Loop] = []
         try:
             if self._entered:
                 enter()
-            self._loop, self._over = self._assembly.loops[0], False
-            self._loop.open()
+            for loop in self._loops:
+                loop.open()
+                opened.append(loop)
         except BaseException:
+            for loop in opened:
+                loop.close(raising=False)
             self._undo(False)
             raise
         return self
 
+    @property
+    def _packets(self) -> int:
+        return sum(loop.packets for loop in self._loops)
+
     def step(self, laps: int = 1) -> int:
-        """Poll all sources `laps` times; returns how many packets they made. Raises the error of a stage that failed."""
-        before = self._loop.packets
+        """Poll all sources `laps` times; returns how many packets they made. Raises the error of a stage that failed.
+
+        Of a pipeline on several lcores each does a lap in turn; then hand-offs are emptied.
+        """
+        before = self._packets
         while laps > 0 and not self._over:
-            self._over = self._loop.spin(min(laps, _CHUNK)) == DONE
+            if len(self._loops) == 1:
+                self._over = self._loops[0].spin(min(laps, _CHUNK)) == DONE
+            else:
+                self._over = step_together(self._loops, min(laps, _CHUNK))
             laps -= _CHUNK
-        return self._loop.packets - before
+        return self._packets - before
 
     def finish(self) -> int:
         """Step until all sources are done; returns how many packets they made."""
-        before = self._loop.packets
+        before = self._packets
         while not self._over:
             self.step(_CHUNK)
-        return self._loop.packets - before
+        return self._packets - before
 
     def replace(self, *pipelines: Runnable) -> None:
         """Go on with other pipelines; see `Run.replace`."""
         assembly = self._running()
         change = assembly.propose(pipelines)
+        expecting: list[Loop] = []
         try:
-            self._loop.expect(change.plans[0])
-            self._loop.swap()
+            for loop, plan in zip(self._loops, change.plans, strict=True):
+                expecting.append(loop)
+                loop.expect(plan)
+            self._empty()
+            for number, loop in enumerate(self._loops):
+                loop.swap()
+                change.settle(number)
         except BaseException:
-            self._loop.forget()
+            for loop in expecting:
+                loop.forget()
             assembly.cancel(change)
             raise
-        change.settle(0)
         self._over = False
         assembly.commit(change)
+
+    def _empty(self) -> None:
+        """Let apps send what they hold, and hand-offs what is in them: through each lcore at most."""
+        if len(self._loops) > 1:
+            step_together(self._loops, len(self._loops) + 1, ending=True)
 
     def tap(
         self, edge: Stage | Exit, to: Stage | Chain, *, name: str = "tap", mempool: Mempool | None = None
@@ -98,10 +126,16 @@ class Stepper:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            self._loop.close(raising=kind is None)
-        finally:
-            self._undo(kind is None)
+        first: BaseException | None = None
+        ends: list[Callable[[], None]] = [self._empty] if kind is None else []
+        for end in (*ends, *(partial(loop.close, raising=kind is None) for loop in self._loops)):
+            try:
+                end()
+            except BaseException as other:
+                first = first or other
+        self._undo(kind is None)
+        if first is not None:
+            raise first
 
     def _running(self) -> Assembly:
         if self._assembly is None:

@@ -127,7 +127,7 @@ class Session:
             for app in pipeline.check().apps:
                 app.prepare()
         self.signals.raising = False
-        running = start(*pipelines, lcores=self.args.lcores or (None,))
+        running = start(*pipelines, lcores=self.args.lcores[: len(pipelines)] or (None,))
         try:
             for port in self._hosts:
                 port.begin()

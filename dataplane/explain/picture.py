@@ -37,7 +37,7 @@ class Box:
 class Arrow:
     """An edge. origin, target: indices of boxes, target None: unconnected; kind: "direct" (a call) or "ring".
 
-    count: its counters; rate: of packets, as text, empty if no report says how long the run took.
+    count: its counters; rate: of packets, as text, empty if no report says how long the run took; ring: its size and policy.
     """
 
     origin: int
@@ -46,6 +46,7 @@ class Arrow:
     kind: str
     count: Count
     rate: str
+    ring: str = ""
 
 
 @dataclass(frozen=True)
@@ -107,9 +108,9 @@ def _box(graph: Graph, app: App, report: Report | None) -> Box:
         kind=kind,
         gil=takes_gil(app),
         ends=not app.edges,
-        lcore=graph.lcore,
+        lcore=graph.place_of(app),
         cost=None if report is None else report.profile.get(name),
-        dropped=app.drop_counts,
+        dropped=app.drop_counts | graph.ring_drops(app),
         consumed=app.consumed_counts,
     )
 
@@ -117,8 +118,8 @@ def _box(graph: Graph, app: App, report: Report | None) -> Box:
 def _arrows(graph: Graph, app: App, numbers: dict[int, int], report: Report | None) -> Iterator[Arrow]:
     counts = {edge: Count(*numbers) for edge, numbers in app.edge_counts.items()}
     links = [link for link in graph.links if link.app is app]
-    joined = [(link.edge, numbers[id(link.to)]) for link in links]
-    free = [(edge, None) for edge in app.edges if all(link.edge != edge for link in links)]
-    for edge, target in (*joined, *free):
+    joined = [(link.edge, numbers[id(link.to)], graph.ring_of(link)) for link in links]
+    free = [(edge, None, "") for edge in app.edges if all(link.edge != edge for link in links)]
+    for edge, target, ring in (*joined, *free):
         rate = "" if report is None else packet_rate(counts[edge].packets, report.seconds)
-        yield Arrow(numbers[id(app)], edge, target, "direct", counts[edge], rate)
+        yield Arrow(numbers[id(app)], edge, target, "ring" if ring else "direct", counts[edge], rate, ring)

@@ -46,7 +46,7 @@ def _head(box: Box, lcore: str) -> str:
 
 
 def _edge(arrow: Arrow) -> str:
-    head = arrow.edge if arrow.kind == "direct" else f"{arrow.edge}, by a {arrow.kind}"
+    head = arrow.edge if arrow.kind == "direct" else f"{arrow.edge}, by a {arrow.ring or arrow.kind}"
     if arrow.target is None:
         return f"{head} → nothing"
     count = arrow.count

@@ -35,6 +35,7 @@ LEFT_OUT = {
 # Arguments that bound what would otherwise last as long as its caller wants.
 BOUNDED: dict[str, dict[str, Any]] = {
     "dataplane.lcore.Loop.spin": {"laps": 50},
+    "dataplane.lcore.step_together": {"laps": 20},
     "dataplane.stepper.Stepper.step": {"laps": 20},
     "dataplane.pipeline.Pipeline.run": {"seconds": 0.02, "until": None},
     "dataplane.pipeline.Pipeline.join": {"timeout": 0.02},
