@@ -240,7 +240,9 @@ class Assembly:
             pipeline.graph, pipeline.report = graph, None
         for graph in change.graphs:
             graph.ran_on = {
-                id(app): name for plan, name in zip(change.plans, self._names, strict=True) for app in plan.apps
+                id(app): name
+                for plan, name in zip(change.plans, self._names, strict=True)
+                for app in plan.apps
             }
 
     def _take_ports(self, change: Change) -> None:

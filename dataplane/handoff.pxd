@@ -30,11 +30,16 @@ cdef class HandoffTx(App):
     cdef readonly Channel channel
     cdef readonly HandoffRx rx
     cdef readonly bint waits            # when the ring is full; else packets are dropped
-    cdef bint in_step             # one thread steps both ends: instead of waiting, it polls the receiving end
+    # Receiving ends of the same lcore that may be polled while it waits: those behind it in the order of the graph. Without
+    # that, two lcores that send to each other could wait for each other for ever.
+    cdef tuple _later
+    cdef void **later
     cdef bint ending              # its sources were done when it was looked at last
     cdef volatile uint32_t *halt  # set to stop the lcore that runs it; NULL: it cannot be stopped, so it waits briefly
     cdef uint32_t seen            # the receiver's tail, as it was when it was read last
 
+    cdef int follow(self, later) except -1
+    cdef uint32_t _poll_later(self) noexcept nogil
     cdef void _full(self, mbuf **pkts, uint16_t n) noexcept nogil
     cdef uint16_t _put_some(self, mbuf **pkts, uint16_t n) noexcept nogil
 

@@ -6,7 +6,7 @@ ring unless `handoff_slots` gives another.
 """
 
 from libc.stdint cimport uintptr_t
-from libc.stdlib cimport free
+from libc.stdlib cimport free, malloc
 
 from dataplane.app cimport MAX_BURST, drop, emit_bytes
 from dataplane.clock cimport tsc_hz
@@ -150,10 +150,10 @@ cdef class HandoffTx(App):
             if not self.waits:
                 drop(self, DROP_FULL, pkts, n)
                 return
-            if self.in_step:
-                self.rx.poll()
+            if self.rx.poller == self.poller:
+                self.rx.poll()  # this thread polls the receiving end, too: it would wait for itself
                 continue
-            if put:
+            if self._poll_later() or put:
                 since = tsc()
             elif self.halt == NULL or self.halt[0]:
                 patience = ALONE_SECONDS if self.halt == NULL else STOP_SECONDS
@@ -166,6 +166,34 @@ cdef class HandoffTx(App):
             else:
                 sched_yield()
         drop(self, DROP_STOPPED, pkts, n)
+
+    cdef int follow(self, later) except -1:
+        """Say what may be polled while it waits: receiving ends of the same plan."""
+        cdef int i
+        cdef tuple held = tuple(later)
+        cdef void **array = <void **> malloc((len(held) + 1) * sizeof(void *))
+        if array == NULL:
+            raise MemoryError()
+        for i in range(len(held)):
+            array[i] = <void *> <HandoffRx?> held[i]
+        array[len(held)] = NULL
+        free(self.later)
+        self.later, self._later = array, held
+        return 0
+
+    cdef uint32_t _poll_later(self) noexcept nogil:
+        cdef uint32_t polled = 0
+        cdef int i = 0
+        if self.later == NULL:
+            return 0
+        while self.later[i] != NULL:
+            if (<HandoffRx> self.later[i]).poller == self.poller:
+                polled += (<HandoffRx> self.later[i]).poll()
+            i += 1
+        return polled
+
+    def __dealloc__(self):
+        free(self.later)
 
     cdef int check_ready(self) except -1:
         if self.channel is None:

@@ -456,8 +456,6 @@ def step_together(loops, laps, *, bint ending=False):
             each[i] = <void *> loop
             if (<Loop> loop).began == 0:
                 (<Loop> loop).began = tsc()
-        for loop in acquired:
-            _in_step((<Loop> loop).plan, True)
         with nogil:
             while left and not over and why != FAULT:
                 over = not ending
@@ -478,7 +476,6 @@ def step_together(loops, laps, *, bint ending=False):
     finally:
         free(each)
         for loop in acquired:
-            _in_step((<Loop> loop).plan, False)
             (<Loop> loop).plan.give_back()
     if why == FAULT:
         for loop in loops:
@@ -486,13 +483,6 @@ def step_together(loops, laps, *, bint ending=False):
             if fault is not None:
                 raise fault
     return over
-
-
-cdef _in_step(Plan plan, bint together):
-    """Hand-offs of the plan whose other end this thread polls too may make room by themselves; or no more."""
-    for app in plan.apps:
-        if isinstance(app, HandoffTx):
-            (<HandoffTx> app).in_step = together and (<HandoffTx> app).rx.poller == (<HandoffTx> app).poller
 
 
 cdef void _settle(void **loops, int n) noexcept nogil:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from dataplane.app import App
@@ -105,7 +105,21 @@ def make_plans(
             for link in graph.links
             if where[id(link.app)] != where[id(link.to)]
         ]
-    return [_plan(graphs, places, busy, number) for number in range(lcores)]
+    # A hand-off comes behind those whose packets it may get.
+    order = [each.tx for graph in graphs for each in sorted(graph.handoffs, key=_depth_in(graph))]
+    return [_plan(graphs, places, busy, number, order) for number in range(lcores)]
+
+
+def _depth_in(graph: Graph) -> Callable[[Handoff], int]:
+    """How many links lead from a source to the app behind a hand-off, by the longest way."""
+    depths: dict[int, int] = {}
+
+    def depth(app: App) -> int:
+        if id(app) not in depths:
+            depths[id(app)] = 1 + max((depth(link.app) for link in graph.links if link.to is app), default=0)
+        return depths[id(app)]
+
+    return lambda handoff: depth(handoff.link.to)
 
 
 def _hand_off(graph: Graph, link: Link, origin: int, target: int, known: Sequence[Handoff]) -> Handoff:
@@ -122,7 +136,13 @@ def _hand_off(graph: Graph, link: Link, origin: int, target: int, known: Sequenc
     return Handoff(link, origin, target, tx)
 
 
-def _plan(graphs: Sequence[Graph], places: Sequence[Where], busy: Sequence[bool], lcore: int) -> Plan:
+def _plan(
+    graphs: Sequence[Graph],
+    places: Sequence[Where],
+    busy: Sequence[bool],
+    lcore: int,
+    order: Sequence[HandoffTx],
+) -> Plan:
     apps: list[App] = []
     links: list[Link] = []
     queues: list[RxQueue | TxQueue] = []
@@ -143,4 +163,4 @@ def _plan(graphs: Sequence[Graph], places: Sequence[Where], busy: Sequence[bool]
             for stage, app in zip(graph.stages, graph.apps, strict=True)
             if id(app) in here and isinstance(stage, (RxQueue, TxQueue))
         ]
-    return Plan(apps, links, queues, busy=never_rests)
+    return Plan(apps, links, queues, busy=never_rests, order=order)

@@ -17,6 +17,7 @@ cdef class Plan:
     cdef readonly bint busy
     cdef readonly tuple apps, queues, links  # the pointers above are into these, and into `_kept`
     cdef tuple _kept         # the sources, those that take the GIL, receiving ends, sending ends
+    cdef dict _later         # by id of a sending end, the receiving ends that it may poll while it waits
     cdef tuple _stages       # all that a lap touches, each once
 
     # Make this thread the one poller of all that a lap touches, and the end of it.

@@ -6,6 +6,7 @@ from typing import Any
 
 from dataplane.app import App
 from dataplane.graph import Link
+from dataplane.handoff import HandoffTx
 from dataplane.queue import RxQueue, TxQueue
 
 class Plan:
@@ -20,6 +21,7 @@ class Plan:
         queues: Iterable[RxQueue | TxQueue],
         *,
         busy: bool = False,
+        order: Iterable[HandoffTx] = (),
     ) -> None: ...
     def __contains__(self, app: Any) -> bool: ...
     def bind(self, previous: Plan | None = None) -> None: ...

@@ -88,10 +88,11 @@ cdef void **_rows(rows) except NULL:
 cdef class Plan:
     """apps: in the order of the graph; links: between them; queues: those they use; busy: never offer the core to others.
 
+    order: sending ends of hand-offs of all lcores, each behind those whose packets it may get. Those of other plans do not matter.
     Raises GraphError for a link to an app that is not among them, and for chains of more than 128 apps.
     """
 
-    def __init__(self, apps, links, queues, *, bint busy=False):
+    def __init__(self, apps, links, queues, *, bint busy=False, order=()):
         if self.apps is not None:
             raise ConfigError("this Plan is made already: make another")
         apps = _of_kind(App, apps, "apps")
@@ -118,6 +119,11 @@ cdef class Plan:
         self.pythons, self.n_pythons = _pointers(pythons), len(pythons)
         self.takes, self.n_takes = _pointers(takes), len(takes)
         self.ends, self.n_ends = _pointers(ends), len(ends)
+        order = [end for end in order if isinstance(end, HandoffTx)]
+        here = {id(take) for take in takes}
+        self._later = {
+            id(end): [each.rx for each in order[place + 1:] if id(each.rx) in here] for place, end in enumerate(order)
+        }
         self.feeds = _rows([_feeds(end, links) for end in ends])
         self.busy = busy
 
@@ -150,6 +156,8 @@ cdef class Plan:
             previous.unbind()
         for link in self.links:
             connect(<App?> link.app, link.index, <App?> link.to)
+        for end in self._kept[3]:
+            (<HandoffTx> end).follow(self._later.get(id(end), ()))
 
     def unbind(self):
         """Disconnect the edges; counters stay. Raises GraphError while an app is polled."""

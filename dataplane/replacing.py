@@ -4,7 +4,8 @@
 First every lcore starts the new apps, between two laps of its old plan; if one of them fails, or an lcore does not
 come back from a lap in time, all is undone and nothing has changed. Then one lcore after the other swaps its plan.
 
-If lcores hand packets to each other, all of them stop polling their sources before that, and hand-offs are emptied.
+If lcores hand packets to each other, all of them first stop polling their sources, and hand-offs are emptied. So no lcore
+waits for another one in what follows.
 """
 
 from __future__ import annotations
@@ -31,11 +32,16 @@ def replace(assembly: Assembly, pipelines: Sequence[Runnable], timeout: float) -
     change = assembly.propose(pipelines)
     loops = assembly.loops
     hands_off = assembly.hands_off or change.hands_off
+    try:
+        if hands_off:
+            _hush(loops, timeout)
+    except BaseException:
+        _resume(loops)
+        assembly.cancel(change)
+        raise
     calls = [loop.ask(partial(loop.expect, plan)) for loop, plan in zip(loops, change.plans, strict=True)]
     try:
         _wait(loops, calls, timeout)
-        if hands_off:
-            _hush(loops, timeout)
     except BaseException:
         _resume(loops)
         begun = [loop for loop, call in zip(loops, calls, strict=True) if not loop.withdraw(call)]

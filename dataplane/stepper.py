@@ -127,8 +127,9 @@ class Stepper:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         first: BaseException | None = None
-        ends: list[Callable[[], None]] = [self._empty] if kind is None else []
-        for end in (*ends, *(partial(loop.close, raising=kind is None) for loop in self._loops)):
+        ends: list[Callable[[], object]] = [self._empty] if kind is None else []
+        ends += [partial(loop.close, raising=kind is None) for loop in self._loops]
+        for end in ends:
             try:
                 end()
             except BaseException as other:
