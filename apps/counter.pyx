@@ -11,6 +11,10 @@ cdef class Counter(App):
     """Passes every packet on; its edge counts them."""
     edges = ("out",)
 
+    def clone(self):
+        """One that counts for itself."""
+        return type(self)()
+
     cdef void push(self, mbuf **pkts, uint16_t n) noexcept nogil:
         pass_on(self, 0, pkts, n)
 
@@ -32,6 +36,10 @@ cdef class Sink(App):
     consumes = drops
 
     cdef readonly uint64_t bytes  # without FCS
+
+    def clone(self):
+        """One that counts for itself."""
+        return type(self)()
 
     def start(self):
         """Count from 0 on."""

@@ -47,6 +47,10 @@ cdef class L2Fwd(App):
         cdef bytes both = parse_mac(UNUSED if dst is None else dst) + parse_mac(UNUSED if src is None else src)
         memcpy(self.header, <const char *> both, 12)
 
+    def clone(self):
+        """One with the same addresses."""
+        return type(self)(self.src, self.dst)
+
     cdef void push(self, mbuf **pkts, uint16_t n) noexcept nogil:
         if self.write_dst and self.write_src:
             write(pkts, n, 0, 12, self.header)

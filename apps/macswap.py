@@ -11,6 +11,10 @@ class MacSwap(App):
 
     edges = ("out",)
 
+    def clone(self) -> MacSwap:
+        """It has no state."""
+        return type(self)()
+
     def process(self, burst: Burst) -> None:
         """All packets of a burst at once; None means that they leave by the first edge."""
         burst[eth.src, eth.dst] = burst[eth.dst, eth.src]

@@ -72,6 +72,10 @@ cdef class Reflect(App):
     def __init__(self, *, bint simd=True):
         self.swap = REFLECT_BEST if simd else reflect_plain
 
+    def clone(self):
+        """One with the same loop."""
+        return type(self)(simd=self.swap != reflect_plain)
+
     cdef void push(self, mbuf **pkts, uint16_t n) noexcept nogil:
         self.swap(pkts, n)
         pass_on(self, 0, pkts, n)

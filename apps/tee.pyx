@@ -44,6 +44,10 @@ cdef class Tee(App):
         self.edges = ("out", *self.optional)
         self.mempool = mempool if mempool is not None else Mempool(8192, name="tee")
 
+    def clone(self):
+        """One with as many copies, from the same mempool."""
+        return type(self)(self.copies, self.mempool)
+
     cdef void push(self, mbuf **pkts, uint16_t n) noexcept nogil:
         cdef mbuf *made[BURST_MAX_PACKETS]
         cdef uint32_t edge

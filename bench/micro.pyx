@@ -4,14 +4,17 @@
 Each returns cycles of the time-stamp counter an object (float), for bursts of `n` objects repeated `rounds` times.
 """
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from dataplane cimport ring as rings
+from dataplane.app cimport App, connect, disconnect
+from dataplane.handoff cimport HandoffTx
 from dataplane.machine cimport tsc
 from dataplane.mbuf cimport mbuf
 from dataplane.mempool cimport Mempool, alloc_bulk, free_bulk, free_packets
 from dataplane.ring cimport Ring
+from dataplane.stage cimport claim, release
 
 cdef enum:
     MOST = 512
@@ -58,6 +61,37 @@ def ring_cycles(Ring ring not None, uint32_t n, uint32_t rounds):
             rings.enqueue_burst(ring.ring, objs, n)
             rings.dequeue_burst(ring.ring, objs, n)
         start = tsc() - start
+    return <double> start / (<double> n * rounds)
+
+
+cdef class Keep(App):
+    """Does nothing with packets: whoever measures keeps them."""
+
+    cdef void push(self, mbuf **pkts, uint16_t n) noexcept nogil:
+        pass
+
+
+def handoff_cycles(HandoffTx tx not None, Mempool pool not None, uint32_t n, uint32_t rounds):
+    """A hand-off of n packets on one lcore: push at the sending end, poll at the receiving end."""
+    cdef mbuf *pkts[MOST]
+    cdef uint64_t start
+    cdef Keep keep = Keep()
+    if n > 256 or alloc_bulk(pool.pool, pkts, n):
+        raise ValueError(f"{n} packets: at most 256, and as many as the pool has")
+    claim(tx)
+    claim(tx.rx)
+    connect(tx.rx, 0, keep)
+    with nogil:
+        start = tsc()
+        for _ in range(rounds):
+            tx.incoming = 60 * n  # as `emit` leaves it
+            tx.push(pkts, <uint16_t> n)
+            tx.rx.poll()
+        start = tsc() - start
+        free_bulk(pool.pool, pkts, n)
+    disconnect(tx.rx)
+    release(tx.rx)
+    release(tx)
     return <double> start / (<double> n * rounds)
 
 

@@ -51,6 +51,16 @@ cdef class App(Stage):
     def stop(self):
         """Called on the lcore's thread after the last burst: close files here. Called only if `start` returned."""
 
+    def clone(self):
+        """Another one like it, for another lane: see `Pipeline.run(lcores=...)`. An app that has this method says by it what
+        its lanes share, such as a mempool, and what each has for itself, such as counters.
+
+        Raises GraphError: an app has lanes only if it defines `clone`.
+        """
+        raise GraphError(
+            f"{self!r} has no clone(), so it has no lanes: define clone(self) in {type(self).__name__}, or run it on one lcore"
+        )
+
     cdef void push(self, mbuf **pkts, uint16_t n) noexcept nogil:
         cdef uint8_t fate[BURST_MAX_PACKETS]
         cdef int verdict = VERDICT_FAILED

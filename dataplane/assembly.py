@@ -21,6 +21,7 @@ from dataplane.endpoint import RxStage, TxStage
 from dataplane.errors import DataplaneError, GraphError
 from dataplane.graph import Graph, Lcore
 from dataplane.handoff import HandoffTx
+from dataplane.lanes import check_queues
 from dataplane.lcore import Loop
 from dataplane.lease import abandon_ports, claim, is_alone, release, start_ports, stop_ports
 from dataplane.placing import Places, lcore_names, make_plans
@@ -160,6 +161,7 @@ class Assembly:
         stages = claim(graphs, [stage for graph in self.graphs for stage in graph.stages])
         try:
             ports = _without(_each(port for graph in graphs for port in graph.ports), self.ports)
+            check_queues(ports, graphs)
             rows = self._name_rows(ports)
             before = {rows[id(port)]: port.xstats() for port in ports}
             marks = {rows[id(port)]: Mark.of(port) for port in ports}

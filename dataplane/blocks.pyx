@@ -82,6 +82,12 @@ class Collect(App):
     def __init__(self):
         self.frames = []
 
+    def clone(self):
+        """One that adds to the same list."""
+        other = type(self)()
+        other.frames = self.frames
+        return other
+
     def process(self, burst):
         self.frames += [bytes(packet) for packet in burst]
         burst.drop(True, "kept")

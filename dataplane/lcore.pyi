@@ -2,7 +2,7 @@
 """Types of dataplane.lcore."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from dataplane.plan import Plan
 from dataplane.profiler import Profiler
@@ -44,22 +44,3 @@ class Loop:
     def stop_compiled(self) -> None: ...
     def spin(self, laps: int | None = None, count: int | None = None) -> int: ...
     def run(self, count: int | None = None) -> int: ...
-
-def step_together(loops: Sequence[Loop], laps: int, *, ending: bool = False) -> bool: ...
-
-class Worker(threading.Thread):
-    loop: Loop
-    cpu: int | None
-    count: int | None
-    error: BaseException | None
-    over: bool
-    why: int
-    def __init__(
-        self,
-        loop: Loop,
-        *,
-        cpu: int | None = None,
-        name: str = "any",
-        count: int | None = None,
-        ended: Callable[[], None] | None = None,
-    ) -> None: ...

@@ -14,7 +14,6 @@ import logging
 import threading
 
 from libc.stdint cimport uint16_t
-from libc.stdlib cimport free, malloc
 
 from dataplane.app cimport Source
 from dataplane.clock cimport tsc_hz
@@ -26,7 +25,6 @@ from dataplane.stage cimport Stage
 
 from dataplane.app import app_error
 from dataplane.errors import ConfigError, GraphError
-from dataplane.machine import enter, leave
 
 log = logging.getLogger("dataplane")
 
@@ -436,65 +434,6 @@ cdef class Loop:
         return polled
 
 
-def step_together(loops, laps, *, bint ending=False):
-    """Let loops in this thread do `laps` laps by turns; after each lap all hand-offs between them are empty.
-
-    ending: poll no source, and let apps send what they hold. Returns whether all of them are done. Raises the error of a stage
-    that failed, and what `Loop.spin` raises.
-    """
-    cdef list acquired = []
-    cdef void **each = <void **> malloc((len(loops) + 1) * sizeof(void *))
-    cdef uint64_t left = laps
-    cdef int i, why = 0, n = len(loops)
-    cdef bint over = False
-    if each == NULL:
-        raise MemoryError()
-    try:
-        for i, loop in enumerate(loops):
-            (<Loop?> loop).plan.acquire()
-            acquired.append(loop)
-            each[i] = <void *> loop
-            if (<Loop> loop).began == 0:
-                (<Loop> loop).began = tsc()
-        with nogil:
-            while left and not over and why != FAULT:
-                over = not ending
-                for i in range(n):
-                    if ending:
-                        (<Loop> each[i]).plan.flush()
-                        why = (<Loop> each[i])._fault((<Loop> each[i]).plan)
-                    else:
-                        why = (<Loop> each[i])._spin((<Loop> each[i]).plan, 1, FOREVER)
-                    if why == FAULT:
-                        break
-                    if why != DONE:
-                        over = False
-                _settle(each, n)
-                left -= 1
-            for i in range(n):
-                (<Loop> each[i]).ended = tsc()
-    finally:
-        free(each)
-        for loop in acquired:
-            (<Loop> loop).plan.give_back()
-    if why == FAULT:
-        for loop in loops:
-            fault = (<Loop> loop).plan.fault()
-            if fault is not None:
-                raise fault
-    return over
-
-
-cdef void _settle(void **loops, int n) noexcept nogil:
-    """Take what is in hand-offs between loops of one thread."""
-    cdef uint32_t moved = 1
-    cdef int i
-    while moved:
-        moved = 0
-        for i in range(n):
-            moved += (<Loop> loops[i]).plan.take()
-
-
 def _stop_apps(apps, raising):
     """Call `stop` of apps that were started in this order, the last first. raising: raise the first error."""
     first = None
@@ -522,35 +461,3 @@ cdef uint64_t _drain(Source source):
             if polled == 0 or source.fault:
                 break
     return taken
-
-
-class Worker(threading.Thread):
-    """The thread of an lcore. cpu: which CPU it is pinned to, None: wherever the scheduler puts it. name: its own if not pinned.
-
-    ended: called in it when it is over. By then `over` is set, and `error` is what ended it, or None.
-    """
-
-    def __init__(self, loop, *, cpu=None, name="any", count=None, ended=None):
-        super().__init__(name=f"lcore-{name if cpu is None else cpu}", daemon=True)
-        self.loop = loop
-        self.cpu = cpu
-        self.count = count
-        self.error = None
-        self.over = False
-        self.why = 0
-        self._ended = ended
-
-    def run(self):
-        try:
-            enter(self.cpu)
-            try:
-                self.why = self.loop.run(self.count)
-            finally:
-                leave()
-        except BaseException as error:
-            self.error = error
-        finally:
-            self.loop.let_go()
-            self.over = True
-            if self._ended is not None:
-                self._ended()

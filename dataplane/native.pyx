@@ -67,6 +67,15 @@ cdef class Native(App):
         self.address = address
         self.name = name or getattr(function, "__name__", None) or "native"
 
+    def clone(self):
+        """One with the same function, which therefore runs on several lcores at once."""
+        if type(self) is not Native:
+            return App.clone(self)
+        cdef Native other = Native.__new__(Native)
+        other.edges, other.optional, other.per = self.edges, self.optional, self.per
+        other.address, other._function, other._kind, other._n_edges = self.address, self._function, self._kind, self._n_edges
+        return other
+
     cdef void push(self, mbuf **pkts, uint16_t n) noexcept nogil:
         cdef uint8_t fate[BURST_MAX_PACKETS]
         cdef uint32_t other = 0, edge

@@ -7,11 +7,11 @@ pipeline may meet in an app or a Tx queue, but a stage belongs to one running pi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from dataplane.app import App
-from dataplane.errors import GraphError
+from dataplane.errors import ConfigError, GraphError
 from dataplane.explain import explain
 from dataplane.graph import Full, Graph, Lcore
 from dataplane.handoff import HANDOFF_SLOTS
@@ -82,10 +82,15 @@ class Pipeline:
             wrapped=wrapped,
         )
 
+    def lane(self, chains: Sequence[Chain | Stage]) -> Pipeline:
+        """Other chains with the same settings: a lane of a run on several lcores."""
+        return type(self)(*chains, name=self.name, lossless=self.lossless, busy=self.busy, burst=self.burst)
+
     def run(
         self,
         lcore: int | None = None,
         *,
+        lcores: Sequence[int | None] | None = None,
         seconds: float | None = None,
         count: int | None = None,
         until: Until = None,
@@ -94,15 +99,26 @@ class Pipeline:
         """Run on the CPU `lcore` (None: not pinned) until the sources are done or have made `count` packets, or
         `seconds` are over, or `until` (a callable or an Event) holds.
 
+        lcores: several CPUs instead of one, with a lane on each: queues of its own, and clones of the apps (`App.clone`).
+        RSS spreads packets over the lanes. `count` holds for each of them.
         profile: measure the cycles per packet of each app, for `Report.profile` and `explain`.
 
         Raises GraphError, what a port or an app raises, and KeyboardInterrupt, after everything was stopped.
         """
-        return run(self, lcores=(lcore,), seconds=seconds, count=count, until=until, profile=profile)
+        return run(
+            self, lcores=_lcores(lcore, lcores), seconds=seconds, count=count, until=until, profile=profile
+        )
 
-    def start(self, lcore: int | None = None, *, count: int | None = None, profile: bool = False) -> Run:
+    def start(
+        self,
+        lcore: int | None = None,
+        *,
+        lcores: Sequence[int | None] | None = None,
+        count: int | None = None,
+        profile: bool = False,
+    ) -> Run:
         """The same without waiting; `stop` or `join` ends it."""
-        self._run = Run((self,), lcores=(lcore,), count=count, profile=profile)
+        self._run = Run((self,), lcores=_lcores(lcore, lcores), count=count, profile=profile)
         return self._run
 
     def stop(self) -> Report | None:
@@ -141,3 +157,12 @@ class Pipeline:
 
     def __repr__(self) -> str:
         return f"<Pipeline {self.name}: {'; '.join(map(repr, self.chains))}>"
+
+
+def _lcores(lcore: int | None, lcores: Sequence[int | None] | None) -> Sequence[int | None]:
+    """The lcores of a run."""
+    if lcores is None:
+        return (lcore,)
+    if lcore is not None:
+        raise ConfigError(f"lcore={lcore} and lcores={lcores!r}: give one of them")
+    return lcores

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, Self
 
 from dataplane.app import App
 from dataplane.graph import Graph
@@ -28,3 +28,6 @@ class Runnable(Protocol):
 
     def check(self, wrapped: Mapping[int, App] = MappingProxyType({})) -> Graph:
         """Put the chains together without touching a stage; see `Pipeline.check`. Raises GraphError."""
+
+    def lane(self, chains: Sequence[Chain | Stage]) -> Self:
+        """The same with other chains: another lane of it."""

@@ -21,7 +21,7 @@ from dataplane.assembly import Assembly
 from dataplane.errors import ConfigError, GraphError, LcoreStuck
 from dataplane.explain import explain
 from dataplane.graph import Graph, Lcore, takes_gil
-from dataplane.lcore import Worker
+from dataplane.lanes import Lanes
 from dataplane.mempool import Mempool
 from dataplane.placing import lcore_names
 from dataplane.replacing import replace
@@ -29,6 +29,7 @@ from dataplane.runnable import Runnable
 from dataplane.stage import Chain, Exit, Stage
 from dataplane.stats import Readings, Report, Sampler
 from dataplane.taps import Tap, TapsOfRun, make_tap
+from dataplane.worker import Worker
 
 __all__ = ["Run", "run", "start"]
 
@@ -48,7 +49,8 @@ _running: weakref.WeakSet[Run] = weakref.WeakSet()
 class Run:
     """Pipelines that run, each on one of `lcores` threads. Made by `start`.
 
-    lcores: a CPU for each thread to be pinned to, None for one that is not pinned; pipelines are dealt out in turn.
+    lcores: a CPU for each thread to be pinned to, None for one that is not pinned; pipelines are dealt out in turn. One
+    pipeline on several lcores has a lane on each, see `Pipeline.run`. Raises GraphError for lcores that have nothing to do.
     count: end when the sources of an lcore made that many packets. profile: measure the cycles per packet of each app, for
     `Report.profile`. A context manager: it stops at the end of the block.
     """
@@ -65,7 +67,10 @@ class Run:
             raise ConfigError("no lcores to run on: name CPUs, or None for a thread that is not pinned")
         if count is not None and count < 0:
             raise ConfigError(f"count={count}: it cannot be negative")
+        self._lanes = Lanes(len(lcores) if len(pipelines) == 1 else 1)
+        pipelines = self._lanes.of(pipelines)
         self._assembly = Assembly(pipelines, lcores, profile=profile, names=_names)
+        self._lanes.settle()
         self.report: Report | None = None
         self._over = threading.Event()
         self._closing = threading.Lock()
@@ -160,7 +165,8 @@ class Run:
             raise GraphError(f"{self._assembly.name} is over: start the new pipelines")
 
     def _replace(self, pipelines: Sequence[Runnable], timeout: float) -> None:
-        replace(self._assembly, pipelines, timeout)
+        replace(self._assembly, self._lanes.of(pipelines), timeout)
+        self._lanes.settle()
         _warn_of_python(self._assembly.graphs)
 
     def tap(

@@ -9,12 +9,13 @@ from types import TracebackType
 
 from dataplane.assembly import Assembly
 from dataplane.errors import GraphError
-from dataplane.lcore import DONE, Loop, step_together
+from dataplane.lcore import DONE, Loop
 from dataplane.machine import current_lcore, enter, leave
 from dataplane.mempool import Mempool
 from dataplane.runnable import Runnable
 from dataplane.stage import Chain, Exit, Stage
 from dataplane.stats import Readings, Report
+from dataplane.stepping import step_together
 from dataplane.taps import Tap, TapsOfRun, make_tap
 
 __all__ = ["Stepper"]

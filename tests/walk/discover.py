@@ -29,13 +29,13 @@ LEFT_OUT = {
     "dataplane.pmd.register_driver": "holds for all ports of the process",
     "dataplane.pmd.model.wire.peer.PeerWire.connect": "closes whatever descriptor it is given, as it says",
     "dataplane.lcore.Loop.run": "runs until its sources are done, as it says",
-    "dataplane.lcore.Worker": "runs until its loop is over, as it says",
+    "dataplane.worker.Worker": "runs until its loop is over, as it says",
     "dataplane.stepper.Stepper.finish": "steps until its sources are done, as it says",
 }
 # Arguments that bound what would otherwise last as long as its caller wants.
 BOUNDED: dict[str, dict[str, Any]] = {
     "dataplane.lcore.Loop.spin": {"laps": 50},
-    "dataplane.lcore.step_together": {"laps": 20},
+    "dataplane.stepping.step_together": {"laps": 20},
     "dataplane.stepper.Stepper.step": {"laps": 20},
     "dataplane.pipeline.Pipeline.run": {"seconds": 0.02, "until": None},
     "dataplane.pipeline.Pipeline.join": {"timeout": 0.02},
