@@ -19,7 +19,7 @@ from dataplane.balance import Balance, PortBalance
 from dataplane.clock import cycles, hz
 from dataplane.endpoint import RxStage, TxStage
 from dataplane.errors import DataplaneError, GraphError
-from dataplane.graph import Graph, Lcore
+from dataplane.graph import Graph
 from dataplane.handoff import HandoffTx
 from dataplane.lanes import check_queues
 from dataplane.lcore import Loop
@@ -29,6 +29,7 @@ from dataplane.plan import Plan
 from dataplane.port import Port
 from dataplane.runnable import Runnable
 from dataplane.stage import Stage
+from dataplane.stage_options import Lcore
 from dataplane.stats import Cost, Count, Report, add, growth
 
 __all__ = ["Assembly", "Change"]

@@ -22,16 +22,11 @@ from dataplane.limits import BURST_MAX_PACKETS
 from dataplane.port import Port
 from dataplane.queue import RxQueue, TxQueue
 from dataplane.stage import Chain, Exit, Stage
+from dataplane.stage_options import Full, Lcore, find_lcores, find_waits
 from dataplane.stats import Count
 from dataplane.taps import Tap
 
-__all__ = ["Full", "Graph", "Handoff", "Lcore", "Link", "takes_gil"]
-
-Lcore = int | str | None
-"""Where a stage runs: a CPU, the name of a thread that is not pinned, or None: the lcore that its pipeline was given to."""
-
-Full = str | Mapping[Stage, str] | None
-"""What a hand-off does when its ring is full: "wait" or "drop", for all of them or by the stage that they lead to."""
+__all__ = ["Graph", "Handoff", "Link", "takes_gil"]
 
 _MAX_EDGES, _MAX_DROPS = 16, 14
 
@@ -111,8 +106,8 @@ class Graph:
         for tap in taps:
             graph._tap(tap, wrapped)
         graph._check()
-        graph._place(lcores)
-        graph._settle_full(full)
+        graph.lcores = find_lcores(graph, lcores)
+        graph._waits = find_waits(graph, full, graph.lossless)
         graph.label(set(), {})
         return graph
 
@@ -343,39 +338,6 @@ class Graph:
                 )
         self.links.append(Link(app, app.edges.index(edge), edge, to))
 
-    def _place(self, lcores: Mapping[Stage, Lcore]) -> None:
-        """Find the lcore of each app: its own, or that of the first app that leads to it."""
-        for stage, lcore in _named(self, "lcores", lcores).items():
-            if not _is_lcore(lcore):
-                raise GraphError(
-                    f"{self.name}: lcores={{{stage!r}: {lcore!r}}}: expected a CPU number or a name"
-                )
-            self.lcores[id(self.app_of(stage))] = lcore
-        before = {id(link.to): link.app for link in reversed(self.links)}
-        for app in self.apps:
-            way = [app]
-            while id(way[-1]) not in self.lcores and not isinstance(way[-1], Source):
-                way.append(before[id(way[-1])])
-            for each in way:
-                self.lcores.setdefault(id(each), self.lcores.get(id(way[-1])))
-
-    def _settle_full(self, full: Full) -> None:
-        """Find out for each app whether hand-offs that lead to it wait."""
-        given = full if isinstance(full, Mapping) else {}
-        by_stage = {id(self.app_of(stage)): what for stage, what in _named(self, "full", given).items()}
-        rest = ("wait" if self.lossless else "drop") if isinstance(full, Mapping) or full is None else full
-        for app in self.apps:
-            what = by_stage.get(id(app), rest)
-            if what not in ("wait", "drop"):
-                raise GraphError(
-                    f'{self.name}: full={what!r}: expected "wait" or "drop", or one of them by stage'
-                )
-            if self.lossless and what == "drop":
-                raise GraphError(
-                    f'{self.name}: lossless=True waits everywhere, and full="drop" does not: give one'
-                )
-            self._waits[id(app)] = what == "wait"
-
     def _check(self) -> None:
         if not self.sources:
             raise GraphError(
@@ -422,26 +384,6 @@ def _edge(app: App, edge: str | None, to: str) -> str:
     if edge not in app.edges:
         raise GraphError(f"{app} has no edge {edge!r}: it has {', '.join(app.edges)}")
     return edge
-
-
-def _named(graph: Graph, option: str, given: Any) -> Mapping[Stage, Any]:
-    """What an option gives by stage. Raises GraphError for what is no stage of the graph."""
-    if not isinstance(given, Mapping):
-        raise GraphError(
-            f"{graph.name}: {option}={given!r}: expected stages and what holds for each: {{app: ...}}"
-        )
-    for stage in given:
-        if not any(each is stage for each in graph.stages):
-            raise GraphError(
-                f"{graph.name}: {option} names {stage!r}, which is none of its stages: join it, or leave it out"
-            )
-    return given
-
-
-def _is_lcore(lcore: Any) -> bool:
-    if isinstance(lcore, int) and not isinstance(lcore, bool):
-        return lcore >= 0
-    return lcore is None or (isinstance(lcore, str) and bool(lcore))
 
 
 def _ended(app: App) -> tuple[int, int]:

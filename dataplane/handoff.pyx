@@ -8,8 +8,9 @@ ring unless `handoff_slots` gives another.
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport free, malloc
 
-from dataplane.app cimport MAX_BURST, drop, emit_bytes
+from dataplane.app cimport drop, emit_bytes
 from dataplane.clock cimport tsc_hz
+from dataplane.limits cimport BURST_MAX_PACKETS
 from dataplane.machine cimport likely, load_acquire, pause, store_release, tsc, unlikely
 from dataplane.mbuf cimport bytes_of
 from dataplane.mempool cimport free_packets
@@ -41,13 +42,13 @@ cdef class Channel:
         self.ring = ring_memory(slots, True)
 
     def __dealloc__(self):
-        cdef mbuf *pkts[MAX_BURST]
+        cdef mbuf *pkts[BURST_MAX_PACKETS]
         cdef uint64_t total
         cdef uint16_t n
         if self.ring == NULL:
             return
         while True:
-            n = take(self.ring, self.ring.prod_tail, pkts, MAX_BURST, &total)
+            n = take(self.ring, self.ring.prod_tail, pkts, BURST_MAX_PACKETS, &total)
             if n == 0:
                 break
             free_packets(pkts, n)
@@ -216,7 +217,7 @@ cdef class HandoffTx(App):
 
         Raises GraphError while a thread polls one of its ends.
         """
-        cdef mbuf *pkts[MAX_BURST]
+        cdef mbuf *pkts[BURST_MAX_PACKETS]
         cdef unsigned int why = self.drops.index(reason)
         cdef uint64_t total
         cdef uint16_t n
@@ -225,7 +226,7 @@ cdef class HandoffTx(App):
             raise GraphError(f"{self!r} is polled: stop that run first")
         dropped = 0
         while True:
-            n = take(self.channel.ring, self.channel.ring.prod_tail, pkts, MAX_BURST, &total)
+            n = take(self.channel.ring, self.channel.ring.prod_tail, pkts, BURST_MAX_PACKETS, &total)
             if n == 0:
                 return dropped
             self.channel.taken += n
@@ -239,13 +240,13 @@ cdef class HandoffRx(Source):
     def __init__(self, Channel channel not None, uint16_t burst=32):
         if self.channel is not None:
             raise ConfigError(f"{self!r} is made already: make another HandoffRx")
-        if not 1 <= burst <= MAX_BURST:
-            raise ConfigError(f"a burst of {burst}: must be 1 to {MAX_BURST}")
+        if not 1 <= burst <= BURST_MAX_PACKETS:
+            raise ConfigError(f"a burst of {burst}: must be 1 to {BURST_MAX_PACKETS}")
         self.burst = burst
         self.channel = channel
 
     cdef uint16_t poll(self) noexcept nogil:
-        cdef mbuf *pkts[MAX_BURST]
+        cdef mbuf *pkts[BURST_MAX_PACKETS]
         cdef ring_t *ring = self.channel.ring
         cdef uint64_t total
         cdef uint16_t n
@@ -255,7 +256,7 @@ cdef class HandoffRx(Source):
                 if unlikely(load_acquire(&self.channel.closed)):
                     self.done = load_acquire(&ring.prod_tail) == ring.cons_tail
                 return 0
-        n = take(ring, self.seen, pkts, min(self.burst, <uint16_t> MAX_BURST), &total)
+        n = take(ring, self.seen, pkts, min(self.burst, <uint16_t> BURST_MAX_PACKETS), &total)
         self.channel.taken += n
         emit_bytes(self, 0, pkts, n, total)
         return n

@@ -13,11 +13,12 @@ from types import MappingProxyType
 from dataplane.app import App
 from dataplane.errors import ConfigError, GraphError
 from dataplane.explain import explain
-from dataplane.graph import Full, Graph, Lcore
+from dataplane.graph import Graph
 from dataplane.handoff import HANDOFF_SLOTS
 from dataplane.mempool import Mempool
 from dataplane.running import Run, Until, run
 from dataplane.stage import Chain, Exit, Stage
+from dataplane.stage_options import Full, Lcore
 from dataplane.stats import Report
 from dataplane.stepper import Stepper
 from dataplane.taps import Tap, make_tap

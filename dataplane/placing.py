@@ -8,10 +8,11 @@ from dataclasses import replace
 
 from dataplane.app import App
 from dataplane.errors import GraphError
-from dataplane.graph import Graph, Handoff, Lcore, Link
+from dataplane.graph import Graph, Handoff, Link
 from dataplane.handoff import HandoffTx
 from dataplane.plan import Plan
 from dataplane.queue import RxQueue, TxQueue
+from dataplane.stage_options import Lcore
 
 __all__ = ["Places", "lcore_names", "make_plans"]
 

@@ -20,13 +20,14 @@ from types import TracebackType
 from dataplane.assembly import Assembly
 from dataplane.errors import ConfigError, GraphError, LcoreStuck
 from dataplane.explain import explain
-from dataplane.graph import Graph, Lcore, takes_gil
+from dataplane.graph import Graph, takes_gil
 from dataplane.lanes import Lanes
 from dataplane.mempool import Mempool
 from dataplane.placing import lcore_names
 from dataplane.replacing import replace
 from dataplane.runnable import Runnable
 from dataplane.stage import Chain, Exit, Stage
+from dataplane.stage_options import Lcore
 from dataplane.stats import Readings, Report, Sampler
 from dataplane.taps import Tap, TapsOfRun, make_tap
 from dataplane.worker import Worker

@@ -57,7 +57,7 @@ def test_describing_touches_nothing_and_neither_does_a_refusal(tmp_path):
     left, right = probe("null:"), probe("null:")
     pipeline = Pipeline(left.rx(0) >> PcapDump(tmp_path / "x.pcap") >> right.tx(0))
     with pytest.raises(
-        GraphError, match=r"pcapdump has no clone\(\), so it has no lanes: define clone\(self\) in PcapDump"
+        GraphError, match=r"has no clone\(\), so it has no lanes: define clone\(self\) in PcapDump"
     ):
         pipeline.run(lcores=TWO)
     assert left.rx_queues == right.tx_queues == 1 and not left.started
