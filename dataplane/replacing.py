@@ -34,7 +34,7 @@ def replace(assembly: Assembly, pipelines: Sequence[Runnable], timeout: float) -
     hands_off = assembly.hands_off or change.hands_off
     try:
         if hands_off:
-            _hush(loops, timeout)
+            _hush(assembly, timeout)
     except BaseException:
         _resume(loops)
         assembly.cancel(change)
@@ -61,21 +61,25 @@ def replace(assembly: Assembly, pipelines: Sequence[Runnable], timeout: float) -
     assembly.commit(change)
 
 
-def _hush(loops: Sequence[Loop], timeout: float) -> None:
-    """Let the lcores poll no source, and empty the hand-offs between them. What an app adds later is left in them."""
+def _hush(assembly: Assembly, timeout: float) -> None:
+    """Let the lcores poll no source, and wait until the hand-offs between them are empty.
+
+    An app that goes on sending by itself is waited for `timeout` s at most: its packets are dropped as "replaced".
+    """
+    loops = assembly.loops
+    ends = [handoff.tx for graph in assembly.graphs for handoff in graph.handoffs]
     _wait(loops, [loop.ask(partial(loop.hush, True)) for loop in loops], timeout)
-    moved: list[bool] = [True]
-    for _ in range(2 * len(loops)):  # a packet may pass each lcore more than once
-        if not any(moved):
+    deadline = monotonic() + timeout
+    before: list[int] | None = None
+    while monotonic() < deadline:
+        for (
+            loop
+        ) in loops:  # a call is answered between two laps: what was in the hands of an app has moved on
+            _wait([loop], [loop.ask(loop.settle)], timeout)
+        now = [tx.channel.sent for tx in ends]
+        if now == before and not any(tx.held for tx in ends):
             break
-        moved.clear()
-        for loop in loops:
-            _wait([loop], [loop.ask(partial(_settle, loop, moved))], timeout)
-
-
-def _settle(loop: Loop, moved: list[bool]) -> None:
-    """On the lcore."""
-    moved.append(loop.settle())
+        before = now
 
 
 def _resume(loops: Sequence[Loop]) -> None:
