@@ -65,7 +65,7 @@ def ring_cycles(Ring ring not None, uint32_t n, uint32_t rounds):
 
 
 cdef class Keep(App):
-    """Does nothing with packets: whoever measures keeps them."""
+    """Does nothing with packets: the loop that measures keeps them."""
 
     cdef void push(self, mbuf **pkts, uint16_t n) noexcept nogil:
         pass

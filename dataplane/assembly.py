@@ -124,7 +124,7 @@ class Assembly:
 
     @property
     def lcores(self) -> list[Lcore]:
-        """Of each loop its CPU or its name; None for one that has neither."""
+        """The CPU or the name of each loop's lcore; None for one that has neither."""
         return self._places.names
 
     @property
@@ -469,7 +469,7 @@ class Assembly:
 
 
 def _discard(apps: Iterable[App], reason: str) -> None:
-    """Drop what nobody has taken out of hand-offs."""
+    """Drop packets that are left in hand-offs."""
     for app in apps:
         if isinstance(app, HandoffTx):
             app.discard(reason)

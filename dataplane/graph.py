@@ -171,7 +171,7 @@ class Graph:
         return self.lcore_of(link.app) != self.lcore_of(link.to)
 
     def handoff_of(self, link: Link) -> Handoff | None:
-        """What a link goes through in a run, if it leads to another lcore."""
+        """The hand-off of a link in a run, if it leads to another lcore."""
         return next((each for each in self.handoffs if each.link is link), None)
 
     def place_of(self, app: App) -> str:
@@ -180,7 +180,7 @@ class Graph:
         return self.ran_on.get(id(app), "") or ("" if lcore is None else f"lcore {lcore}")
 
     def ring_of(self, link: Link) -> str:
-        """What a link goes through on its way to another lcore, for pictures; "" if it is a call."""
+        """A description of the ring of a link to another lcore, for pictures; "" if the link is a call."""
         if self.handoff_of(link) is None if self.ran_on else not self.crosses(link):
             return ""
         return f"ring of {self.slots:,} slots, full: {'wait' if self.waits_for(link.to) else 'drop'}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a pipeline says about the lcores of its stages and about full hand-offs, checked and spread over all its apps."""
+"""Options of a pipeline by stage, lcores and full hand-offs: checked, and spread over all its apps."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Joined(Protocol):
 
 
 class Described(Protocol):
-    """What is needed of a graph; apps in the order of its stages."""
+    """A graph, as far as this module needs it; apps in the order of its stages."""
 
     name: str
 
@@ -42,7 +42,7 @@ class Described(Protocol):
 
     @property
     def apps(self) -> Sequence[App]:
-        """What stands for them."""
+        """The apps that wrap them."""
 
     @property
     def links(self) -> Sequence[Joined]:
@@ -87,7 +87,7 @@ def find_waits(graph: Described, full: Full, lossless: bool) -> dict[int, bool]:
 
 
 def _by_app(graph: Described, option: str, given: Any) -> dict[int, Any]:
-    """What an option gives by stage, by the id of its app. Raises GraphError for what is no stage of the graph."""
+    """The values of an option, by the id of the app. Raises GraphError for what is no stage of the graph."""
     if not isinstance(given, Mapping):
         raise GraphError(
             f"{graph.name}: {option}={given!r}: expected stages and what holds for each: {{app: ...}}"

@@ -62,7 +62,7 @@ class Stepper:
     def step(self, laps: int = 1) -> int:
         """Poll all sources `laps` times; returns how many packets they made. Raises the error of a stage that failed.
 
-        Of a pipeline on several lcores each does a lap in turn; then hand-offs are emptied.
+        If the pipelines have several lcores, each does a lap in turn; then hand-offs are emptied.
         """
         before = self._packets
         while laps > 0 and not self._over:
