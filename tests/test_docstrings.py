@@ -22,7 +22,6 @@ FOLDERS = ("dataplane", "pmd", "apps")
 NOT_YET: frozenset[str] = frozenset(
     {
         "dataplane/blocks.pyx",
-        "dataplane/lcore.pyx",
         "pmd/model/shared.pyx",
         "pmd/model/wire/pcap.pyx",
         "pmd/model/wire/peer.pyx",
