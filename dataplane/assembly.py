@@ -68,9 +68,8 @@ class Change:
 class Assembly:
     """The pipelines of a run, distributed over its lcores.
 
-
     pipelines: dealt out in turn to `lcores`, each a CPU or None; they may name other lcores, too. profile: measure the costs
-    of apps. names: makes names for pictures of the lcores.
+    of apps. idle: what lcores do while no packet comes, see `Idle`. names: makes names for pictures of the lcores.
     Raises GraphError, or the error of an app or a port that cannot take part; nothing has changed then.
     """
 
@@ -80,6 +79,7 @@ class Assembly:
         lcores: Sequence[int | None],
         *,
         profile: bool = False,
+        idle: str = "yield",
         names: Callable[[Sequence[Lcore]], Sequence[str]] = lcore_names,
     ) -> None:
         if not pipelines:
@@ -111,7 +111,7 @@ class Assembly:
         try:
             for plan in change.plans:
                 plan.bind()
-            self.loops = [Loop(plan, profile=profile) for plan in change.plans]
+            self.loops = [Loop(plan, profile=profile, idle=idle) for plan in change.plans]
         except BaseException:
             self.cancel(change)
             raise
@@ -149,7 +149,6 @@ class Assembly:
         plans = make_plans(
             graphs,
             self._places.relocate(graphs),
-            [pipeline.busy for pipeline in pipelines],
             len(self.lcores),
             [handoff for graph in self.graphs for handoff in graph.handoffs],
         )

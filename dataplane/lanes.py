@@ -16,6 +16,7 @@ from dataplane.port import Port
 from dataplane.queue import RxQueue, TxQueue
 from dataplane.runnable import Runnable
 from dataplane.stage import Chain, Stage
+from dataplane.taps import stages_of
 
 __all__ = ["Lanes", "check_queues"]
 
@@ -47,12 +48,20 @@ class Lanes:
                 f"{graph.name} places its stages on lcores, and would run on {self._count} more: "
                 "run it on one, or leave out lcores= in Pipeline"
             )
-        strides = {id(queue): _stride(graph, queue, self._count) for queue in graph.queues}
-        self._next = {id(app): (app, self._clones_of(app)) for app in graph.stages if isinstance(app, App)}
+        own = {
+            id(stage) for stage in stages_of(pipelines[0].chains)
+        }  # without taps: these stay in the first lane
+        queues = [queue for queue in graph.queues if id(queue) in own]
+        strides = {id(queue): _stride(graph, queue, self._count) for queue in queues}
+        self._next = {
+            id(app): (app, self._clones_of(app))
+            for app in graph.stages
+            if isinstance(app, App) and id(app) in own
+        }
         lanes: list[Runnable] = [pipelines[0]]
         for lane in range(1, self._count):
             stages: dict[int, Stage] = {key: clones[lane - 1] for key, (_, clones) in self._next.items()}
-            for queue in graph.queues:
+            for queue in queues:
                 stages[id(queue)] = _queue_of(queue, queue.index + lane * strides[id(queue)])
             lanes.append(pipelines[0].lane([_chain_of(chain, stages) for chain in pipelines[0].chains]))
         return lanes

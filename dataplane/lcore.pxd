@@ -3,6 +3,7 @@
 
 from libc.stdint cimport uint32_t, uint64_t
 
+from dataplane.idle cimport Idle
 from dataplane.plan cimport Plan
 from dataplane.profiler cimport Profiler
 
@@ -18,6 +19,7 @@ cpdef enum:
 cdef class Loop:
     cdef readonly Plan plan
     cdef readonly Plan coming      # its apps are started: the lcore waits for `swap` or `forget`
+    cdef Idle _idle
     cdef readonly Profiler profiler  # measures a lap now and then; None: none
     cdef uint64_t _measured_at     # number of the next lap that it measures
     cdef volatile uint32_t _stop

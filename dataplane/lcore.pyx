@@ -19,6 +19,7 @@ from dataplane.app cimport Source
 from dataplane.clock cimport tsc_hz
 from dataplane.endpoint cimport RxStage, TxStage
 from dataplane.handoff cimport HandoffRx, HandoffTx
+from dataplane.idle cimport Idle
 from dataplane.machine cimport likely, tsc
 from dataplane.profiler cimport GAP, Profiler
 from dataplane.stage cimport Stage
@@ -35,7 +36,6 @@ cdef extern from "<sched.h>" nogil:
 
 cdef enum:
     SELDOM = 1024     # laps
-    IDLE_SPINS = 64   # empty laps until the core is offered to others
     FOREVER = -1
     DRAIN_LAPS = 1024  # bursts that a queue which leaves is polled for at most: traffic may never end
 
@@ -70,14 +70,17 @@ class Call:
 cdef class Loop:
     """The loop of one lcore. plan: what it runs; profile: measure a lap in 61, for the cycles per packet of each app.
 
+    idle: what it does after laps that find nothing, see `Idle`.
+
     `bind` the plan, then `run` in a thread of its own, or `open`, `spin` any number of times and `close`; then `unbind`.
     """
 
-    def __init__(self, Plan plan not None, *, bint profile=False):
+    def __init__(self, Plan plan not None, *, bint profile=False, idle="yield"):
         if self.plan is not None:
             raise ConfigError("this Loop is made already: make another")
         if plan.apps is None:
             raise GraphError("this Plan has no apps: it was made without __init__")
+        self._idle = Idle(idle)
         self.profiler = Profiler(plan) if profile else None
         self._measured_at = <uint64_t> GAP if profile else <uint64_t> FOREVER
         self.plan = plan
@@ -300,6 +303,7 @@ cdef class Loop:
         """All of it: `open`, `spin`, what is asked for between two laps, `close`. Returns why it ended."""
         if self.plan is None:
             raise GraphError("this Loop has no plan: it was made without __init__")
+        self._idle.enter()
         try:
             self.open(stoppable=True)
             try:
@@ -372,8 +376,7 @@ cdef class Loop:
                 return 0
             if plan.over():
                 return DONE
-            if empty > IDLE_SPINS and not plan.busy:
-                sched_yield()
+            self._idle.rest(empty)
         return 0
 
     cdef uint64_t _rare_lap(self, Plan plan, uint64_t left) noexcept nogil:

@@ -30,7 +30,6 @@ class Pipeline:
     """chains: joined by ``>>``. name: for reports and errors.
 
     lossless: packets wait for room in Tx queues and hand-offs, instead of being dropped.
-    busy: never offer the core to other threads, however idle (for cores that are isolated).
     burst: packets taken from an Rx queue at once, 1 to 256.
     lcores: where stages (apps, queues) run: a CPU, or a name for a thread that is not pinned. A stage that is not named runs
         with the one before it, and the beginning of a chain on the lcore that `run` is given. An edge from one lcore to
@@ -47,7 +46,6 @@ class Pipeline:
         *chains: Chain | Stage,
         name: str | None = None,
         lossless: bool = False,
-        busy: bool = False,
         burst: int = 32,
         lcores: Mapping[Stage, Lcore] = MappingProxyType({}),
         full: Full = None,
@@ -56,7 +54,6 @@ class Pipeline:
         self.chains = chains
         self.name = name if name is not None else "pipeline"
         self.lossless = lossless
-        self.busy = busy
         self.burst = burst
         self.taps: list[Tap] = []
         self.lcores = lcores
@@ -85,7 +82,7 @@ class Pipeline:
 
     def lane(self, chains: Sequence[Chain | Stage]) -> Pipeline:
         """Other chains with the same settings: a lane of a run on several lcores."""
-        return type(self)(*chains, name=self.name, lossless=self.lossless, busy=self.busy, burst=self.burst)
+        return type(self)(*chains, name=self.name, lossless=self.lossless, burst=self.burst)
 
     def run(
         self,
@@ -96,6 +93,7 @@ class Pipeline:
         count: int | None = None,
         until: Until = None,
         profile: bool = False,
+        idle: str = "yield",
     ) -> Report:
         """Run on the CPU `lcore` (None: not pinned) until the sources are done or have made `count` packets, or
         `seconds` are over, or `until` (a callable or an Event) holds.
@@ -103,11 +101,19 @@ class Pipeline:
         lcores: several CPUs instead of one, with a lane on each: queues of its own, and clones of the apps (`App.clone`).
         RSS spreads packets over the lanes. `count` holds for each of them.
         profile: measure the cycles per packet of each app, for `Report.profile` and `explain`.
+        idle: what the lcore does while no packet comes: "spin" (poll on: for CPUs that are isolated), "yield" (offer the CPU
+        to other threads), "sleep" (up to 100 us at once) or with another bound, such as "sleep:20us".
 
         Raises GraphError, what a port or an app raises, and KeyboardInterrupt, after everything was stopped.
         """
         return run(
-            self, lcores=_lcores(lcore, lcores), seconds=seconds, count=count, until=until, profile=profile
+            self,
+            lcores=_lcores(lcore, lcores),
+            seconds=seconds,
+            count=count,
+            until=until,
+            profile=profile,
+            idle=idle,
         )
 
     def start(
@@ -117,9 +123,10 @@ class Pipeline:
         lcores: Sequence[int | None] | None = None,
         count: int | None = None,
         profile: bool = False,
+        idle: str = "yield",
     ) -> Run:
         """The same without waiting; `stop` or `join` ends it."""
-        self._run = Run((self,), lcores=_lcores(lcore, lcores), count=count, profile=profile)
+        self._run = Run((self,), lcores=_lcores(lcore, lcores), count=count, profile=profile, idle=idle)
         return self._run
 
     def stop(self) -> Report | None:
@@ -130,9 +137,9 @@ class Pipeline:
         """Wait until the run of `start` ends by itself; returns its report. timeout: s, then raises ConfigError."""
         return None if self._run is None else self._run.join(timeout)
 
-    def stepper(self, *, profile: bool = False) -> Stepper:
+    def stepper(self, *, profile: bool = False, idle: str = "yield") -> Stepper:
         """Run it lap by lap in this thread: ``with pipeline.stepper() as stepper: stepper.step(10)``."""
-        return Stepper(self, profile=profile)
+        return Stepper(self, profile=profile, idle=idle)
 
     def tap(
         self, edge: Stage | Exit, to: Stage | Chain, *, name: str = "tap", mempool: Mempool | None = None

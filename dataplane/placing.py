@@ -91,13 +91,12 @@ class Places:
 def make_plans(
     graphs: Sequence[Graph],
     places: Sequence[Where],
-    busy: Sequence[bool],
     lcores: int,
     known: Iterable[Handoff],
 ) -> list[Plan]:
     """A plan for each of `lcores`; the hand-offs between them are noted in the graphs.
 
-    busy: of each graph; known: hand-offs that run already, and go on if their edge is in a graph again.
+    known: hand-offs that run already, and go on if their edge is in a graph again.
     """
     old = list(known)
     for graph, where in zip(graphs, places, strict=True):
@@ -108,7 +107,7 @@ def make_plans(
         ]
     # A hand-off comes behind those whose packets it may get.
     order = [each.tx for graph in graphs for each in sorted(graph.handoffs, key=_depth_in(graph))]
-    return [_plan(graphs, places, busy, number, order) for number in range(lcores)]
+    return [_plan(graphs, places, number, order) for number in range(lcores)]
 
 
 def _depth_in(graph: Graph) -> Callable[[Handoff], int]:
@@ -140,17 +139,14 @@ def _hand_off(graph: Graph, link: Link, origin: int, target: int, known: Sequenc
 def _plan(
     graphs: Sequence[Graph],
     places: Sequence[Where],
-    busy: Sequence[bool],
     lcore: int,
     order: Sequence[HandoffTx],
 ) -> Plan:
     apps: list[App] = []
     links: list[Link] = []
     queues: list[RxQueue | TxQueue] = []
-    never_rests = False
-    for graph, where, restless in zip(graphs, places, busy, strict=True):
+    for graph, where in zip(graphs, places, strict=True):
         here = {id(app) for app in graph.apps if where[id(app)] == lcore}
-        never_rests |= restless and bool(here)
         incoming = [each for each in graph.handoffs if each.target == lcore]
         outgoing = [each for each in graph.handoffs if each.origin == lcore]
         apps += [each.rx for each in incoming]
@@ -164,4 +160,4 @@ def _plan(
             for stage, app in zip(graph.stages, graph.apps, strict=True)
             if id(app) in here and isinstance(stage, (RxQueue, TxQueue))
         ]
-    return Plan(apps, links, queues, busy=never_rests, order=order)
+    return Plan(apps, links, queues, order=order)

@@ -14,7 +14,6 @@ cdef class Plan:
     cdef void **feeds        # for each of those: all sources and receiving ends that lead to it, and NULL
     cdef int n_sources, n_apps, n_pythons, n_queues, n_takes, n_ends
     cdef uint32_t lap        # packets that one lap may make at most; `acquire` reads it from the sources
-    cdef readonly bint busy
     cdef readonly tuple apps, queues, links  # the pointers above are into these, and into `_kept`
     cdef tuple _kept         # the sources, those that take the GIL, receiving ends, sending ends
     cdef dict _later         # by id of a sending end, the receiving ends that it may poll while it waits

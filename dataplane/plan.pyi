@@ -13,14 +13,12 @@ class Plan:
     apps: tuple[App, ...]
     queues: tuple[RxQueue | TxQueue, ...]
     links: tuple[Link, ...]
-    busy: bool
     def __init__(
         self,
         apps: Iterable[App],
         links: Iterable[Link],
         queues: Iterable[RxQueue | TxQueue],
         *,
-        busy: bool = False,
         order: Iterable[HandoffTx] = (),
     ) -> None: ...
     def __contains__(self, app: Any) -> bool: ...

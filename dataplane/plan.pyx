@@ -86,13 +86,13 @@ cdef void **_rows(rows) except NULL:
 
 
 cdef class Plan:
-    """apps: in the order of the graph; links: between them; queues: those they use; busy: never offer the core to others.
+    """apps: in the order of the graph; links: between them; queues: those they use.
 
     order: sending ends of hand-offs of all lcores, each behind those whose packets it may get. Those of other plans do not matter.
     Raises GraphError for a link to an app that is not among them, and for chains of more than 128 apps.
     """
 
-    def __init__(self, apps, links, queues, *, bint busy=False, order=()):
+    def __init__(self, apps, links, queues, *, order=()):
         if self.apps is not None:
             raise ConfigError("this Plan is made already: make another")
         apps = _of_kind(App, apps, "apps")
@@ -125,7 +125,6 @@ cdef class Plan:
             id(end): [each.rx for each in order[place + 1:] if id(each.rx) in here] for place, end in enumerate(order)
         }
         self.feeds = _rows([_feeds(end, links) for end in ends])
-        self.busy = busy
 
     def __dealloc__(self):
         free(self.apps_at)

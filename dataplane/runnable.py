@@ -22,7 +22,6 @@ class Runnable(Protocol):
     name: str
     chains: tuple[Chain | Stage, ...]
     taps: list[Tap]
-    busy: bool
     report: Report | None
     graph: Graph | None
 

@@ -53,7 +53,8 @@ class Run:
     lcores: a CPU for each thread to be pinned to, None for one that is not pinned; pipelines are dealt out in turn. One
     pipeline on several lcores has a lane on each, see `Pipeline.run`. Raises GraphError for lcores that have nothing to do.
     count: end when the sources of an lcore made that many packets. profile: measure the cycles per packet of each app, for
-    `Report.profile`. A context manager: it stops at the end of the block.
+    `Report.profile`. idle: what lcores do while no packet comes, see `Pipeline.run`. A context manager: it stops at the end
+    of the block.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Run:
         lcores: Sequence[int | None] = (None,),
         count: int | None = None,
         profile: bool = False,
+        idle: str = "yield",
     ) -> None:
         if not lcores:
             raise ConfigError("no lcores to run on: name CPUs, or None for a thread that is not pinned")
@@ -70,7 +72,7 @@ class Run:
             raise ConfigError(f"count={count}: it cannot be negative")
         self._lanes = Lanes(len(lcores) if len(pipelines) == 1 else 1)
         pipelines = self._lanes.of(pipelines)
-        self._assembly = Assembly(pipelines, lcores, profile=profile, names=_names)
+        self._assembly = Assembly(pipelines, lcores, profile=profile, idle=idle, names=_names)
         self._lanes.settle()
         self.report: Report | None = None
         self._over = threading.Event()
@@ -310,9 +312,10 @@ def start(
     lcores: Sequence[int | None] = (None,),
     count: int | None = None,
     profile: bool = False,
+    idle: str = "yield",
 ) -> Run:
     """Start pipelines on lcores; see `Run`."""
-    return Run(pipelines, lcores=lcores, count=count, profile=profile)
+    return Run(pipelines, lcores=lcores, count=count, profile=profile, idle=idle)
 
 
 def run(
@@ -322,13 +325,14 @@ def run(
     count: int | None = None,
     until: Until = None,
     profile: bool = False,
+    idle: str = "yield",
 ) -> Report:
     """Run pipelines until all their sources are done, or `seconds` are over, or `until` (a callable or an Event) holds.
 
-    profile: see `Run`. Raises what stopped an lcore; on Ctrl-C everything is stopped first, and then KeyboardInterrupt is
-    raised.
+    profile, idle: see `Run`. Raises what stopped an lcore; on Ctrl-C everything is stopped first, and then
+    KeyboardInterrupt is raised.
     """
-    with start(*pipelines, lcores=lcores, count=count, profile=profile) as running:
+    with start(*pipelines, lcores=lcores, count=count, profile=profile, idle=idle) as running:
         running.wait(seconds, until)
         return running.stop()
 

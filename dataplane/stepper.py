@@ -27,18 +27,18 @@ class Stepper:
     """Pipelines run lap by lap in the caller's thread, which is an lcore meanwhile: tests, and benchmarks of one core.
 
     A context manager: ports run, and apps are started, between its beginning and its end. profile: measure the cycles per
-    packet of each app, for `Report.profile`.
+    packet of each app, for `Report.profile`. idle: what it does after laps that find nothing, see `Pipeline.run`.
     """
 
-    def __init__(self, *pipelines: Runnable, profile: bool = False) -> None:
+    def __init__(self, *pipelines: Runnable, profile: bool = False, idle: str = "yield") -> None:
         self._pipelines = pipelines
-        self._profile = profile
+        self._profile, self._idle = profile, idle
         self._assembly: Assembly | None = None
         self._taps = TapsOfRun(lambda: self._running().pipelines)
         self.report: Report | None = None
 
     def __enter__(self) -> Stepper:
-        self._assembly = Assembly(self._pipelines, (None,), profile=self._profile)
+        self._assembly = Assembly(self._pipelines, (None,), profile=self._profile, idle=self._idle)
         self._entered = current_lcore() is None
         self._loops, self._over = self._assembly.loops, False
         opened: list[Loop] = []

@@ -7,7 +7,7 @@ pipeline by itself, with the tap or without.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,7 +17,7 @@ from dataplane.errors import GraphError
 from dataplane.mempool import Mempool
 from dataplane.stage import Chain, Exit, Stage
 
-__all__ = ["Tap", "Tapped", "TapsOfRun", "make_tap"]
+__all__ = ["Tap", "Tapped", "TapsOfRun", "make_tap", "stages_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +126,11 @@ class TapsOfRun:
 
 def _stages(pipeline: Tapped) -> list[Stage]:
     """All stages of a pipeline, those behind taps too."""
-    chains = (*pipeline.chains, *(tap.to for tap in pipeline.taps))
+    return stages_of((*pipeline.chains, *(tap.to for tap in pipeline.taps)))
+
+
+def stages_of(chains: Iterable[Chain | Stage]) -> list[Stage]:
+    """The stages of chains, in their order; one that is in two of them twice."""
     return [
         stage
         for chain in chains

@@ -213,6 +213,8 @@ def totals(report: Report, headline: bool = True) -> Iterator[str]:
         yield f"  {port}: {', '.join(parts) or 'nothing'}"
     for remark in report.remarks:
         yield f"  {remark}"
+    for name, cost in report.profile.items():
+        yield f"  {name}: {cost.cycles:.1f} cycles per packet"
 
 
 def _moved(way: str, xstats: dict[str, int], seconds: float) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from dataplane.apps.command.host import parse_cpu_list
 from dataplane.output import Whole
 
-__all__ = ["add_run_arguments", "count", "duration", "json_report", "size_or_time"]
+__all__ = ["add_run_arguments", "count", "duration", "json_report", "picture_file", "size_or_time"]
 
 _BYTES = {"": 1, "k": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _SECONDS = {"s": 1, "min": 60, "h": 3600}
@@ -36,6 +36,24 @@ def add_run_arguments(parser: argparse.ArgumentParser, seconds: float | None = N
     )
     group.add_argument(
         "--burst", type=_burst, default=32, metavar="N", help="packets per burst, 1 to 256 (default 32)"
+    )
+    group.add_argument(
+        "--idle",
+        type=_idle,
+        default="yield",
+        metavar="POLICY",
+        help="what a CPU does while no packet comes: spin, yield (default), sleep, or with a bound as in sleep:50us",
+    )
+    group.add_argument(
+        "--profile",
+        action="store_true",
+        help="measure the cycles per packet of each app: in the report and the totals",
+    )
+    group.add_argument(
+        "--explain",
+        type=Path,
+        metavar="FILE",
+        help="write a picture of the run to FILE: as SVG if its name ends in .svg, else as text",
     )
     group.add_argument("--rx-desc", type=count, metavar="N", help="descriptors of each Rx queue")
     group.add_argument("--tx-desc", type=count, metavar="N", help="descriptors of each Tx queue")
@@ -63,6 +81,11 @@ def json_report(args: argparse.Namespace) -> Whole | None:
     Raises FileError, FileInUse.
     """
     return Whole(args.json, "--json") if args.json is not None else None
+
+
+def picture_file(args: argparse.Namespace) -> Whole | None:
+    """The file of --explain, checked likewise; None if it is not asked for. Raises FileError, FileInUse."""
+    return Whole(args.explain, "--explain") if args.explain is not None else None
 
 
 def _option_path(text: str) -> str:
@@ -99,6 +122,17 @@ def size_or_time(text: str) -> tuple[int | None, float | None]:
         )
     number, unit = int(found[1]), found[2] or ""
     return (number * _BYTES[unit], None) if unit in _BYTES else (None, float(number * _SECONDS[unit]))
+
+
+def _idle(text: str) -> str:
+    from dataplane.errors import ConfigError
+    from dataplane.idle import Idle
+
+    try:
+        Idle(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def _burst(text: str) -> int:

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from dataplane.apps.command.display import Display, totals
-from dataplane.apps.command.options import json_report
+from dataplane.apps.command.options import json_report, picture_file
 from dataplane.apps.command.signals import Signals
 from dataplane.apps.command.streams import complain, failure, log_to_stderr, out
 from dataplane.errors import ConfigError, DataplaneError, FileError, LcoreStuck, PortError
@@ -54,6 +54,12 @@ class Session:
         self.app = app
         self.report = Report(app, 0.0, ok=False)
         self._json = json_report(args)
+        try:
+            self._picture = picture_file(args)
+        except DataplaneError:
+            if self._json is not None:
+                self._json.release()
+            raise
         self.signals = Signals()
         self._ports = ExitStack()
         self._opened: list[Port] = []
@@ -127,7 +133,12 @@ class Session:
             for app in pipeline.check().apps:
                 app.prepare()
         self.signals.raising = False
-        running = start(*pipelines, lcores=self.args.lcores[: len(pipelines)] or (None,))
+        running = start(
+            *pipelines,
+            lcores=self.args.lcores[: len(pipelines)] or (None,),
+            profile=self.args.profile,
+            idle=self.args.idle,
+        )
         try:
             for port in self._hosts:
                 port.begin()
@@ -153,6 +164,7 @@ class Session:
         lost = {"error": self._lost} if self._lost else {}
         try:
             self._write({**figures, "ok": not complaints, **lost})
+            self._draw(running)
         finally:
             _print([*totals(self.report, headline), *lines])
             for complaint in complaints:
@@ -217,6 +229,12 @@ class Session:
         sys.stderr.flush()
         os._exit(1)
 
+    def _draw(self, running: Run) -> None:
+        """Write the picture of --explain. Raises FileError."""
+        if self._picture is not None and not self._picture.contested:
+            kind = "svg" if self.args.explain.suffix == ".svg" else "text"
+            self._picture.write(running.explain(kind).rstrip("\n") + "\n")
+
     def _write(self, more: dict[str, Any]) -> None:
         self._written = True
         if self._json is not None and not self._json.contested:  # another user of that file may read it
@@ -239,6 +257,8 @@ class Session:
                     complain(str(other))  # the error that is on its way goes first
             elif self._json is not None:
                 self._json.release()
+            if self._picture is not None:
+                self._picture.release()
         finally:
             try:
                 self._ports.close()

@@ -252,3 +252,23 @@ def test_every_packet_is_accounted_for(actions, profile):
     assert report.ports["null:"]["tx_good_packets"] == report.balance.sent == made // 2
     assert report.balance.consumed == made // 2
     assert report.balance.copied == sum(report.drops.values())
+
+
+def test_a_tap_on_an_edge_between_two_lcores():
+    """The packets cross to the other lcore; the copies stay on the first."""
+    source, counter, seen, behind = endless(), Counter(), Sink(), Sink()
+    pipeline = Pipeline(source >> counter >> behind, lcores={counter: "second"}, full="wait")
+    with pipeline.start() as running:
+        wait_for(lambda: counter.packets > 100)
+        for _ in range(10):
+            tap = running.tap(source, seen)
+            other = running.tap(counter, Sink(), name="other")
+            wait_for(lambda tap=tap, other=other: tap.packets and other.packets)
+            running.untap(tap)
+            running.untap(other)
+        report = running.stop()
+    assert report.ok and report.balance.missing == 0
+    generated = report.balance.generated
+    lost = sum(count for name, count in report.drops.items() if not name.endswith("no_mbuf"))
+    assert generated == behind.packets + lost
+    assert all(name.split(".")[-1] in ("stopped", "no_mbuf") for name in report.drops), report.drops
