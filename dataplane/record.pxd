@@ -33,3 +33,8 @@ cdef inline void record_of(record_t *record, const mbuf *m) noexcept nogil:
     record.timestamp_ns = arrival_ns(m)
     record.length = m.pkt_len
     record.original = original_length(m)
+
+
+cdef inline bint is_long_gap(uint64_t wait_ns) noexcept nogil:
+    """Whether a packet of a capture that is replayed with its timing is due so late that it must be said: in over a minute."""
+    return wait_ns > <uint64_t> 60 * 1000000000

@@ -3,9 +3,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import NamedTuple
 
-__all__ = ["ETHERNET", "Record"]
+from dataplane.figures import duration
+
+__all__ = ["ETHERNET", "Record", "warn_of_gap"]
+
+log = logging.getLogger("dataplane")
 
 ETHERNET = 1  # LINKTYPE_ETHERNET
 
@@ -22,3 +27,13 @@ class Record(NamedTuple):
     original_length: int
     link_type: int = ETHERNET
     interface: int = 0
+
+
+def warn_of_gap(who: str, packet: int, wait_ns: int, mend: str) -> None:
+    """Say in the log that a packet of a capture is due in a long time.
+
+    who: what replays it; packet: its number in the capture, from 1; wait_ns: until it is due; mend: what ends the wait.
+    """
+    log.warning(
+        "%s: packet %d is due in %s, as in the capture: %s", who, packet, duration(wait_ns * 1e-9), mend
+    )

@@ -21,25 +21,20 @@ from dataplane.pcapfile cimport RECORD_HEADER, PcapReader, PcapWriter, record_ti
 from dataplane.pmd.virtual.queue cimport (
     VirtualRx, VirtualTx, arrived, arrived_at, bytes_of, mbuf, take, uint16_t, uint32_t, uint64_t, weight,
 )
-from dataplane.record cimport note_record, record_t
+from dataplane.record cimport is_long_gap, note_record, record_t
 
-import logging
 import os
 
 from dataplane.errors import ConfigError, PcapError
-from dataplane.figures import duration
 from dataplane.pcapfile import LINK_ETHERNET
 from dataplane.port import PortInfo
+from dataplane.record import warn_of_gap
 from dataplane.pmd.virtual.port import VirtualPort
 
 
 cdef enum:
     STALL_NS = 100_000_000  # speed=original: the longest time without a poll that is made up for
     KEEP = 256 << 20
-
-cdef uint64_t LONG_NS = 60_000_000_000  # speed=original: a longer gap is said in the log
-
-log = logging.getLogger("dataplane")
 
 
 cdef class PcapRx(VirtualRx):
@@ -174,18 +169,13 @@ cdef class PcapRx(VirtualRx):
             if stamp - until[0] > self.max_gap_ns:
                 # All later records move by as much as this gap is shortened.
                 self.first_ns += stamp - until[0] - self.max_gap_ns
-        elif stamp - until[0] > LONG_NS and self.warned != self.reader.records + 1:
+        elif is_long_gap(stamp - until[0]) and self.warned != self.reader.records + 1:
             self.warned = self.reader.records + 1
             with gil:
-                self._warn((stamp - until[0]) * 1e-9)
+                warn_of_gap(
+                    self.port.name, self.warned, stamp - until[0], "max_gap=SECONDS shortens gaps, speed=max ignores them"
+                )
         return False
-
-    cdef _warn(self, seconds):
-        """Log that the next record is due in `seconds`. Called once for each such record."""
-        log.warning(
-            "%s: packet %d is due in %s, as in the capture: max_gap=SECONDS shortens gaps, speed=max ignores them",
-            self.port.name, self.warned, duration(seconds),
-        )
 
     cdef int check_ready(self) except -1:
         VirtualRx.check_ready(self)

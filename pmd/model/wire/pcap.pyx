@@ -8,9 +8,10 @@ from dataplane.limits cimport ETHERNET_HEADER_BYTES, FRAME_MIN_WITHOUT_FCS_BYTES
 from dataplane.mbuf cimport mbuf
 from dataplane.pcapfile cimport PcapReader, PcapWriter
 from dataplane.pmd.datasheet.limits cimport FRAME_MAX_WITHOUT_FCS_BYTES
-from dataplane.record cimport record_t
+from dataplane.record cimport is_long_gap, record_t
 
 from dataplane.errors import ConfigError, DataplaneError
+from dataplane.record import warn_of_gap
 
 from dataplane.pmd.model.datapath.engine cimport Engine, Wire
 from dataplane.pmd.model.state.fifo cimport (
@@ -54,6 +55,7 @@ cdef class PcapWire(Wire):
     cdef readonly uint64_t recorded, played, skipped, discarded
     cdef uint32_t _loop
     cdef uint64_t _began, _first
+    cdef uint64_t _warned  # number of the record whose gap was said last
     cdef record_t _record
     cdef bint _waiting
     cdef object _refused  # the error of a file that could not be begun
@@ -163,7 +165,7 @@ cdef class PcapWire(Wire):
         cdef uint32_t done = 0, n, size
         cdef mdl_fifo *fifo = self._in
         cdef mdl_frame *frame
-        cdef uint64_t now = self.port.port.now_ns
+        cdef uint64_t now = self.port.port.now_ns, due
         cdef uint8_t[64] stub  # what is kept of a frame that is lost
         mdl_fifo_refresh(fifo)
         while done < PUMP:
@@ -173,7 +175,15 @@ cdef class PcapWire(Wire):
             if self.timing:
                 if self._began == 0:
                     self._began, self._first = now, self._record.timestamp_ns
-                if self._record.timestamp_ns > self._first + (now - self._began):
+                due = self._first + (now - self._began)
+                if self._record.timestamp_ns > due:
+                    if is_long_gap(self._record.timestamp_ns - due) and self._warned != self.reader.records:
+                        self._warned = self.reader.records
+                        with gil:
+                            warn_of_gap(
+                                f"the wire of {self.port.name}", self._warned, self._record.timestamp_ns - due,
+                                "timing=off plays it without gaps",
+                            )
                     break
             n = self._record.length
             size = n if n > FRAME_MIN_WITHOUT_FCS_BYTES else FRAME_MIN_WITHOUT_FCS_BYTES

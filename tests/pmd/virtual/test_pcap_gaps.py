@@ -103,3 +103,22 @@ def test_a_stop_and_a_signal_end_the_wait(capture):
 def test_a_limit_that_makes_no_sense(capture, options):
     with pytest.raises(ConfigError, match="max_gap"):
         probe(f"pcap:{capture(0)},{options}")
+
+
+def test_a_wire_of_the_model_says_it_too(capture, caplog):
+    path = capture(0, 10**6, 55 * YEAR)
+    sink = Sink()
+    with (
+        caplog.at_level(logging.WARNING, "dataplane"),
+        probe(f"model0,wire=pcap:{path},timing=on") as port,
+        Pipeline(port.rx(0) >> sink).start() as run,
+    ):
+        port.promiscuous = True
+        run.wait(20, until=lambda: "is due" in caplog.text)
+        run.wait(0.1)
+        assert run.stop().ok
+    assert caplog.text.count("is due") == 1
+    assert (
+        "the wire of model0: packet 3 is due in 55.0 years, as in the capture: timing=off plays it"
+        in caplog.text
+    )
