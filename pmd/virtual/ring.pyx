@@ -10,8 +10,6 @@ it, or as tx_unsent_packets of those that send into it, if none receives.
 
 import threading
 
-from libc.stdint cimport uint32_t
-
 from dataplane.limits cimport HEADER_AND_FCS_BYTES
 from dataplane.machine cimport unlikely
 from dataplane.mempool cimport free_packets
@@ -22,10 +20,6 @@ from dataplane.pmd.virtual.queue cimport VirtualRx, VirtualTx, bytes_of, mbuf, u
 from dataplane.errors import ConfigError, PortError
 from dataplane.port import PortInfo
 from dataplane.pmd.virtual.port import VirtualPort
-
-
-cdef enum:
-    DRAIN = 64  # packets freed at once
 
 
 cdef class RingRx(VirtualRx):
@@ -171,19 +165,16 @@ def _claim(port, name, slots, single):
 
 def _drain(named):
     """Free the packets in a ring that no running port is on. A receiver counts them as missed, or else senders as unsent."""
-    cdef mbuf *pkts[DRAIN]
-    cdef Ring ring = named.ring
+    cdef mbuf *m
     cdef VirtualRx rx
     cdef RingTx tx
     cdef uint64_t lost = 0, size = 0, share, weighed
-    cdef uint32_t n
-    while True:
-        n = dequeue_burst(ring.ring, <void **> pkts, DRAIN)
-        if n == 0:
-            break
-        size += bytes_of(pkts, n)
-        lost += n
-        free_packets(pkts, n)
+    # By `get`: with a second call of dequeue_burst in this module, GCC does not inline it into rx_burst (0.6 ns a packet).
+    for address in named.ring.get(named.ring.slots):
+        m = <mbuf *> <size_t> address
+        size += m.pkt_len
+        lost += 1
+        free_packets(&m, 1)
     if named.receivers:
         rx = next(iter(named.receivers)).rx()
         rx.missed += lost
