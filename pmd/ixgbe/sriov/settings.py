@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
 from dataplane.errors import ConfigError
-from dataplane.pmd.datasheet import limits
 from dataplane.port import format_mac, parse_mac
 
 __all__ = ["SETTINGS", "Setting", "VfSettings", "default_settings", "row_of", "rows_of", "setting"]
 
+VLAN_LAST = 4094  # IEEE 802.1Q 9.6: 4095 is reserved. Without the datasheet's package, so that `--help` is quick
 _ON, _OFF = ("on", "1", "true"), ("off", "0", "false")
 
 
@@ -211,7 +211,7 @@ class VfSettings:
     )
     vlan: int = setting(
         0,
-        Number(limits.VLANS - 2),
+        Number(VLAN_LAST),
         "VID",
         "Sets a port VLAN. The chip tags what the VF sends, and drops frames that the VF tags itself",
         check=lambda table, vf, settings: table.check_vlan(vf, settings),

@@ -15,6 +15,9 @@ from dataplane.mempool import Mempool
 from dataplane.pmd.ixgbe.pf import IxgbePort
 from dataplane.pmd.ixgbe.vf.port import IxgbeVfPort
 
+# Of many VFs on a busy machine one may wait for a CPU longer than a VF usually waits for its PF.
+PATIENT = ",pf_wait=60"
+
 
 class Fleet:
     """pf: its port; vfs: those that were opened, by number; pool: what all receive into."""
@@ -27,7 +30,7 @@ class Fleet:
         """Open and start VFs, several at a time: each spends its time waiting."""
 
         def one(number: int) -> IxgbeVfPort:
-            port = pmd.probe(f"{self.pf.function.name}.vf{number}{options}")
+            port = pmd.probe(f"{self.pf.function.name}.vf{number}{PATIENT}{options}")
             self.vfs[number] = port
             port.configure(mempool=self.pool, rx_desc=desc, tx_desc=desc)
             port.rx(queues - 1), port.tx(queues - 1)
