@@ -10,10 +10,10 @@ from dataplane.app cimport App, pass_on
 from dataplane.clock cimport tsc_hz
 from dataplane.machine cimport tsc, unlikely
 from dataplane.mbuf cimport mbuf
-from dataplane.pcapfile cimport FILE_HEADER, MAX_CAPTURED, RECORD_HEADER, PcapWriter
+from dataplane.files.pcapfile cimport FILE_HEADER, MAX_CAPTURED, RECORD_HEADER, PcapWriter
 
 from dataplane.errors import ConfigError, PcapError
-from dataplane.output import is_standard_output
+from dataplane.files.output import is_standard_output
 
 cdef double FLUSH_SECONDS = 0.1  # how old buffered packets may become while no others arrive
 

@@ -6,8 +6,8 @@ from typing import Any, Literal
 from dataplane.app import Source
 from dataplane.apps.flows import Flows
 from dataplane.apps.stamper import Stamper
-from dataplane.balance import Pace
 from dataplane.mempool import Mempool
+from dataplane.reports.balance import Pace
 
 class PktGen(Source):
     stamper: Stamper

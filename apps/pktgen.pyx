@@ -18,7 +18,7 @@ import numpy as np
 
 from dataplane.apps.flows import Flows
 from dataplane.apps.rate import LINE_RATE, packets_per_second
-from dataplane.balance import Pace
+from dataplane.reports.balance import Pace
 from dataplane.errors import ConfigError
 
 cdef enum:

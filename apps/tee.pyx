@@ -7,7 +7,7 @@ The copies are deep: the apps that get them may change them. They are made befor
 from libc.stdint cimport uint16_t, uint32_t
 
 from dataplane.app cimport MAX_EDGES, App, emit
-from dataplane.copying cimport copy_packet
+from dataplane.graph.copying cimport copy_packet
 from dataplane.limits cimport BURST_MAX_PACKETS
 from dataplane.machine cimport unlikely
 from dataplane.mbuf cimport mbuf

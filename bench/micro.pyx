@@ -9,7 +9,7 @@ from libc.string cimport memset
 
 from dataplane cimport ring as rings
 from dataplane.app cimport App, connect, disconnect
-from dataplane.handoff cimport HandoffTx
+from dataplane.graph.handoff cimport HandoffTx
 from dataplane.machine cimport tsc
 from dataplane.mbuf cimport mbuf
 from dataplane.mempool cimport Mempool, alloc_bulk, free_bulk, free_packets

@@ -7,7 +7,7 @@ from dataplane.clock cimport tsc_hz
 from dataplane.machine cimport tsc
 from dataplane.mbuf cimport mbuf
 from dataplane.mempool cimport free_packets
-from dataplane.pcapfile cimport PcapWriter
+from dataplane.files.pcapfile cimport PcapWriter
 from dataplane.queue cimport RxQueue, TxQueue
 
 cdef enum:

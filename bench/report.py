@@ -20,7 +20,7 @@ from rich.table import Table
 from bench.ending import ended
 from bench.goals import MARGIN, Goal
 from bench.judge import Ratio, judged, pooled, ratio_of
-from dataplane.output import Whole
+from dataplane.files.output import Whole
 
 
 @dataclass(frozen=True)

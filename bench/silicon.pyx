@@ -14,7 +14,7 @@ import numpy as np
 
 from dataplane.machine cimport tsc, wmb
 
-from dataplane.hugepage import Arena
+from dataplane.memory.hugepage import Arena
 from dataplane.pmd.datasheet import (
     DMATXCTL,
     FCTRL,

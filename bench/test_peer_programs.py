@@ -21,7 +21,7 @@ from bench.peer.testpmd import Testpmd
 from dataplane import Pipeline, machine
 from dataplane.apps import L2Fwd, PktGen, Reflect, Sink
 from dataplane.clock import hz
-from dataplane.pcapfile import PcapWriter
+from dataplane.files.pcapfile import PcapWriter
 from dataplane.pmd import probe
 
 WINDOW = 0.15  # seconds

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench import ports
-from dataplane.pcapfile import PcapReader, PcapWriter
+from dataplane.files.pcapfile import PcapReader, PcapWriter
 from dataplane.pmd import probe
 
 SLICES, PACKETS = 20, 200_000

@@ -16,7 +16,7 @@ from bench.judge import figure
 from dataplane import Pipeline, machine, pmd
 from dataplane.apps import L2Fwd
 from dataplane.clock import hz
-from dataplane.running import start
+from dataplane.engine.running import start
 
 SLICES, LAPS = 60, 100
 LEAST = 0.05  # cycles; on a busy machine a difference of two laps may be less, or none

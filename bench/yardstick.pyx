@@ -10,7 +10,7 @@ from libc.string cimport memcpy
 
 from dataplane.machine cimport tsc
 
-from dataplane.hugepage import Arena
+from dataplane.memory.hugepage import Arena
 
 cdef enum:
     SLOTS = 512

@@ -13,37 +13,37 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dataplane import apps, pmd
     from dataplane.app import App, Source
-    from dataplane.blocks import Collect, Frames, through
-    from dataplane.burst import Burst, Packet
+    from dataplane.columns.burst import Burst, Packet
+    from dataplane.columns.field import Field
+    from dataplane.columns.headers import arp, eth, icmp, ip4, ip6, ip_number, mac_number, tcp, udp, vlan
+    from dataplane.columns.native import Native
+    from dataplane.engine.running import Run, run, start
+    from dataplane.engine.stepper import Stepper
     from dataplane.errors import DataplaneError, GraphError
-    from dataplane.field import Field
-    from dataplane.headers import arp, eth, icmp, ip4, ip6, ip_number, mac_number, tcp, udp, vlan
-    from dataplane.hugepage import Arena
+    from dataplane.graph.blocks import Collect, Frames, through
+    from dataplane.memory.hugepage import Arena
     from dataplane.mempool import Mempool
-    from dataplane.native import Native
     from dataplane.pipeline import Pipeline
     from dataplane.pmd import probe
+    from dataplane.reports.stats import Accumulator, Report, Sampler
     from dataplane.ring import Ring
-    from dataplane.running import Run, run, start
-    from dataplane.stats import Accumulator, Report, Sampler
-    from dataplane.stepper import Stepper
 
 _HOMES = {
     "app": ("App", "Source"),
-    "blocks": ("Collect", "Frames", "through"),
-    "burst": ("Burst", "Packet"),
+    "graph.blocks": ("Collect", "Frames", "through"),
+    "columns.burst": ("Burst", "Packet"),
     "errors": ("DataplaneError", "GraphError"),
-    "field": ("Field",),
-    "headers": ("arp", "eth", "icmp", "ip4", "ip6", "ip_number", "mac_number", "tcp", "udp", "vlan"),
-    "hugepage": ("Arena",),
+    "columns.field": ("Field",),
+    "columns.headers": ("arp", "eth", "icmp", "ip4", "ip6", "ip_number", "mac_number", "tcp", "udp", "vlan"),
+    "memory.hugepage": ("Arena",),
     "mempool": ("Mempool",),
-    "native": ("Native",),
+    "columns.native": ("Native",),
     "pipeline": ("Pipeline",),
     "pmd": ("probe",),
     "ring": ("Ring",),
-    "running": ("Run", "run", "start"),
-    "stats": ("Accumulator", "Report", "Sampler"),
-    "stepper": ("Stepper",),
+    "engine.running": ("Run", "run", "start"),
+    "reports.stats": ("Accumulator", "Report", "Sampler"),
+    "engine.stepper": ("Stepper",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 _PACKAGES = ("apps", "pmd")

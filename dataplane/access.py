@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dataplane.field import Field
+from dataplane.columns.field import Field
 
 __all__ = ["exchange", "load", "store"]
 

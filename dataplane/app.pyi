@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Types of dataplane.app."""
 
-from dataplane.balance import Pace
 from dataplane.mempool import Mempool
+from dataplane.reports.balance import Pace
 from dataplane.stage import Stage
 
 class App(Stage):

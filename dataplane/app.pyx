@@ -13,7 +13,7 @@ Packets dropped by ``burst.drop(mask, "reason")`` leave by no edge. If `process`
 
 from libc.string cimport memset
 
-from dataplane.burst cimport VERDICT_FAILED, VERDICT_SPLIT, Burst
+from dataplane.columns.burst cimport VERDICT_FAILED, VERDICT_SPLIT, Burst
 from dataplane.limits cimport BURST_MAX_PACKETS
 
 from dataplane.errors import AppError, DataplaneError, GraphError

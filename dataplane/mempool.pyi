@@ -3,7 +3,7 @@
 
 from collections.abc import Iterable
 
-from dataplane.hugepage import Arena
+from dataplane.memory.hugepage import Arena
 
 CACHE_MOST: int
 HUGE_PAGE: int

@@ -17,7 +17,7 @@ from dataplane.machine cimport CACHE_LINE, MAX_LCORE, add64, lock, unlock
 from dataplane.mbuf cimport MBUF_DATA_ROOM, MBUF_HEADER, MBUF_HEADROOM, rearm
 
 from dataplane.errors import ConfigError, MemoryExhausted, MempoolError
-from dataplane.hugepage import Arena
+from dataplane.memory.hugepage import Arena
 
 
 cdef extern from "dataplane.h" nogil:

@@ -11,17 +11,17 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from dataplane.app import App
+from dataplane.engine.running import Run, Until, run
+from dataplane.engine.stepper import Stepper
 from dataplane.errors import ConfigError, GraphError
 from dataplane.explain import explain
-from dataplane.graph import Graph
-from dataplane.handoff import HANDOFF_SLOTS
+from dataplane.graph.graph import Graph
+from dataplane.graph.handoff import HANDOFF_SLOTS
+from dataplane.graph.stage_options import Full, Lcore
+from dataplane.graph.taps import Tap, make_tap
 from dataplane.mempool import Mempool
-from dataplane.running import Run, Until, run
+from dataplane.reports.stats import Report
 from dataplane.stage import Chain, Exit, Stage
-from dataplane.stage_options import Full, Lcore
-from dataplane.stats import Report
-from dataplane.stepper import Stepper
-from dataplane.taps import Tap, make_tap
 
 __all__ = ["Pipeline"]
 

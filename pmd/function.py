@@ -24,7 +24,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from dataplane.errors import ConfigError, DeviceError, DeviceGone, DeviceTimeout
-from dataplane.hugepage import Arena
+from dataplane.memory.hugepage import Arena
 from dataplane.pmd import pci
 from dataplane.pmd.register import W1C, FieldRef, RegisterRef
 

@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 
 from dataplane.apps.command.streams import complain
 from dataplane.errors import DataplaneError
-from dataplane.output import is_standard_output
+from dataplane.files.output import is_standard_output
 
 __all__ = ["COMMANDS", "main"]
 

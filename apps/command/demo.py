@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from dataplane.apps.command.options import add_run_arguments, count
-from dataplane.figures import packet_rate, significant
+from dataplane.reports.figures import packet_rate, significant
 
 if TYPE_CHECKING:
     from dataplane.apps.latency import Latency
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     from dataplane.apps.pcapdump import PcapDump
     from dataplane.apps.pktgen import PktGen
     from dataplane.pipeline import Pipeline
-    from dataplane.stats import Report, mpps
+    from dataplane.reports.stats import Report, mpps
 
     def outcome(report: Report) -> Outcome:
         sent = report.ports[out.name].get("tx_good_packets", 0)

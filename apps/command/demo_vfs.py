@@ -10,7 +10,7 @@ from time import monotonic, sleep
 from typing import Any
 
 from dataplane.errors import DataplaneError
-from dataplane.figures import significant
+from dataplane.reports.figures import significant
 
 __all__ = ["talk"]
 
@@ -61,8 +61,8 @@ def _there_and_back(one: Any, two: Any, args: argparse.Namespace) -> dict[str, A
     from dataplane.apps.l2fwd import L2Fwd
     from dataplane.apps.latency import Latency
     from dataplane.apps.pktgen import PktGen
+    from dataplane.engine.running import start
     from dataplane.pipeline import Pipeline
-    from dataplane.running import start
 
     flow = FLOW.format(src=one.mac, dst=two.mac)
     generator, latency = PktGen(flow, size=64, count=COUNT, stamp=True, line_rate=10**10), Latency()
@@ -85,8 +85,8 @@ def _lie(pf: Any, one: Any, two: Any) -> dict[str, Any]:
     """Send from VF 0 with a forged source address, and ask the PF why the frames do not arrive."""
     from dataplane.apps.counter import Sink
     from dataplane.apps.pktgen import PktGen
+    from dataplane.engine.running import start
     from dataplane.pipeline import Pipeline
-    from dataplane.running import start
 
     before = two.xstats()["rx_good_packets"]
     liar = PktGen(FLOW.format(src=LIE, dst=two.mac), size=64, rate="20 kpps", line_rate=10**10)

@@ -13,8 +13,8 @@ import unicodedata
 from collections.abc import Iterator
 from typing import TextIO
 
-from dataplane.figures import bit_rates, l1_bits, packet_rate
-from dataplane.stats import Report, Sample, Sampler
+from dataplane.reports.figures import bit_rates, l1_bits, packet_rate
+from dataplane.reports.stats import Report, Sample, Sampler
 
 __all__ = ["Display", "totals"]
 

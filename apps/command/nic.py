@@ -21,7 +21,7 @@ from dataplane.apps.command.served import default_folder
 from dataplane.apps.command.signals import Signals
 from dataplane.apps.command.streams import complain, log_to_stderr
 from dataplane.errors import ConfigError
-from dataplane.output import Lines
+from dataplane.files.output import Lines
 
 if TYPE_CHECKING:
     from dataplane.pmd.model.card import Card

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from dataplane.apps.command.host import parse_cpu_list
-from dataplane.output import Whole
+from dataplane.files.output import Whole
 
 __all__ = ["add_run_arguments", "count", "duration", "json_report", "picture_file", "size_or_time"]
 
@@ -125,8 +125,8 @@ def size_or_time(text: str) -> tuple[int | None, float | None]:
 
 
 def _idle(text: str) -> str:
+    from dataplane.engine.idle import Idle
     from dataplane.errors import ConfigError
-    from dataplane.idle import Idle
 
     try:
         Idle(text)

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     from dataplane.apps.counter import Sink
     from dataplane.apps.pcapdump import PcapDump
     from dataplane.pipeline import Pipeline
-    from dataplane.stats import Report
+    from dataplane.reports.stats import Report
 
     def outcome(report: Report) -> Outcome:
         unmet = [f"{dump.frames:,} of {args.count:,} frames came"] if args.count and not dump.full else []

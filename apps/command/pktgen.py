@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     from dataplane.apps.pktgen import PktGen
     from dataplane.apps.rate import LINE_RATE
     from dataplane.pipeline import Pipeline
-    from dataplane.stats import Report
+    from dataplane.reports.stats import Report
 
     def outcome(report: Report) -> Outcome:
         left = report.ports[port.name].get("tx_good_packets", 0)

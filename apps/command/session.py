@@ -19,13 +19,13 @@ from dataplane.apps.command.display import Display, totals
 from dataplane.apps.command.options import json_report, picture_file
 from dataplane.apps.command.signals import Signals
 from dataplane.apps.command.streams import complain, failure, log_to_stderr, out
+from dataplane.engine.running import Run, start
 from dataplane.errors import ConfigError, DataplaneError, FileError, LcoreStuck, PortError
-from dataplane.figures import packet_rate
 from dataplane.pipeline import Pipeline
 from dataplane.pmd import probe
 from dataplane.port import Port
-from dataplane.running import Run, start
-from dataplane.stats import Report, Sampler
+from dataplane.reports.figures import packet_rate
+from dataplane.reports.stats import Report, Sampler
 
 __all__ = ["Outcome", "Session", "mac_of"]
 

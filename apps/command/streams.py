@@ -85,7 +85,7 @@ def _guarded(fd: int, stream: TextIO | None) -> TextIO:
 
 def out() -> TextIO:
     """Where totals go: standard output; standard error if that is a capture, was closed, or is full."""
-    from dataplane.output import standard_output_taken
+    from dataplane.files.output import standard_output_taken
 
     elsewhere = 1 in _closed or standard_output_taken() or failure() is not None
     return sys.stderr if elsewhere else sys.stdout

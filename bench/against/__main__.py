@@ -25,8 +25,8 @@ from bench.ending import ended
 from bench.noise import Noise, wobble
 from dataplane import machine
 from dataplane.errors import FileError
-from dataplane.hugepage import free_hugepages
-from dataplane.output import Whole
+from dataplane.files.output import Whole
+from dataplane.memory.hugepage import free_hugepages
 
 ROOT = Path(__file__).resolve().parents[2]
 PAIRS, MOST = 9, 36  # of a row, and of one that these do not decide

@@ -209,7 +209,7 @@ def capture() -> Iterator[Slice]:
 @rows("cycles/packet", {"pcap writer alone, to /dev/null": ()})
 def writer() -> Iterator[Slice]:
     from dataplane.clock import hz
-    from dataplane.pcapfile import PcapWriter
+    from dataplane.files.pcapfile import PcapWriter
 
     with ExitStack() as stack:
         null = opened(stack, "null:size=60")

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from dataplane.hugepage import free_hugepages
+from dataplane.memory.hugepage import free_hugepages
 from dataplane.pmd.foreign.slot import compile_trap
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,8 +12,8 @@ from dataplane.errors import ConfigError
 from dataplane.explain.picture import picture_of
 from dataplane.explain.svg import svg
 from dataplane.explain.text import text
-from dataplane.graph import Graph
-from dataplane.stats import Report
+from dataplane.graph.graph import Graph
+from dataplane.reports.stats import Report
 
 __all__ = ["explain"]
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dataplane.app import App, Source
-from dataplane.endpoint import RxStage, TxStage
-from dataplane.figures import packet_rate
-from dataplane.graph import Graph, takes_gil
-from dataplane.stats import Cost, Count, Report
+from dataplane.graph.endpoint import RxStage, TxStage
+from dataplane.graph.graph import Graph, takes_gil
+from dataplane.reports.figures import packet_rate
+from dataplane.reports.stats import Cost, Count, Report
 
 __all__ = ["Arrow", "Box", "Picture", "picture_of"]
 

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterable
 
 from dataplane.errors import DataplaneError, DeviceError, DeviceTimeout
-from dataplane.eventfd import is_eventfd
+from dataplane.files.eventfd import is_eventfd
 from dataplane.pmd.function import Bar, RegisterUse, Waker
 from dataplane.pmd.vfio_user.client import Connection
 from dataplane.pmd.vfio_user.framing import Incoming

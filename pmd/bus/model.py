@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dataplane.errors import ConfigError, DeviceError
-from dataplane.hugepage import Arena
+from dataplane.memory.hugepage import Arena
 from dataplane.pmd.bus.model_parts import ArenaMap
 from dataplane.pmd.bus.model_vf import MOST_VFS, ModelVfFunction, how_to_have
 from dataplane.pmd.bus.wiring import plug

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from mmap import PAGESIZE
 
-from dataplane.hugepage import Arena
+from dataplane.memory.hugepage import Arena
 from dataplane.pmd.model.datapath.iommu import Domain
 from dataplane.pmd.model.shared import CardLock
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataplane.errors import DeviceError, DeviceGone
-from dataplane.hugepage import Arena
+from dataplane.memory.hugepage import Arena
 from dataplane.pmd.bus.model_parts import ArenaMap
 from dataplane.pmd.datasheet import limits, pci
 from dataplane.pmd.function import Bar, Function

@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 
 from dataplane.errors import DeviceError, MemoryExhausted, PortError
-from dataplane.hugepage import Arena, drop_physical, hold_physical
+from dataplane.memory.hugepage import Arena, drop_physical, hold_physical
 from dataplane.pmd import pci
 from dataplane.pmd.bus.mmio import Window
 from dataplane.pmd.bus.sysfs import CardFunction, FileConfig, PciDevice, no_access

@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from dataplane.errors import ConfigError, DeviceError, MemoryExhausted, PortError
-from dataplane.hugepage import Arena
+from dataplane.memory.hugepage import Arena
 from dataplane.pmd import pci
 from dataplane.pmd.bus import vfio_api as api
 from dataplane.pmd.bus.mmio import Window

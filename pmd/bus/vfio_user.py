@@ -15,7 +15,7 @@ from itertools import pairwise
 from mmap import PAGESIZE
 
 from dataplane.errors import DeviceError, DeviceGone
-from dataplane.hugepage import Arena
+from dataplane.memory.hugepage import Arena
 from dataplane.pmd import pci
 from dataplane.pmd.bus.doorbells import Tails, tails_of
 from dataplane.pmd.function import ALL_ONES, Bar, ConfigSpace, Function, RegisterUse, Waker

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from dataplane.errors import DeviceError, DeviceGone
-from dataplane.hugepage import Arena
+from dataplane.memory.hugepage import Arena
 from dataplane.pmd.bus.model import ModelFunction
 from dataplane.pmd.bus.model_vf import ModelVfFunction
 from dataplane.pmd.datasheet import RDT, TDT, decode, pci

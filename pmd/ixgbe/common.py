@@ -13,8 +13,8 @@ from types import MappingProxyType
 from typing import cast
 
 from dataplane.errors import ConfigError, DeviceError, DeviceGone, PortGone
-from dataplane.hugepage import Arena, Block, unwatch_arenas, watch_arenas
 from dataplane.limits import FCS_BYTES, FRAME_STANDARD_WITH_FCS_BYTES, HEADER_AND_FCS_BYTES, VLAN_TAG_BYTES
+from dataplane.memory.hugepage import Arena, Block, unwatch_arenas, watch_arenas
 from dataplane.pmd.datasheet import STATUS, RegisterRef, limits, pci
 from dataplane.pmd.function import Bar, Function
 from dataplane.pmd.ixgbe.counters import Watch

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from dataplane.hugepage import Block
 from dataplane.limits import FRAME_STANDARD_WITH_FCS_BYTES
+from dataplane.memory.hugepage import Block
 from dataplane.pmd.datasheet import (
     CTRL_EXT,
     DCA_RXCTRL,

@@ -11,7 +11,7 @@ from posix.unistd cimport close
 from dataplane.machine cimport load_acquire, pause, store_release, unlikely
 
 from dataplane.errors import ConfigError
-from dataplane.eventfd import is_eventfd
+from dataplane.files.eventfd import is_eventfd
 from dataplane.pmd.model.datapath.engine cimport Engine
 from dataplane.pmd.model.netem.flight cimport NEVER
 from dataplane.pmd.model.shared cimport CardLock

@@ -17,18 +17,18 @@ from dataplane.clock cimport mono_ns
 from dataplane.machine cimport likely, unlikely
 from dataplane.mbuf cimport data, set_original_length
 from dataplane.mempool cimport free_bulk, free_packets
-from dataplane.pcapfile cimport RECORD_HEADER, PcapReader, PcapWriter, record_time, word
+from dataplane.files.pcapfile cimport RECORD_HEADER, PcapReader, PcapWriter, record_time, word
 from dataplane.pmd.virtual.queue cimport (
     VirtualRx, VirtualTx, arrived, arrived_at, bytes_of, mbuf, take, uint16_t, uint32_t, uint64_t, weight,
 )
-from dataplane.record cimport is_long_gap, note_record, record_t
+from dataplane.files.record cimport is_long_gap, note_record, record_t
 
 import os
 
 from dataplane.errors import ConfigError, PcapError
-from dataplane.pcapfile import LINK_ETHERNET
+from dataplane.files.pcapfile import LINK_ETHERNET
 from dataplane.port import PortInfo
-from dataplane.record import warn_of_gap
+from dataplane.files.record import warn_of_gap
 from dataplane.pmd.virtual.port import VirtualPort
 
 

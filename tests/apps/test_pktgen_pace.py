@@ -9,7 +9,7 @@ from scapy.layers.l2 import Ether
 
 from dataplane import Pipeline, probe
 from dataplane.apps import PktGen, Sink
-from dataplane.balance import Pace
+from dataplane.reports.balance import Pace
 
 PACKET = Ether() / IP() / UDP()
 NO_MACHINE = "1000 Gpps"

@@ -7,8 +7,9 @@ import importlib.util
 
 import pytest
 
-from dataplane import App, Field, Native, eth, headers, ip4, ip6, tcp, through, udp, vlan
+from dataplane import App, Field, Native, eth, ip4, ip6, tcp, through, udp, vlan
 from dataplane.access import exchange, load, store
+from dataplane.columns import headers
 
 numba = pytest.mark.skipif(importlib.util.find_spec("numba") is None, reason="numba is not installed")
 FRAME = bytes(7 * n % 256 for n in range(64))

@@ -4,7 +4,7 @@
 import ctypes
 import gc
 
-from dataplane.hugepage import Arena, unwatch_arenas, watch_arenas
+from dataplane.memory.hugepage import Arena, unwatch_arenas, watch_arenas
 from dataplane.mempool import Mempool
 
 

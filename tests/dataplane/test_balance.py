@@ -11,7 +11,7 @@ import pytest
 from dataplane import App, Collect, Frames, Pipeline, eth, probe
 from dataplane.apps import Counter, Sink, Tee
 from dataplane.errors import GraphError
-from dataplane.stats import Balance
+from dataplane.reports.stats import Balance
 
 FRAMES = [bytes(5) + bytes([n]) + bytes(54) for n in range(64)]
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from scapy.all import ARP, ICMP, IP, TCP, UDP, Dot1Q, Ether, IPv6
 
 from dataplane import App, Field, Frames, Pipeline, through
+from dataplane.columns.headers import arp, eth, icmp, ip4, ip6, ip_number, mac_number, tcp, udp, vlan
 from dataplane.errors import BurstError, ConfigError
-from dataplane.headers import arp, eth, icmp, ip4, ip6, ip_number, mac_number, tcp, udp, vlan
 
 
 def reference(frame, field):

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dataplane import Field
+from dataplane.columns.field import use_simd
+from dataplane.columns.headers import eth, ip4, ip6
 from dataplane.errors import BurstError
-from dataplane.field import use_simd
-from dataplane.headers import eth, ip4, ip6
 
 
 @pytest.fixture(params=[True, False], ids=["vector", "plain"])

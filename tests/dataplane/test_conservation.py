@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dataplane import App, Collect, Field, Frames, Mempool, Pipeline, run
 from dataplane.errors import AppError
 from dataplane.pmd import probe
-from dataplane.stats import Balance
+from dataplane.reports.stats import Balance
 
 NUMBER = Field("number", 0, 4)
 POOL = Mempool(1024, hugepages="no", name="test-conservation")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataplane.figures import bit_rates, duration, packet_rate, significant
+from dataplane.reports.figures import bit_rates, duration, packet_rate, significant
 
 
 @pytest.mark.parametrize(

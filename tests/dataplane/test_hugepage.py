@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataplane import hugepage
 from dataplane.errors import ConfigError, MemoryExhausted
-from dataplane.hugepage import Arena, free_hugepages
+from dataplane.memory import hugepage
+from dataplane.memory.hugepage import Arena, free_hugepages
 
 MIB = 1 << 20
 
@@ -59,7 +59,7 @@ def test_nonsense_is_refused(size, pages):
 def test_another_process_sees_the_same_bytes_at_the_same_iova():
     with Arena(4096, hugepages="no") as arena:
         code = (
-            "import sys, ctypes; from dataplane.hugepage import Arena\n"
+            "import sys, ctypes; from dataplane.memory.hugepage import Arena\n"
             f"other = Arena(1, fd={arena.fd}, iova={arena.iova})\n"
             "assert other.iova_of(other.address + 5) == other.iova + 5\n"
             "ctypes.memmove(other.address + 100, b'from the other side', 19)"
@@ -139,7 +139,7 @@ def test_too_few_hugepages_is_an_error_only_when_they_are_insisted_on():
 def test_plain_pages_are_announced_in_one_line():
     code = (
         "import logging; logging.basicConfig(format='%(message)s')\n"
-        "from dataplane import hugepage\n"
+        "from dataplane.memory import hugepage\n"
         "hugepage._memfd_real = hugepage._memfd\n"
         "def no_huge(size, page, name):\n"
         "    if page > 4096: raise OSError(12, 'Cannot allocate memory')\n"
@@ -156,8 +156,8 @@ def test_plain_pages_are_announced_in_one_line():
 
 COLLECT_EVERYWHERE = """
 import gc
-from dataplane import hugepage
-from dataplane.hugepage import Arena
+from dataplane.memory import hugepage
+from dataplane.memory.hugepage import Arena
 from dataplane.mempool import Mempool
 
 def collecting(function):

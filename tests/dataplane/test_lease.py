@@ -9,8 +9,8 @@ import time
 import pytest
 
 from dataplane import Frames, Pipeline
+from dataplane.engine.lease import start_ports, stop_ports
 from dataplane.errors import PortError
-from dataplane.lease import start_ports, stop_ports
 from dataplane.pmd.virtual.null import NullPort
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bench import micro
 from dataplane import machine
 from dataplane.errors import ConfigError, MemoryExhausted, MempoolError
-from dataplane.hugepage import Arena
+from dataplane.memory.hugepage import Arena
 from dataplane.mempool import Mempool
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from dataplane import Native, through
 from dataplane.errors import AppError, ConfigError
-from dataplane.graph import takes_gil
+from dataplane.graph.graph import takes_gil
 
 U8 = ctypes.POINTER(ctypes.c_uint8)
 PerPacket = ctypes.CFUNCTYPE(ctypes.c_uint32, U8, ctypes.c_uint32)

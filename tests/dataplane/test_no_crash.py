@@ -11,12 +11,12 @@ import threading
 import numpy as np
 import pytest
 
-from dataplane import hugepage, memory_room
 from dataplane.app import App
 from dataplane.apps.counter import Counter, Sink
 from dataplane.apps.trial import Trial
-from dataplane.blocks import Frames
 from dataplane.byhand import receive, send
+from dataplane.columns.field import Field
+from dataplane.columns.headers import eth
 from dataplane.errors import (
     AppError,
     BurstError,
@@ -27,9 +27,9 @@ from dataplane.errors import (
     MempoolError,
     PortError,
 )
-from dataplane.field import Field
-from dataplane.headers import eth
-from dataplane.hugepage import Arena
+from dataplane.graph.blocks import Frames
+from dataplane.memory import hugepage, memory_room
+from dataplane.memory.hugepage import Arena
 from dataplane.mempool import Mempool
 from dataplane.pipeline import Pipeline
 from dataplane.pmd import probe
@@ -45,16 +45,16 @@ from dataplane.apps.pktgen import PktGen
 from dataplane.apps.reflect import Reflect
 from dataplane.apps.tee import Tee
 from dataplane.apps.trial import Trial
-from dataplane.blocks import Frames
-from dataplane.burst import Burst, Packet
+from dataplane.graph.blocks import Frames
+from dataplane.columns.burst import Burst, Packet
 from dataplane.byhand import receive, send
 from dataplane.errors import *
-from dataplane.headers import eth
-from dataplane.hugepage import Arena
-from dataplane.lcore import Loop
-from dataplane.plan import Plan
+from dataplane.columns.headers import eth
+from dataplane.memory.hugepage import Arena
+from dataplane.engine.lcore import Loop
+from dataplane.engine.plan import Plan
 from dataplane.mempool import Mempool
-from dataplane.native import Native
+from dataplane.columns.native import Native
 from dataplane.pipeline import Pipeline
 from dataplane.pmd import probe
 from dataplane.pmd.model.registers.controller import Controller

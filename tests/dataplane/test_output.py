@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from dataplane.errors import ConfigError, FileError, FileInUse
-from dataplane.output import Lines, Output, Whole
-from dataplane.pcapfile import PcapReader, PcapWriter
+from dataplane.files.output import Lines, Output, Whole
+from dataplane.files.pcapfile import PcapReader, PcapWriter
 
 MAKERS = {
     "Output": lambda path: Output(path, "a test"),

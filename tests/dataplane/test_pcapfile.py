@@ -11,7 +11,7 @@ from scapy.layers.l2 import Ether
 from scapy.utils import rdpcap, wrpcap
 
 from dataplane.errors import ConfigError, PcapError
-from dataplane.pcapfile import PcapReader, PcapWriter
+from dataplane.files.pcapfile import PcapReader, PcapWriter
 
 FRAMES = [bytes([n % 256]) * (14 + n % 200) for n in range(40)]
 

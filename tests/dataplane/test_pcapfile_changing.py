@@ -11,7 +11,7 @@ import pytest
 from dataplane import Pipeline
 from dataplane.byhand import receive
 from dataplane.errors import FileInUse, PcapError
-from dataplane.pcapfile import PcapReader, PcapWriter
+from dataplane.files.pcapfile import PcapReader, PcapWriter
 from dataplane.pmd import probe
 from tests.pmd.port_contract import frames
 
@@ -120,7 +120,7 @@ def test_a_file_that_another_process_still_writes(tmp_path):
     file = tmp_path / "live.pcap"
     script = (
         "import sys, time\n"
-        "from dataplane.output import Output\n"
+        "from dataplane.files.output import Output\n"
         "out = Output(sys.argv[1], 'a test')\n"
         "import os; os.write(out.open(), bytes.fromhex(sys.argv[2])); print('there', flush=True); sys.stdin.read()\n"
     )

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from dataplane.errors import PcapError
-from dataplane.pcapfile import PcapReader, PcapWriter
+from dataplane.files.pcapfile import PcapReader, PcapWriter
 
 
 @contextmanager

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from dataplane.closer import Closer
 from dataplane.errors import ConfigError
-from dataplane.eventfd import is_eventfd, never_waits, signal_eventfd
-from dataplane.guard import PeerMemory, losses, seals_of
-from dataplane.hugepage import free_hugepages
-from dataplane.quota import Pool
+from dataplane.files.closer import Closer
+from dataplane.files.eventfd import is_eventfd, never_waits, signal_eventfd
+from dataplane.memory.guard import PeerMemory, losses, seals_of
+from dataplane.memory.hugepage import free_hugepages
+from dataplane.memory.quota import Pool
 
 PAGE, HUGE = 4096, 2 << 20
 _GROW, _SHRINK = 0x4, 0x2

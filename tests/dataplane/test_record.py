@@ -13,7 +13,7 @@ from dataplane.apps.counter import Sink
 from dataplane.apps.trial import Trial
 from dataplane.byhand import receive_packets, send
 from dataplane.errors import ConfigError
-from dataplane.pcapfile import PcapReader, PcapWriter
+from dataplane.files.pcapfile import PcapReader, PcapWriter
 from dataplane.pmd import probe
 
 HEADER = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)

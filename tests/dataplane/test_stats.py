@@ -8,7 +8,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataplane.stats import Accumulator, Balance, Cost, Count, Report, Sampler, mpps, queue_xstat
+from dataplane.reports.stats import Accumulator, Balance, Cost, Count, Report, Sampler, mpps, queue_xstat
 
 REPORT = Report(
     "l2fwd",

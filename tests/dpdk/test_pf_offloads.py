@@ -15,7 +15,7 @@ from scapy.packet import Raw
 from dataplane import Pipeline
 from dataplane.apps import Sink
 from dataplane.byhand import send
-from dataplane.running import start
+from dataplane.engine.running import start
 
 LARGE = "--max-pkt-len=9018", "--enable-scatter", "--tx-offloads=0x8000"  # a packet in several mbufs
 

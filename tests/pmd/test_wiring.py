@@ -13,7 +13,7 @@ from dataplane import Pipeline
 from dataplane.apps import Sink
 from dataplane.byhand import receive, send
 from dataplane.errors import ConfigError, PcapError
-from dataplane.pcapfile import PcapReader
+from dataplane.files.pcapfile import PcapReader
 from dataplane.pmd import probe
 from dataplane.pmd.model.card import get_card
 from dataplane.pmd.model.netem.conditions import Netem

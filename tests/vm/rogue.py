@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from dataplane.hugepage import Arena
+from dataplane.memory.hugepage import Arena
 from dataplane.pmd import probe
 from dataplane.pmd.bus.pci import device_of
 from dataplane.pmd.bus.sysfs import PciDevice

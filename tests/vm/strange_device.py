@@ -9,7 +9,7 @@ import time
 import uuid
 
 from dataplane.errors import DeviceError, PortError
-from dataplane.hugepage import Arena
+from dataplane.memory.hugepage import Arena
 from dataplane.pmd.bus.pci import device_of
 from dataplane.pmd.bus.vfio import VfioFunction
 from dataplane.pmd.datasheet import pci

@@ -22,10 +22,10 @@ from raw_frames import send
 from dataplane import Pipeline
 from dataplane.apps.command.binding import Binder
 from dataplane.apps.command.host import Host
+from dataplane.engine.running import Run, start
 from dataplane.errors import DataplaneError
 from dataplane.pmd import probe
 from dataplane.port import Port
-from dataplane.running import Run, start
 
 
 class Tenant:

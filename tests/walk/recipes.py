@@ -20,10 +20,10 @@ from dataplane.apps.latency import Latency
 from dataplane.apps.pktgen import PktGen
 from dataplane.apps.tee import Tee
 from dataplane.apps.trial import Trial
-from dataplane.blocks import Collect, Frames
-from dataplane.field import Field
-from dataplane.headers import eth, ip4
-from dataplane.hugepage import Arena
+from dataplane.columns.field import Field
+from dataplane.columns.headers import eth, ip4
+from dataplane.graph.blocks import Collect, Frames
+from dataplane.memory.hugepage import Arena
 from dataplane.mempool import Mempool
 from dataplane.pipeline import Pipeline
 from dataplane.pmd import probe

@@ -82,7 +82,7 @@ def test_every_compiled_module_is_walked() -> None:
     assert set(done.stdout.split()) <= {
         f"dataplane.{name}"
         for name in (
-            "copying", "limits", "mbuf", "numbers",
+            "columns.numbers", "graph.copying", "limits", "mbuf",
             *(f"pmd.ixgbe.queues.{name}" for name in ("checks", "gate", "leftover", "merged", "sendable")),
             *(f"pmd.model.classify.{name}" for name in ("director", "filter", "packet", "pools", "steer")),
             *(

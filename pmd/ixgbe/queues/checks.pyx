@@ -2,7 +2,7 @@
 """Checks of a queue before it is polled, and before it gets memory."""
 
 from dataplane.errors import ConfigError, PortError
-from dataplane.mapped import is_memory
+from dataplane.memory.mapped import is_memory
 from dataplane.pmd.datasheet import limits
 
 

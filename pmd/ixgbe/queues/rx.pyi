@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-from dataplane.hugepage import Block
+from dataplane.memory.hugepage import Block
 from dataplane.mempool import Mempool
 from dataplane.pmd.function import Waker
 from dataplane.queue import RxQueue

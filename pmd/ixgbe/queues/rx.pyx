@@ -14,7 +14,7 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
-from dataplane.eventfd cimport send_signal
+from dataplane.files.eventfd cimport send_signal
 from dataplane.machine cimport read64, rmb, unlikely
 from dataplane.mbuf cimport MBUF_HEADROOM, MBUF_REARM
 from dataplane.mempool cimport Mempool, alloc_bulk, free_packets

@@ -14,7 +14,7 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
-from dataplane.eventfd cimport send_signal
+from dataplane.files.eventfd cimport send_signal
 from dataplane.limits cimport ETHERNET_HEADER_BYTES
 from dataplane.machine cimport likely, read32, rmb, unlikely
 from dataplane.mbuf cimport TX_IP_CSUM, TX_IPV4, TX_STAMP, TX_TCP_CSUM, TX_TSO, TX_UDP_CSUM, TX_VLAN, data_iova

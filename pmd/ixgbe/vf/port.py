@@ -14,8 +14,8 @@ from contextlib import suppress
 from typing import Any
 
 from dataplane.errors import ConfigError, DataplaneError, DeviceGone, DeviceTimeout, PortError
-from dataplane.hugepage import Block
 from dataplane.limits import FRAME_MAX_WITH_FCS_BYTES, HEADER_AND_FCS_BYTES
+from dataplane.memory.hugepage import Block
 from dataplane.pmd.datasheet import MBPS, mailbox, pci
 from dataplane.pmd.datasheet.vf import (
     VFDCA_RXCTRL,

@@ -8,12 +8,12 @@ An access outside the map is blocked, counted and kept as a `Fault`; the engine 
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memmove
 
-from dataplane.guard cimport PeerMemory
+from dataplane.memory.guard cimport PeerMemory
 
 from typing import NamedTuple
 
 from dataplane.errors import ConfigError
-from dataplane.mapped import is_memory
+from dataplane.memory.mapped import is_memory
 from dataplane.pmd.model.state.domain cimport FAULTS, READ, WRITE, mdl_fault, mdl_range
 
 cdef extern from *:

@@ -10,7 +10,7 @@ import os
 
 from posix.unistd cimport close
 
-from dataplane.eventfd cimport send_signal
+from dataplane.files.eventfd cimport send_signal
 from dataplane.pmd.datasheet.word cimport *
 
 from dataplane.errors import DeviceError

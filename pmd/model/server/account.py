@@ -13,10 +13,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from dataplane.closer import Closer
 from dataplane.errors import ConfigError
+from dataplane.files.closer import Closer
+from dataplane.memory.quota import Pool
 from dataplane.pmd.model.server.devices import Device
-from dataplane.quota import Pool
 
 __all__ = ["Account", "Limits", "Pools"]
 

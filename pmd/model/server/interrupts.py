@@ -6,7 +6,7 @@ from __future__ import annotations
 import errno
 import os
 
-from dataplane.eventfd import is_eventfd, signal_eventfd
+from dataplane.files.eventfd import is_eventfd, signal_eventfd
 from dataplane.pmd.model.server.devices import Device
 from dataplane.pmd.model.server.refusal import Refused
 from dataplane.pmd.vfio_user.messages import IrqFlags, IrqInfo, IrqKind, IrqSet, SetIrqs

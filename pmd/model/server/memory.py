@@ -8,14 +8,14 @@ from bisect import bisect_left, insort
 from functools import partial
 from typing import NamedTuple
 
-from dataplane.closer import Closer
 from dataplane.errors import ConfigError
-from dataplane.guard import PeerMemory
+from dataplane.files.closer import Closer
+from dataplane.memory.guard import PeerMemory
+from dataplane.memory.quota import Quota
 from dataplane.pmd.model.datapath.iommu import Domain
 from dataplane.pmd.model.server.refusal import Refused
 from dataplane.pmd.model.shared import CardLock
 from dataplane.pmd.vfio_user.messages import DmaFlags
-from dataplane.quota import Quota
 
 __all__ = ["DmaMaps"]
 

@@ -22,8 +22,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dataplane.errors import ConfigError, PortError
-from dataplane.eventfd import never_waits
-from dataplane.guard import losses
+from dataplane.files.eventfd import never_waits
+from dataplane.memory.guard import losses
 from dataplane.pmd.datasheet import pci
 from dataplane.pmd.model.card import Card
 from dataplane.pmd.model.server.account import Account, Limits, Pools

@@ -13,8 +13,8 @@ import os
 import socket
 from collections.abc import Sequence
 
-from dataplane.closer import Closer
-from dataplane.guard import seals_of
+from dataplane.files.closer import Closer
+from dataplane.memory.guard import seals_of
 from dataplane.pmd.model.wire.peer import RING_MEMORY
 
 __all__ = ["HELLO", "VERSION", "Refused", "hear", "make_memory", "say"]

@@ -3,7 +3,7 @@
 
 import os
 
-from dataplane.pcapfile import PcapReader, PcapWriter
+from dataplane.files.pcapfile import PcapReader, PcapWriter
 from dataplane.pmd.model.datapath.engine import Engine, Wire
 from dataplane.pmd.model.netem.conditions import Netem
 

@@ -6,12 +6,12 @@ from libc.string cimport memcpy, memset
 
 from dataplane.limits cimport ETHERNET_HEADER_BYTES, FRAME_MIN_WITHOUT_FCS_BYTES
 from dataplane.mbuf cimport mbuf
-from dataplane.pcapfile cimport PcapReader, PcapWriter
+from dataplane.files.pcapfile cimport PcapReader, PcapWriter
 from dataplane.pmd.datasheet.limits cimport FRAME_MAX_WITHOUT_FCS_BYTES
-from dataplane.record cimport is_long_gap, record_t
+from dataplane.files.record cimport is_long_gap, record_t
 
 from dataplane.errors import ConfigError, DataplaneError
-from dataplane.record import warn_of_gap
+from dataplane.files.record import warn_of_gap
 
 from dataplane.pmd.model.datapath.engine cimport Engine, Wire
 from dataplane.pmd.model.state.fifo cimport (

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Types of pmd.model.wire.peer."""
 
-from dataplane.closer import Closer
+from dataplane.files.closer import Closer
 from dataplane.pmd.model.datapath.engine import Engine, Wire
 from dataplane.pmd.model.netem.conditions import Netem
 

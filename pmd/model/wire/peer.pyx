@@ -15,9 +15,9 @@ from posix.unistd cimport close
 from dataplane.clock cimport tsc_hz
 from dataplane.machine cimport tsc, unlikely
 
-from dataplane.closer import Closer
+from dataplane.files.closer import Closer
 from dataplane.errors import ConfigError
-from dataplane.guard import PeerMemory
+from dataplane.memory.guard import PeerMemory
 
 from dataplane.pmd.model.datapath.engine cimport Engine, Wire
 from dataplane.pmd.model.state.bytes cimport mdl_copy

@@ -14,7 +14,7 @@ from stages import Discard, Hooked
 from dataplane import App, Collect, Frames, Mempool, Pipeline, machine, probe, start
 from dataplane.apps import Counter, Sink, Tee
 from dataplane.errors import AppError, ConfigError, GraphError
-from dataplane.stats import Balance
+from dataplane.reports.stats import Balance
 
 FRAMES = [number.to_bytes(4, "big") + bytes(60) for number in range(1000)]
 POOL = Mempool(2048, hugepages="no", name="test-placement")

@@ -16,7 +16,7 @@ from stages import Hooked
 from dataplane import App, Frames, Mempool, Pipeline, probe
 from dataplane.apps import Counter, Sink
 from dataplane.errors import AppError, GraphError, LcoreStuck
-from dataplane.stats import Balance
+from dataplane.reports.stats import Balance
 
 FRAME = bytes(range(64))
 POOL = Mempool(4096, hugepages="no", name="test-placement-replace")

@@ -17,9 +17,9 @@ from dataplane.errors import ConfigError
 from dataplane.explain.picture import Arrow, Box, Picture
 from dataplane.explain.svg import svg
 from dataplane.explain.text import text
-from dataplane.figures import packet_rate
 from dataplane.pmd import probe
-from dataplane.stats import Cost, Count
+from dataplane.reports.figures import packet_rate
+from dataplane.reports.stats import Cost, Count
 
 SVG = "{http://www.w3.org/2000/svg}"
 EVIL = '<script>alert("1")</script> & \x00\x1b ]]> \ud800 '

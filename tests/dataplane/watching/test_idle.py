@@ -14,8 +14,8 @@ import pytest
 from dataplane import Frames, Pipeline, start
 from dataplane.apps import Counter, Sink
 from dataplane.byhand import receive, send
+from dataplane.engine.idle import Idle
 from dataplane.errors import ConfigError
-from dataplane.idle import Idle
 from dataplane.pmd import probe
 
 FRAME = bytes(60)

@@ -13,10 +13,10 @@ from stages import Discard, Hooked
 from dataplane import App, Frames, Pipeline, start
 from dataplane.apps import Counter, L2Fwd, Sink, Tee
 from dataplane.clock import hz
+from dataplane.engine.lcore import Loop
+from dataplane.engine.profiler import Meter, Profiler, Spent, overhead
 from dataplane.errors import GraphError
-from dataplane.lcore import Loop
 from dataplane.pmd import probe
-from dataplane.profiler import Meter, Profiler, Spent, overhead
 
 FRAME = bytes(range(64))
 GAP = 61  # laps from one that is measured to the next

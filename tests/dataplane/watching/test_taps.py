@@ -14,9 +14,9 @@ from stages import Discard, Hooked
 
 from dataplane import App, Collect, Frames, Mempool, Pipeline, start
 from dataplane.apps import Counter, PcapDump, Sink
-from dataplane.edge_tap import EdgeTap
 from dataplane.errors import AppError, ConfigError, GraphError
-from dataplane.pcapfile import PcapReader
+from dataplane.files.pcapfile import PcapReader
+from dataplane.graph.edge_tap import EdgeTap
 from dataplane.pmd import probe
 
 FRAMES = [bytes([number]) * (60 + number) for number in range(32)]

@@ -6,7 +6,7 @@ import ctypes
 import pytest
 
 from dataplane.errors import ConfigError, DeviceError
-from dataplane.hugepage import Arena
+from dataplane.memory.hugepage import Arena
 from dataplane.pmd import probe
 from dataplane.pmd.bus.model import ModelFunction, open_function
 from dataplane.pmd.datasheet import CTRL, LINKS, RAL, RDT, STATUS, pci

@@ -10,7 +10,7 @@ import pytest
 from cardtree import BAR0, CardTree
 
 from dataplane.errors import DeviceError, MemoryExhausted, PortError
-from dataplane.hugepage import Arena, free_hugepages
+from dataplane.memory.hugepage import Arena, free_hugepages
 from dataplane.pmd.bus.uio import UioFunction
 
 

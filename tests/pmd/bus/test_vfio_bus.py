@@ -12,7 +12,7 @@ import pytest
 from cardtree import BAR0, CardTree
 
 from dataplane.errors import DeviceError, MemoryExhausted, PortError
-from dataplane.hugepage import Arena
+from dataplane.memory.hugepage import Arena
 from dataplane.pmd.bus import vfio, vfio_api
 from dataplane.pmd.bus.vfio import VfioFunction
 from dataplane.pmd.datasheet.pci import VF_82599

@@ -11,7 +11,7 @@ import os
 import struct
 
 from dataplane.errors import DeviceError
-from dataplane.hugepage import Arena
+from dataplane.memory.hugepage import Arena
 from dataplane.pmd import pci
 from dataplane.pmd.bus.mmio import Window
 from dataplane.pmd.bus.sysfs import WindowBar

@@ -13,7 +13,7 @@ import struct
 from collections.abc import Callable
 from random import Random
 
-from dataplane.hugepage import Arena
+from dataplane.memory.hugepage import Arena
 from dataplane.pmd.datasheet import mailbox, pci
 from dataplane.pmd.datasheet.vf import (
     VFCTRL,

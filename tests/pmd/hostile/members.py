@@ -13,7 +13,7 @@ import re
 from collections import Counter
 
 from dataplane.byhand import receive, send
-from dataplane.hugepage import Arena, Block
+from dataplane.memory.hugepage import Arena, Block
 from dataplane.mempool import Mempool
 from dataplane.port import Port, parse_mac
 

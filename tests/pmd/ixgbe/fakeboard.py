@@ -12,7 +12,7 @@ import ctypes
 from collections.abc import Callable
 
 from dataplane.errors import DeviceGone
-from dataplane.hugepage import Arena
+from dataplane.memory.hugepage import Arena
 from dataplane.pmd.datasheet import (
     CTRL,
     CTRL_EXT,

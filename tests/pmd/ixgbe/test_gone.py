@@ -10,11 +10,12 @@ from contextlib import ExitStack
 
 import pytest
 
-from dataplane import hugepage, pmd
+from dataplane import pmd
 from dataplane.apps.command.cli import main
 from dataplane.byhand import receive, send
 from dataplane.errors import DataplaneError, DeviceGone
-from dataplane.hugepage import Arena, unwatch_arenas, watch_arenas
+from dataplane.memory import hugepage
+from dataplane.memory.hugepage import Arena, unwatch_arenas, watch_arenas
 from dataplane.mempool import Mempool
 from dataplane.pmd.ixgbe.pf import IxgbePort
 from dataplane.pmd.ixgbe.vf.port import IxgbeVfPort

@@ -13,9 +13,9 @@ from scapy.layers.l2 import Ether
 
 from dataplane import Pipeline
 from dataplane.apps import Latency, PktGen, Sink
+from dataplane.engine.running import start
 from dataplane.pmd.datasheet.vf import VFMAILBOX, VFMBMEM, VFTDT
 from dataplane.pmd.model.fault import plug, unplug
-from dataplane.running import start
 from tests.pmd.ixgbe.fleet import Fleet, fleet, until
 
 

@@ -8,7 +8,7 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-from dataplane.hugepage import Arena, Block
+from dataplane.memory.hugepage import Arena, Block
 from dataplane.pmd.datasheet.registers.filters import FCTRL, RAH, RAL, RXCSUM
 from dataplane.pmd.datasheet.registers.link import HLREG0, MAXFRS
 from dataplane.pmd.datasheet.registers.rx import (

@@ -8,7 +8,7 @@ import pytest
 from chip_fixtures import Chip
 
 from dataplane.errors import ConfigError, DeviceGone, DeviceTimeout
-from dataplane.hugepage import Arena
+from dataplane.memory.hugepage import Arena
 from dataplane.pmd.datasheet import (
     CTRL,
     DMATXCTL,

@@ -14,7 +14,7 @@ import pytest
 from stopwatch import Stopwatch, once_below
 
 from dataplane.errors import ConfigError
-from dataplane.eventfd import signal_eventfd
+from dataplane.files.eventfd import signal_eventfd
 from dataplane.pmd.datasheet import EICR, EIMS, LINKS
 from dataplane.pmd.datasheet.registers.tx import TDT
 from dataplane.pmd.model.card import Card

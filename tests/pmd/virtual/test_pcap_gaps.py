@@ -11,7 +11,7 @@ import pytest
 from dataplane import Pipeline, probe
 from dataplane.apps import Counter, Sink
 from dataplane.errors import ConfigError
-from dataplane.pcapfile import PcapWriter
+from dataplane.files.pcapfile import PcapWriter
 
 YEAR = int(365.25 * 86400) * 10**9
 FRAME = bytes(60)

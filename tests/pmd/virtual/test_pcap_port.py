@@ -11,8 +11,8 @@ from stopwatch import Stopwatch
 from dataplane import Pipeline
 from dataplane.byhand import Held, receive, receive_packets, send
 from dataplane.errors import ConfigError, PcapError, PortError
+from dataplane.files.pcapfile import PcapReader, PcapWriter
 from dataplane.mempool import Mempool
-from dataplane.pcapfile import PcapReader, PcapWriter
 from dataplane.pmd import probe
 from tests.pmd.port_contract import PortLife, PortSends, Rig, frames, opened
 

@@ -7,7 +7,7 @@ import pytest
 from vf_fixtures import VfChip
 
 from dataplane.errors import DatasheetViolation
-from dataplane.hugepage import Arena
+from dataplane.memory.hugepage import Arena
 from dataplane.pmd.datasheet import (
     DMATXCTL,
     HLREG0,

@@ -4,7 +4,7 @@
 import pytest
 from rig import Port, frame
 
-from dataplane.hugepage import Arena
+from dataplane.memory.hugepage import Arena
 from dataplane.pmd.datasheet import GCR_EXT, MTQC, TXDCTL
 from dataplane.pmd.model.wire.port import LoopPlug
 

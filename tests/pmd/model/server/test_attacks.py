@@ -21,7 +21,7 @@ import pytest
 from rawclient import TIMEOUT, RawClient, memory
 from served import Served
 
-from dataplane.hugepage import free_hugepages
+from dataplane.memory.hugepage import free_hugepages
 from dataplane.pmd.datasheet import STATUS, TDBAL, TDLEN, TDT, TXDCTL, pci
 from dataplane.pmd.datasheet.registers.tx import DMATXCTL
 from dataplane.pmd.vfio_user.framing import Hangup

@@ -31,7 +31,7 @@ from strict_steps import (
 )
 
 from dataplane.errors import DatasheetViolation
-from dataplane.hugepage import Arena
+from dataplane.memory.hugepage import Arena
 from dataplane.pmd.datasheet import (
     CTRL,
     DCA_RXCTRL,

@@ -7,7 +7,7 @@ import pytest
 from vf_fixtures import VfChip
 
 from dataplane.errors import DatasheetViolation
-from dataplane.hugepage import Arena
+from dataplane.memory.hugepage import Arena
 from dataplane.pmd.datasheet import CTRL_EXT, DMATXCTL, HLREG0, STATUS, TDLEN, VFTE
 from dataplane.pmd.datasheet import vf as window
 

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from dataplane.errors import ConfigError, PcapError
-from dataplane.pcapfile import PcapReader, PcapWriter
+from dataplane.files.pcapfile import PcapReader, PcapWriter
 from dataplane.pmd.datasheet import RXMPC
 from dataplane.pmd.model.netem.conditions import Netem
 from dataplane.pmd.model.wire.pcap import PcapWire

@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Types of dataplane.engine.idle."""
+
+class Idle:
+    def __init__(self, text: str = "yield") -> None: ...
+    @property
+    def policy(self) -> str: ...
+    @property
+    def bound_us(self) -> float: ...

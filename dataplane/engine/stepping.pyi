@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Types of dataplane.engine.stepping."""
+
+from collections.abc import Sequence
+
+from dataplane.engine.lcore import Loop
+
+def step_together(loops: Sequence[Loop], laps: int, *, ending: bool = False) -> bool: ...

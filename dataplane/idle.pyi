@@ -1,9 +1,0 @@
-# SPDX-License-Identifier: BSD-3-Clause
-"""Types of dataplane.idle."""
-
-class Idle:
-    def __init__(self, text: str = "yield") -> None: ...
-    @property
-    def policy(self) -> str: ...
-    @property
-    def bound_us(self) -> float: ...
