@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from dataplane import App, Collect, Frames, Pipeline, run, start
+from dataplane import App, Collect, Frames, Pipeline, start
 from dataplane.pmd import probe
 
 FRAMES = [number.to_bytes(4, "big") + bytes(60) for number in range(1000)]

@@ -17,7 +17,9 @@ from dataplane.port import format_mac, parse_mac
 
 __all__ = ["SETTINGS", "Setting", "VfSettings", "default_settings", "row_of", "rows_of", "setting"]
 
-VLAN_LAST = 4094  # IEEE 802.1Q 9.6: 4095 is reserved. Without the datasheet's package, so that `--help` is quick
+VLAN_LAST = (
+    4094  # IEEE 802.1Q 9.6: 4095 is reserved. Without the datasheet's package, so that `--help` is quick
+)
 _ON, _OFF = ("on", "1", "true"), ("off", "0", "false")
 
 
