@@ -73,10 +73,13 @@ cdef class Meter(App):
 
 
 cdef class _Nothing(App):
-    """An app that does nothing, for the calibration."""
+    """An app that does nothing, for the calibration. It would lose packets, so no pipeline takes it."""
 
     cdef void push(self, mbuf **pkts, uint16_t n) noexcept nogil:
         pass
+
+    cdef int check_ready(self) except -1:
+        raise GraphError(f"{self!r} measures what a call costs, and passes no packets on: use a Sink")
 
 
 cdef void **_array(int n) except NULL:
