@@ -10,8 +10,13 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from dataplane import machine, mempool
+
+# How long an example takes is the machine's doing, too: others use it.
+settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared")
 
 
 def _held() -> dict[int, int]:
