@@ -8,6 +8,7 @@ import pytest
 from dataplane.errors import DeviceGone, DeviceTimeout
 from dataplane.pmd.datasheet import CTRL_EXT, PFMBICR, PFVFLRE, mailbox
 from dataplane.pmd.datasheet.vf import VFCTRL, VFMAILBOX
+from dataplane.pmd.ixgbe.device_bar import VfBar
 from dataplane.pmd.ixgbe.errors import MailboxSilent, PfWasReset
 from dataplane.pmd.ixgbe.mailbox import PfMailboxes, VfMailbox
 from dataplane.pmd.ixgbe.messages import Reply, SetLpe, SetVlan
@@ -22,7 +23,7 @@ class Ends:
         self.pf = PfMailboxes(self.board.pf, 20)
         self.told: list[Reply] = []
         self.number = 17
-        self.vf = VfMailbox(self.board.vf(self.number), self.told.append)
+        self.vf = VfMailbox(VfBar(self.board.vf(self.number)), self.told.append)
         self.answers: list[list[int]] = []
         self.asked: list[list[int]] = []
         self.board.pf.set(CTRL_EXT.PFRSTD)
