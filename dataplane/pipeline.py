@@ -81,7 +81,7 @@ class Pipeline:
         )
 
     def lane(self, chains: Sequence[Chain | Stage]) -> Pipeline:
-        """Other chains with the same settings: a lane of a run on several lcores."""
+        """Other chains with the same name, burst and `lossless`: a lane of a run on several lcores. It has no taps."""
         return type(self)(*chains, name=self.name, lossless=self.lossless, burst=self.burst)
 
     def run(
@@ -95,7 +95,7 @@ class Pipeline:
         profile: bool = False,
         idle: str = "yield",
     ) -> Report:
-        """Run on the CPU `lcore` (None: not pinned) until the sources are done or have made `count` packets, or
+        """Run on the CPU `lcore` (None: not pinned) until the sources are done or have taken or made `count` packets, or
         `seconds` are over, or `until` (a callable or an Event) holds.
 
         lcores: several CPUs instead of one, with a lane on each: queues of its own, and clones of the apps (`App.clone`).
@@ -104,7 +104,7 @@ class Pipeline:
         idle: what the lcore does while no packet comes: "spin" (poll on: for CPUs that are isolated), "yield" (offer the CPU
         to other threads), "sleep" (up to 100 us at once) or with another bound, such as "sleep:20us".
 
-        Raises GraphError, what a port or an app raises, and KeyboardInterrupt, after everything was stopped.
+        Raises GraphError, what a port or an app raises, and KeyboardInterrupt: see `run`.
         """
         return run(
             self,

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Running pipelines on lcores of their own: `Run`, `run`, `start`.
 
-A run checks everything, claims its stages, starts the ports that are not running, and then its lcores. However it ends, the
-threads are joined, the stages free again and the ports it started stopped: only then is an error raised.
+A run checks everything, claims its stages, starts the ports that are not running, and then its lcores. At its end the
+threads are joined, the stages released and the ports that it started stopped. Then an error is raised, if there was one. Two
+ends clean up nothing: `LcoreStuck` is raised while an app does not return, and `abandon` leaves such a thread alone.
 """
 
 from __future__ import annotations
@@ -48,12 +49,12 @@ _running: weakref.WeakSet[Run] = weakref.WeakSet()
 
 
 class Run:
-    """Pipelines that run, each on one of `lcores` threads. Made by `start`.
+    """A run: pipelines, and the lcore threads that poll them. Made by `start` and `Pipeline.start`.
 
     lcores: a CPU for each thread to be pinned to, None for one that is not pinned; pipelines are dealt out in turn. One
-    pipeline on several lcores has a lane on each, see `Pipeline.run`. Raises GraphError for lcores that have nothing to do.
-    count: end when the sources of an lcore made that many packets. profile: measure the cycles per packet of each app, for
-    `Report.profile`. idle: what lcores do while no packet comes, see `Pipeline.run`. A context manager: it stops at the end
+    pipeline on several lcores has a lane on each, see `Pipeline.run`. Raises GraphError for a CPU on which no stage would
+    run. count: end when the sources of an lcore made that many packets. profile: measure the cycles per packet of each
+    app, for `Report.profile`. idle: what lcores do while no packet comes, see `Pipeline.run`. A context manager: it stops at the end
     of the block.
     """
 
@@ -131,7 +132,7 @@ class Run:
         return Sampler(self.read)
 
     def wait(self, seconds: float | None = None, until: Until = None) -> bool:
-        """Wait until all lcores are over: at most `seconds`, or until `until` holds. Returns whether they are over."""
+        """Wait until all lcores have ended, `seconds` have passed or `until` holds. Returns whether they have ended."""
         deadline = None if seconds is None else monotonic() + seconds
         holds = until.is_set if isinstance(until, threading.Event) else until
         while not self._over.is_set():
@@ -149,10 +150,10 @@ class Run:
 
         Pipelines are dealt out to the lcores as at the start. An app that is in both (the same object) keeps its state and
         its counters, and so does a queue; it must stay on its lcore. Apps that come are started first: if that fails, the
-        old pipelines go on. Then apps that go send what they hold, queues of theirs are polled until they are empty once,
-        and they are stopped. Their counts stay in the report. Lcores swap in their order: name pipelines that send
-        into a ring before those that receive from it, or what is left in a ring that goes is counted in its
-        `rx_missed_errors`.
+        old pipelines go on. Then the Rx queues that leave are polled until they are empty (at most 1,024 bursts), and the
+        apps that leave send what they hold and are stopped. Their counts stay in the report. Lcores swap in their order:
+        name pipelines that send into a ring before those that receive from it, or packets left in a ring that leaves are
+        counted in its `rx_missed_errors`.
 
         Errors of apps and ports that stop because they have left go to the log.
 
@@ -329,8 +330,8 @@ def run(
 ) -> Report:
     """Run pipelines until all their sources are done, or `seconds` are over, or `until` (a callable or an Event) holds.
 
-    profile, idle: see `Run`. Raises what stopped an lcore; on Ctrl-C everything is stopped first, and then
-    KeyboardInterrupt is raised.
+    profile, idle: see `Run`. Raises what stopped an lcore. On Ctrl-C the lcores get 5 s to stop, and then
+    KeyboardInterrupt is raised; an app that has not returned by then is named in the log.
     """
     with start(*pipelines, lcores=lcores, count=count, profile=profile, idle=idle) as running:
         running.wait(seconds, until)
@@ -339,7 +340,7 @@ def run(
 
 @atexit.register
 def _stop_all() -> None:
-    """A program that ends stops what it started: an lcore must not poll memory that is on its way out."""
+    """A program that ends stops what it started: an lcore must not poll memory that is about to be freed."""
     for running in list(_running):
         try:
             running.stop(_LAST_PATIENCE)
@@ -356,7 +357,7 @@ def _names(lcores: Sequence[Lcore]) -> list[str]:
 
 
 def _is_up(worker: Worker) -> bool:
-    """Whether its thread runs or ran: one whose start was interrupted is there in a moment, or never."""
+    """Whether its thread runs or ran. If its start was interrupted, the thread appears within a moment or not at all."""
     deadline = monotonic() + 1.0
     while not (worker.is_alive() or worker.over) and monotonic() < deadline:
         sleep(0.001)

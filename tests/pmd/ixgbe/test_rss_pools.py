@@ -117,7 +117,9 @@ def test_the_third_of_three_queues():
         pf = made.pf
         with pytest.raises(ConfigError, match="queue=3: this port has Rx queues 0 to 2"):
             pf.flows.add(proto="udp", dst_port=53, queue=3)
-        with pytest.raises(ConfigError, match=r"vf1,pf_wait=60: Rx queue 2 would stay empty.* 0 to 1\. .*name queue 3"):
+        with pytest.raises(
+            ConfigError, match=r"vf1,pf_wait=60: Rx queue 2 would stay empty.* 0 to 1\. .*name queue 3"
+        ):
             made.open(1, queues=3, desc=128)
         vf = made.vfs[1]
         assert not vf.started
