@@ -54,8 +54,8 @@ class Run:
     lcores: a CPU for each thread to be pinned to, None for one that is not pinned; pipelines are dealt out in turn. One
     pipeline on several lcores has a lane on each, see `Pipeline.run`. Raises GraphError for a CPU on which no stage would
     run. count: end when the sources of an lcore made that many packets. profile: measure the cycles per packet of each
-    app, for `Report.profile`. idle: what lcores do while no packet comes, see `Pipeline.run`. A context manager: it stops at the end
-    of the block.
+    app, for `Report.profile`. idle: what lcores do while no packet comes, see `Pipeline.run`. A context manager: it stops at
+    the end of the block.
     """
 
     def __init__(
