@@ -305,8 +305,12 @@ def test_ours_goes_and_linuxs_vfs_end(bed: Bed) -> None:
     bed.guest.until(soon(WIRE))
 
 
+# What Linux's ixgbevf may do while its PF resets: it sends requests and sets up queues without a look at RSTI.
+DURING_A_RESET = re.compile(r"pf0\.vf0: .*(the PF is in reset \(RSTI\)|the VF's pool has 0 queues)")
+
+
 def test_nobody_complained(bed: Bed) -> None:
-    assert bed.nic.findings == []
+    assert [each for each in bed.nic.findings if not DURING_A_RESET.match(each)] == []
     said = bed.guest.run("dmesg")
     assert not re.findall(
         r"^.*(?:DMAR:.*fault|Tx Unit Hang|transmit queue .* timed out|Hardware Error|BUG|WARNING|Oops).*$",
