@@ -1,5 +1,20 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The apps, one a file. Each is imported when it is first named: ``from dataplane.apps import L2Fwd`` loads no scapy."""
+"""The apps, one a file. Each is imported when it is first named: ``from dataplane.apps import L2Fwd`` loads no scapy.
+
+- `counter`: Counter and Sink: counts packets, and ends them
+- `l2fwd`: L2Fwd: passes every packet on, with new MAC addresses if some are given
+- `macswap`: MacSwap: sends every frame back, in NumPy: the app to copy for your own
+- `reflect`: Reflect: the compiled form of MacSwap
+- `pktgen`: PktGen: sends the frames of a `Flows` at a given rate
+- `latency`: Latency: reads the stamps of PktGen: losses, order, delays
+- `pcapdump`: PcapDump: writes packets to capture files, and passes them on
+- `tee`: Tee: passes every packet on, and sends copies of it elsewhere
+- `trial`: Trial: runs one app by itself, for tests
+- `rate`: reads a packet rate, such as "5 Mpps"
+- `stamper`: writes the frames of a `Flows` into mbufs, without Python
+- `flows/`: scapy's set notation as the language for traffic
+- `command/`: the `dataplane` command
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,36 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A packet-processing dataplane for Python.
+"""Poll-mode drivers, apps and pipelines for packets, in Python.
 
 Programs import what they need from here; each name is loaded when it is first used. The packages `dataplane.apps` (L2Fwd,
 PktGen, PcapDump, ...) and `dataplane.pmd` (ports and their drivers) hold the rest.
+
+What users and drivers build on:
+
+- `app`: the contract of an app: takes a burst, emits bursts
+- `stage`: joins apps and queues by ``>>``
+- `pipeline`: Pipeline: chains of stages that lcores run
+- `port`: the control functions of every port
+- `queue`: the fast path of a port: an Rx and a Tx queue
+- `capability`: what only some ports have: RSS, flow rules, VFs, ...
+- `byhand`: queues polled from Python, without an lcore
+- `access`: header fields of one packet, for native apps
+- `mbuf`, `mempool`, `ring`: packets, pools of them, and queues of them between lcores
+- `clock`: the time-stamp counter, and ns since the epoch
+- `machine`: numbers of lcores, and the CPUs that may be used
+- `limits`: sizes of frames and bursts
+- `errors`: every error that is raised on purpose
+- `checkout`: the short names `apps` and `pmd` in a checkout
+
+Folders:
+
+- `engine/`: runs: lcores, plans, replacing, stepping
+- `graph/`: chains checked and placed on lcores, hand-offs, taps
+- `columns/`: header fields as NumPy columns, native apps
+- `memory/`: arenas, and checks of memory
+- `files/`: captures, outputs, eventfds
+- `reports/`: results of a run
+- `explain/`: pictures of pipelines
+- `include/`: the C headers
 """
 
 from __future__ import annotations

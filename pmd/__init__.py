@@ -5,6 +5,18 @@ A port string is ``scheme:target`` or a NIC's name, with ``,key=value`` behind i
 at once; a *bus opener* makes a `dataplane.pmd.function.Function`, and `probe` joins it to the driver of that device: bus
 and driver never meet. Both are named in tables as ``"module:function"``, so that nothing is imported before it is asked for;
 `register_port`, `register_bus` and `register_driver` add to them from out of the tree.
+
+- `bus/`: buses: ways to reach a PCI function
+- `ixgbe/`: the driver of the 82599
+- `datasheet/`: the 82599 as data
+- `model/`: the 82599 in software
+- `virtual/`: null, ring, pcap, tap and af_packet ports
+- `vfio_user/`: the messages of a served NIC
+- `foreign/`: the model for other people's userspace drivers
+- `function`: a PCI function as a driver sees it; a bus implements it
+- `register`: the language in which registers are written down
+- `pci`: configuration space of any PCI function
+- `portstring`: reads port strings
 """
 
 from __future__ import annotations

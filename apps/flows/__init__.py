@@ -9,6 +9,13 @@ packet is built while traffic flows.
 Addresses that scapy would look up on its host have fixed values, the same on each machine: source MAC address
 02:00:00:00:00:01, destination MAC address ff:ff:ff:ff:ff:ff, source addresses 198.18.0.1 and 2001:2::1. A random
 value (``RandShort()``) is drawn again for each frame.
+
+- `expression`: reads a packet expression from text
+- `axes`: finds what varies in a packet
+- `layout`: the bytes of a packet, and where fields and checksums are in them
+- `compile`: makes a program of a packet, and compares its frames with scapy's
+- `program`: the program: which template a frame copies, and what is written into it
+- `render`: runs a program in NumPy
 """
 
 from __future__ import annotations

@@ -1,8 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Runs: an lcore's loop (`lcore`), the plan that it walks (`plan`), and how runs start, change and end.
+"""Runs: how they start, what lcores do, how they change and end.
 
-`running` has `Run`; `stepper` runs laps in the caller's thread. `assembly` makes plans from checked graphs, `replacing`
-swaps them between two laps, `lease` and `claim` say who uses ports and stages, `profiler` measures, and `runnable` is the
-part of a pipeline that a run uses. `worker` is the thread of an lcore, `stepping` runs several loops by turns, and `idle`
-decides what an lcore does without packets.
+- `running`: Run, `run`, `start`: pipelines on lcores of their own
+- `runnable`: the part of a pipeline that a run uses
+- `assembly`: checks graphs, claims stages, starts ports, makes plans, and undoes that
+- `plan`: what an lcore runs: apps, the links between them, queues
+- `lcore`: the loop that polls the sources of a plan
+- `worker`: the thread of an lcore
+- `idle`: what an lcore does after laps without a packet
+- `replacing`: swaps the plans of a run between two laps
+- `lease`: which run uses a stage, and which runs use a port
+- `claim`: which files of this program are read, and which are written
+- `profiler`: cycles per packet of each app
+- `stepper`: Stepper: laps in the caller's thread
+- `stepping`: loops of several lcores by turns, for the stepper
 """

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Pictures of pipelines: their stages, where these run and what they cost, and what the last run counted.
 
-`picture_of` collects what is shown, `text` and `svg` draw it.
+- `picture`: the boxes and arrows that are shown
+- `layout`: places of the boxes on a grid, for `svg`
+- `text`: draws a tree of text
+- `svg`: draws an SVG document
 """
 
 from __future__ import annotations

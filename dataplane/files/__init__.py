@@ -1,4 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Files and descriptors: captures (`pcapfile`, `record`), outputs that are written whole (`output`), `eventfd`, and
-descriptors closed in the background (`closer`).
+"""Files and descriptors.
+
+- `pcapfile`: reads and writes classic pcap files
+- `record`: a packet of a capture, whatever the format of its file
+- `output`: files that a run writes, never left half done
+- `closer`: closes descriptors of other processes in the background
+- `eventfd`: signals an eventfd of another process without waiting for it
 """

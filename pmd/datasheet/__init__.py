@@ -2,9 +2,17 @@
 """The 82599 as data: what its datasheet says, one register a line, for the driver and for the model.
 
 Every register of the PF's BAR0 is a name of this package (``from dataplane.pmd.datasheet import CTRL, RXDCTL``),
-``ALL`` lists them by offset and ``decode`` finds the one at an address. A VF has a register map of its own,
-``dataplane.pmd.datasheet.vf``. Further modules: ``descriptors``, ``mailbox``, ``eeprom``, ``pci`` (configuration space)
-and ``limits``.
+``ALL`` lists them by offset and ``decode`` finds the one at an address.
+
+- `registers/`: the registers of the PF's BAR0, by chapters
+- `vf`: the registers of a VF's BAR0, and which PF register each one is
+- `descriptors`: descriptors bit by bit
+- `mailbox`: the words of messages between PF and VF
+- `eeprom`: the words in the EEPROM, and their checksum
+- `pci`: identity and configuration space
+- `limits`: limits of the chip
+- `hw82599`: descriptors for Cython and C; a test compares them with `descriptors`
+- `word`: offsets of registers for Cython, in dwords; a test compares them with the registers
 """
 
 from dataplane.pmd.datasheet.registers.fcoe import *  # noqa: F403

@@ -1,4 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""PCI configuration space of the PF (`pf`) and of a VF (`vf`), the PF's SR-IOV capability (`sriov`), and the words that
-they are made of (`words`).
+"""PCI configuration space.
+
+- `pf`, `vf`: that of a PF, and that of a VF
+- `sriov`: the PF's SR-IOV capability
+- `words`: bytes with masks, which both are made of
 """

@@ -1,4 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""SR-IOV: the VFs of a port (`sriov`), the registers that one VF sees (`vf`), and how VF and PF exchange messages
-(`mailbox`).
+"""SR-IOV.
+
+- `sriov`: the VFs of a port: when they exist, and their resets
+- `vf`: the registers that one VF sees
+- `mailbox`: how VF and PF exchange messages
 """

@@ -1,4 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Interrupts: causes, masks, throttling and MSI-X vectors of the PF (`pf`) and of a VF (`vf`), and the BAR of the MSI-X
-table (`msix`).
+"""Interrupts: causes, masks, throttling and MSI-X vectors.
+
+- `pf`: those of a PF
+- `vf`: those of the VFs
+- `msix`: the BAR with the MSI-X table
 """

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The strict manner: accesses that the datasheet forbids are refused or reported.
 
-`pf` and `vf` check each access of a function, `rules` is the table of what a write must not do, `findings` collects reports.
+- `pf`, `vf`: check each access of a function before it happens
+- `rules/`: what single registers must not be written with
+- `findings`: collects the violations, for a card that reports instead of raising
 """

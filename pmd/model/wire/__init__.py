@@ -1,4 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the connector of a port is joined to: another port of the process (`port`), a port of another process (`peer`, with
-`ends` and `greeting` to find each other), a capture file (`pcap`) or a tap (`tap`). `explain` describes a wire in words.
+"""Wires: the other end of a port's connector.
+
+- `port`: another port of this process, or the loop plug
+- `peer`: a port of another process, by shared memory
+- `peer_ring.h`: that memory: a ring of frames each way
+- `ends`, `greeting`: how the two processes find each other, and what they send first
+- `private_socket`: Unix sockets that belong to one user
+- `pcap`: capture files
+- `tap`: a tap device of the kernel
+- `explain`: a wire in words
 """

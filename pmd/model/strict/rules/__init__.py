@@ -1,5 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Rules about writes of registers, as a table. Each module holds the rules about one part of the chip."""
+"""Rules about writes of registers, as a table. `VIOLATIONS` has all of them, in the order in which a write is checked.
+
+- `rule`: the form of a rule
+- `queues`: rules about queues
+- `port`: rules about a port as a whole: packet buffers, pools, receiver and transmitter
+- `filters`: rules about the flow director and 5-tuple filters
+- `chip`: rules about reset, EEPROM, semaphores, and bits that the chip does not have
+"""
 
 from dataplane.pmd.model.strict.rules import chip, filters, port, queues
 from dataplane.pmd.model.strict.rules.rule import Violation, Write
