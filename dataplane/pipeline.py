@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Pipeline: chains of stages that an lcore runs, or several.
+"""Pipeline: chains of stages that one or several lcores run.
 
-Describing a pipeline touches nothing; `run` and `start` check the whole graph before the first packet. Chains of a
-pipeline may meet in an app or a Tx queue, but a stage belongs to one running pipeline at a time.
+Making a pipeline touches no port and no app; `run` and `start` check the whole graph before the first packet. Chains of a
+pipeline may meet in an app or a Tx queue. A stage is in one running pipeline at a time.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ __all__ = ["Pipeline"]
 
 
 class Pipeline:
-    """chains: joined by ``>>``. name: for reports and errors.
+    """Chains of stages, to be run together. chains: what ``>>`` returns. name: for reports and errors.
 
     lossless: packets wait for room in Tx queues and hand-offs, instead of being dropped.
     burst: packets taken from an Rx queue at once, 1 to 256.
     lcores: where stages (apps, queues) run: a CPU, or a name for a thread that is not pinned. A stage that is not named runs
         with the one before it, and the beginning of a chain on the lcore that `run` is given. An edge from one lcore to
         another is a hand-off: a ring with one producer and one consumer.
-    full: what becomes of packets for a hand-off whose ring is full: "drop" (as "full", the default) or "wait"; or a mapping
-        with one of these by the stage that a hand-off leads to.
+    full: what happens to packets for a hand-off whose ring is full: "drop" (counted with the reason "full"; the default) or
+        "wait". Or a mapping from stages to one of these, for the hand-offs that lead to the stage.
     handoff_slots: size of that ring, a power of two from 2 to 2**24. A burst of n packets takes n + 1 slots.
 
     After a run, `report` is its Report, and `graph` the Graph that ran.
@@ -99,10 +99,10 @@ class Pipeline:
         `seconds` are over, or `until` (a callable or an Event) holds.
 
         lcores: several CPUs instead of one, with a lane on each: queues of its own, and clones of the apps (`App.clone`).
-        RSS spreads packets over the lanes. `count` holds for each of them.
+        RSS spreads packets over the lanes. `count` applies to each lane.
         profile: measure the cycles per packet of each app, for `Report.profile` and `explain`.
         idle: what the lcore does while no packet comes: "spin" (poll on: for CPUs that are isolated), "yield" (offer the CPU
-        to other threads), "sleep" (up to 100 us at once) or with another bound, such as "sleep:20us".
+        to other threads), "sleep" (up to 100 us at a time), or "sleep" with another bound, such as "sleep:20us".
 
         Raises GraphError, what a port or an app raises, and KeyboardInterrupt: see `run`.
         """
@@ -125,12 +125,12 @@ class Pipeline:
         profile: bool = False,
         idle: str = "yield",
     ) -> Run:
-        """The same without waiting; `stop` or `join` ends it."""
+        """Like `run`, but return at once. `stop` ends the run; `join` waits until it ends by itself."""
         self._run = Run((self,), lcores=_lcores(lcore, lcores), count=count, profile=profile, idle=idle)
         return self._run
 
     def stop(self) -> Report | None:
-        """Stop the run of `start`; returns its report, None without a run. Raises the error that stopped it before."""
+        """Stop the run of `start`; returns its report, None without a run. Raises the error if one has stopped it before."""
         return None if self._run is None else self._run.stop()
 
     def join(self, timeout: float | None = None) -> Report | None:
@@ -144,13 +144,13 @@ class Pipeline:
     def tap(
         self, edge: Stage | Exit, to: Stage | Chain, *, name: str = "tap", mempool: Mempool | None = None
     ) -> Tap:
-        """Copy the packets that pass an edge to `to`, from the next run on; see `Run.tap` for one that is under way."""
+        """Copy the packets that pass an edge to `to`, from the next run on. For a pipeline that runs, see `Run.tap`."""
         tap = make_tap(edge, to, name, mempool)
         self.taps.append(tap)
         return tap
 
     def untap(self, tap: Tap) -> None:
-        """Leave a tap out from the next run on. Raises GraphError if it has no such tap."""
+        """Remove a tap, from the next run on. Raises GraphError if this pipeline does not have it."""
         if tap not in self.taps:
             raise GraphError(f"{tap!r} is not set in {self.name}")
         self.taps.remove(tap)

@@ -155,7 +155,7 @@ class Run:
         name pipelines that send into a ring before those that receive from it, or packets left in a ring that leaves are
         counted in its `rx_missed_errors`.
 
-        Errors of apps and ports that stop because they have left go to the log.
+        Errors while old apps and ports stop go to the log.
 
         timeout: s that a lap may take. Raises GraphError for pipelines that cannot run here, what a port or an app raises,
         and LcoreStuck; nothing has changed then, unless the run has ended too (`running`).
@@ -208,10 +208,10 @@ class Run:
         self._replace(self._assembly.pipelines, timeout)
 
     def stop(self, timeout: float | None = None) -> Report:
-        """Stop the lcores and clean up. Raises what stopped one of them before; the second call returns the report again.
+        """Stop the lcores and clean up. Raises the error that stopped one before. A second call returns the report again.
 
-        timeout: s to wait for apps to return, None: as long as they take. Raises LcoreStuck when one has not by then;
-        nothing is cleaned up yet: call it again, or `abandon`.
+        timeout: s to wait for apps to return; None: as long as they take. Raises LcoreStuck if one has not returned by
+        then. Nothing is cleaned up in that case: call `stop` again, or `abandon`.
         """
         return self._end(timeout)
 
@@ -236,7 +236,7 @@ class Run:
             return self.report
 
     def join(self, timeout: float | None = None) -> Report:
-        """Wait until the lcores are over by themselves, and clean up. Raises ConfigError when `timeout` s are over first."""
+        """Wait until the lcores end by themselves, and clean up. Raises ConfigError if that takes more than `timeout` s."""
         if not self.wait(timeout):
             raise ConfigError(
                 f"{self._assembly.name} still runs after {timeout} s: stop() it, or wait longer"
@@ -264,7 +264,7 @@ class Run:
             log.error("%s: %s", self._assembly.name, other)
 
     def _look(self) -> None:
-        """Called by a worker that ends: one that failed ends all; the last one wakes who waits."""
+        """Called by a worker that ends: one that failed stops all others; the last one wakes the threads in `wait`."""
         workers = self._workers
         if any(worker.error is not None for worker in workers):
             for worker in workers:
@@ -315,7 +315,7 @@ def start(
     profile: bool = False,
     idle: str = "yield",
 ) -> Run:
-    """Start pipelines on lcores; see `Run`."""
+    """Start pipelines on lcores, and return at once. For the parameters and errors see `Run`."""
     return Run(pipelines, lcores=lcores, count=count, profile=profile, idle=idle)
 
 
