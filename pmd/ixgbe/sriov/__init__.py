@@ -6,7 +6,7 @@
 - `settings`: what the administrator allows each VF: a row for each setting
 - `settings_file`: these settings in a TOML file
 - `state`: the PF's record of one VF
-- `table`: decides what a VF asks for, and writes the registers that enforce it
+- `table`: the VFs of a PF: decides what they ask for, and writes the registers that enforce it
 - `addresses`: decides which addresses a VF may have
 - `rates`: divides a VF's limit among its queues
 - `service`: the thread that serves the VFs: resets, messages, notifications
