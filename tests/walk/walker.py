@@ -19,6 +19,7 @@ import resource
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -367,7 +368,11 @@ def main() -> int:
             gc.collect()
         os.chdir("/")
     faulthandler.cancel_dump_traceback_later()
-    left = leftovers(before, threads)
+    # Descriptors of others are closed by a thread of their own (dataplane/files/closer.py), a moment later.
+    deadline = time.monotonic() + 10
+    while (left := leftovers(before, threads)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+        gc.collect()
     for line in left:
         walk.say(f"left behind: {line}")
         print(f"left behind: {line}", file=sys.stderr)
