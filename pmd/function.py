@@ -56,8 +56,9 @@ class Waker:
     """
 
     def __init__(self, address: int, eventfd: int, memory: object) -> None:
-        self.address, self._memory = address, memory
-        self._own = os.dup(eventfd)
+        own = os.dup(eventfd)
+        self.__del__()  # a second __init__ lets go of the first descriptor
+        self.address, self._memory, self._own = address, memory, own
 
     @property
     def eventfd(self) -> int:

@@ -158,6 +158,10 @@ class Arena:
         fd: int | None = None,
         iova: int | None = None,
     ) -> None:
+        if "_map" in self.__dict__:
+            raise ConfigError(
+                f"{self!r} is made already: make another Arena"
+            )  # pools have addresses in its memory
         if size <= 0:
             raise ConfigError(f"an arena of {size} bytes: it must hold something")
         if hugepages not in ("auto", "no", *_PAGE_SIZES):
@@ -398,8 +402,16 @@ def _memfd(size: int, page: int, name: str) -> tuple[int, int, mmap.mmap]:
 
 def _attach(fd: int) -> tuple[int, int, mmap.mmap]:
     own = os.dup(fd)
-    status = os.fstat(own)
-    return own, status.st_blksize, mmap.mmap(own, status.st_size, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE)
+    try:
+        status = os.fstat(own)
+        return (
+            own,
+            status.st_blksize,
+            mmap.mmap(own, status.st_size, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE),
+        )
+    except BaseException:
+        os.close(own)
+        raise
 
 
 def _warn_once(size: int) -> None:

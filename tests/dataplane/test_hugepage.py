@@ -225,3 +225,28 @@ def test_physical_addresses_are_the_default_while_a_device_needs_them(scattered)
         hugepage.drop_physical()
     with Arena(mmap.PAGESIZE, hugepages="no") as arena:
         assert not arena.physical
+
+
+def descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def test_a_descriptor_that_is_no_arenas_memory_is_not_kept() -> None:
+    reader, writer = os.pipe()
+    before = descriptors()
+    with pytest.raises(OSError):
+        Arena(1, fd=reader)
+    assert descriptors() == before
+    os.close(reader), os.close(writer)
+
+
+def test_an_arena_is_made_once() -> None:
+    """Mempools have addresses in its memory: a second one in its place would leave them without."""
+    arena = Arena(4096, hugepages="no")
+    before, address = descriptors(), arena.address
+    with pytest.raises(ConfigError, match="is made already: make another Arena"):
+        arena.__init__(4096, hugepages="no")  # type: ignore[misc]
+    assert (descriptors(), arena.address) == (before, address)
+    arena.close()
+    with pytest.raises(ConfigError, match="is made already"):
+        arena.__init__(4096)  # type: ignore[misc]
