@@ -21,6 +21,7 @@ __all__ = [
     "PcapError",
     "PortError",
     "PortGone",
+    "check_new",
 ]
 
 
@@ -96,3 +97,12 @@ class DatasheetViolation(DeviceError):
         self.register = register
         self.value = value
         self.section = section
+
+
+def check_new(made: object, attribute: str) -> None:
+    """Raise ConfigError in a second ``__init__`` of an object: threads, queues and memory of the first would be lost.
+
+    attribute: one that the first ``__init__`` set.
+    """
+    if attribute in made.__dict__:
+        raise ConfigError(f"this {type(made).__name__} is made already: make another")

@@ -24,7 +24,7 @@ from dataplane.capability import (
     PortVlans,
     missing,
 )
-from dataplane.errors import ConfigError, PortError
+from dataplane.errors import ConfigError, PortError, check_new
 from dataplane.limits import (
     FRAME_MAX_WITH_FCS_BYTES,
     HEADER_AND_FCS_BYTES,
@@ -83,6 +83,7 @@ class Port:
     """By capability that ports of this class lack: what to do instead, for the error. Others name the ports that have it."""
 
     def __init__(self, name: str) -> None:
+        check_new(self, "_rx")
         self.name = name
         self._provided: dict[str, Capability] = {}
         self.started = False

@@ -22,7 +22,7 @@ from dataplane.engine.assembly import Assembly
 from dataplane.engine.replacing import replace
 from dataplane.engine.runnable import Runnable
 from dataplane.engine.worker import Worker
-from dataplane.errors import ConfigError, GraphError, LcoreStuck
+from dataplane.errors import ConfigError, GraphError, LcoreStuck, check_new
 from dataplane.explain import explain
 from dataplane.graph.graph import Graph, takes_gil
 from dataplane.graph.lanes import Lanes
@@ -67,6 +67,7 @@ class Run:
         profile: bool = False,
         idle: str = "yield",
     ) -> None:
+        check_new(self, "_assembly")
         if not lcores:
             raise ConfigError("no lcores to run on: name CPUs, or None for a thread that is not pinned")
         if count is not None and count < 0:

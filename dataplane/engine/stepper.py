@@ -11,7 +11,7 @@ from dataplane.engine.assembly import Assembly
 from dataplane.engine.lcore import DONE, Loop
 from dataplane.engine.runnable import Runnable
 from dataplane.engine.stepping import step_together
-from dataplane.errors import GraphError
+from dataplane.errors import GraphError, check_new
 from dataplane.graph.taps import Tap, TapsOfRun, make_tap
 from dataplane.machine import current_lcore, enter, leave
 from dataplane.mempool import Mempool
@@ -31,6 +31,7 @@ class Stepper:
     """
 
     def __init__(self, *pipelines: Runnable, profile: bool = False, idle: str = "yield") -> None:
+        check_new(self, "_pipelines")
         self._pipelines = pipelines
         self._profile, self._idle = profile, idle
         self._assembly: Assembly | None = None

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from dataplane.errors import ConfigError, MemoryExhausted, PortGone
+from dataplane.errors import ConfigError, MemoryExhausted, PortGone, check_new
 from dataplane.machine import keep_for_good
 from dataplane.memory.memory_room import available
 
@@ -158,10 +158,7 @@ class Arena:
         fd: int | None = None,
         iova: int | None = None,
     ) -> None:
-        if "_map" in self.__dict__:
-            raise ConfigError(
-                f"{self!r} is made already: make another Arena"
-            )  # pools have addresses in its memory
+        check_new(self, "_map")
         if size <= 0:
             raise ConfigError(f"an arena of {size} bytes: it must hold something")
         if hugepages not in ("auto", "no", *_PAGE_SIZES):

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from dataplane.errors import ConfigError, DeviceError
+from dataplane.errors import ConfigError, DeviceError, check_new
 from dataplane.memory.hugepage import Arena
 from dataplane.pmd.bus.model_parts import ArenaMap
 from dataplane.pmd.bus.model_vf import MOST_VFS, ModelVfFunction, how_to_have
@@ -89,6 +89,7 @@ class ModelFunction(Function):
     """A port of a card. Opening it does what a host does for a driver: BARs are placed, memory and bus mastering are on."""
 
     def __init__(self, card: Card, port: int = 0) -> None:
+        check_new(self, "chip")
         if not 0 <= port < len(card.ports):
             raise ConfigError(f"card {card.index} of the model has no port {port}: it has {len(card.ports)}")
         self.card, self.chip = card, card.ports[port]

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataplane.errors import DeviceError, DeviceGone
+from dataplane.errors import DeviceError, DeviceGone, check_new
 from dataplane.memory.hugepage import Arena
 from dataplane.pmd.bus.model_parts import ArenaMap
 from dataplane.pmd.datasheet import limits, pci
@@ -53,6 +53,7 @@ class ModelVfFunction(Function):
     """VF `number` of a port. Opening it does what a host does: bus mastering is on. Raises DeviceError if there is none."""
 
     def __init__(self, card: Card, port: int, number: int) -> None:
+        check_new(self, "chip")
         self.chip, self.number = card.ports[port], number
         self.name = f"{self.chip.name}.vf{number}"
         self.vf = _find(card, port, number)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
-from dataplane.errors import DeviceGone
+from dataplane.errors import DeviceGone, check_new
 from dataplane.limits import FRAME_MAX_WITH_FCS_BYTES
 from dataplane.pmd.datasheet import (
     DCA_RXCTRL,
@@ -90,6 +90,7 @@ class IxgbePort(IxgbeBase):
     )
 
     def __init__(self, function: Function, spec: PortString) -> None:
+        check_new(self, "host")
         bar = DeviceBar(function.bar(pci.PF_BAR_REGISTERS))
         self.host = host_of(spec, bar)
         self.filters, self.layout = self.host.filters, self.host.layout

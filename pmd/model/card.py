@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from dataplane.errors import ConfigError, DatasheetViolation, DeviceError
+from dataplane.errors import ConfigError, DatasheetViolation, DeviceError, check_new
 from dataplane.pmd.datasheet.vf import decode
 from dataplane.pmd.model.chip import Chip
 from dataplane.pmd.model.config.pf import PfConfig
@@ -63,6 +63,7 @@ class Card:
         names: Sequence[str] | None = None,
         report: Callable[[DatasheetViolation], None] | None = None,
     ) -> None:
+        check_new(self, "ports")
         if ports not in (1, 2):
             raise ConfigError(f"an 82599 with {ports} ports: it has 1 or 2")
         if manner not in MANNERS:

@@ -244,7 +244,7 @@ def test_an_arena_is_made_once() -> None:
     """Mempools have addresses in its memory: a second one in its place would leave them without."""
     arena = Arena(4096, hugepages="no")
     before, address = descriptors(), arena.address
-    with pytest.raises(ConfigError, match="is made already: make another Arena"):
+    with pytest.raises(ConfigError, match="this Arena is made already: make another"):
         arena.__init__(4096, hugepages="no")  # type: ignore[misc]
     assert (descriptors(), arena.address) == (before, address)
     arena.close()

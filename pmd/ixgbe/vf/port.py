@@ -13,7 +13,7 @@ import threading
 from contextlib import suppress
 from typing import Any
 
-from dataplane.errors import ConfigError, DataplaneError, DeviceGone, DeviceTimeout, PortError
+from dataplane.errors import ConfigError, DataplaneError, DeviceGone, DeviceTimeout, PortError, check_new
 from dataplane.limits import FRAME_MAX_WITH_FCS_BYTES, HEADER_AND_FCS_BYTES
 from dataplane.memory.hugepage import Block
 from dataplane.pmd.datasheet import MBPS, mailbox, pci
@@ -91,6 +91,7 @@ class IxgbeVfPort(IxgbeBase):
     }
 
     def __init__(self, function: Function, spec: PortString) -> None:
+        check_new(self, "session")
         bar = VfBar(function.bar(pci.VF_BAR_REGISTERS))
         self.session = VfSession(bar)
         self.info = self._info(1)
