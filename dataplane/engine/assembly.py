@@ -90,9 +90,8 @@ class Assembly:
         self.pipelines: Sequence[Runnable] = ()
         self._places = Places(lcores, [pipeline.check() for pipeline in pipelines])
         self._names = names(self._places.names)
-        self._books = (
-            threading.Lock()
-        )  # a reader of counters sees the graphs before a change, or those after it
+        # A reader of counters sees the graphs before a change, or those after it.
+        self._books = threading.Lock()
         self._leased: list[Port] = []
         self._rows: dict[int, str] = {}  # by id of a port: what it is called in reports
         self._before: Xstats = {}

@@ -72,9 +72,8 @@ def _hush(assembly: Assembly, timeout: float) -> None:
     deadline = monotonic() + timeout
     before: list[int] | None = None
     while monotonic() < deadline:
-        for (
-            loop
-        ) in loops:  # a call is answered between two laps: what was in the hands of an app has moved on
+        # A call is answered between two laps: packets that an app had in hand have moved on.
+        for loop in loops:
             _wait([loop], [loop.ask(loop.settle)], timeout)
         now = [tx.channel.sent for tx in ends]
         if now == before and not any(tx.held for tx in ends):

@@ -141,11 +141,11 @@ cdef class HandoffTx(App):
         cdef uint64_t since = tsc()
         cdef double patience
         cdef uint32_t spins = 0
-        cdef uint16_t put
+        cdef uint16_t taken
         while not self.channel.gone:
-            put = self._put_some(pkts, n)
-            pkts += put
-            n -= put
+            taken = self._put_some(pkts, n)
+            pkts += taken
+            n -= taken
             if n == 0:
                 return
             if not self.waits:
@@ -154,7 +154,7 @@ cdef class HandoffTx(App):
             if self.rx.poller == self.poller:
                 self.rx.poll()  # this thread polls the receiving end, too: it would wait for itself
                 continue
-            if self._poll_later() or put:
+            if self._poll_later() or taken:
                 since = tsc()
             elif self.halt == NULL or self.halt[0]:
                 patience = ALONE_SECONDS if self.halt == NULL else STOP_SECONDS

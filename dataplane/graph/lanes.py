@@ -20,9 +20,8 @@ from dataplane.stage import Chain, Stage
 
 __all__ = ["Lanes", "check_queues"]
 
-_made: weakref.WeakKeyDictionary[Port, int] = (
-    weakref.WeakKeyDictionary()
-)  # Rx queues of a port that lanes asked for
+# Rx queues of a port that lanes asked for.
+_made: weakref.WeakKeyDictionary[Port, int] = weakref.WeakKeyDictionary()
 
 
 class Lanes:

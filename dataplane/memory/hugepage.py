@@ -60,9 +60,8 @@ _warned = False
 _watch_lock = threading.RLock()
 _arenas: weakref.WeakSet[Arena] = weakref.WeakSet()
 _watchers: list[ArenaWatcher] = []
-_kept: list[
-    Arena
-] = []  # closed, but a device may still write to them: their memory stays until the process ends
+# Closed, but a device may still write to them: their memory stays until the process ends.
+_kept: list[Arena] = []
 _physical_users = 0
 
 

@@ -137,9 +137,8 @@ class VfMailbox:
         self.on_control = on_control or (lambda reply: None)
         self._seen = 0  # bits that a read of VFMAILBOX clears, kept until they are used
         self._in_reset = False
-        self.heard = (
-            False  # a reset of the PF is over, or it has sent a message of its own; its user clears this
-        )
+        # A reset of the PF is over, or it has sent a message of its own. The user of this object clears it.
+        self.heard = False
 
     def look(self) -> int:
         """VFMAILBOX with what earlier reads cleared. DeviceGone if the VF is no longer there."""

@@ -8,6 +8,7 @@ docs/sriov.md with the rows.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
@@ -17,24 +18,23 @@ from dataplane.port import format_mac, parse_mac
 
 __all__ = ["SETTINGS", "Setting", "VfSettings", "default_settings", "row_of", "rows_of", "setting"]
 
-VLAN_LAST = (
-    4094  # IEEE 802.1Q 9.6: 4095 is reserved. Without the datasheet's package, so that `--help` is quick
-)
+# IEEE 802.1Q 9.6: 4095 is reserved. It is not taken from the datasheet's package, whose import would slow `--help` down.
+VLAN_LAST = 4094
 _ON, _OFF = ("on", "1", "true"), ("off", "0", "false")
 
 
 # ---- kinds of values -------------------------------------------------------------------------------------------------
 
 
-class ValueKind:
+class ValueKind(ABC):
     """How the values of a setting are read and printed. A plain value is one that JSON and TOML have: bool, int or str."""
 
     plain_type: type = str
     expected = "a text"  # what a file must have, for its errors
 
+    @abstractmethod
     def parse(self, name: str, text: str) -> Any:
         """The value that `text` means, for setting `name`. Raises ConfigError with what is allowed."""
-        raise NotImplementedError
 
     def plain(self, value: Any) -> bool | int | str:
         """The value as JSON and TOML have it."""

@@ -30,10 +30,9 @@ _MDIO_READ = (2, 3)  # MSCA.OP
 class General(Block):
     """CTRL and STATUS, the pins behind ESDP and I2CCTL, MDIO without a PHY."""
 
-    reset_at = (
-        0  # ns: the earliest time at which the last reset by CTRL may have been requested; 0: no reset yet
-    )
-    asked_at = 0  # ns: the earliest time at which the current access may have been requested; 0: now
+    # ns: the earliest times at which the last reset by CTRL (0: no reset yet) and the current access (0: now) were requested.
+    reset_at = 0
+    asked_at = 0
 
     def __init__(
         self, chip: Controller, card: Board, timing: Timing, link: Link, reset_blocks: Callable[[bool], None]

@@ -34,9 +34,8 @@ class Queues(Block):
 
     def reset(self, power_up: bool) -> None:
         self.drop_enable = [0] * RX_QUEUES
-        self.last_written: dict[
-            int, int
-        ] = {}  # for the strict manner: the last value written to some registers, by offset
+        # For the strict manner: the last value written to some registers, by offset.
+        self.last_written: dict[int, int] = {}
         self.banks = {RTTDT1C.offset: [0] * TX_QUEUES, RTTBCNRC.offset: [0] * TX_QUEUES}
         self.chip.load(
             [
