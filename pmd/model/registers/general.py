@@ -30,7 +30,7 @@ _MDIO_READ = (2, 3)  # MSCA.OP
 class General(Block):
     """CTRL and STATUS, the pins behind ESDP and I2CCTL, MDIO without a PHY."""
 
-    # ns: the earliest times at which the last reset by CTRL (0: no reset yet) and the current access (0: now) were requested.
+    # ns: the earliest times at which the last reset by CTRL (0: none yet) and the current access (0: now) were requested.
     reset_at = 0
     asked_at = 0
 
