@@ -26,9 +26,10 @@ EXAMPLES ?= 2000
 MESSAGES ?= 1000000
 STEPS ?= 5000
 WALKS ?= 4
+TIMES ?= 20
 SEED ?= $(shell od -An -N4 -tu4 /dev/urandom)
 
-.PHONY: help setup build build-bench demo testers test test-slow test-hostile test-fuzz test-walk test-abuse test-sanitize lint test-root test-dpdk test-vm bench bench-against wheel clean
+.PHONY: help setup build build-bench demo testers test test-explore test-slow test-hostile test-fuzz test-walk test-abuse test-sanitize lint test-root test-dpdk test-vm bench bench-against wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -49,6 +50,9 @@ testers: # how many processes run tests, for .ci/run
 
 test: build-bench $(VENV)/.test  ## every test that needs neither root nor minutes
 	@$(BIN)/python -m pytest -q -n $(TESTERS) -m "not root and not slow" $(ARGS)
+
+test-explore: build-bench $(VENV)/.test  ## the tests with generated examples: TIMES=20 as many as in `make test`, from SEED=any
+	@EXPLORE_TIMES=$(TIMES) $(BIN)/python -m pytest -q -n $(TESTERS) -m "not root and not slow" --timeout 3600 --hypothesis-seed $(strip $(SEED)) $(ARGS)
 
 test-slow: build-bench $(VENV)/.test  ## the tests that take minutes: packages built and installed, a walk through every row of the bench
 	@$(BIN)/python -m pytest -q -m "slow and not root" $(ARGS)

@@ -10,13 +10,30 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 from dataplane import machine, mempool
 
+# A run judges a change, so the same code draws the same examples, as the walks and fuzzers take the same seeds.
+# `make test-explore` draws others, and more of them.
 # How long an example takes is the machine's doing, too: others use it.
-settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+TIMES = int(os.environ.get("EXPLORE_TIMES", "0"))
+settings.register_profile(
+    "shared", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=not TIMES
+)
 settings.load_profile("shared")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With `EXPLORE_TIMES`, take only tests with generated examples, and give each that many times as many."""
+    if not TIMES:
+        return
+    drawn = [item for item in items if is_hypothesis_test(getattr(item, "obj", None))]
+    config.hook.pytest_deselected(items=[item for item in items if item not in drawn])
+    items[:] = drawn
+    for test in {getattr(item.obj, "__func__", item.obj) for item in drawn}:  # type: ignore[attr-defined]
+        asked = test._hypothesis_internal_use_settings  # what the decorator hypothesis.settings() sets
+        test._hypothesis_internal_use_settings = settings(asked, max_examples=TIMES * asked.max_examples)
 
 
 def _held() -> dict[int, int]:
