@@ -19,7 +19,7 @@ from dataplane.pmd.ixgbe.vf.port import IxgbeVfPort
 from dataplane.port import parse_mac
 from tests.pmd.ixgbe.fakeboard import Board
 from tests.pmd.ixgbe.ruled import PF_MAC, Ruled
-from tests.pmd.ixgbe.vfport import VfPort, open_vf
+from tests.pmd.ixgbe.vf.vfport import VfPort, open_vf
 
 FRAME = bytes(60)
 

@@ -32,7 +32,7 @@ from dataplane.pmd.ixgbe.pf import IxgbePort
 from dataplane.pmd.ixgbe.vf.port import IxgbeVfPort
 from dataplane.pmd.portstring import PortString
 from tests.pmd.ixgbe.fakeboard import Board, BoardFunction
-from tests.pmd.ixgbe.pfboard import PfFunction, PfPort
+from tests.pmd.ixgbe.sriov.pfboard import PfFunction, PfPort
 
 
 class VfPort(IxgbeVfPort):

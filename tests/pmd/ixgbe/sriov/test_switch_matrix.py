@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.pmd.ixgbe.town import SIDES, Member, Town, Wishes, mac, numbered, town
+from tests.pmd.ixgbe.sriov.town import SIDES, Member, Town, Wishes, mac, numbered, town
 from tests.pmd.model.pool_rules import UNTAGGED
 
 BROADCAST = b"\xff" * 6

@@ -14,8 +14,8 @@ from dataplane.pmd.ixgbe.errors import MailboxRefused
 from dataplane.pmd.ixgbe.messages import Message, Reply
 from dataplane.port import parse_mac
 from tests.pmd.ixgbe.ruled import Ruled
-from tests.pmd.ixgbe.test_vf import Open, opened, ruled
-from tests.pmd.ixgbe.vfport import VfPort
+from tests.pmd.ixgbe.vf.test_vf import Open, opened, ruled
+from tests.pmd.ixgbe.vf.vfport import VfPort
 
 __all__ = ["opened", "ruled"]
 

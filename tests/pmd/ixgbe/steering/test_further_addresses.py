@@ -13,7 +13,7 @@ import dataplane.pmd
 from dataplane.errors import ConfigError, PortError
 from dataplane.pmd.ixgbe.errors import MailboxRefused
 from tests.pmd.ixgbe.fleet import fleet, until
-from tests.pmd.ixgbe.town import Member, Town, Wishes, mac, numbered, town
+from tests.pmd.ixgbe.sriov.town import Member, Town, Wishes, mac, numbered, town
 
 A, B, PF = Member("left", 0), Member("left", 1), Member("left", 2, True)
 FAR = Member("right", 2, True)

@@ -17,7 +17,7 @@ from dataplane.errors import ConfigError
 from dataplane.pmd.datasheet import MRQC, RETA, RSSRK
 from dataplane.pmd.ixgbe.steering.rss import SYMMETRIC_KEY
 from tests.pmd.ixgbe.fleet import fleet, until
-from tests.pmd.ixgbe.test_rss import packet
+from tests.pmd.ixgbe.steering.test_rss import packet
 
 PORTS = random.Random(1).sample(range(1024, 65536), 64)
 FLOWS = [packet((f"10.0.{port & 7}.{port >> 8}", port), ("10.9.9.9", 53)) for port in PORTS]

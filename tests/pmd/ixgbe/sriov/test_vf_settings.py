@@ -19,7 +19,7 @@ from dataplane.pmd.ixgbe.sriov.settings import SETTINGS, Choice, VfSettings, row
 from dataplane.pmd.ixgbe.sriov.settings_file import SettingsFile
 from tests.pmd.ixgbe.ruled import Ruled
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 applied: list[tuple[Any, int]] = []
 
 

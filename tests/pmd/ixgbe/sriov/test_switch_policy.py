@@ -10,7 +10,7 @@ import pytest
 from dataplane.byhand import receive, send
 from dataplane.pmd.ixgbe.control import call
 from tests.pmd.ixgbe.fleet import until
-from tests.pmd.ixgbe.town import Member, Town, Wishes, mac, numbered, town
+from tests.pmd.ixgbe.sriov.town import Member, Town, Wishes, mac, numbered, town
 from tests.pmd.model.pool_rules import tag_of
 
 A, B, PF = Member("left", 0), Member("left", 1), Member("left", 2, True)

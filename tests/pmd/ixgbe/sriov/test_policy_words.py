@@ -25,8 +25,8 @@ from dataplane.pmd.portstring import PortString
 from dataplane.port import format_mac
 from tests.pmd.ixgbe.fakeboard import BoardFunction
 from tests.pmd.ixgbe.fleet import Fleet, fleet, until
-from tests.pmd.ixgbe.policy_words import AWAY, EVENTS, SETTINGS, VFS, A, B, C, Law, Word, words
 from tests.pmd.ixgbe.ruled import PF_MAC, Ruled
+from tests.pmd.ixgbe.sriov.policy_words import AWAY, EVENTS, SETTINGS, VFS, A, B, C, Law, Word, words
 
 PF = format_mac(PF_MAC)
 OWN = [format_mac(stable_mac(PF_MAC, n)) for n in range(VFS)]

@@ -14,7 +14,7 @@ from dataplane import Pipeline, pmd
 from dataplane.apps import Latency, PktGen
 from dataplane.byhand import Offload, receive, receive_packets, send
 from tests.pmd.ixgbe.fleet import fleet, until
-from tests.pmd.ixgbe.town import mac, numbered
+from tests.pmd.ixgbe.sriov.town import mac, numbered
 from tests.pmd.model.reference import parse, rss
 
 
