@@ -12,7 +12,7 @@ def main() -> int:
 
     Signals and standard streams come first, before anything is loaded that takes time or memory.
     """
-    from dataplane.apps.command import signals, streams
+    from dataplane.apps.command.terminal import signals, streams
 
     signals.begin()
     streams.guard()

@@ -19,10 +19,7 @@ What they share:
 - `cli`: arguments, errors and exit status
 - `options`: arguments of every command that moves packets
 - `session`: a run from opened ports to totals
-- `display`: rates on a terminal while it runs
-- `signals`, `streams`: signals, and standard output and error in any state
-- `binding`: changes the kernel driver of a card
-- `host`: facts about this machine from /proc, /sys and /dev
-- `served`: finds the NICs served on this machine
 - `qemu_args`: QEMU's options for functions of a served NIC
+- `system/`: facts about this machine, kernel drivers of its cards, NICs served on it
+- `terminal/`: rates on a terminal, signals, standard output and error
 """

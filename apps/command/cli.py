@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 
-from dataplane.apps.command.streams import complain
+from dataplane.apps.command.terminal.streams import complain
 from dataplane.errors import DataplaneError
 from dataplane.files.output import is_standard_output
 

@@ -16,10 +16,10 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
-from dataplane.apps.command.binding import UIO_DRIVERS
-from dataplane.apps.command.host import CAP_NET_ADMIN, CAP_NET_RAW, Card, Host
 from dataplane.apps.command.options import json_report
-from dataplane.apps.command.served import ServedNic, served_nics
+from dataplane.apps.command.system.binding import UIO_DRIVERS
+from dataplane.apps.command.system.host import CAP_NET_ADMIN, CAP_NET_RAW, Card, Host
+from dataplane.apps.command.system.served import ServedNic, served_nics
 
 __all__ = ["ADVICE", "MISSING", "OK", "UNNEEDED", "Finding", "examine"]
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TextIO
 
-from dataplane.apps.command.served import default_folder
-from dataplane.apps.command.signals import Signals
-from dataplane.apps.command.streams import complain, log_to_stderr
+from dataplane.apps.command.system.served import default_folder
+from dataplane.apps.command.terminal.signals import Signals
+from dataplane.apps.command.terminal.streams import complain, log_to_stderr
 from dataplane.errors import ConfigError
 from dataplane.files.output import Lines
 

@@ -7,7 +7,7 @@ import argparse
 import re
 from pathlib import Path
 
-from dataplane.apps.command.host import parse_cpu_list
+from dataplane.apps.command.system.host import parse_cpu_list
 from dataplane.files.output import Whole
 
 __all__ = ["add_run_arguments", "count", "duration", "json_report", "picture_file", "size_or_time"]

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from dataplane.apps.command.host import CAP_NET_RAW, Card, Host, Interface
 from dataplane.apps.command.options import json_report
-from dataplane.apps.command.served import ServedNic, served_nics
+from dataplane.apps.command.system.host import CAP_NET_RAW, Card, Host, Interface
+from dataplane.apps.command.system.served import ServedNic, served_nics
 
 __all__ = ["Entry", "entries"]
 

@@ -13,7 +13,7 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
-from dataplane.apps.command.served import FUNCTION, order
+from dataplane.apps.command.system.served import FUNCTION, order
 from dataplane.errors import ConfigError, PortError
 from dataplane.pmd.datasheet import pci
 

@@ -15,10 +15,10 @@ from time import monotonic
 from types import TracebackType
 from typing import Any
 
-from dataplane.apps.command.display import Display, totals
 from dataplane.apps.command.options import json_report, picture_file
-from dataplane.apps.command.signals import Signals
-from dataplane.apps.command.streams import complain, failure, log_to_stderr, out
+from dataplane.apps.command.terminal.display import Display, totals
+from dataplane.apps.command.terminal.signals import Signals
+from dataplane.apps.command.terminal.streams import complain, failure, log_to_stderr, out
 from dataplane.engine.running import Run, start
 from dataplane.errors import ConfigError, DataplaneError, FileError, LcoreStuck, PortError
 from dataplane.pipeline import Pipeline

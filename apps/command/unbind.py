@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import argparse
 
-from dataplane.apps.command.binding import Binder, addresses
-from dataplane.apps.command.host import Host
-from dataplane.apps.command.signals import Signals
+from dataplane.apps.command.system.binding import Binder, addresses
+from dataplane.apps.command.system.host import Host
+from dataplane.apps.command.terminal.signals import Signals
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

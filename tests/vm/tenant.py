@@ -20,8 +20,8 @@ from typing import Any
 from raw_frames import send
 
 from dataplane import Pipeline
-from dataplane.apps.command.binding import Binder
-from dataplane.apps.command.host import Host
+from dataplane.apps.command.system.binding import Binder
+from dataplane.apps.command.system.host import Host
 from dataplane.engine.running import Run, start
 from dataplane.errors import DataplaneError
 from dataplane.pmd import probe

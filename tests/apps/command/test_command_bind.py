@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from dataplane.apps.command import bind, unbind
-from dataplane.apps.command.binding import Binder, addresses, neighbours
 from dataplane.apps.command.cli import main
-from dataplane.apps.command.host import Host
+from dataplane.apps.command.system.binding import Binder, addresses, neighbours
+from dataplane.apps.command.system.host import Host
 from dataplane.errors import PortError
 
 CARD = "0000:03:00.0"

@@ -11,7 +11,7 @@ import pytest
 from dataplane.apps.command import ports
 from dataplane.apps.command.cli import main
 from dataplane.apps.command.doctor import ADVICE, MISSING, OK, UNNEEDED, Finding, examine
-from dataplane.apps.command.host import Host, parse_cpu_list
+from dataplane.apps.command.system.host import Host, parse_cpu_list
 
 ALL_CAPABILITIES = 0x1FFFFFFFFFF
 HUGE = "sys/kernel/mm/hugepages/hugepages-{}kB"

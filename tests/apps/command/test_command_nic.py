@@ -16,9 +16,9 @@ from served import TIMEOUT, Served
 
 from dataplane.apps.command import ports
 from dataplane.apps.command.cli import main
-from dataplane.apps.command.host import Host
 from dataplane.apps.command.nic import plug_wires
 from dataplane.apps.command.qemu_args import device_args, functions_of, qemu_args, shown
+from dataplane.apps.command.system.host import Host
 from dataplane.byhand import receive, send
 from dataplane.errors import ConfigError, PortError
 from dataplane.pmd import probe

@@ -19,8 +19,8 @@ from served import TIMEOUT, Served
 from dataplane.apps.command import ports
 from dataplane.apps.command.cli import main
 from dataplane.apps.command.doctor import MISSING, OK, UNNEEDED, Finding, examine
-from dataplane.apps.command.host import Host
-from dataplane.apps.command.served import default_folder, served_nics
+from dataplane.apps.command.system.host import Host
+from dataplane.apps.command.system.served import default_folder, served_nics
 from dataplane.errors import ConfigError
 
 

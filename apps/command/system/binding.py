@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from dataplane.apps.command.host import Host
+from dataplane.apps.command.system.host import Host
 from dataplane.errors import PortError
 
 __all__ = ["DRIVERS", "UIO_DRIVERS", "Binder", "addresses", "neighbours"]

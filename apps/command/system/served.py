@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dataplane.apps.command.host import Host
+from dataplane.apps.command.system.host import Host
 from dataplane.errors import ConfigError
 
 __all__ = ["FUNCTION", "Function", "ServedNic", "default_folder", "order", "served_nics"]
