@@ -28,7 +28,7 @@ for link, target in LINKS.items():
         sys.exit(
             f"{link} is no link to {target}: git needs core.symlinks=true here; then 'git checkout -- {link}'"
         )
-if os.environ.get("DATAPLANE_BENCH") == "1" or any(Path("bench").glob("*.so")):
+if os.environ.get("DATAPLANE_BENCH") == "1" or any(Path("bench").rglob("*.so")):
     PACKAGES += ("bench",)
 
 DIRECTIVES = {

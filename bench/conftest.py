@@ -18,9 +18,9 @@ import pytest
 from bench import peer
 from bench.goals import goal_of
 from bench.judge import figure
+from bench.loops.yardstick import Yardstick
 from bench.noise import wobble
 from bench.report import Row, compared, measured, save, show
-from bench.yardstick import Yardstick
 from dataplane import machine
 
 YARDSTICK_ROUNDS = 250

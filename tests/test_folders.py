@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MODULES = (".py", ".pyx", ".pxd")
 FOLDERS = sorted(
     path.parent.relative_to(ROOT)
-    for top in ("dataplane", "pmd", "apps")
+    for top in ("dataplane", "pmd", "apps", "bench")
     for path in (ROOT / top).rglob("__init__.py")
     if not {ROOT / "dataplane/apps", ROOT / "dataplane/pmd"} & {*path.parents}
 )
@@ -54,4 +54,4 @@ def test_a_folder_lists_what_is_in_it(folder: Path) -> None:
 
 def test_every_folder_is_checked() -> None:
     assert len(FOLDERS) > 30
-    assert {"dataplane/engine", "pmd/ixgbe/queues", "apps/command"} <= set(map(str, FOLDERS))
+    assert {"dataplane/engine", "pmd/ixgbe/queues", "apps/command", "bench/loops"} <= set(map(str, FOLDERS))

@@ -56,9 +56,23 @@ def part(name: str) -> Any:
         return importlib.import_module(name)
 
 
+def bench(name: str) -> Any:
+    """The module of the tree's bench/ that is called so: `loops.solo`, or `solo` in revisions that have no such folder yet.
+
+    Raises ModuleNotFoundError if the tree has neither.
+    """
+    folder, _, module = name.partition(".")
+    try:
+        return importlib.import_module(f"bench.{name}")
+    except ModuleNotFoundError as error:
+        if error.name not in ("bench", f"bench.{folder}"):
+            raise  # the folder is there, and the module or something that it imports is not
+        return importlib.import_module(f"bench.{module}")
+
+
 def loops(name: str) -> Any:
-    """A module of compiled loops of this tree's bench/."""
-    return importlib.import_module(f"bench.{name}")
+    """A module of compiled loops of the tree's bench/."""
+    return bench(f"loops.{name}")
 
 
 # ---- pipelines ---------------------------------------------------------------------------------------------------
@@ -312,7 +326,7 @@ def spread(n: int) -> Iterator[Slice]:
         rx, tx = [port.rx(q) for q in range(n)], [port.tx(q) for q in range(n)]
         port.start()
         port.wait_link()
-        for queue, frame in zip(tx, loops("test_queues").flows(port, n), strict=True):
+        for queue, frame in zip(tx, bench("rows.test_queues").flows(port, n), strict=True):
             loops("solo").fill(queue, port.mempool, BURST, frame)
         engine = port.function.chip.engine
         yield lambda: loops("queues").spread_cycles(rx, tx, engine, ROUNDS // n)

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The peers of the benchmarks: DPDK's programs and drivers as Debian ships them, measured in the same run as ours."""
+"""The peers of the benchmarks: DPDK's programs and drivers as Debian ships them, measured in the same run as ours.
+
+- `testpmd`, `l2fwd`: DPDK's programs, at a terminal and between two null ports
+- `child`, `peer.c`: the process in which net_ixgbe and the model take turns, and the loops that it runs
+"""
 
 from __future__ import annotations
 

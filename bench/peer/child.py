@@ -14,7 +14,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from bench import solo
+from bench.loops import solo
 from dataplane.pmd.bus.model import ModelFunction, open_function
 from dataplane.pmd.foreign.slot import Slots
 from dataplane.pmd.portstring import PortString

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench import micro
+from bench.loops import micro
 from dataplane import machine
 from dataplane.errors import ConfigError, MemoryExhausted, MempoolError
 from dataplane.memory.hugepage import Arena

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench import micro
+from bench.loops import micro
 from dataplane.errors import ConfigError
 from dataplane.mempool import Mempool
 from dataplane.ring import Ring

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import kernels
+from bench.loops import kernels
 from dataplane.pmd.datasheet import descriptors as d
 from dataplane.pmd.ixgbe.queues.kernels import widths
 

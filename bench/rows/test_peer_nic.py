@@ -6,7 +6,7 @@ Same frames, same descriptor rings, same bursts; each side's device is the same 
 
 import pytest
 
-from bench import solo
+from bench.loops import solo
 from dataplane import pmd
 
 DESCRIPTORS = 512

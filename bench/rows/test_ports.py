@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import ports
+from bench.loops import ports
 from dataplane.files.pcapfile import PcapReader, PcapWriter
 from dataplane.pmd import probe
 

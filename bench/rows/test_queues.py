@@ -11,8 +11,8 @@ import pytest
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
-from bench import queues, solo
 from bench.judge import figure
+from bench.loops import queues, solo
 from dataplane import Pipeline, machine, pmd
 from dataplane.apps import L2Fwd
 from dataplane.clock import hz

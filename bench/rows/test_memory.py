@@ -3,7 +3,7 @@
 
 import pytest
 
-from bench import micro
+from bench.loops import micro
 from dataplane.mempool import Mempool
 from dataplane.ring import Ring
 

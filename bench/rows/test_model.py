@@ -4,7 +4,7 @@
 import pytest
 
 from bench import wire
-from bench.silicon import Pair
+from bench.loops.silicon import Pair
 
 SLICES, ROUNDS = 10, 1000
 

@@ -6,7 +6,7 @@ Compares the costs of the driver's own paths, without DPDK; `test_peer_nic.py` j
 
 import pytest
 
-from bench import solo
+from bench.loops import solo
 from dataplane import pmd
 from dataplane.pmd.ixgbe.queues.kernels import widths
 

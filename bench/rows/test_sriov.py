@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from bench import solo
+from bench.loops import solo
 from dataplane import pmd
 from dataplane.mempool import Mempool
 from dataplane.pmd.datasheet import PFDTXGSWC, VMTXSW, mailbox
