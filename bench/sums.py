@@ -14,7 +14,7 @@ IPV4, UDP, TCP = 0x0800, 17, 6
 
 
 @dataclass(frozen=True)
-class Flow:
+class FlowAddresses:
     """What a frame says of itself: addresses and ports as numbers."""
 
     src: int
@@ -31,7 +31,7 @@ def ones_sum(data: bytes) -> int:
     return total
 
 
-def checked(frame: bytes) -> Flow:
+def checked(frame: bytes) -> FlowAddresses:
     """The flow of an untagged frame of UDP or TCP over IPv4. Raises ValueError if a length or a sum is not right."""
     kind, header = int.from_bytes(frame[12:14], "big"), (frame[14] & 15) * 4
     packet = frame[14 : 14 + int.from_bytes(frame[16:18], "big")]
@@ -49,7 +49,7 @@ def checked(frame: bytes) -> Flow:
     if ones_sum(packet[12:20] + bytes((0, proto)) + len(datagram).to_bytes(2, "big") + datagram) != 0xFFFF:
         raise ValueError(f"the checksum of layer 4 is wrong: {frame.hex()}")
     src, dst, sport, dport = packet[12:16], packet[16:20], datagram[:2], datagram[2:4]
-    return Flow(*(int.from_bytes(each, "big") for each in (src, dst, sport, dport)))
+    return FlowAddresses(*(int.from_bytes(each, "big") for each in (src, dst, sport, dport)))
 
 
 class Inspector(App):
@@ -60,7 +60,7 @@ class Inspector(App):
     def __init__(self, every: int = 1) -> None:
         self.every = every
         self.seen = 0
-        self.flows: list[Flow] = []
+        self.flows: list[FlowAddresses] = []
 
     def process(self, burst: Any) -> None:
         """A packet goes on whatever it is: what is wrong ends the run."""
@@ -69,7 +69,7 @@ class Inspector(App):
         self.seen += len(burst)
 
 
-def inspect(generator: Any, tx: Any, packets: int, every: int = 1) -> list[Flow]:
+def inspect(generator: Any, tx: Any, packets: int, every: int = 1) -> list[FlowAddresses]:
     """The flows in so many packets of a generator on their way to a Tx queue, of every so many one."""
     inspector = Inspector(every)
     Pipeline(generator >> inspector >> tx).run(count=packets)

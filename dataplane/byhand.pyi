@@ -7,7 +7,7 @@ from typing import NamedTuple
 from dataplane.mempool import Mempool
 from dataplane.queue import RxQueue, TxQueue
 
-class Packet(NamedTuple):
+class ReceivedPacket(NamedTuple):
     data: bytes
     timestamp_ns: int | None
     port: int
@@ -35,7 +35,7 @@ class Held:
     def __enter__(self) -> Held: ...
     def __exit__(self, *exc: object) -> None: ...
 
-def receive_packets(queue: RxQueue, n: int = 32) -> list[Packet]: ...
+def receive_packets(queue: RxQueue, n: int = 32) -> list[ReceivedPacket]: ...
 def receive(queue: RxQueue, n: int = 32, timeout: float = 0.0) -> list[bytes]: ...
 def send(
     queue: TxQueue,

@@ -21,8 +21,10 @@ cdef enum:
     MOST = 256
     MOST_SEGMENTS = 65535  # of a packet: nb_segs has 16 bits
 
-Packet = namedtuple("Packet", "data timestamp_ns port segments vlan_tci ol_flags rss_hash packet_type original_length")
-Packet.__doc__ = "What an mbuf said. data: all segments' bytes; timestamp_ns: None if not known."
+ReceivedPacket = namedtuple(
+    "ReceivedPacket", "data timestamp_ns port segments vlan_tci ol_flags rss_hash packet_type original_length"
+)
+ReceivedPacket.__doc__ = "Data and fields of an mbuf. data: all segments' bytes; timestamp_ns: None if not known."
 
 
 cdef class Held:
@@ -76,7 +78,7 @@ Offload.__doc__ = "What a NIC is asked to do when it sends. flags: words of TX_F
 
 
 def receive_packets(RxQueue queue not None, n=32):
-    """One burst of at most n (1..256) as a list of `Packet`; the mbufs are freed. Raises what the queue failed with.
+    """One burst of at most n (1..256) as a list of `ReceivedPacket`; the mbufs are freed. Raises what the queue failed with.
 
     Raises PortError for a port that does not run and GraphError for a queue that another thread polls.
     """
@@ -99,7 +101,7 @@ def receive_packets(RxQueue queue not None, n=32):
             if copy_out(m, 0, <char *> copy, m.pkt_len) != m.pkt_len:
                 raise MempoolError(f"{queue!r}: pkt_len is {m.pkt_len}, more than its {m.nb_segs} segments hold")
             packets.append(
-                Packet(
+                ReceivedPacket(
                     copy, arrival_ns(m) if has_arrival(m) else None, m.port, m.nb_segs, m.vlan_tci, m.ol_flags, m.rss_hash,
                     m.packet_type, original_length(m),
                 )

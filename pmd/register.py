@@ -40,7 +40,7 @@ class Access(Enum):
     W1S = "a write of 1 sets"
     SC = "write 1, hardware clears"
 
-    def __getitem__(self, at: int | slice) -> Field:
+    def __getitem__(self, at: int | slice) -> BitField:
         return _field(at, self)
 
 
@@ -48,7 +48,7 @@ RW, RO, WO, RC, RS, W1C, W1S, SC = Access
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class BitField:
     """Bits ``hi`` down to ``lo``, both inside. ``access`` is None where the register's own kind holds."""
 
     hi: int
@@ -64,15 +64,15 @@ class Field:
 class _Bits:
     """``bit[25]``, ``bits[4:0]``: a field with the access kind of its register."""
 
-    def __getitem__(self, at: int | slice) -> Field:
+    def __getitem__(self, at: int | slice) -> BitField:
         return _field(at, None)
 
 
-def _field(at: int | slice, access: Access | None) -> Field:
+def _field(at: int | slice, access: Access | None) -> BitField:
     hi, lo = (at.start, at.stop) if isinstance(at, slice) else (at, at)
     if not 31 >= hi >= lo >= 0:
         raise ValueError(f"no such bits in a 32-bit register: [{hi}:{lo}]; write the high bit first")
-    return Field(hi, lo, access)
+    return BitField(hi, lo, access)
 
 
 bit = bits = _Bits()
@@ -92,7 +92,7 @@ class FieldRef:
 
     __slots__ = ("access", "mask", "name", "register", "shift", "width")
 
-    def __init__(self, register: RegisterRef, name: str, field: Field) -> None:
+    def __init__(self, register: RegisterRef, name: str, field: BitField) -> None:
         self.register, self.name = register, name
         self.mask, self.shift, self.width = field.mask, field.lo, field.hi - field.lo + 1
         self.access = field.access or register.access
@@ -150,7 +150,7 @@ class RegisterRef:
         return self._line.access
 
     @property
-    def fields(self) -> Mapping[str, Field]:
+    def fields(self) -> Mapping[str, BitField]:
         """Its fields, by name."""
         return self._line.fields
 
@@ -241,7 +241,7 @@ class Register(RegisterRef):
         alias: Alias | Iterable[Alias] = (),
         row: int = 0,
         like: Register | None = None,
-        **fields: Field,
+        **fields: BitField,
     ) -> None:
         self._line, self.name, self.index = self, name, 0
         self._section, self._fields = section, dict(like.fields) | fields if like else fields
@@ -265,7 +265,7 @@ class Register(RegisterRef):
         return self._access
 
     @property
-    def fields(self) -> Mapping[str, Field]:
+    def fields(self) -> Mapping[str, BitField]:
         """Its fields, by name."""
         return self._fields
 

@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command. Returns its exit status."""
     from dataplane.apps.command.demo_vfs import talk
-    from dataplane.apps.command.session import Outcome, Session
+    from dataplane.apps.command.session import CommandSession, Outcome
     from dataplane.apps.counter import Sink
     from dataplane.apps.l2fwd import L2Fwd
     from dataplane.apps.latency import Latency
@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
         return figures, [line, talked], unmet
 
     print(PICTURE, flush=True)
-    with Session(args, "demo") as session:
+    with CommandSession(args, "demo") as session:
         out, back = session.open("model0,wire=model2"), session.open("model1,wire=model3")
         left, right = session.open("model2"), session.open("model3")
         flows = FLOWS.format(src=out.mac, dst=left.mac)

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from dataplane.apps.command.options import json_report
 from dataplane.apps.command.system.binding import UIO_DRIVERS
-from dataplane.apps.command.system.host import CAP_NET_ADMIN, CAP_NET_RAW, Card, Host
+from dataplane.apps.command.system.host import CAP_NET_ADMIN, CAP_NET_RAW, Host, NicFunction
 from dataplane.apps.command.system.served import ServedNic, served_nics
 
-__all__ = ["ADVICE", "MISSING", "OK", "UNNEEDED", "Finding", "examine"]
+__all__ = ["ADVICE", "MISSING", "OK", "UNNEEDED", "DoctorFinding", "examine"]
 
 OK, MISSING, ADVICE, UNNEEDED = "ok", "missing", "advice", "not needed"
 
@@ -33,7 +33,7 @@ _ISOLATE = "isolcpus={0} nohz_full={0} rcu_nocbs={0}"
 
 
 @dataclass(frozen=True)
-class Finding:
+class DoctorFinding:
     """One line. state: ok, missing (exit status 1), advice (works without, worse) or not needed here.
 
     mend: a shell command, "" when there is nothing to mend or no command could.
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
 
 def examine(
     host: Host, which: Callable[[str], str | None] = shutil.which, folders: Iterable[Path] = ()
-) -> list[Finding]:
+) -> list[DoctorFinding]:
     """Every finding, in the order shown. which: how a program is looked up. folders: with NICs that should be served."""
     cards = host.cards()
     return [
@@ -98,76 +98,80 @@ def examine(
     ]
 
 
-def _hugepages(host: Host, size: str, kib: int) -> Finding:
+def _hugepages(host: Host, size: str, kib: int) -> DoctorFinding:
     folder = _HUGE.format(kib)
     total, free = host.number(folder + "nr_hugepages"), host.number(folder + "free_hugepages")
     found = f"{free} free of {total}"
     name = f"hugepages {size}"
     if size == "1G":
         if total:
-            return Finding(name, OK, found)
-        return Finding(name, UNNEEDED, f"{found}; only arenas that request them use them")
+            return DoctorFinding(name, OK, found)
+        return DoctorFinding(name, UNNEEDED, f"{found}; only arenas that request them use them")
     if free >= _WANTED_2M:
-        return Finding(name, OK, found)
+        return DoctorFinding(name, OK, found)
     mend = f"sudo sysctl -w vm.nr_hugepages={total - free + _WANTED_2M}"
-    return Finding(
+    return DoctorFinding(
         name, MISSING, f"{found}; {_WANTED_2M} are recommended; arenas use plain pages meanwhile", mend
     )
 
 
-def _hugetlbfs(host: Host) -> Finding:
+def _hugetlbfs(host: Host) -> DoctorFinding:
     mounts = host.mounts("hugetlbfs")
     usable = [mount for mount in mounts if host.usable(mount)]
     if usable:
-        return Finding("hugetlbfs", OK, f"{usable[0]} is mounted and writable")
+        return DoctorFinding("hugetlbfs", OK, f"{usable[0]} is mounted and writable")
     state = f"{mounts[0]} is mounted, not writable for this user" if mounts else "not mounted"
-    return Finding("hugetlbfs", UNNEEDED, f"{state}; arenas are memfds and do not need it")
+    return DoctorFinding("hugetlbfs", UNNEEDED, f"{state}; arenas are memfds and do not need it")
 
 
-def _tun(host: Host) -> Finding:
+def _tun(host: Host) -> DoctorFinding:
     name = "/dev/net/tun"
     if host.usable(name):
-        return Finding(name, OK, "readable and writable: tap ports")
+        return DoctorFinding(name, OK, "readable and writable: tap ports")
     if host.path(name).exists():
-        return Finding(name, MISSING, "not writable for this user: no tap ports", f"sudo chmod 0666 {name}")
-    return Finding(name, MISSING, "not there: no tap ports", "sudo modprobe tun")
+        return DoctorFinding(
+            name, MISSING, "not writable for this user: no tap ports", f"sudo chmod 0666 {name}"
+        )
+    return DoctorFinding(name, MISSING, "not there: no tap ports", "sudo modprobe tun")
 
 
-def _capability(host: Host, name: str, number: int, what: str) -> Finding:
+def _capability(host: Host, name: str, number: int, what: str) -> DoctorFinding:
     if host.has_capability(number):
-        return Finding(name, OK, what)
+        return DoctorFinding(name, OK, what)
     python = Path(sys.executable).resolve()
     mend = f"sudo setcap cap_net_raw,cap_net_admin+ep {python}"
-    return Finding(name, MISSING, f"no {what} for this user (or run the command with sudo)", mend)
+    return DoctorFinding(name, MISSING, f"no {what} for this user (or run the command with sudo)", mend)
 
 
-def _cpus(host: Host) -> Finding:
+def _cpus(host: Host) -> DoctorFinding:
     allowed = host.allowed_cpus()
     found = f"{len(allowed)} may be used ({_cpu_list(allowed)})"
     if len(allowed) >= 2:
-        return Finding("CPUs", OK, found)
-    return Finding("CPUs", ADVICE, f"{found}: the model shares one with the lcore that drives it")
+        return DoctorFinding("CPUs", OK, found)
+    return DoctorFinding("CPUs", ADVICE, f"{found}: the model shares one with the lcore that drives it")
 
 
-def _isolation(host: Host) -> Finding:
+def _isolation(host: Host) -> DoctorFinding:
     isolated, allowed = host.isolated_cpus(), host.allowed_cpus()
     if isolated:
-        return Finding("isolated CPUs", OK, _cpu_list(isolated))
+        return DoctorFinding("isolated CPUs", OK, _cpu_list(isolated))
     if len(allowed) < 4:
-        return Finding("isolated CPUs", UNNEEDED, f"none; {len(allowed)} CPUs are too few to isolate some")
+        return DoctorFinding(
+            "isolated CPUs", UNNEEDED, f"none; {len(allowed)} CPUs are too few to isolate some"
+        )
     mend = _kernel_argument(_ISOLATE.format(_cpu_list(allowed[len(allowed) // 2 :])))
-    return Finding("isolated CPUs", ADVICE, "none: the kernel's scheduler interrupts lcores", mend)
+    return DoctorFinding("isolated CPUs", ADVICE, "none: the kernel's scheduler interrupts lcores", mend)
 
 
-def _tsc(host: Host) -> Finding:
+def _tsc(host: Host) -> DoctorFinding:
     lacking = sorted({"constant_tsc", "nonstop_tsc"} - host.cpu_flags())
     if not lacking:
-        return Finding("invariant TSC", OK, "constant rate, never stops")
+        return DoctorFinding("invariant TSC", OK, "constant rate, never stops")
     found = f"the CPU lacks {' and '.join(lacking)}: rates and latencies may be wrong"
-    return Finding("invariant TSC", ADVICE, f"{found} (in a QEMU guest: -cpu host,+invtsc)")
+    return DoctorFinding("invariant TSC", ADVICE, f"{found} (in a QEMU guest: -cpu host,+invtsc)")
 
 
-def _card_findings(host: Host, cards: list[Card]) -> Iterator[Finding]:
+def _card_findings(host: Host, cards: list[NicFunction]) -> Iterator[DoctorFinding]:
     """Findings about IOMMU, VFIO and memlock, which only a card in this machine requires."""
     groups = host.path("/sys/kernel/iommu_groups")
     count = len(list(groups.iterdir())) if groups.is_dir() else 0
@@ -176,32 +180,32 @@ def _card_findings(host: Host, cards: list[Card]) -> Iterator[Finding]:
     locked = "no limit" if limit is None else f"{limit >> 20} MiB"
     if not cards:
         none = "no 82599 in this machine"
-        yield Finding("IOMMU", OK if count else UNNEEDED, f"{count} groups" if count else none)
-        yield Finding("/dev/vfio", OK if vfio else UNNEEDED, "VFIO is loaded" if vfio else none)
-        yield Finding(
+        yield DoctorFinding("IOMMU", OK if count else UNNEEDED, f"{count} groups" if count else none)
+        yield DoctorFinding("/dev/vfio", OK if vfio else UNNEEDED, "VFIO is loaded" if vfio else none)
+        yield DoctorFinding(
             "memlock", OK if limit is None else UNNEEDED, locked if limit is None else f"{locked}; {none}"
         )
         return
     uio = [card for card in cards if card.driver in UIO_DRIVERS]
     if count:
-        yield Finding("IOMMU", OK, f"{count} groups")
+        yield DoctorFinding("IOMMU", OK, f"{count} groups")
     elif len(uio) == len(cards):
-        yield Finding("IOMMU", ADVICE, "off or absent: a faulty driver can overwrite any memory")
+        yield DoctorFinding("IOMMU", ADVICE, "off or absent: a faulty driver can overwrite any memory")
     else:
         argument = "iommu=pt" if host.is_amd() else "intel_iommu=on iommu=pt"
-        yield Finding("IOMMU", MISSING, "off or absent: VFIO needs it", _kernel_argument(argument))
+        yield DoctorFinding("IOMMU", MISSING, "off or absent: VFIO needs it", _kernel_argument(argument))
     if vfio or len(uio) == len(cards):
-        yield Finding(
+        yield DoctorFinding(
             "/dev/vfio", OK if vfio else UNNEEDED, "VFIO is loaded" if vfio else "every card is on UIO"
         )
     else:
-        yield Finding("/dev/vfio", MISSING, "not there: VFIO is not loaded", "sudo modprobe vfio-pci")
+        yield DoctorFinding("/dev/vfio", MISSING, "not there: VFIO is not loaded", "sudo modprobe vfio-pci")
     if limit is None or limit >= _WANTED_MEMLOCK:
-        yield Finding("memlock", OK, locked)
+        yield DoctorFinding("memlock", OK, locked)
     elif len(uio) == len(cards):
-        yield Finding("memlock", UNNEEDED, f"{locked}; every card is on UIO")
+        yield DoctorFinding("memlock", UNNEEDED, f"{locked}; every card is on UIO")
     else:
-        yield Finding(
+        yield DoctorFinding(
             "memlock",
             MISSING,
             f"{locked}: too little to map arenas",
@@ -211,43 +215,43 @@ def _card_findings(host: Host, cards: list[Card]) -> Iterator[Finding]:
         yield _card(host, card, bool(count))
 
 
-def _card(host: Host, card: Card, iommu: bool) -> Finding:
+def _card(host: Host, card: NicFunction, iommu: bool) -> DoctorFinding:
     name = card.address
     if not card.node:
         driver = "" if iommu else " --driver uio_pci_generic"
-        return Finding(
+        return DoctorFinding(
             name,
             MISSING,
             f"{card.kind}, held by {card.driver or 'no driver'}: no program can open it",
             f"sudo dataplane bind{driver} {name}",
         )
     if not host.usable(card.node):
-        return Finding(
+        return DoctorFinding(
             name, MISSING, f"{card.kind}: no access to {card.node}", f"sudo chown $USER {card.node}"
         )
-    return Finding(name, OK, f"{card.kind}, on {card.driver}, {card.node}")
+    return DoctorFinding(name, OK, f"{card.kind}, on {card.driver}, {card.node}")
 
 
-def _served(nic: ServedNic) -> Finding:
+def _served(nic: ServedNic) -> DoctorFinding:
     """A NIC that a process serves, or whose server left its sockets behind."""
     name, folder = f"served NIC {nic.folder}", shlex.quote(str(nic.folder))
     if nic.why or not nic.functions:
         serve = f"dataplane nic serve --dir {folder}"
-        return Finding(
+        return DoctorFinding(
             name,
             MISSING,
             nic.why or "no sockets there: no NIC is served",
             "" if nic.why == _REFUSED else serve,
         )
     if not nic.process:
-        return Finding(
+        return DoctorFinding(
             name,
             MISSING,
             f"its server has ended and left {len(nic.functions)} sockets behind",
             f"rm {folder}/*.sock {folder}/nic.json  # or serve again: dataplane nic serve --dir {folder}",
         )
     if nic.mode & 0o022:
-        return Finding(
+        return DoctorFinding(
             name,
             MISSING,
             "other users can write to its folder and add sockets",
@@ -255,35 +259,37 @@ def _served(nic: ServedNic) -> Finding:
         )
     if open_to_others := [function for function in nic.functions if function.mode != 0o600]:
         found = f"{open_to_others[0].name}.sock has mode {open_to_others[0].mode:04o}, not 0600"
-        return Finding(name, MISSING, found, f"chmod 0600 {folder}/*.sock")
+        return DoctorFinding(name, MISSING, found, f"chmod 0600 {folder}/*.sock")
     if not all(function.usable for function in nic.functions):
-        return Finding(name, UNNEEDED, f"it belongs to user {nic.owner}: only that user and root may use it")
+        return DoctorFinding(
+            name, UNNEEDED, f"it belongs to user {nic.owner}: only that user and root may use it"
+        )
     taken = sum(bool(function.client) for function in nic.functions)
-    return Finding(
+    return DoctorFinding(
         name, OK, f"process {nic.process} serves {len(nic.functions)} functions, {taken} of them are in use"
     )
 
 
-def _compiler(which: Callable[[str], str | None]) -> Finding:
+def _compiler(which: Callable[[str], str | None]) -> DoctorFinding:
     for name in ("cc", "gcc", "clang"):
         if path := which(name):
-            return Finding("C compiler", OK, path)
-    return Finding(
+            return DoctorFinding("C compiler", OK, path)
+    return DoctorFinding(
         "C compiler", ADVICE, "none: only apps written in Cython need one", "sudo apt-get install gcc"
     )
 
 
-def _versions() -> Iterator[Finding]:
+def _versions() -> Iterator[DoctorFinding]:
     kernel = platform.release()
-    yield Finding(
+    yield DoctorFinding(
         "Python", OK, f"{platform.python_version()} ({sys.executable}), Linux {kernel}, {platform.machine()}"
     )
     for package in ("numpy", "scapy", "rich"):
         try:
-            yield Finding(package, OK, metadata.version(package))
+            yield DoctorFinding(package, OK, metadata.version(package))
         except metadata.PackageNotFoundError:
             mend = f"{sys.executable} -m pip install {package}"
-            yield Finding(package, MISSING, "not installed", mend)
+            yield DoctorFinding(package, MISSING, "not installed", mend)
 
 
 def _kernel_argument(argument: str) -> str:

@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command. Returns its exit status."""
-    from dataplane.apps.command.session import Session, mac_of
+    from dataplane.apps.command.session import CommandSession, mac_of
     from dataplane.apps.l2fwd import L2Fwd
     from dataplane.pipeline import Pipeline
     from dataplane.stage import Chain
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     ways = args.portmap if args.portmap is not None else _pairs(len(args.ports))
     if most := [port for way in ways for port in way if port >= len(args.ports)]:
         raise ConfigError(f"--portmap names port {most[0]}: must be 0 to {len(args.ports) - 1}")
-    with Session(args, "l2fwd") as session:
+    with CommandSession(args, "l2fwd") as session:
         ports = [session.open(text) for text in args.ports]
         # Each queue of each way is a chain; lcores take turns, so that a port's queues go to different ones.
         work = [(origin, target, queue) for origin, target in ways for queue in range(args.queues)]

@@ -16,11 +16,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command. Returns its exit status."""
-    from dataplane.apps.command.session import Session
+    from dataplane.apps.command.session import CommandSession
     from dataplane.apps.reflect import Reflect
     from dataplane.pipeline import Pipeline
 
-    with Session(args, "macswap") as session:
+    with CommandSession(args, "macswap") as session:
         port = session.open(args.port)
         port.promiscuous = True
         return session.run(Pipeline(port.rx(0) >> Reflect() >> port.tx(0), name="macswap", burst=args.burst))

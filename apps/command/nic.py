@@ -25,7 +25,7 @@ from dataplane.files.output import Lines
 
 if TYPE_CHECKING:
     from dataplane.pmd.model.card import Card
-    from dataplane.pmd.model.strict.findings import Finding, Findings
+    from dataplane.pmd.model.strict.findings import Findings, ViolationKind
 
 
 _SERVE = (
@@ -287,7 +287,7 @@ def _card(args: argparse.Namespace, stack: ExitStack) -> tuple[Card, Findings | 
         raise ConfigError("--findings FILE requires --manner strict")
     out = stack.enter_context(Lines(args.findings, "--findings")) if args.findings else sys.stderr
 
-    def say(finding: Finding) -> None:
+    def say(finding: ViolationKind) -> None:
         out.write(f"{finding.text}\n")
         out.flush()
 

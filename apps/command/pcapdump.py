@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command. Returns its exit status."""
-    from dataplane.apps.command.session import Outcome, Session
+    from dataplane.apps.command.session import CommandSession, Outcome
     from dataplane.apps.counter import Sink
     from dataplane.apps.pcapdump import PcapDump
     from dataplane.pipeline import Pipeline
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         return {"frames": dump.frames, "files": files}, [line], unmet
 
     rotate_bytes, rotate_seconds = args.rotate
-    with Session(args, "pcapdump") as session:
+    with CommandSession(args, "pcapdump") as session:
         port = session.open(args.port)
         port.promiscuous = True
         dump = PcapDump(

@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command. Returns its exit status."""
-    from dataplane.apps.command.session import Outcome, Session, mac_of
+    from dataplane.apps.command.session import CommandSession, Outcome, mac_of
     from dataplane.apps.pktgen import PktGen
     from dataplane.apps.rate import LINE_RATE
     from dataplane.pipeline import Pipeline
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         )
         return {"sent": left, "skipped": generator.skipped}, [], unmet
 
-    with Session(args, "pktgen") as session:
+    with CommandSession(args, "pktgen") as session:
         port = session.open(args.port)
         flows = args.flows or FLOWS.format(mac=mac_of(port) or DEFAULT_MAC)
         generator = PktGen(

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dataplane.apps.command.options import json_report
-from dataplane.apps.command.system.host import CAP_NET_RAW, Card, Host, Interface
+from dataplane.apps.command.system.host import CAP_NET_RAW, Host, Interface, NicFunction
 from dataplane.apps.command.system.served import ServedNic, served_nics
 
 __all__ = ["Entry", "entries"]
@@ -77,7 +77,7 @@ def entries(host: Host, folders: Iterable[Path] = ()) -> list[Entry]:
     ]
 
 
-def _card(card: Card) -> Entry:
+def _card(card: NicFunction) -> Entry:
     state = [
         f"can be opened ({card.node})" if card.node else f"first 'sudo dataplane bind {card.address}'",
         f"IOMMU group {card.group}" if card.group else "no IOMMU group",

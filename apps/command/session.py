@@ -27,7 +27,7 @@ from dataplane.port import Port
 from dataplane.reports.figures import packet_rate
 from dataplane.reports.stats import Report, Sampler
 
-__all__ = ["Outcome", "Session", "mac_of"]
+__all__ = ["Outcome", "CommandSession", "mac_of"]
 
 log = logging.getLogger("dataplane")
 
@@ -42,7 +42,7 @@ _NO_PATIENCE = 0.5  # after SIGQUIT or a second signal
 Outcome = tuple[dict[str, Any], list[str], list[str]]
 
 
-class Session:
+class CommandSession:
     """The ports and the run of one command. A context manager: leaving it closes the ports.
 
     The JSON report is written whatever happens: a run that fails, at its opening even, leaves one whose "ok" is false and
@@ -240,7 +240,7 @@ class Session:
         if self._json is not None and not self._json.contested:  # another user of that file may read it
             self._json.write(json.dumps({**self.report.to_dict(), **more}, indent=2) + "\n")
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> CommandSession:
         self.signals.__enter__()
         return self
 

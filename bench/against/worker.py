@@ -60,7 +60,7 @@ def strangers(tree: Path) -> list[str]:
     )
 
 
-class Worker:
+class WorkloadWorker:
     """The workload that is open, if any."""
 
     def __init__(self, tree: Path, workloads: dict[str, Any]) -> None:
@@ -96,7 +96,7 @@ def main() -> None:
     from dataplane import machine
 
     machine.enter(int(cpu))
-    worker = Worker(Path(tree), beside("workloads").WORKLOADS)
+    worker = WorkloadWorker(Path(tree), beside("workloads").WORKLOADS)
     for line in sys.stdin:
         name, *words = json.loads(line)
         try:

@@ -25,7 +25,7 @@ QUEUE_PAGES = (
 )  # Rx and Tx queues 0 to 63: while packets go round, only their tails are touched
 
 
-class Device:
+class ModelUnderDpdk:
     """The model under DPDK, and what is asked of both."""
 
     def __init__(self, library: Path, cpu: int, full: bool) -> None:
@@ -101,7 +101,7 @@ def main() -> None:
         name, *words = json.loads(line)
         try:
             if device is None:
-                device, result = Device(*words), None
+                device, result = ModelUnderDpdk(*words), None
             else:
                 result = getattr(device, name)(*words)
             answers.write(json.dumps({"result": result}) + "\n")

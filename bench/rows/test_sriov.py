@@ -32,7 +32,7 @@ def sockets(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
 
 
-class Card:
+class PfWithVfs:
     """A PF with VFs that all run, looped back. `pf`, `vfs`: their ports."""
 
     def __init__(self, stack: ExitStack, vfs: int, name: str) -> None:
@@ -70,9 +70,9 @@ class Card:
 
 
 @contextmanager
-def card(vfs: int, way: str = "wire", name: str = "model0") -> Iterator[Card]:
+def card(vfs: int, way: str = "wire", name: str = "model0") -> Iterator[PfWithVfs]:
     with ExitStack() as stack:
-        made = Card(stack, vfs, name)
+        made = PfWithVfs(stack, vfs, name)
         made.go_by(way)
         yield made
 
@@ -138,7 +138,7 @@ def test_vf(compare, lcore):
 # ---- the model ---------------------------------------------------------------------------------------------------
 
 
-def steps(made: Card, busy: int) -> Callable[[], float]:
+def steps(made: PfWithVfs, busy: int) -> Callable[[], float]:
     """The cost of the model's steps while `busy` VFs have a burst under way each."""
     ports, rounds = made.vfs[:busy], max(ROUNDS // busy, 32)
     for port in ports:

@@ -27,7 +27,7 @@ from dataplane.graph.lanes import check_queues
 from dataplane.graph.placing import Places, lcore_names, make_plans
 from dataplane.graph.stage_options import Lcore
 from dataplane.port import Port
-from dataplane.reports.accounts import Mark, Pools, moved, port_balance, settle
+from dataplane.reports.accounts import Mark, MempoolAccounts, moved, port_balance, settle
 from dataplane.reports.balance import Balance, PortBalance
 from dataplane.reports.stats import Cost, Count, Report, add, growth
 from dataplane.stage import Stage
@@ -96,7 +96,7 @@ class Assembly:
         self._rows: dict[int, str] = {}  # by id of a port: what it is called in reports
         self._before: Xstats = {}
         self._marks: dict[str, Mark] = {}
-        self._pools = Pools()
+        self._pools = MempoolAccounts()
         self._kept: list[tuple[Graph, list[App]]] = []
         self._gone_edges: dict[str, Count] = {}  # counted by apps that a change took away
         self._gone_drops: dict[str, int] = {}

@@ -5,18 +5,18 @@ from collections.abc import Iterable
 from typing import Any
 
 from dataplane.app import App
-from dataplane.graph.graph import Link
+from dataplane.graph.graph import JoinedEdge
 from dataplane.graph.handoff import HandoffTx
 from dataplane.queue import RxQueue, TxQueue
 
 class Plan:
     apps: tuple[App, ...]
     queues: tuple[RxQueue | TxQueue, ...]
-    links: tuple[Link, ...]
+    links: tuple[JoinedEdge, ...]
     def __init__(
         self,
         apps: Iterable[App],
-        links: Iterable[Link],
+        links: Iterable[JoinedEdge],
         queues: Iterable[RxQueue | TxQueue],
         *,
         order: Iterable[HandoffTx] = (),

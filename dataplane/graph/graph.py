@@ -26,13 +26,13 @@ from dataplane.reports.balance import Balance
 from dataplane.reports.stats import Count
 from dataplane.stage import Chain, Exit, Stage
 
-__all__ = ["Graph", "Handoff", "Link", "takes_gil"]
+__all__ = ["Graph", "Handoff", "JoinedEdge", "takes_gil"]
 
 _MAX_EDGES, _MAX_DROPS = 16, 14
 
 
 @dataclass(frozen=True)
-class Link:
+class JoinedEdge:
     """A joined edge: packets that leave `app` by its edge number `index`, named `edge`, go to `to`."""
 
     app: App
@@ -45,7 +45,7 @@ class Link:
 class Handoff:
     """A link between two lcores: `tx` is on number `origin` of the run, `rx` on number `target`, and a ring between them."""
 
-    link: Link
+    link: JoinedEdge
     origin: int
     target: int
     tx: HandoffTx
@@ -72,7 +72,7 @@ class Graph:
     handoffs: list[Handoff] = field(default_factory=list)
     stages: list[Stage] = field(default_factory=list)
     apps: list[App] = field(default_factory=list)
-    links: list[Link] = field(default_factory=list)
+    links: list[JoinedEdge] = field(default_factory=list)
     labels: dict[int, str] = field(default_factory=dict)
     ran_on: dict[int, str] = field(default_factory=dict)
     _waits: dict[int, bool] = field(default_factory=dict)  # by id of an app
@@ -166,11 +166,11 @@ class Graph:
         """Whether hand-offs that lead to an app wait when they are full."""
         return self._waits[id(app)]
 
-    def crosses(self, link: Link) -> bool:
+    def crosses(self, link: JoinedEdge) -> bool:
         """Whether a link leads to another lcore."""
         return self.lcore_of(link.app) != self.lcore_of(link.to)
 
-    def handoff_of(self, link: Link) -> Handoff | None:
+    def handoff_of(self, link: JoinedEdge) -> Handoff | None:
         """The hand-off of a link in a run, if it leads to another lcore."""
         return next((each for each in self.handoffs if each.link is link), None)
 
@@ -179,7 +179,7 @@ class Graph:
         lcore = self.lcore_of(app)
         return self.ran_on.get(id(app), "") or ("" if lcore is None else f"lcore {lcore}")
 
-    def ring_of(self, link: Link) -> str:
+    def ring_of(self, link: JoinedEdge) -> str:
         """A description of the ring of a link to another lcore, for pictures; "" if the link is a call."""
         if self.handoff_of(link) is None if self.ran_on else not self.crosses(link):
             return ""
@@ -250,7 +250,7 @@ class Graph:
                 found.append((app, missing))
         return found
 
-    def _brought(self, link: Link) -> int:
+    def _brought(self, link: JoinedEdge) -> int:
         """Packets that a link has brought to its app."""
         handoff = self.handoff_of(link)
         return link.app.edge_counts[link.edge][0] if handoff is None else handoff.tx.channel.taken
@@ -299,8 +299,8 @@ class Graph:
         self.apps.insert(self.apps.index(app) + 1, tap.app)
         place = self.links.index(link)
         self.links[place : place + 1] = [
-            Link(app, link.index, edge, tap.app),
-            Link(tap.app, 0, "out", link.to),
+            JoinedEdge(app, link.index, edge, tap.app),
+            JoinedEdge(tap.app, 0, "out", link.to),
         ]
         self._chain((tap.to,), wrapped)
         self._join(tap.app, "copy", tap.first)
@@ -336,7 +336,7 @@ class Graph:
                     f"edge {edge!r} of {app} is joined twice, to {link.to} and to {to}: a packet goes one way; "
                     "join it once, or put a tee there that copies"
                 )
-        self.links.append(Link(app, app.edges.index(edge), edge, to))
+        self.links.append(JoinedEdge(app, app.edges.index(edge), edge, to))
 
     def _check(self) -> None:
         if not self.sources:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from dataplane.app import App
 from dataplane.engine.plan import Plan
 from dataplane.errors import GraphError
-from dataplane.graph.graph import Graph, Handoff, Link
+from dataplane.graph.graph import Graph, Handoff, JoinedEdge
 from dataplane.graph.handoff import HandoffTx
 from dataplane.graph.stage_options import Lcore
 from dataplane.queue import RxQueue, TxQueue
@@ -122,7 +122,7 @@ def _depth_in(graph: Graph) -> Callable[[Handoff], int]:
     return lambda handoff: depth(handoff.link.to)
 
 
-def _hand_off(graph: Graph, link: Link, origin: int, target: int, known: Sequence[Handoff]) -> Handoff:
+def _hand_off(graph: Graph, link: JoinedEdge, origin: int, target: int, known: Sequence[Handoff]) -> Handoff:
     for each in known:
         same_edge = each.link.app is link.app and each.link.index == link.index and each.link.to is link.to
         same_place = (each.origin, each.target) == (origin, target)
@@ -143,7 +143,7 @@ def _plan(
     order: Sequence[HandoffTx],
 ) -> Plan:
     apps: list[App] = []
-    links: list[Link] = []
+    links: list[JoinedEdge] = []
     queues: list[RxQueue | TxQueue] = []
     for graph, where in zip(graphs, places, strict=True):
         here = {id(app) for app in graph.apps if where[id(app)] == lcore}
@@ -153,8 +153,8 @@ def _plan(
         apps += [app for app in graph.apps if id(app) in here]
         apps += [each.tx for each in outgoing]
         links += [link for link in graph.links if {id(link.app), id(link.to)} <= here]
-        links += [Link(each.rx, 0, "out", each.link.to) for each in incoming]
-        links += [Link(each.link.app, each.link.index, each.link.edge, each.tx) for each in outgoing]
+        links += [JoinedEdge(each.rx, 0, "out", each.link.to) for each in incoming]
+        links += [JoinedEdge(each.link.app, each.link.index, each.link.edge, each.tx) for each in outgoing]
         queues += [
             stage
             for stage, app in zip(graph.stages, graph.apps, strict=True)

@@ -20,7 +20,7 @@ from dataplane.mempool import CACHE_MOST, Mempool
 from dataplane.port import Port
 from dataplane.reports.balance import Balance, PoolUse, PortBalance
 
-__all__ = ["Mark", "Pools", "moved", "port_balance", "settle"]
+__all__ = ["Mark", "MempoolAccounts", "moved", "port_balance", "settle"]
 
 _REFILL = 32  # mbufs that a driver takes at once for its Rx descriptors
 
@@ -104,7 +104,7 @@ def settle(
     return balance, dropped, held
 
 
-class Pools:
+class MempoolAccounts:
     """The mempools of a run, and how often each was empty when mbufs were asked for.
 
     Holds no reference to a mempool for longer than the graph that uses it is in the run.

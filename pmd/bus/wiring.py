@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["plug"]
 
 
-class Setting(NamedTuple):
+class WireSettings(NamedTuple):
     """What any wire is told."""
 
     netem: Netem | None
@@ -56,7 +56,7 @@ def plug(card: Card, port: int, spec: PortString, *, elastic: bool = True) -> Ca
         return None
     kind, _, name = target.partition(":")
     timing = kind == "pcap" and spec.flag("timing", False)
-    setting = Setting(read_netem(spec), spec.flag("elastic", elastic or (kind == "pcap" and not timing)))
+    setting = WireSettings(read_netem(spec), spec.flag("elastic", elastic or (kind == "pcap" and not timing)))
     _unpatch(card)
     if target == "loop":
         return _loop(card, port, setting)
@@ -96,7 +96,7 @@ def _unpatch(card: Card) -> None:
             card.patch = None
 
 
-def _loop(card: Card, port: int, setting: Setting) -> Callable[[], None]:
+def _loop(card: Card, port: int, setting: WireSettings) -> Callable[[], None]:
     engine = card.ports[port].engine
     with card.lock:
         LoopPlug(engine, setting.netem, elastic=setting.elastic)
@@ -108,7 +108,7 @@ def _loop(card: Card, port: int, setting: Setting) -> Callable[[], None]:
     return pull
 
 
-def _to_tap(card: Card, port: int, name: str, setting: Setting) -> Callable[[], None]:
+def _to_tap(card: Card, port: int, name: str, setting: WireSettings) -> Callable[[], None]:
     from dataplane.pmd.model.wire.tap import TapWire
 
     with card.lock:
@@ -117,7 +117,7 @@ def _to_tap(card: Card, port: int, name: str, setting: Setting) -> Callable[[], 
 
 
 def _to_pcap(
-    card: Card, port: int, name: str, spec: PortString, timing: bool, setting: Setting
+    card: Card, port: int, name: str, spec: PortString, timing: bool, setting: WireSettings
 ) -> Callable[[], None]:
     from dataplane.pmd.model.wire.pcap import PcapWire
 
@@ -138,7 +138,7 @@ def _to_pcap(
 
 
 def _to_process(
-    card: Card, port: int, name: str, spec: PortString, setting: Setting, *, listens: bool
+    card: Card, port: int, name: str, spec: PortString, setting: WireSettings, *, listens: bool
 ) -> Callable[[], None]:
     from dataplane.pmd.model.wire.ends import WireEnd
 
@@ -163,7 +163,7 @@ def _close(card: Card, wire: TapWire | PcapWire) -> None:
         wire.close()
 
 
-def _join(card: Card, port: int, other: Card, far: int, setting: Setting) -> Callable[[], None] | None:
+def _join(card: Card, port: int, other: Card, far: int, setting: WireSettings) -> Callable[[], None] | None:
     near_engine, far_engine = card.ports[port].engine, other.ports[far].engine
     known = near_engine.wire
     if isinstance(known, PortWire) and far_engine in (known.a, known.b):

@@ -21,7 +21,7 @@ QUEUES = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rule:
+class TwinRule:
     """Which of the PF's registers is meant: ``at(vf, index in the page, queues of a pool)``."""
 
     at: Callable[[int, int, int], int]
@@ -29,18 +29,18 @@ class Rule:
     step: int = 4
 
 
-SHARED = Rule(lambda vf, i, queues: 0)
-BY_VF = Rule(lambda vf, i, queues: vf)
-BY_QUEUE = Rule(lambda vf, i, queues: vf * queues + i, QUEUES, 0x40)
-BY_QUEUE_PAIR = Rule(lambda vf, i, queues: vf * queues // 2 + i, QUEUES // 2)
-BY_VECTOR = Rule(lambda vf, i, queues: vf * 2 + i, 2)
-BY_WORD = Rule(lambda vf, i, queues: vf * 16 + i, 16)
+SHARED = TwinRule(lambda vf, i, queues: 0)
+BY_VF = TwinRule(lambda vf, i, queues: vf)
+BY_QUEUE = TwinRule(lambda vf, i, queues: vf * queues + i, QUEUES, 0x40)
+BY_QUEUE_PAIR = TwinRule(lambda vf, i, queues: vf * queues // 2 + i, QUEUES // 2)
+BY_VECTOR = TwinRule(lambda vf, i, queues: vf * 2 + i, 2)
+BY_WORD = TwinRule(lambda vf, i, queues: vf * 16 + i, 16)
 
-TWINS: dict[Register, tuple[Register, Rule]] = {}
+TWINS: dict[Register, tuple[Register, TwinRule]] = {}
 """VF register to PF register and rule."""
 
 
-def _window(name: str, offset: int, twin: Register, rule: Rule) -> Register:
+def _window(name: str, offset: int, twin: Register, rule: TwinRule) -> Register:
     line = Register(name, offset, "9.4", count=rule.count, step=rule.step, like=twin)
     TWINS[line] = twin, rule
     return line

@@ -25,7 +25,7 @@ from dataplane.pmd.bus.model import ModelFunction
 from dataplane.pmd.bus.model_vf import ModelVfFunction
 from dataplane.pmd.datasheet import RDT, TDT, decode, pci
 
-__all__ = ["Host", "Memory", "Service"]
+__all__ = ["KernelSide", "Memory", "TrapService"]
 
 log = logging.getLogger("dataplane")
 
@@ -36,7 +36,7 @@ _UIO_VECTOR, _VECTOR_CONTROL = 0, 12  # the one that goes to /dev/uioN; where it
 _ANSWER_SECONDS = 10  # for a thread that is to end
 
 
-class Host(Protocol):
+class KernelSide(Protocol):
     """The kernel's part for a function, apart from its registers."""
 
     def place(self) -> None:
@@ -68,7 +68,7 @@ class Memory:
             self._map = None
 
 
-class Service:
+class TrapService:
     """Answers one slot's sockets, for one program after the other, in a thread of its own.
 
     path: the socket for accesses. uio: that of /dev/uioN, and what is said there is what igb_uio says: each read gives the
@@ -82,7 +82,7 @@ class Service:
         function: ModelFunction | ModelVfFunction,
         path: Path,
         uio: Path,
-        host: Host,
+        host: KernelSide,
         doorbells: bool = True,
     ) -> None:
         self._function, self._doorbells, self._host = function, doorbells, host

@@ -20,8 +20,8 @@ from dataplane.errors import ConfigError
 from dataplane.pmd.bus.model import ModelFunction, open_function
 from dataplane.pmd.bus.model_vf import ModelVfFunction
 from dataplane.pmd.datasheet import pci
-from dataplane.pmd.foreign.service import Service
-from dataplane.pmd.foreign.sysfs import Folder, make_tree
+from dataplane.pmd.foreign.service import TrapService
+from dataplane.pmd.foreign.sysfs import SysfsFolder, make_tree
 from dataplane.pmd.model.strict.findings import Findings
 from dataplane.pmd.portstring import PortString
 
@@ -40,14 +40,14 @@ class Slot:
         self.function, self.number = function, number
         virtual = isinstance(function, ModelVfFunction)
         self.address = f"0000:{1 + number // 8:02x}:{0x10 if virtual else 0:02x}.{number % 8}"
-        self._sysfs = Folder(root, number, function, self.address)
+        self._sysfs = SysfsFolder(root, number, function, self.address)
         self.folder = self._sysfs.at
         card = root / "card" / self.address
         card.mkdir()
         # Tails are stored to the register file; a VF's BAR is a window on its PF's.
         (card / "registers").symlink_to(f"/proc/{os.getpid()}/fd/{function.chip.registers.fd}")
         self.place()
-        self.service = Service(function, card / "socket", root / "dev" / f"uio{number}", self, doorbells)
+        self.service = TrapService(function, card / "socket", root / "dev" / f"uio{number}", self, doorbells)
 
     def place(self) -> None:
         """Write into configuration space where the BARs are: a host does after each reset. A VF has none of its own."""

@@ -17,7 +17,7 @@ from dataplane.pmd.bus.model import ModelFunction
 from dataplane.pmd.bus.model_vf import ModelVfFunction
 from dataplane.pmd.datasheet import pci
 
-__all__ = ["DRIVER", "Folder", "make_tree"]
+__all__ = ["DRIVER", "SysfsFolder", "make_tree"]
 
 DRIVER = "igb_uio"  # one MSI-X message for everything, and VFs; DPDK takes it for what it is
 
@@ -44,7 +44,7 @@ def make_tree(root: Path) -> None:
         (root / "sys/bus/pci/drivers" / DRIVER / name).touch()
 
 
-class Folder:
+class SysfsFolder:
     """The files of one function. `at` is where they are; `bars` maps the number of a BAR to (address, size)."""
 
     def __init__(

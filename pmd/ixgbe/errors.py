@@ -13,7 +13,7 @@ __all__ = [
     "MailboxSilent",
     "PfNotUp",
     "PfWasReset",
-    "Refused",
+    "VfRequestRefused",
     "SettingRefused",
     "VfsInUse",
     "queue_gone",
@@ -51,7 +51,7 @@ class PfNotUp(DeviceError):
     """No driver runs the PF of a VF, or the PF does not answer."""
 
 
-class Refused(Exception):
+class VfRequestRefused(Exception):
     """A VF asked for what it does not get; the text says why. words: what the answer has after its first word."""
 
     def __init__(self, why: str, words: tuple[int, ...] = ()) -> None:

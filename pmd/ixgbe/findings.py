@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["NOTE", "PROBLEM", "Finding", "answer", "summary"]
+__all__ = ["NOTE", "PROBLEM", "VfFinding", "answer", "summary"]
 
 PROBLEM, NOTE = "problem", "note"
 
@@ -15,7 +15,7 @@ _WAY = {"tx": "sends nothing", "rx": "receives nothing", "both": "sends and rece
 
 
 @dataclass(frozen=True)
-class Finding:
+class VfFinding:
     """One line. kind: problem or note; way: tx, rx or both; mend: what to do, "" if there is nothing to."""
 
     kind: str
@@ -24,7 +24,7 @@ class Finding:
     mend: str = ""
 
 
-def summary(findings: Iterable[Finding]) -> str:
+def summary(findings: Iterable[VfFinding]) -> str:
     """One line on top."""
     ways = {finding.way for finding in findings if finding.kind == PROBLEM}
     if not ways:
@@ -32,7 +32,7 @@ def summary(findings: Iterable[Finding]) -> str:
     return _WAY["both" if "both" in ways or len(ways) > 1 else ways.pop()]
 
 
-def answer(findings: Iterable[Finding]) -> dict[str, Any]:
+def answer(findings: Iterable[VfFinding]) -> dict[str, Any]:
     """For programs and JSON: "ok", whether nothing keeps it from sending or receiving, "summary" and "findings"."""
     found = sorted(findings, key=lambda finding: finding.kind != PROBLEM)
     return {

@@ -25,7 +25,7 @@ __all__ = [
     "GetRssKey",
     "Message",
     "Other",
-    "Queues",
+    "QueuesReply",
     "Reply",
     "Reset",
     "SetLpe",
@@ -354,7 +354,7 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Queues:
+class QueuesReply:
     """The reply to GET_QUEUES.
 
     strip: frames come with the PF's tag, which is to be taken off; default: the queue (or class) of plain frames.
@@ -366,7 +366,7 @@ class Queues:
     default: int
 
     @classmethod
-    def of(cls, words: Sequence[int], most: int) -> Queues:
+    def of(cls, words: Sequence[int], most: int) -> QueuesReply:
         """From the words of the reply, made sensible: counts from 1 to `most`, as every VF driver does it."""
         tx, rx, strip, default = words[1:5]
         tx = tx if 0 < tx <= most else most

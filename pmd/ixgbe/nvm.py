@@ -55,7 +55,7 @@ class Nvm:
         """
         size = self.words()
         with semaphore(self.bar, SW_FW_SYNC.SW_EEP, SW_FW_SYNC.FW_EEP):
-            words = _Words(self, size)
+            words = _EepromWords(self, size)
             try:
                 good = eeprom.is_valid(words)
             except ValueError as error:
@@ -76,7 +76,7 @@ class Nvm:
             return self.read(eeprom.DEVICE_CAPS)
 
 
-class _Words(list[int]):
+class _EepromWords(list[int]):
     """The EEPROM as a sequence: a word is read when it is first asked for, and never twice."""
 
     def __init__(self, nvm: Nvm, size: int) -> None:

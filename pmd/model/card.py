@@ -27,7 +27,7 @@ from dataplane.pmd.model.registers.eeprom import image, mac_of, stable_mac
 from dataplane.pmd.model.registers.i2c import sfp_memory
 from dataplane.pmd.model.registers.rules import RuleTable
 from dataplane.pmd.model.registers.timing import Timing
-from dataplane.pmd.model.registers.trace import Access, Trace, Writable
+from dataplane.pmd.model.registers.trace import Trace, TracedAccess, Writable
 from dataplane.pmd.model.runner import Runner
 from dataplane.pmd.model.shared import CardLock, Clock, RegisterFile
 from dataplane.pmd.model.strict.pf import Strict
@@ -271,7 +271,7 @@ class Card:
         port: int = 0,
         *,
         keep: int = 4096,
-        each: Callable[[Access], None] | None = None,
+        each: Callable[[TracedAccess], None] | None = None,
         file: Writable | None = None,
     ) -> Trace:
         """Record the accesses to a port's registers from now on, until `untrace`."""
@@ -286,7 +286,7 @@ class Card:
         vf: int,
         *,
         keep: int = 4096,
-        each: Callable[[Access], None] | None = None,
+        each: Callable[[TracedAccess], None] | None = None,
         file: Writable | None = None,
     ) -> Trace:
         """Record the accesses to BAR0 of the VF of that number, whenever it exists."""

@@ -6,14 +6,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dataplane.pmd.model.functions.mailbox import Mailboxes
-from dataplane.pmd.model.functions.sriov import Sriov
+from dataplane.pmd.model.functions.sriov import SriovRegisters
 from dataplane.pmd.model.functions.vf import Checks, VirtualFunction
 from dataplane.pmd.model.registers.block import Board
 from dataplane.pmd.model.registers.controller import Controller
 from dataplane.pmd.model.registers.general import General
-from dataplane.pmd.model.registers.link import Link
-from dataplane.pmd.model.registers.nvm import Nvm
-from dataplane.pmd.model.registers.queues import Queues
+from dataplane.pmd.model.registers.link import LinkRegisters
+from dataplane.pmd.model.registers.nvm import NvmRegisters
+from dataplane.pmd.model.registers.queues import QueueRegisters
 from dataplane.pmd.model.registers.timesync import TimeSync
 from dataplane.pmd.model.registers.timing import Timing
 
@@ -29,12 +29,12 @@ class Chip(Controller):
     __slots__ = ("card", "general", "link", "mailbox", "nvm", "queues", "sriov", "timesync")
 
     card: Board
-    nvm: Nvm
-    queues: Queues
-    link: Link
+    nvm: NvmRegisters
+    queues: QueueRegisters
+    link: LinkRegisters
     general: General
     mailbox: Mailboxes
-    sriov: Sriov
+    sriov: SriovRegisters
     timesync: TimeSync
 
     def add_blocks(
@@ -42,12 +42,12 @@ class Chip(Controller):
     ) -> None:
         """Make the blocks. Once, before the first access. check: makes the strict manner of a VF; None: lenient."""
         self.card = card
-        self.nvm = Nvm(self, card, timing)
-        self.queues = Queues(self, card, timing)
-        self.link = Link(self, card, timing)
+        self.nvm = NvmRegisters(self, card, timing)
+        self.queues = QueueRegisters(self, card, timing)
+        self.link = LinkRegisters(self, card, timing)
         self.general = General(self, card, timing, self.link, self._reset_blocks)
         self.mailbox = Mailboxes(self, card, timing)
-        self.sriov = Sriov(self, card, timing, self.mailbox, check)
+        self.sriov = SriovRegisters(self, card, timing, self.mailbox, check)
         self.timesync = TimeSync(self, card, timing)
         self.on_carrier = self.link.set_carrier
 

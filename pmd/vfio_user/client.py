@@ -15,7 +15,7 @@ from collections.abc import Callable, Hashable, Sequence
 
 from dataplane.errors import DeviceError, DeviceGone, DeviceTimeout
 from dataplane.pmd.vfio_user.framing import Hangup, Incoming, Receiver
-from dataplane.pmd.vfio_user.messages import Command, Header, Malformed, Version
+from dataplane.pmd.vfio_user.messages import Command, Malformed, MessageHeader, Version
 
 __all__ = ["Connection"]
 
@@ -155,7 +155,7 @@ class Connection:
             self._next = number = (self._next + 1) & 0xFFFF
             if number not in self._owed.values():
                 break
-        data = memoryview(Header.of_command(number, command, len(body), no_reply).pack() + body)
+        data = memoryview(MessageHeader.of_command(number, command, len(body), no_reply).pack() + body)
         self._push(
             self._rest, (), command
         )  # of a message that a server has taken half of, and then stood still

@@ -12,7 +12,7 @@ import os
 import socket
 from collections.abc import Callable, Iterable
 
-from dataplane.pmd.vfio_user.messages import Header, Malformed
+from dataplane.pmd.vfio_user.messages import Malformed, MessageHeader
 
 __all__ = ["DESCRIPTORS", "Hangup", "Incoming", "Receiver", "close_all", "descriptors_of"]
 
@@ -29,7 +29,7 @@ class Incoming:
 
     __slots__ = ("body", "descriptors", "header")
 
-    def __init__(self, header: Header, body: bytes, descriptors: list[int]) -> None:
+    def __init__(self, header: MessageHeader, body: bytes, descriptors: list[int]) -> None:
         self.header, self.body, self.descriptors = header, body, descriptors
 
     def close(self) -> None:
@@ -65,7 +65,7 @@ class Receiver:
         self._socket, self.most, self._descriptors_most, self._took = connection, most, descriptors, took
         # The kernel hands over no more than fit here, and says so.
         self._room = socket.CMSG_SPACE(descriptors * array.array("i").itemsize)
-        self._header: Header | None = None
+        self._header: MessageHeader | None = None
         self._data = bytearray()
         self._descriptors: list[int] = []
 
@@ -74,13 +74,13 @@ class Receiver:
 
         Raises Hangup when the other end has closed, Malformed for a header after which nothing can be understood.
         """
-        header_size = Header.struct_size()
+        header_size = MessageHeader.struct_size()
         while True:
             wanted = (self._header.size if self._header else header_size) - len(self._data)
             if wanted and not self._more(wanted):
                 return None
             if self._header is None and len(self._data) >= header_size:
-                self._header = self._check(Header.unpack(bytes(self._data)))
+                self._header = self._check(MessageHeader.unpack(bytes(self._data)))
             if self._header is not None and len(self._data) == self._header.size:
                 message = Incoming(self._header, bytes(self._data[header_size:]), self._descriptors)
                 self._header, self._data, self._descriptors = None, bytearray(), []
@@ -95,10 +95,10 @@ class Receiver:
         taken, self._descriptors = self._descriptors, []
         return taken
 
-    def _check(self, header: Header) -> Header:
-        if not Header.struct_size() <= header.size <= self.most:
+    def _check(self, header: MessageHeader) -> MessageHeader:
+        if not MessageHeader.struct_size() <= header.size <= self.most:
             raise Malformed(
-                f"a message of {header.size} bytes: must be {Header.struct_size()} to {self.most}"
+                f"a message of {header.size} bytes: must be {MessageHeader.struct_size()} to {self.most}"
             )
         return header
 

@@ -24,7 +24,7 @@ __all__ = [
     "DmaMap",
     "DmaUnmap",
     "DmaUnmapped",
-    "Header",
+    "MessageHeader",
     "InfoFlags",
     "IrqFlags",
     "IrqInfo",
@@ -183,7 +183,7 @@ _KIND, _NO_REPLY, _ERROR = 0xF, 1 << 4, 1 << 5
 
 
 @dataclass(frozen=True, slots=True)
-class Header(_Struct):
+class MessageHeader(_Struct):
     """id: the sender's choice, the reply has the same. size: of the message, header included. error: an errno."""
 
     LAYOUT = struct.Struct("<HHIII")
@@ -215,7 +215,7 @@ class Header(_Struct):
         return cls(id, command, cls.struct_size() + body, _NO_REPLY if no_reply else 0)
 
     @classmethod
-    def of_reply(cls, to: Header, body: int, error: int = 0) -> Self:
+    def of_reply(cls, to: MessageHeader, body: int, error: int = 0) -> Self:
         """The header of a reply to `to` with a body of `body` bytes. error: an errno, 0 for none."""
         return cls(to.id, to.command, cls.struct_size() + body, Kind.REPLY | (_ERROR if error else 0), error)
 

@@ -9,16 +9,16 @@ from dataplane.pmd.virtual.queue cimport VirtualRx, VirtualTx
 
 
 cdef extern from "<linux/if_packet.h>" nogil:
-    ctypedef struct block_t "struct tpacket_hdr_v1":
+    ctypedef struct tpacket_block_t "struct tpacket_hdr_v1":
         uint32_t status "block_status"
         uint32_t frames "num_pkts"
         uint32_t first "offset_to_first_pkt"  # from the block's start
 
-    ctypedef struct variant_t "struct tpacket_hdr_variant1":
+    ctypedef struct tpacket_vlan_t "struct tpacket_hdr_variant1":
         uint32_t tci "tp_vlan_tci"
         uint16_t tpid "tp_vlan_tpid"
 
-    ctypedef struct packet_t "struct tpacket3_hdr":
+    ctypedef struct tpacket_t "struct tpacket3_hdr":
         uint32_t next "tp_next_offset"
         uint32_t sec "tp_sec"
         uint32_t nsec "tp_nsec"
@@ -26,9 +26,9 @@ cdef extern from "<linux/if_packet.h>" nogil:
         uint32_t length "tp_len"
         uint32_t status "tp_status"
         uint16_t mac "tp_mac"
-        variant_t hv1
+        tpacket_vlan_t hv1
 
-    ctypedef struct link_t "struct sockaddr_ll":
+    ctypedef struct sockaddr_ll_t "struct sockaddr_ll":
         uint8_t kind "sll_pkttype"
 
 cdef extern from "<linux/virtio_net.h>" nogil:
@@ -81,7 +81,7 @@ cdef class PacketRx(VirtualRx):
     cdef bint _next_block(self) noexcept nogil
     cdef void _look_after_the_socket(self) noexcept nogil
     cdef bint _frame(self, mbuf *m) noexcept nogil
-    cdef bint _whole_frame(self, mbuf *m, packet_t *header, uint8_t *frame, uint32_t length) noexcept nogil
+    cdef bint _whole_frame(self, mbuf *m, tpacket_t *header, uint8_t *frame, uint32_t length) noexcept nogil
     cdef int _segment(self, mbuf *m) noexcept nogil
     cdef void _unchain(self, mbuf *m) noexcept nogil
     cdef void _step(self) noexcept nogil

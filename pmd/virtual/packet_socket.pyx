@@ -117,13 +117,13 @@ cdef class PacketRx(VirtualRx):
     cdef bint _next_block(self) noexcept nogil:
         """Give back the block that was read, and take the next if the kernel has handed it over."""
         cdef uint8_t *start = self.ring + <size_t> self.block * BLOCK_SIZE
-        cdef block_t *block = <block_t *> (start + BLOCK_HEADER)
+        cdef tpacket_block_t *block = <tpacket_block_t *> (start + BLOCK_HEADER)
         if self.holding:
             store_release(&block.status, TP_STATUS_KERNEL)
             self.holding = False
             self.block = (self.block + 1) % BLOCKS
             start = self.ring + <size_t> self.block * BLOCK_SIZE
-            block = <block_t *> (start + BLOCK_HEADER)
+            block = <tpacket_block_t *> (start + BLOCK_HEADER)
         if not load_acquire(&block.status) & TP_STATUS_USER:
             self._look_after_the_socket()
             return False
@@ -148,10 +148,10 @@ cdef class PacketRx(VirtualRx):
 
     cdef bint _frame(self, mbuf *m) noexcept nogil:
         """The next frame of the block into m. False: it was skipped, will be cut, or (starved) waits for mbufs."""
-        cdef packet_t *header = <packet_t *> self.frame
+        cdef tpacket_t *header = <tpacket_t *> self.frame
         cdef uint8_t *frame = self.frame + header.mac
         cdef virtio_t *virtio = <virtio_t *> (frame - sizeof(virtio_t))
-        cdef uint8_t kind = (<link_t *> (self.frame + LINK)).kind
+        cdef uint8_t kind = (<sockaddr_ll_t *> (self.frame + LINK)).kind
         cdef uint32_t length = header.snaplen, tag
         if unlikely(kind == PACKET_OUTGOING or (kind == PACKET_OTHERHOST and not self.promiscuous)):
             pass
@@ -174,7 +174,7 @@ cdef class PacketRx(VirtualRx):
         self._step()
         return False
 
-    cdef bint _whole_frame(self, mbuf *m, packet_t *header, uint8_t *frame, uint32_t length) noexcept nogil:
+    cdef bint _whole_frame(self, mbuf *m, tpacket_t *header, uint8_t *frame, uint32_t length) noexcept nogil:
         cdef uint32_t tag = vlan_tag(header)
         cdef uint8_t head[16]
         if tag:
@@ -196,7 +196,7 @@ cdef class PacketRx(VirtualRx):
         return True
 
     cdef void _step(self) noexcept nogil:
-        self.frame += (<packet_t *> self.frame).next
+        self.frame += (<tpacket_t *> self.frame).next
         self.frames -= 1
 
     cdef int _segment(self, mbuf *m) noexcept nogil:
@@ -275,7 +275,7 @@ cdef class PacketRx(VirtualRx):
             self._map = self.socket = None
 
 
-cdef inline uint32_t vlan_tag(packet_t *header) noexcept nogil:
+cdef inline uint32_t vlan_tag(tpacket_t *header) noexcept nogil:
     """The VLAN tag that the kernel took out, as it is on the wire; 0: there was none."""
     cdef uint32_t tpid = TAG_8021Q
     if not header.status & TP_STATUS_VLAN_VALID:

@@ -16,7 +16,7 @@ import pytest
 
 import bench.__main__ as bench_main
 from bench.__main__ import again, joined
-from bench.goals import MARGIN, RECORDED, ZEN5, Goal, Record, goal_of
+from bench.goals import MARGIN, RECORDED, ZEN5, Goal, GoalRecord, goal_of
 from bench.plot import compared as bars
 from bench.report import compared, load, markdown, measured, merged, save, show, summary
 from dataplane.errors import FileError
@@ -102,8 +102,8 @@ def test_a_goal_is_the_ratio_on_record_and_three_percent(name):
 
 
 def test_a_cpu_without_record_is_judged_by_the_worst_of_others_or_not_at_all(monkeypatch):
-    monkeypatch.setitem(RECORDED, "two", Record({"a": 1.0, "b": 2.0}))
-    monkeypatch.setitem(RECORDED, "one", Record({ZEN5: 1.0}))
+    monkeypatch.setitem(RECORDED, "two", GoalRecord({"a": 1.0, "b": 2.0}))
+    monkeypatch.setitem(RECORDED, "one", GoalRecord({ZEN5: 1.0}))
     assert goal_of("two", cpu="c") == Goal(2.0 * MARGIN)
     assert goal_of("two", cpu="c", more=True) == Goal(1.0 / MARGIN)
     goal = goal_of("one", cpu="c")
@@ -179,8 +179,8 @@ def test_the_table_for_documents_has_what_is_compared():
 def test_a_row_that_fills_the_cache_is_judged_only_alone(
     monkeypatch: pytest.MonkeyPatch, others: float, verdict: str
 ) -> None:
-    monkeypatch.setitem(RECORDED, "large", Record({"a": 1.0, "b": 1.0}, fills_cache=True))
-    monkeypatch.setitem(RECORDED, "small", Record({"a": 1.0, "b": 1.0}))
+    monkeypatch.setitem(RECORDED, "large", GoalRecord({"a": 1.0, "b": 1.0}, fills_cache=True))
+    monkeypatch.setitem(RECORDED, "small", GoalRecord({"a": 1.0, "b": 1.0}))
     found = [
         compared(name, "c", [(2.0, 1.0)] * 9, "p", goal_of(name, cpu="a")) for name in ("large", "small")
     ]
@@ -204,7 +204,7 @@ def test_a_row_that_fills_the_cache_is_judged_only_alone(
 def test_beside_other_programs_a_ratio_is_known_less_well(
     monkeypatch: pytest.MonkeyPatch, ratio: float, others: float, verdict: str
 ) -> None:
-    monkeypatch.setitem(RECORDED, "moved", Record({"a": 1 / MARGIN, "b": 1 / MARGIN}, busy=0.05))
+    monkeypatch.setitem(RECORDED, "moved", GoalRecord({"a": 1 / MARGIN, "b": 1 / MARGIN}, busy=0.05))
     goal = goal_of("moved", cpu="a")
     assert goal and goal.ratio == pytest.approx(1.0)
     row = bench_main.shared(compared("moved", "c", [(ratio, 1.0)] * 9, "p", goal), others)

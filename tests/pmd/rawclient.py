@@ -15,7 +15,7 @@ from dataplane.pmd.vfio_user.messages import (
     Command,
     DmaMap,
     DmaUnmap,
-    Header,
+    MessageHeader,
     Region,
     RegionAccess,
     SetIrqs,
@@ -49,7 +49,7 @@ class RawClient:
 
     def send(self, command: int, body: bytes = b"", fds: Sequence[int] = (), no_reply: bool = False) -> None:
         self._id += 1
-        self.raw(Header.of_command(self._id, command, len(body), no_reply).pack() + body, fds)
+        self.raw(MessageHeader.of_command(self._id, command, len(body), no_reply).pack() + body, fds)
 
     def raw(self, data: bytes, fds: Sequence[int] = ()) -> None:
         """Send these bytes. Hangup when the server has cut us off, which a send may see before a read does."""

@@ -8,13 +8,13 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Card", "Host", "Interface"]
+__all__ = ["NicFunction", "Host", "Interface"]
 
 CAP_NET_ADMIN, CAP_NET_RAW = 12, 13
 
 
 @dataclass(frozen=True)
-class Card:
+class NicFunction:
     """One PCI function of an 82599. driver: the kernel driver that holds it, "" if none. group: IOMMU group, "" if none.
 
     node: the file by which a program opens it ("/dev/vfio/17", "/dev/uio0"), "" while a kernel driver has it.
@@ -111,7 +111,7 @@ class Host:
 
     # ---- devices ------------------------------------------------------------------------------------------------
 
-    def cards(self) -> list[Card]:
+    def cards(self) -> list[NicFunction]:
         """Every PCI function of an 82599, physical and virtual, by address."""
         from dataplane.pmd.datasheet import pci  # brings the register maps with it, and only this needs them
 
@@ -128,7 +128,7 @@ class Host:
                 continue
             names = device / "net"
             found.append(
-                Card(
+                NicFunction(
                     address=device.name,
                     kind=kinds[identifier],
                     virtual=identifier in virtual,

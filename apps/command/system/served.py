@@ -20,7 +20,7 @@ from typing import Any
 from dataplane.apps.command.system.host import Host
 from dataplane.errors import ConfigError
 
-__all__ = ["FUNCTION", "Function", "ServedNic", "default_folder", "order", "served_nics"]
+__all__ = ["FUNCTION", "ServedFunction", "ServedNic", "default_folder", "order", "served_nics"]
 
 NAME = "nic.json"  # as pmd.model.server.server has it
 FUNCTION = r"pf([01])(?:\.vf(\d+))?"
@@ -29,7 +29,7 @@ _LISTENS = re.compile(r"^\S+ \S+ \S+ 00010000 \S+ \S+ +\d+ (/.*)/" + FUNCTION + 
 
 
 @dataclass(frozen=True)
-class Function:
+class ServedFunction:
     """ "pf0" or "pf0.vf3". client: the process that has it, 0 if none. program: its name, "" if it is not known."""
 
     name: str
@@ -51,7 +51,7 @@ class ServedNic:
     why: str = ""
     macs: dict[str, str] = field(default_factory=dict)
     wires: dict[str, str] = field(default_factory=dict)
-    functions: tuple[Function, ...] = ()
+    functions: tuple[ServedFunction, ...] = ()
 
 
 def default_folder(index: int) -> Path:
@@ -116,7 +116,7 @@ def _look(host: Host, folder: Path) -> ServedNic:
         client = clients.get(path.stem, 0)
         program = host.read(f"/proc/{client}/comm") if client else ""
         usable = os.access(path, os.R_OK | os.W_OK)
-        functions.append(Function(path.stem, path, mode, usable, client, program))
+        functions.append(ServedFunction(path.stem, path, mode, usable, client, program))
     mode = stat.S_IMODE(status.st_mode)
     return ServedNic(
         folder,

@@ -8,14 +8,14 @@ from dataplane.pmd.datasheet.hw82599 cimport hw_rx_desc
 from dataplane.pmd.ixgbe.queues.kernels cimport rx_meta_t
 
 # A packet whose next buffer has not arrived yet; `first` NULL: none.
-cdef struct chain_t:
+cdef struct unfinished_t:
     mbuf *first
     mbuf *last
     uint32_t merged     # how many packets it is made of; 0: the NIC has not merged it
 
 # Of one queue.
 cdef struct merge_t:
-    chain_t *chains     # for each descriptor: the packet that goes on there; NULL: nothing is merged
+    unfinished_t *chains  # for each descriptor: the packet that goes on there; NULL: nothing is merged
     uint64_t merged     # packets that arrived within larger ones
     uint64_t into       # those larger ones
     uint64_t broken     # packets freed because the NIC named no descriptor to go on in

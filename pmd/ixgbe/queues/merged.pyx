@@ -23,7 +23,7 @@ cdef const kernels_t *scalar = kernels_of("scalar")
 
 
 cdef int begin_merging(merge_t *merge, uint32_t length) except -1:
-    merge.chains = <chain_t *> calloc(length, sizeof(chain_t))
+    merge.chains = <unfinished_t *> calloc(length, sizeof(unfinished_t))
     if merge.chains == NULL:
         raise MemoryError
     return 0
@@ -47,7 +47,7 @@ cdef mbuf *take_merged(
     cdef bint last = alone.wb.status & HW_RXD_STAT_EOP != 0
     cdef uint32_t rsccnt = (<uint32_t> alone.qword[0] & HW_RXD_RSCCNT_MASK) >> HW_RXD_RSCCNT_SHIFT
     cdef uint32_t then = at + 1 if at + 1 < length else 0
-    cdef chain_t chain = merge.chains[at]
+    cdef unfinished_t chain = merge.chains[at]
     cdef mbuf *m
     merge.chains[at].first = NULL
     if not last:

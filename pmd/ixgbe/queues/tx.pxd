@@ -14,8 +14,8 @@ from dataplane.pmd.ixgbe.queues.gate cimport gate_t
 from dataplane.pmd.ixgbe.queues.kernels cimport alike_t, kernels_t
 from dataplane.pmd.ixgbe.queues.tail cimport tail_t
 
-# Descriptors up to `last` are done when the NIC has written DD there.
-cdef struct run_t:
+# Descriptors that end with the one that has RS: all are done when the NIC has written DD in `last`.
+cdef struct descriptor_run_t:
     mempool_t *pool     # of every mbuf of the run; NULL: not all of one, or descriptors without one
     uint32_t last
 
@@ -29,7 +29,7 @@ cdef class IxgbeTxQueue(TxQueue):
     cdef tail_t tail
     cdef const kernels_t *kernel
     cdef alike_t alike          # which packets the kernel sends
-    cdef run_t *runs            # in order; indices count up and are masked
+    cdef descriptor_run_t *runs  # in order; indices count up and are masked
     cdef uint32_t runs_mask
     cdef uint32_t run_first
     cdef uint32_t run_end
@@ -56,7 +56,7 @@ cdef class IxgbeTxQueue(TxQueue):
 
     cdef uint16_t send(self, mbuf **pkts, uint16_t n) noexcept nogil
     cdef void reclaim(self) noexcept nogil
-    cdef void release(self, run_t *run) noexcept nogil
+    cdef void release(self, descriptor_run_t *run) noexcept nogil
     cdef void close_run(self) noexcept nogil
     cdef uint32_t send_alike(self, mbuf **pkts, uint32_t n) noexcept nogil
     cdef uint32_t send_chain(self, mbuf *m) noexcept nogil

@@ -89,7 +89,7 @@ cdef class IxgbeTxQueue(TxQueue):
 
     cdef void reclaim(self) noexcept nogil:
         """Free the mbufs of reported runs. Early, so that the same few mbufs are used again and stay in the cache."""
-        cdef run_t *run
+        cdef descriptor_run_t *run
         while self.run_first != self.run_end:
             run = &self.runs[self.run_first & self.runs_mask]
             if not read32(&self.ring[run.last].data.upper) & HW_TXD_STAT_DD:
@@ -98,7 +98,7 @@ cdef class IxgbeTxQueue(TxQueue):
             self.release(run)
             self.run_first += 1
 
-    cdef void release(self, run_t *run) noexcept nogil:
+    cdef void release(self, descriptor_run_t *run) noexcept nogil:
         """Free the mbufs from `clean` to the end of the run: in bulk, without reading them, if all are of one pool."""
         cdef uint32_t clean = self.clean, length = self.length, end = run.last + 1
         cdef uint32_t wrapped = 0 if end > clean else end
@@ -116,7 +116,7 @@ cdef class IxgbeTxQueue(TxQueue):
     cdef void close_run(self) noexcept nogil:
         """Request a report (RS) for the last descriptor, which ends a packet."""
         cdef uint32_t last = (self.next if self.next else self.length) - 1
-        cdef run_t *run = &self.runs[self.run_end & self.runs_mask]
+        cdef descriptor_run_t *run = &self.runs[self.run_end & self.runs_mask]
         self.ring[last].data.lower |= HW_TXD_CMD_RS
         run.last = last
         run.pool = self.open_pool if self.open_mixed == 0 else NULL
@@ -292,7 +292,7 @@ cdef class IxgbeTxQueue(TxQueue):
         while runs < length // self.rs_thresh + 2:
             runs *= 2
         self.sw = <mbuf **> calloc(length, sizeof(mbuf *))
-        self.runs = <run_t *> calloc(runs, sizeof(run_t))
+        self.runs = <descriptor_run_t *> calloc(runs, sizeof(descriptor_run_t))
         if self.sw == NULL or self.runs == NULL:
             free(self.sw)
             free(self.runs)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from dataplane.errors import ConfigError
 from dataplane.pmd.datasheet import limits
-from dataplane.pmd.ixgbe.errors import Refused
+from dataplane.pmd.ixgbe.errors import VfRequestRefused
 from dataplane.pmd.ixgbe.sriov.settings import VfSettings
 from dataplane.pmd.ixgbe.sriov.state import VfState
 from dataplane.pmd.ixgbe.steering.pool_filters import PoolFilters
@@ -48,25 +48,25 @@ class VfAddresses:
     # ---- what a VF asks ------------------------------------------------------------------------------------------
 
     def ask(self, state: VfState, mac: bytes) -> None:
-        """SET_MAC_ADDR. Raises Refused."""
+        """SET_MAC_ADDR. Raises VfRequestRefused."""
         if why := self._why_not(state, mac):
-            raise Refused(why)
+            raise VfRequestRefused(why)
         if mac == state.ignored:
             state.ignored = b""
-            raise Refused(
+            raise VfRequestRefused(
                 "the administrator has set its address since it chose this one; asked for once more, it is granted"
             )
         state.chosen = mac if mac != state.given else b""
         self._give(state, mac)
 
     def ask_further(self, state: VfState, index: int, mac: bytes) -> None:
-        """SET_MACVLAN: 0 forgets all further addresses, 1 begins a new list, above: one more. Raises Refused.
+        """SET_MACVLAN: 0 forgets all further addresses, 1 begins a new list, above: one more. Raises VfRequestRefused.
 
         CONFLICT: Linux' driver switches the spoof check off for a VF with further addresses. The chip knows them, they are
         in RAR for its pool, so the check stays.
         """
         if index and (why := self._why_not_further(state, mac)):
-            raise Refused(why)
+            raise VfRequestRefused(why)
         if index <= 1:
             self._drop_further(state, state.macvlans)
         if index and mac not in state.macvlans:
@@ -79,11 +79,11 @@ class VfAddresses:
             return  # it shares the entry
         room = self.filters.room
         if room < 1:
-            raise Refused("the chip's 128 addresses are taken")
+            raise VfRequestRefused("the chip's 128 addresses are taken")
         # No VF takes what others may want, unless it is trusted: while some have none, one is left for each.
         without = sum(not other.macvlans for other in self.vfs if other is not state)
         if state.macvlans and room <= without and not state.settings.trust:
-            raise Refused(
+            raise VfRequestRefused(
                 f"{room} of the chip's addresses are left, for {without} VFs that have no second one"
             )
 

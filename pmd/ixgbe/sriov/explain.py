@@ -22,9 +22,9 @@ from dataplane.pmd.datasheet import (
     VFTE,
     mailbox,
 )
-from dataplane.pmd.ixgbe.findings import NOTE, PROBLEM, Finding
+from dataplane.pmd.ixgbe.findings import NOTE, PROBLEM, VfFinding
 from dataplane.pmd.ixgbe.messages import api_name, xcast_name
-from dataplane.pmd.ixgbe.sriov.sampling import Sample
+from dataplane.pmd.ixgbe.sriov.sampling import VfSample
 from dataplane.pmd.ixgbe.sriov.service import Dialog
 from dataplane.pmd.ixgbe.sriov.state import VfState
 from dataplane.pmd.ixgbe.sriov.table import VfTable
@@ -33,10 +33,10 @@ from dataplane.port import format_mac
 __all__ = ["explain"]
 
 
-def explain(table: VfTable, number: int, dialog: Dialog, seen: Sample | None = None) -> list[Finding]:
+def explain(table: VfTable, number: int, dialog: Dialog, seen: VfSample | None = None) -> list[VfFinding]:
     """Everything that keeps VF `number` from sending or receiving, gravest first. Raises ConfigError for no such VF."""
     state = table.vf(number)
-    seen = seen or Sample()
+    seen = seen or VfSample()
     with table.lock:
         found = [*_agreement(table, state), *_link(table, state)]
         if state.active:
@@ -45,19 +45,19 @@ def explain(table: VfTable, number: int, dialog: Dialog, seen: Sample | None = N
     return sorted(found, key=lambda finding: finding.kind != PROBLEM)
 
 
-def _agreement(table: VfTable, state: VfState) -> Iterator[Finding]:
+def _agreement(table: VfTable, state: VfState) -> Iterator[VfFinding]:
     if not table.up:
-        yield Finding(PROBLEM, "both", "the PF is not up: its port is stopped", "start the PF's port")
+        yield VfFinding(PROBLEM, "both", "the PF is not up: its port is stopped", "start the PF's port")
     elif not state.active:
         again = f", after {state.resets} resets" if state.resets else ""
-        yield Finding(
+        yield VfFinding(
             PROBLEM,
             "both",
             f"no driver has begun on this VF (no RESET in its mailbox){again}",
             f"open {table.name}.vf{state.number}, or see whether its driver runs",
         )
     elif not state.clear_to_send:
-        yield Finding(
+        yield VfFinding(
             PROBLEM,
             "both",
             "its PF has asked it to reinitialise, and it has not done so yet",
@@ -65,12 +65,14 @@ def _agreement(table: VfTable, state: VfState) -> Iterator[Finding]:
         )
 
 
-def _link(table: VfTable, state: VfState) -> Iterator[Finding]:
+def _link(table: VfTable, state: VfState) -> Iterator[VfFinding]:
     mine = f"dataplane vf set {table.name} {state.number}"
     if state.settings.state == "disable":
-        yield Finding(PROBLEM, "both", "its link was switched off by the administrator", f"{mine} state auto")
+        yield VfFinding(
+            PROBLEM, "both", "its link was switched off by the administrator", f"{mine} state auto"
+        )
     if not table.speed:
-        yield Finding(
+        yield VfFinding(
             PROBLEM,
             "both",
             "the port has no link: nothing passes, not even between VFs",
@@ -78,11 +80,11 @@ def _link(table: VfTable, state: VfState) -> Iterator[Finding]:
         )
 
 
-def _receives(table: VfTable, state: VfState, seen: Sample) -> Iterator[Finding]:
+def _receives(table: VfTable, state: VfState, seen: VfSample) -> Iterator[VfFinding]:
     bar, number = table.bar, state.number
     if state.too_large:
         largest = bar.get(MAXFRS.MFS)
-        yield Finding(
+        yield VfFinding(
             PROBLEM,
             "rx",
             f"it wants frames of {state.too_large} bytes, over the PF's maximum: the port takes {largest}",
@@ -91,7 +93,7 @@ def _receives(table: VfTable, state: VfState, seen: Sample) -> Iterator[Finding]
         )
     elif seen.oversize:
         largest = bar.get(MAXFRS.MFS) if bar.get(HLREG0.JUMBOEN) else FRAME_STANDARD_WITH_FCS_BYTES
-        yield Finding(
+        yield VfFinding(
             NOTE if seen.received else PROBLEM,
             "rx",
             f"frame over the PF's maximum: the port has dropped {seen.oversize} of more than {largest} bytes in "
@@ -99,23 +101,23 @@ def _receives(table: VfTable, state: VfState, seen: Sample) -> Iterator[Finding]
             f"make the sender's MTU {largest - HEADER_AND_FCS_BYTES}, or the PF's larger",
         )
     elif not state.frame and table.frame > FRAME_STANDARD_WITH_FCS_BYTES:
-        yield Finding(
+        yield VfFinding(
             PROBLEM,
             "rx",
             f"the PF receives frames of {table.frame} bytes, and the VF has not requested that (SET_LPE)",
         )
     elif not bar.read(VFRE[number >> 5]) >> (number & 31) & 1 and table.up and table.link_enabled(state):
-        yield Finding(PROBLEM, "rx", "its gate is closed (PFVFRE): it was reset and has not begun again")
+        yield VfFinding(PROBLEM, "rx", "its gate is closed (PFVFRE): it was reset and has not begun again")
     on = [queue for queue in table.layout.queues_of(number) if bar.get(RXDCTL[queue].ENABLE)]
     if not on:
-        yield Finding(PROBLEM, "rx", "none of its Rx queues is on", "start its port with an Rx queue")
+        yield VfFinding(PROBLEM, "rx", "none of its Rx queues is on", "start its port with an Rx queue")
     empty = [queue for queue in on if bar.read(RDH[queue]) == bar.read(RDT[queue])]
     if empty or seen.no_buffers:
         which = ", ".join(str(queue - table.layout.queues_of(number).start) for queue in empty)
         text = f"no buffers: Rx queue {which} has no free descriptor" if which else "no buffers"
         if seen.no_buffers:
             text += f", {seen.no_buffers} frames were dropped for that in {seen.drop_seconds:g} s"
-        yield Finding(
+        yield VfFinding(
             PROBLEM if len(empty) == len(on) or seen.no_buffers else NOTE,
             "rx",
             text,
@@ -123,10 +125,10 @@ def _receives(table: VfTable, state: VfState, seen: Sample) -> Iterator[Finding]
         )
 
 
-def _sends(table: VfTable, state: VfState, seen: Sample) -> Iterator[Finding]:
+def _sends(table: VfTable, state: VfState, seen: VfSample) -> Iterator[VfFinding]:
     bar, number = table.bar, state.number
     if seen.spoofed:
-        yield Finding(
+        yield VfFinding(
             PROBLEM,
             "tx",
             f"the source address or VLAN is not its own: dropped by the spoof check, {seen.spoofed} frames in "
@@ -135,33 +137,33 @@ def _sends(table: VfTable, state: VfState, seen: Sample) -> Iterator[Finding]:
             f"{number} spoofchk off",
         )
     elif table.spoofed and state.settings.spoofchk:
-        yield Finding(
+        yield VfFinding(
             NOTE,
             "tx",
             f"the spoof check has dropped {table.spoofed} frames of this port's VFs, none of this one just now; its address "
             f"is {format_mac(state.mac)}",
         )
     if not bar.read(VFTE[number >> 5]) >> (number & 31) & 1 and table.up and table.link_enabled(state):
-        yield Finding(PROBLEM, "tx", "its gate is closed (PFVFTE): it was reset and has not begun again")
+        yield VfFinding(PROBLEM, "tx", "its gate is closed (PFVFTE): it was reset and has not begun again")
     queues = list(table.layout.queues_of(number))
     on = [queue for queue in queues if bar.get(TXDCTL[queue].ENABLE)]
     if not on:
-        yield Finding(PROBLEM, "tx", "none of its Tx queues is on", "start its port with a Tx queue")
+        yield VfFinding(PROBLEM, "tx", "none of its Tx queues is on", "start its port with a Tx queue")
     waiting = [queue - queues[0] for queue in on if bar.read(TDH[queue]) != bar.read(TDT[queue])]
     if waiting and seen.seconds and not seen.tx_moved:
-        yield Finding(
+        yield VfFinding(
             PROBLEM, "tx", f"frames wait in Tx queue {', '.join(map(str, waiting))} and none leaves"
         )
     if seen.tx_moved > 2 and not seen.sent and not seen.spoofed:  # a context or two are no frames
         why = ": its own tags are not allowed" if state.settings.port_vlan else ""
-        yield Finding(
+        yield VfFinding(
             PROBLEM,
             "tx",
             f"the chip takes frames from its queues and none leaves{why}; it may send {_vlans(table, state)}",
             "send untagged frames" if why else "see whether its descriptors are right",
         )
     if state.settings.max_tx_rate:
-        yield Finding(
+        yield VfFinding(
             NOTE,
             "tx",
             f"it may send {state.settings.max_tx_rate} Mb/s",
@@ -177,60 +179,60 @@ def _vlans(table: VfTable, state: VfState) -> str:
     return "untagged frames" + (f" and VLAN {', '.join(vlans)}" if vlans else " only")
 
 
-def _filters(table: VfTable, state: VfState) -> Iterator[Finding]:
+def _filters(table: VfTable, state: VfState) -> Iterator[VfFinding]:
     """Why frames of a certain kind do not come: these are no faults unless they are what is missed."""
     number, settings = state.number, state.settings
     addresses = ", ".join(format_mac(mac) for mac in dict.fromkeys([state.mac, *state.macvlans]))
-    yield Finding(NOTE, "rx", f"unicast: it has {addresses}; frames to other addresses do not reach it")
+    yield VfFinding(NOTE, "rx", f"unicast: it has {addresses}; frames to other addresses do not reach it")
     vlans = [vid for vid in table.filters.vlans_of(number) if vid]
     if settings.port_vlan:
-        yield Finding(
+        yield VfFinding(
             NOTE,
             "both",
             f"VLAN: port VLAN {settings.vlan} is the only one; the PF tags what it sends, and its own tags are not allowed",
         )
     elif vlans:
-        yield Finding(
+        yield VfFinding(
             NOTE,
             "both",
             f"VLAN: untagged frames and VLAN {', '.join(map(str, vlans))}; others are not allowed",
         )
     else:
-        yield Finding(
+        yield VfFinding(
             NOTE, "both", "VLAN: untagged frames; it has asked for no VLAN, so tagged ones are dropped"
         )
     if state.xcast >= mailbox.XCAST_ALLMULTI:
-        yield Finding(NOTE, "rx", "multicast: all groups")
+        yield VfFinding(NOTE, "rx", "multicast: all groups")
     elif state.xcast == mailbox.XCAST_NONE:
-        yield Finding(NOTE, "rx", "multicast: none, it has asked for mode none")
+        yield VfFinding(NOTE, "rx", "multicast: none, it has asked for mode none")
     elif not state.hashes:
-        yield Finding(
+        yield VfFinding(
             NOTE, "rx", "multicast: it never asked for a group", "join the group: port.multicast.set"
         )
     else:
-        yield Finding(
+        yield VfFinding(
             NOTE,
             "rx",
             f"multicast: {len(state.hashes)} groups by their hashes, mode {xcast_name(state.xcast)}",
         )
 
 
-def _refusals(state: VfState) -> Iterator[Finding]:
+def _refusals(state: VfState) -> Iterator[VfFinding]:
     for what, times in state.refusals.most_common():
         often = f" ({times} times)" if times > 1 else ""
-        yield Finding(NOTE, "both", f"refused: {what}{often}")
+        yield VfFinding(NOTE, "both", f"refused: {what}{often}")
 
 
-def _mailbox(state: VfState, dialog: Dialog) -> Iterator[Finding]:
+def _mailbox(state: VfState, dialog: Dialog) -> Iterator[VfFinding]:
     if dialog.forced:
-        yield Finding(
+        yield VfFinding(
             NOTE, "both", f"it kept the mailbox too long {dialog.forced} times: its driver died or hangs"
         )
     if dialog.held_back:
-        yield Finding(
+        yield VfFinding(
             NOTE, "both", f"it asks too much: {dialog.held_back} times it had to wait for the next answer"
         )
     if state.active:
-        yield Finding(
+        yield VfFinding(
             NOTE, "both", f"it speaks API {api_name(state.api)} and has sent {state.messages} messages"
         )

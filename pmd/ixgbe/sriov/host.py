@@ -17,12 +17,12 @@ from dataplane.limits import FRAME_MAX_WITH_FCS_BYTES, FRAME_STANDARD_WITH_FCS_B
 from dataplane.pmd.function import Bar, Function
 from dataplane.pmd.ixgbe.control import ControlServer
 from dataplane.pmd.ixgbe.counters import Counters
-from dataplane.pmd.ixgbe.findings import NOTE, Finding, answer
+from dataplane.pmd.ixgbe.findings import NOTE, VfFinding, answer
 from dataplane.pmd.ixgbe.messages import api_name
 from dataplane.pmd.ixgbe.rates import TxRates
 from dataplane.pmd.ixgbe.sriov.bell import Bell
 from dataplane.pmd.ixgbe.sriov.explain import explain
-from dataplane.pmd.ixgbe.sriov.sampling import Sampler
+from dataplane.pmd.ixgbe.sriov.sampling import VfSampler
 from dataplane.pmd.ixgbe.sriov.service import VfService
 from dataplane.pmd.ixgbe.sriov.settings import SETTINGS
 from dataplane.pmd.ixgbe.sriov.settings_file import SettingsFile
@@ -164,7 +164,7 @@ class VfHost(Hosting):
         """Take the settings from the file, and answer requests. Raises ConfigError, PortError."""
         name = function.name
         self.table = VfTable(self.bar, name, self.filters, self.filters.mac, counters, rates)
-        self.sampler = Sampler(self.table)
+        self.sampler = VfSampler(self.table)
         if self._file:
             self._file.restore(self.table, self._file.read())
             if not self._file.path.exists():
@@ -281,7 +281,7 @@ class VfHost(Hosting):
         for state in states:
             n = state.number
             if idle_is_ok and self.table.up and not state.active:
-                idle = [Finding(NOTE, "both", "no driver uses it")]
+                idle = [VfFinding(NOTE, "both", "no driver uses it")]
                 answers.append({"vf": n, **answer(idle), "summary": "not in use"})
                 continue
             findings = explain(self.table, n, self.service.dialogs[n], seen.get(n))

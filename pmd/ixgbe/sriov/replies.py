@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dataplane.pmd.datasheet import limits, mailbox
-from dataplane.pmd.ixgbe.errors import Refused
+from dataplane.pmd.ixgbe.errors import VfRequestRefused
 from dataplane.pmd.ixgbe.messages import (
     ApiNegotiate,
     FeaturesNegotiate,
@@ -15,7 +15,7 @@ from dataplane.pmd.ixgbe.messages import (
     GetReta,
     GetRssKey,
     Message,
-    Queues,
+    QueuesReply,
     Reset,
     SetLpe,
     SetMac,
@@ -94,14 +94,14 @@ class VfReplies:
         try:
             since = _SINCE.get(type(message), mailbox.API_1_0)
             if state.api < since:
-                raise Refused(
+                raise VfRequestRefused(
                     f"it is known from API {api_name(since)} on, and the VF speaks {api_name(state.api)}"
                 )
             handler = self._handlers.get(type(message))
             if handler is None:
-                raise Refused("an 82599's PF has no such service")
+                raise VfRequestRefused("an 82599's PF has no such service")
             payload = handler(state, message)
-        except Refused as why:
+        except VfRequestRefused as why:
             self._note(state, message, str(why))
             return [head | mailbox.NACK | mailbox.CTS, *why.words]
         return [head | mailbox.ACK | mailbox.CTS, *payload]
@@ -138,13 +138,13 @@ class VfReplies:
     def _negotiate(self, state: VfState, message: Message) -> list[int]:
         assert isinstance(message, ApiNegotiate)
         if message.version not in SPOKEN:
-            raise Refused(f"this PF speaks {', '.join(map(api_name, SPOKEN))}")
+            raise VfRequestRefused(f"this PF speaks {', '.join(map(api_name, SPOKEN))}")
         state.api = message.version
         return [message.version]
 
     def _get_queues(self, state: VfState, message: Message) -> list[int]:
         queues = self.table.layout.queues
-        return Queues(queues, queues, int(state.settings.port_vlan), 0).payload()
+        return QueuesReply(queues, queues, int(state.settings.port_vlan), 0).payload()
 
     def _get_reta(self, state: VfState, message: Message) -> list[int]:
         self._may_query(state)
@@ -157,7 +157,7 @@ class VfReplies:
 
     def _may_query(self, state: VfState) -> None:
         if not state.settings.query_rss:
-            raise Refused("the administrator has not allowed it: query_rss is off")
+            raise VfRequestRefused("the administrator has not allowed it: query_rss is off")
 
     def _update_xcast(self, state: VfState, message: Message) -> list[int]:
         assert isinstance(message, UpdateXcast)

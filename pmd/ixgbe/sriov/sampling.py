@@ -20,7 +20,7 @@ from dataplane.pmd.ixgbe.counters import VF_DROPS
 from dataplane.pmd.ixgbe.sriov.state import VfState
 from dataplane.pmd.ixgbe.sriov.table import VfTable
 
-__all__ = ["Sample", "Sampler"]
+__all__ = ["VfSample", "VfSampler"]
 
 SAMPLE_TIME = 0.25  # seconds
 SHARE_TIME = 0.05  # of one VF, when several are suspected
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Sample:
+class VfSample:
     """The events of `seconds`.
 
     spoofed: frames of this VF that the spoof check dropped. no_buffers: frames to it dropped because there was no
@@ -53,21 +53,21 @@ class Sample:
         return self.lent or self.seconds
 
 
-class Sampler:
+class VfSampler:
     """Watches VFs of a port, one measurement at a time: a second one waits."""
 
     def __init__(self, table: VfTable) -> None:
         self.table, self.bar = table, table.bar
         self._turn = threading.Lock()
 
-    def sample(self, states: Sequence[VfState]) -> dict[int, Sample]:
+    def sample(self, states: Sequence[VfState]) -> dict[int, VfSample]:
         """Observe these VFs. Returns a sample by number, except for a port that went down meanwhile. Raises DeviceGone.
 
         It is done by a thread of its own: an interrupt of the caller (Ctrl-C) cannot come between lending and giving back.
         """
         return _apart(f"{self.table.name}-sample", lambda: self._sample(states))
 
-    def _sample(self, states: Sequence[VfState]) -> dict[int, Sample]:
+    def _sample(self, states: Sequence[VfState]) -> dict[int, VfSample]:
         with self._turn:
             if len(states) == 1:
                 with self._lent(states[0]):
@@ -87,7 +87,7 @@ class Sampler:
                     seen[state.number] = replace(found, spoofed=0, no_buffers=0)
             return seen
 
-    def _suspected(self, state: VfState, seen: Sample) -> bool:
+    def _suspected(self, state: VfState, seen: VfSample) -> bool:
         """Whether drops of all VFs can be this one's."""
         if seen.spoofed and seen.tx_moved > seen.sent:
             return True
@@ -115,7 +115,7 @@ class Sampler:
             table.counters.lend(range(0) if number is None else table.layout.queues_of(number))
             table.count_spoofed()
 
-    def _watch(self, states: Sequence[VfState], seconds: float) -> dict[int, Sample]:
+    def _watch(self, states: Sequence[VfState], seconds: float) -> dict[int, VfSample]:
         table = self.table
         with table.lock:
             if not table.up:
@@ -130,7 +130,7 @@ class Sampler:
                 now - then for now, then in zip(self._port_figures(), ports, strict=True)
             )
             return {
-                state.number: Sample(
+                state.number: VfSample(
                     seconds, spoofed, no_buffers, *self._difference(state, before[state.number]), oversize
                 )
                 for state in states

@@ -38,7 +38,7 @@ from dataplane.pmd.datasheet import (
 )
 from dataplane.pmd.function import Bar
 from dataplane.pmd.ixgbe.counters import Counters
-from dataplane.pmd.ixgbe.errors import Refused, SettingRefused
+from dataplane.pmd.ixgbe.errors import SettingRefused, VfRequestRefused
 from dataplane.pmd.ixgbe.rates import TxRates
 from dataplane.pmd.ixgbe.sriov.addresses import VfAddresses
 from dataplane.pmd.ixgbe.sriov.rates import VfRates
@@ -198,20 +198,20 @@ class VfTable:
     # ---- what a VF asks -------------------------------------------------------------------------------------------
 
     def give_mac(self, state: VfState, mac: bytes) -> None:
-        """SET_MAC_ADDR. Raises Refused."""
+        """SET_MAC_ADDR. Raises VfRequestRefused."""
         with self.lock:
             self.addresses.ask(state, mac)
 
     def give_macvlan(self, state: VfState, index: int, mac: bytes) -> None:
-        """SET_MACVLAN. Raises Refused."""
+        """SET_MACVLAN. Raises VfRequestRefused."""
         with self.lock:
             self.addresses.ask_further(state, index, mac)
 
     def give_vlan(self, state: VfState, vid: int, add: bool) -> None:
-        """SET_VLAN. Raises Refused."""
+        """SET_VLAN. Raises VfRequestRefused."""
         with self.lock:
             if state.settings.port_vlan:
-                raise Refused(f"it has port VLAN {state.settings.vlan}, which is the only one")
+                raise VfRequestRefused(f"it has port VLAN {state.settings.vlan}, which is the only one")
             if not add:
                 if vid:  # VLAN 0 is untagged traffic with a priority: it stays, and that is no error
                     self.filters.leave_vlan(vid, state.number)
@@ -225,18 +225,20 @@ class VfTable:
                 not any(self.filters.vlans_of(other.number)) for other in self.vfs if other is not state
             )
             if any(has) and 0 < free <= without and not state.settings.trust:
-                raise Refused(f"{free} of the chip's 64 VLANs are left, for {without} VFs that have none")
+                raise VfRequestRefused(
+                    f"{free} of the chip's 64 VLANs are left, for {without} VFs that have none"
+                )
             if not self.filters.join_vlan(vid, state.number):
-                raise Refused("the chip's 64 VLANs are taken")
+                raise VfRequestRefused("the chip's 64 VLANs are taken")
 
     def give_frame(self, state: VfState, frame: int) -> None:
-        """SET_LPE. Raises Refused.
+        """SET_LPE. Raises VfRequestRefused.
 
         One limit holds for the whole port, so a VF with small buffers must not receive while others take large frames.
         """
         with self.lock:
             if not FRAME_MIN_WITH_FCS_BYTES <= frame <= FRAME_MAX_WITH_FCS_BYTES:
-                raise Refused(
+                raise VfRequestRefused(
                     f"a largest frame of {frame} bytes: must be {FRAME_MIN_WITH_FCS_BYTES} to {FRAME_MAX_WITH_FCS_BYTES}"
                 )
             jumbo = self.frame > FRAME_STANDARD_WITH_FCS_BYTES
@@ -253,7 +255,7 @@ class VfTable:
                 self.bar.set(HLREG0.JUMBOEN)
             self._write_gates(state)
             if why:
-                raise Refused(why, words)
+                raise VfRequestRefused(why, words)
 
     def give_hashes(self, state: VfState, hashes: tuple[int, ...]) -> None:
         """SET_MULTICAST: instead of those it had."""
@@ -263,16 +265,16 @@ class VfTable:
             self._write_xcast(state)
 
     def give_xcast(self, state: VfState, mode: int) -> int:
-        """UPDATE_XCAST_MODE: the mode that it gets. Raises Refused."""
+        """UPDATE_XCAST_MODE: the mode that it gets. Raises VfRequestRefused."""
         with self.lock:
             if mode > mailbox.XCAST_PROMISC:
-                raise Refused(f"there is no mode {mode}")
+                raise VfRequestRefused(f"there is no mode {mode}")
             if mode == mailbox.XCAST_PROMISC and state.api < mailbox.API_1_3:
-                raise Refused("promiscuous is a mode from API 1.3 on")
+                raise VfRequestRefused("promiscuous is a mode from API 1.3 on")
             if not state.settings.trust:
                 mode = min(mode, mailbox.XCAST_MULTI)
             if mode == mailbox.XCAST_PROMISC:
-                raise Refused("no pool of an 82599 can be promiscuous")
+                raise VfRequestRefused("no pool of an 82599 can be promiscuous")
             state.xcast = mode
             self._write_xcast(state)
             return mode

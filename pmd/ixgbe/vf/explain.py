@@ -10,7 +10,7 @@ from typing import Any
 from dataplane.errors import ConfigError
 from dataplane.pmd.datasheet.vf import VFGPTC, VFRDH, VFRDT, VFTDH, VFTDT
 from dataplane.pmd.ixgbe.control import ControlServer
-from dataplane.pmd.ixgbe.findings import NOTE, PROBLEM, Finding
+from dataplane.pmd.ixgbe.findings import NOTE, PROBLEM, VfFinding
 from dataplane.pmd.ixgbe.vf.watch import VfPort
 
 __all__ = ["explain_vf", "listen"]
@@ -32,32 +32,32 @@ def listen(port: VfPort) -> ControlServer:
     return ControlServer(name, {"explain": explain}, logging.DEBUG)
 
 
-def explain_vf(port: VfPort) -> Iterator[Finding]:
+def explain_vf(port: VfPort) -> Iterator[VfFinding]:
     """Everything that keeps the VF of this port from sending or receiving. Waits a quarter of a second."""
     if not port.started:
-        yield Finding(PROBLEM, "both", "its port is not started", "start it")
+        yield VfFinding(PROBLEM, "both", "its port is not started", "start it")
         return
     if not port.link.up:
-        yield Finding(PROBLEM, "both", f"no link: {port.why_no_link()}")
+        yield VfFinding(PROBLEM, "both", f"no link: {port.why_no_link()}")
         return
     yield from _receives(port)
     yield from _sends(port)
-    yield Finding(NOTE, "rx", f"unicast: it has {port.mac}; its PF knows its other filters")
+    yield VfFinding(NOTE, "rx", f"unicast: it has {port.mac}; its PF knows its other filters")
     if port.recoveries:
-        yield Finding(
+        yield VfFinding(
             NOTE,
             "both",
             f"it has reinitialised {port.recoveries} times, because its PF was reset or asked for it",
         )
 
 
-def _receives(port: VfPort) -> Iterator[Finding]:
+def _receives(port: VfPort) -> Iterator[VfFinding]:
     bar = port.bar
     if not port.rx_queues:
-        yield Finding(NOTE, "rx", "it has no Rx queue", "name one before the start: port.rx(0)")
+        yield VfFinding(NOTE, "rx", "it has no Rx queue", "name one before the start: port.rx(0)")
     empty = [n for n in range(port.rx_queues) if bar.read(VFRDH[n]) == bar.read(VFRDT[n])]
     if empty:
-        yield Finding(
+        yield VfFinding(
             PROBLEM if len(empty) == port.rx_queues else NOTE,
             "rx",
             f"no buffers: Rx queue {', '.join(map(str, empty))} has no free descriptor",
@@ -65,10 +65,10 @@ def _receives(port: VfPort) -> Iterator[Finding]:
         )
 
 
-def _sends(port: VfPort) -> Iterator[Finding]:
+def _sends(port: VfPort) -> Iterator[VfFinding]:
     bar, queues = port.bar, range(port.tx_queues)
     if not queues:
-        yield Finding(NOTE, "tx", "it has no Tx queue", "name one before the start: port.tx(0)")
+        yield VfFinding(NOTE, "tx", "it has no Tx queue", "name one before the start: port.tx(0)")
         return
     heads, sent = [bar.read(VFTDH[n]) for n in queues], bar.read(VFGPTC)
     waiting = [n for n in queues if heads[n] != bar.read(VFTDT[n])]
@@ -76,9 +76,9 @@ def _sends(port: VfPort) -> Iterator[Finding]:
     moved = [n for n in queues if bar.read(VFTDH[n]) != heads[n]]
     if stuck := [n for n in waiting if n not in moved]:
         which = ", ".join(map(str, stuck))
-        yield Finding(PROBLEM, "tx", f"frames wait in Tx queue {which} and none leaves", _ASK)
+        yield VfFinding(PROBLEM, "tx", f"frames wait in Tx queue {which} and none leaves", _ASK)
     elif moved and bar.read(VFGPTC) == sent:
-        yield Finding(
+        yield VfFinding(
             PROBLEM,
             "tx",
             "the chip takes frames from its queues and none leaves: their source address or VLAN is not its own",

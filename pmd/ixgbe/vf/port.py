@@ -53,8 +53,8 @@ from dataplane.pmd.ixgbe.vf.session import VfSession
 from dataplane.pmd.ixgbe.vf.talk import VfTalk
 from dataplane.pmd.ixgbe.vf.watch import (
     Backoff,
-    Pace,
     Paused,
+    WatchInterval,
     mtu_refused,
     notes_trouble,
     reason,
@@ -247,7 +247,7 @@ class IxgbeVfPort(IxgbeBase):
     # ---- the watchdog ---------------------------------------------------------------------------------------------
 
     def _watch_pf(self) -> None:
-        told, retry, pace = "", Backoff(), Pace(self)
+        told, retry, pace = "", Backoff(), WatchInterval(self)
         while not self._end.wait(pace.wait):
             try:
                 with self._lock:

@@ -37,7 +37,7 @@ from dataplane.pmd.ixgbe.messages import (
     GetLinkState,
     GetQueues,
     Message,
-    Queues,
+    QueuesReply,
     Reply,
     Reset,
     SetLpe,
@@ -100,7 +100,7 @@ class VfSession:
         self.given = b""  # what RESET answered, b"" if the PF leaves the choice to us
         self.hash_type = 0
         self.api = mailbox.API_1_0
-        self.queues = Queues(1, 1, 0, 0)
+        self.queues = QueuesReply(1, 1, 0, 0)
         self.granted = mailbox.XCAST_MULTI
         self.handshakes = 0
         self._reach = _LEAST_QUEUES  # registers of how many queues may be touched
@@ -220,9 +220,9 @@ class VfSession:
             if self._repeat(ApiNegotiate(version)).acknowledged:
                 self.api = version
                 break
-        self.queues = Queues(1, 1, 0, 0)
+        self.queues = QueuesReply(1, 1, 0, 0)
         if self.api >= mailbox.API_1_1:
-            self.queues = Queues.of(self.ask(GetQueues()).words, _MOST_QUEUES)
+            self.queues = QueuesReply.of(self.ask(GetQueues()).words, _MOST_QUEUES)
         self._reach = max(self.queues.rx, self.queues.tx, _LEAST_QUEUES)
         self._set_defaults()
 

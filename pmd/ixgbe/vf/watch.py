@@ -17,7 +17,7 @@ __all__ = [
     "AGAIN",
     "AGAIN_MOST",
     "Backoff",
-    "Pace",
+    "WatchInterval",
     "Paused",
     "VfPort",
     "mtu_refused",
@@ -29,7 +29,7 @@ __all__ = [
 
 AGAIN, AGAIN_MOST = 0.1, 5.0  # seconds from a failed try to the next: at first, and after many
 
-LOOK, LOOK_QUIET, QUIET_AFTER = 0.02, 0.45, 1.0  # seconds: see Pace
+LOOK, LOOK_QUIET, QUIET_AFTER = 0.02, 0.45, 1.0  # seconds: see WatchInterval
 BRIEF_LOOKS = 3  # between two that are not, while it is quiet
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
@@ -83,7 +83,7 @@ class VfPort(Protocol):
         """Whether the VF was reset since the last start."""
 
 
-class Pace:
+class WatchInterval:
     """How long a port waits before it looks after its PF again, and after what: LOOK seconds, and after everything.
 
     Where each access is a message (a served NIC) the first one of a look costs the server up to 0.5 ms of CPU time. So

@@ -15,7 +15,7 @@ cdef enum:
 cdef void decode_steer(mdl_steer *s, uint32_t *regs) noexcept nogil
 
 # Who gets a frame: the Rx queues, how many, and what their descriptors shall say (RSS type and EtherType filter; hash).
-cdef struct Choice:
+cdef struct QueueChoice:
     uint32_t n
     uint32_t info
     uint32_t hash
@@ -23,7 +23,7 @@ cdef struct Choice:
 
 
 # `pools`: who gets a copy, where there are pools; else there is one.
-cdef void choose(mdl_port *port, const uint8_t *data, const Parsed *p, uint64_t pools, Choice *choice) noexcept nogil
+cdef void choose(mdl_port *port, const uint8_t *data, const Parsed *p, uint64_t pools, QueueChoice *choice) noexcept nogil
 
 # Where the flow director works: its word on each copy of that choice, for a frame of n bytes. More of it is in port.director.
-cdef void redirect(mdl_port *port, const uint8_t *data, uint32_t n, const Parsed *p, Choice *choice) noexcept nogil
+cdef void redirect(mdl_port *port, const uint8_t *data, uint32_t n, const Parsed *p, QueueChoice *choice) noexcept nogil

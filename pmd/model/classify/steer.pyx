@@ -278,7 +278,7 @@ cdef int _filters(mdl_port *port, const uint8_t *data, const Parsed *p, int pool
     return _filter_queue(port, data, p, pool) if s.syn or s.tuples else -1
 
 
-cdef void redirect(mdl_port *port, const uint8_t *data, uint32_t n, const Parsed *p, Choice *choice) noexcept nogil:
+cdef void redirect(mdl_port *port, const uint8_t *data, uint32_t n, const Parsed *p, QueueChoice *choice) noexcept nogil:
     """7.1.2: what no filter has taken is the flow director's before it is RSS's. Apart from `choose`, which is fast."""
     cdef uint32_t copy, info = 0
     cdef int queue, pool
@@ -291,7 +291,7 @@ cdef void redirect(mdl_port *port, const uint8_t *data, uint32_t n, const Parsed
                 choice.queue[copy] = queue
 
 
-cdef void choose(mdl_port *port, const uint8_t *data, const Parsed *p, uint64_t pools, Choice *choice) noexcept nogil:
+cdef void choose(mdl_port *port, const uint8_t *data, const Parsed *p, uint64_t pools, QueueChoice *choice) noexcept nogil:
     cdef const mdl_steer *s = &port.steer
     cdef uint32_t kind = 0, value = 0, within, pool
     cdef int queue

@@ -86,7 +86,7 @@ cdef enum:
 
 
 # A packet's descriptors, looked through before any of its data is fetched.
-cdef struct Packet:
+cdef struct TxPacket:
     uint32_t first, count  # descriptors
     uint32_t lower, upper  # of the first
     uint32_t total  # bytes in all buffers
@@ -119,7 +119,7 @@ cdef void _take_context(mdl_txq *q, uint64_t *words) noexcept nogil:
     c.mss = words[1] >> 48
 
 
-cdef void _legacy_options(Packet *k, uint32_t lower, uint32_t upper) noexcept nogil:
+cdef void _legacy_options(TxPacket *k, uint32_t lower, uint32_t upper) noexcept nogil:
     """SILENT about which legacy descriptor of a packet carries its options: whichever has the bit set."""
     if lower & HW_TXD_CMD_IC:
         k.lower = k.lower & ~HW_TXD_CSO_MASK | lower & HW_TXD_CSO_MASK
@@ -129,7 +129,7 @@ cdef void _legacy_options(Packet *k, uint32_t lower, uint32_t upper) noexcept no
     k.lower |= lower & (HW_TXD_CMD_IFCS | HW_TXD_CMD_IC | HW_TXD_CMD_VLE)
 
 
-cdef bint _survey(mdl_port *p, mdl_txq *q, uint32_t index, uint32_t at, uint32_t tail, Packet *k) noexcept nogil:
+cdef bint _survey(mdl_port *p, mdl_txq *q, uint32_t index, uint32_t at, uint32_t tail, TxPacket *k) noexcept nogil:
     """Looks for the packet's end. False: it is not there yet."""
     cdef uint64_t[2] words
     cdef uint32_t lower, n
@@ -169,7 +169,7 @@ cdef bint _survey(mdl_port *p, mdl_txq *q, uint32_t index, uint32_t at, uint32_t
 
 
 cdef bint _gather(
-    mdl_port *p, mdl_txq *q, uint32_t index, const Packet *k, uint8_t *to, uint32_t headers, uint32_t start, uint32_t end
+    mdl_port *p, mdl_txq *q, uint32_t index, const TxPacket *k, uint8_t *to, uint32_t headers, uint32_t start, uint32_t end
 ) noexcept nogil:
     """Copies a packet's first `headers` bytes, and those from `start` to `end`, to their places at `to`.
 
@@ -202,7 +202,7 @@ cdef inline bint _copy(mdl_port *p, mdl_txq *q, uint32_t index, uint8_t *to, uin
     return n == 0 or dma_read(q.domain, to, iova, n, TX_DATA, index)
 
 
-cdef void _offload(mdl_port *p, mdl_txq *q, uint32_t index, const Packet *k, uint8_t *data, uint32_t n) noexcept nogil:
+cdef void _offload(mdl_port *p, mdl_txq *q, uint32_t index, const TxPacket *k, uint8_t *data, uint32_t n) noexcept nogil:
     """Checksums, before a tag moves the headers."""
     cdef const mdl_context *c
     cdef bint right = True
@@ -219,7 +219,7 @@ cdef void _offload(mdl_port *p, mdl_txq *q, uint32_t index, const Packet *k, uin
         mdl_violate(p, V_TX_OFFLOAD, index, k.first, k.upper)
 
 
-cdef void _note_absent(mdl_port *p, uint32_t index, const Packet *k) noexcept nogil:
+cdef void _note_absent(mdl_port *p, uint32_t index, const TxPacket *k) noexcept nogil:
     """What the packet asks for and the chip does not do: it leaves as it is. A context alone asks for nothing."""
     cdef const mdl_context *c = &p.txq[index].context[k.upper >> 4 & 1]
     if k.upper & HW_TXD_POPTS_IPSEC or k.lower & HW_TXD_MAC_LINKSEC:
@@ -232,7 +232,7 @@ cdef void _note_absent(mdl_port *p, uint32_t index, const Packet *k) noexcept no
         mdl_violate(p, V_TX_STAMP, index, k.first, k.lower)
 
 
-cdef bint _sendable(mdl_port *p, uint32_t index, const Packet *k) noexcept nogil:
+cdef bint _sendable(mdl_port *p, uint32_t index, const TxPacket *k) noexcept nogil:
     """Notes what is wrong with the packet as a whole. False: it cannot be sent at all."""
     if k.broken or k.total == 0:
         return False
@@ -252,19 +252,19 @@ cdef bint _sendable(mdl_port *p, uint32_t index, const Packet *k) noexcept nogil
     return True
 
 
-cdef inline bint _marked(const Packet *k) noexcept nogil:
+cdef inline bint _marked(const TxPacket *k) noexcept nogil:
     """Whether it is to be stamped (7.2.3.2.4, MAC). SILENT about packets that are cut: none of their segments is."""
     return k.lower & HW_TXD_CMD_DEXT and k.lower & HW_TXD_MAC_1588
 
 
-cdef uint32_t _made(const Packet *k) noexcept nogil:
+cdef uint32_t _made(const TxPacket *k) noexcept nogil:
     """Which checksums the chip makes, for receivers behind the switch."""
     if not k.lower & HW_TXD_CMD_DEXT:
         return 0
     return (IP_MADE if k.upper & HW_TXD_POPTS_IXSM else 0) | (L4_MADE if k.upper & HW_TXD_POPTS_TXSM else 0)
 
 
-cdef void _lose(mdl_port *p, mdl_txq *q, uint32_t index, const Packet *k, mdl_fifo *out, Tally *tally) noexcept nogil:
+cdef void _lose(mdl_port *p, mdl_txq *q, uint32_t index, const TxPacket *k, mdl_fifo *out, Tally *tally) noexcept nogil:
     """It left, and the receiver had no room: only its first bytes are fetched, for the counters of both sides."""
     cdef uint8_t[STUB] stub
     cdef uint64_t[2] words
@@ -279,7 +279,7 @@ cdef void _lose(mdl_port *p, mdl_txq *q, uint32_t index, const Packet *k, mdl_fi
 
 
 cdef int _segment(
-    mdl_port *p, mdl_txq *q, uint32_t index, const Packet *k, uint32_t most, mdl_fifo *out, Tally *tally
+    mdl_port *p, mdl_txq *q, uint32_t index, const TxPacket *k, uint32_t most, mdl_fifo *out, Tally *tally
 ) noexcept nogil:
     """Some segments of a packet that is to be cut: only what they hold is fetched now.
 
@@ -305,7 +305,7 @@ cdef int assemble(
     mdl_port *p, uint32_t index, uint32_t at, uint32_t tail, uint32_t most, mdl_fifo *out, Tally *tally
 ) noexcept nogil:
     cdef mdl_txq *q = &p.txq[index]
-    cdef Packet k
+    cdef TxPacket k
     cdef uint64_t[2] words
     cdef mdl_frame *frame
     cdef uint32_t n, flags

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 WHAT: tuple[str, ...]
 
-class Fault(NamedTuple):
+class DmaFault(NamedTuple):
     function: str
     iova: int
     length: int
@@ -33,4 +33,4 @@ class Domain:
     def mappings(self) -> list[tuple[int, int, int, str]]: ...
     @property
     def fault_count(self) -> int: ...
-    def take_faults(self) -> list[Fault]: ...
+    def take_faults(self) -> list[DmaFault]: ...

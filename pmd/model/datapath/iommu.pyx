@@ -2,7 +2,7 @@
 """The I/O address space of one PCI function.
 
 The model never dereferences a driver's pointer: every access goes through the function's Domain, as behind an IOMMU.
-An access outside the map is blocked, counted and kept as a `Fault`; the engine continues as silicon would.
+An access outside the map is blocked, counted and kept as a `DmaFault`; the engine continues as silicon would.
 """
 
 from libc.stdlib cimport calloc, free, realloc
@@ -38,7 +38,7 @@ WHAT = (
 )
 
 
-class Fault(NamedTuple):
+class DmaFault(NamedTuple):
     """A DMA access outside the map. `length` in bytes; `direction` is "read" or "write", seen from the device."""
 
     function: str
@@ -286,7 +286,7 @@ cdef class Domain:
         for index in range(first, d.faults):
             f = d.fault[index % FAULTS]
             found.append(
-                Fault(self.name, f.iova, f.length, "write" if f.write else "read", f"{WHAT[f.what]} queue {f.queue}")
+                DmaFault(self.name, f.iova, f.length, "write" if f.write else "read", f"{WHAT[f.what]} queue {f.queue}")
             )
         self._taken = d.faults
         return found

@@ -15,7 +15,7 @@ from dataplane.machine cimport likely, store_release, unlikely
 from dataplane.pmd.datasheet.word cimport *
 from dataplane.pmd.model.classify.packet cimport *
 from dataplane.pmd.model.classify.pools cimport pools_of_arrival
-from dataplane.pmd.model.classify.steer cimport Choice, choose, redirect
+from dataplane.pmd.model.classify.steer cimport QueueChoice, choose, redirect
 from dataplane.pmd.model.datapath.iommu cimport translate
 from dataplane.pmd.model.datapath.mac cimport mac, mac_alone
 from dataplane.pmd.model.datapath.mac_stats cimport Tally, count, count36, flush_rx
@@ -256,7 +256,7 @@ cdef void _count_copy(mdl_port *p, mdl_frame *frame, uint32_t pool, bint first) 
 # ---- a frame ----------------------------------------------------------------------------------------------------
 
 
-cdef void _choose(mdl_port *p, mdl_frame *frame, Parsed *parsed, Choice *choice) noexcept nogil:
+cdef void _choose(mdl_port *p, mdl_frame *frame, Parsed *parsed, QueueChoice *choice) noexcept nogil:
     """Select the queues of a frame."""
     cdef uint64_t pools = 0
     if p.pooled:
@@ -270,7 +270,7 @@ cdef void _choose(mdl_port *p, mdl_frame *frame, Parsed *parsed, Choice *choice)
         choice.hash = fragment_words(frame.data, p.steer.ip_payload_sum, parsed)
 
 
-cdef bint _put_directed(mdl_port *p, Visit *v, mdl_frame *frame, Parsed *parsed, Choice *choice) noexcept nogil:
+cdef bint _put_directed(mdl_port *p, Visit *v, mdl_frame *frame, Parsed *parsed, QueueChoice *choice) noexcept nogil:
     """A copy for each queue, with the result of the flow director in its descriptors (7.1.2.7, counted once: 8.2.3.21)."""
     cdef Parsed told
     cdef uint32_t info, hash
@@ -314,7 +314,7 @@ cdef bint _put_each(
 cdef bint _deliver(mdl_port *p, Visit *v, mdl_frame *frame) noexcept nogil:
     """Parse, steer, and store the frame in its queues. False: it must wait."""
     cdef Parsed parsed
-    cdef Choice choice
+    cdef QueueChoice choice
     cdef uint32_t n = 1, info, hash = 0  # apart from `choice`: in registers
     classify(&p.filter, frame.data, frame.len, &parsed)
     if likely(p.steer.simple):

@@ -9,7 +9,7 @@ flags of VF v live in PVFMAILBOX[v]; PFMAILBOX[v] shows the two locks of it.
 from __future__ import annotations
 
 from dataplane.pmd.datasheet import CTRL_EXT, EICR, PFMAILBOX, PFMBICR, PFMBIMR, PVFMAILBOX
-from dataplane.pmd.model.registers.block import Block, on_write
+from dataplane.pmd.model.registers.block import RegisterBlock, on_write
 
 __all__ = ["Mailboxes"]
 
@@ -18,7 +18,7 @@ _VFS_A_WORD = 16  # of PFMBICR
 _ALL_VFS = 64
 
 
-class Mailboxes(Block):
+class Mailboxes(RegisterBlock):
     """PFMAILBOX, PVFMAILBOX, PFMBICR, PFMBIMR, and CTRL_EXT.PFRSTD."""
 
     @on_write(PVFMAILBOX)

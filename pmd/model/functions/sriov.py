@@ -30,16 +30,16 @@ from dataplane.pmd.datasheet import (
 )
 from dataplane.pmd.model.functions.mailbox import Mailboxes
 from dataplane.pmd.model.functions.vf import Checks, VirtualFunction
-from dataplane.pmd.model.registers.block import Block, Board, on_read, on_write
+from dataplane.pmd.model.registers.block import Board, RegisterBlock, on_read, on_write
 from dataplane.pmd.model.registers.controller import Controller
 from dataplane.pmd.model.registers.timing import Timing
 
-__all__ = ["Sriov"]
+__all__ = ["SriovRegisters"]
 
 _ALL_VFS = 64
 
 
-class Sriov(Block):
+class SriovRegisters(RegisterBlock):
     """`vfs`: the functions that exist now, VF n at n. A VF that is made again is another object."""
 
     vfs: tuple[VirtualFunction, ...] = ()

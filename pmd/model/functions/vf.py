@@ -25,7 +25,7 @@ _TAILS = (window.VFRDT, window.VFTDT)
 
 
 class VfHome(Protocol):
-    """The part of its port's SR-IOV block (`Sriov`) that a VF uses."""
+    """The part of its port's SR-IOV block (`SriovRegisters`) that a VF uses."""
 
     def queues_of(self, vf: int) -> range:
         """The queues of a VF's pool, in the PF's numbering."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The rules of each dword of BAR0: effects of a read and a write, derived from the datasheet's tables.
 
-These rules are masks. Side effects that masks cannot express (CTRL.RST, EERD, SWSM, ...) are methods of a `Block`. Each card
-has a copy of the rules as C structs (`rules.RuleTable`).
+These rules are masks. Side effects that masks cannot express (CTRL.RST, EERD, SWSM, ...) are methods of a
+`RegisterBlock`. Each card has a copy of the rules as C structs (`rules.RuleTable`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = [
     "RAMS",
     "SHARED",
     "WORD",
-    "Rule",
+    "AccessRule",
     "find",
     "ram_offsets",
     "reset_words",
@@ -30,7 +30,7 @@ WORD = 0xFFFF_FFFF
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class AccessRule:
     """The rule of one address: the register that answers there, and masks of bits by what an access does to them."""
 
     name: str  # the register's line in the datasheet, as in "RDT"
@@ -39,15 +39,15 @@ class Rule:
     write: int  # takes the written value
     set: int  # a 1 sets
     clear: int  # a 1 clears
-    pulse: int  # write 1 to start something; hardware clears (a Block may store it for a while)
+    pulse: int  # write 1 to start something; hardware clears (a RegisterBlock may store it for a while)
     read_clears: int
     read_sets: int
     readable: int  # other bits read 0
 
 
-def rule_of(register: RegisterRef, offset: int | None = None) -> Rule:
+def rule_of(register: RegisterRef, offset: int | None = None) -> AccessRule:
     """The rule of a register, answering at `offset` (None: its own address)."""
-    return Rule(
+    return AccessRule(
         name=register.register.name,
         offset=register.offset if offset is None else offset,
         canonical=register.offset,
@@ -62,7 +62,7 @@ def rule_of(register: RegisterRef, offset: int | None = None) -> Rule:
 
 
 @cache
-def rules() -> tuple[Rule, ...]:
+def rules() -> tuple[AccessRule, ...]:
     """A rule for every address at which BAR0 answers, aliases included."""
     return tuple(rule_of(line[index], offset) for line in ALL for offset, index in line.addresses())
 

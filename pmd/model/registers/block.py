@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A part of the chip whose registers have side effects. Each register has one method.
 
-    class Nvm(Block):
+    class NvmRegisters(RegisterBlock):
         @on_write(EERD)
         def read_word(self, offset, old, new, written):
             '''8.2.3.2.2: ...'''
@@ -20,7 +20,7 @@ from dataplane.pmd.datasheet import FieldRef, Register, RegisterRef
 from dataplane.pmd.model.registers.controller import Controller
 from dataplane.pmd.model.registers.timing import Timing
 
-__all__ = ["Block", "Board", "on_read", "on_write"]
+__all__ = ["RegisterBlock", "Board", "on_read", "on_write"]
 
 Method = TypeVar("Method", bound=Callable[..., int])
 
@@ -67,7 +67,7 @@ def on_write(*lines: Register) -> Callable[[Method], Method]:
     return mark
 
 
-class Block:
+class RegisterBlock:
     """Registers its marked methods with the controller of its port. `card`: what the ports of a card share."""
 
     def __init__(self, chip: Controller, card: Board, timing: Timing) -> None:

@@ -3,7 +3,7 @@
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from dataplane.pmd.model.interrupts.pf cimport Interrupts
-from dataplane.pmd.model.registers.rules cimport Rule, RuleTable
+from dataplane.pmd.model.registers.rules cimport access_masks_t, RuleTable
 from dataplane.pmd.model.shared cimport CardLock, Clock, DataPath, RegisterFile
 
 cdef enum:
@@ -49,7 +49,7 @@ cdef class Controller:
     cdef public object config  # pmd.model.config.pf.PfConfig, or None
     cdef public object on_carrier  # callable(bool), called under the lock: the other end of the wire appeared or went
     cdef RuleTable _table  # owns `rules`
-    cdef Rule *rules
+    cdef access_masks_t *rules
     cdef dict _on_read
     cdef dict _on_write
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The register file of one port. The rule of its register decides each access, and the Block method registered for it.
+"""The register file of one port. The rule of its register and the RegisterBlock method registered for it decide each access.
 
-A write: the strict manner may refuse it; the rule computes the new word from the old and the written one; a Block may replace
-it; the word is stored; the data path is notified. A read: a Block may replace the stored word; then read-to-clear and
-set-on-read bits change. Delayed effects of the chip (a queue's ENABLE reads back, CTRL.RST clears itself) are timers.
+A write: the strict manner may refuse it; the rule computes the new word from the old and the written one; a RegisterBlock
+may replace it; the word is stored; the data path is notified. A read: a RegisterBlock may replace the stored word; then
+read-to-clear and set-on-read bits change. Delayed effects of the chip (a queue's ENABLE reads back, CTRL.RST clears itself)
+are timers.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
@@ -119,7 +120,7 @@ cdef class Controller:
 
     cdef uint32_t _read(self, uint32_t offset) except? 0xFFFFFFFF:
         cdef uint32_t value
-        cdef Rule *rule
+        cdef access_masks_t *rule
         self._elapse(self.read_ns)
         if self.gone or self.asleep:
             value = ALL_ONES
@@ -143,7 +144,7 @@ cdef class Controller:
 
     cdef uint32_t _answer(self, uint32_t word) except? 0xFFFFFFFF:
         """Perform a read, with its side effects."""
-        cdef Rule *rule = &self.rules[word]
+        cdef access_masks_t *rule = &self.rules[word]
         cdef uint32_t value = self._at(rule.canonical)[0] & rule.readable
         if rule.flags & (READS | NATIVE):
             if rule.flags & NATIVE:
@@ -183,7 +184,7 @@ cdef class Controller:
 
     cdef int _take(self, uint32_t word, uint32_t value) except -1:
         """Perform a write."""
-        cdef Rule *rule = &self.rules[word]
+        cdef access_masks_t *rule = &self.rules[word]
         cdef uint32_t old, new
         if rule.flags & NATIVE and self._native_write(word, value):
             return 0
@@ -331,7 +332,7 @@ cdef class Controller:
         return self.engine.stopped
 
     def has_side_effects(self, uint32_t offset):
-        """Whether a Block decides about reads or writes of that register."""
+        """Whether a RegisterBlock decides about reads or writes of that register."""
         return offset in self._on_read or offset in self._on_write
 
     def peek(self, uint32_t offset):

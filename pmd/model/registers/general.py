@@ -17,17 +17,17 @@ from dataplane.pmd.datasheet import (
     TCPTIMER,
 )
 from dataplane.pmd.model.registers.access import ram_offsets, reset_words
-from dataplane.pmd.model.registers.block import Block, Board, on_read, on_write
+from dataplane.pmd.model.registers.block import Board, RegisterBlock, on_read, on_write
 from dataplane.pmd.model.registers.controller import Controller
 from dataplane.pmd.model.registers.i2c import Bus
-from dataplane.pmd.model.registers.link import Link
+from dataplane.pmd.model.registers.link import LinkRegisters
 from dataplane.pmd.model.registers.timing import Timing
 
 _POWER_UP_PATTERN = 0xA5C3_9669  # the content of a strict card's tables until the driver clears them
 _MDIO_READ = (2, 3)  # MSCA.OP
 
 
-class General(Block):
+class General(RegisterBlock):
     """CTRL and STATUS, the pins behind ESDP and I2CCTL, MDIO without a PHY."""
 
     # ns: the earliest times at which the last reset by CTRL (0: none yet) and the current access (0: now) were requested.
@@ -35,7 +35,12 @@ class General(Block):
     asked_at = 0
 
     def __init__(
-        self, chip: Controller, card: Board, timing: Timing, link: Link, reset_blocks: Callable[[bool], None]
+        self,
+        chip: Controller,
+        card: Board,
+        timing: Timing,
+        link: LinkRegisters,
+        reset_blocks: Callable[[bool], None],
     ) -> None:
         super().__init__(chip, card, timing)
         self.link = link

@@ -22,13 +22,13 @@ from dataplane.pmd.datasheet import (
     SPEED_10G,
     STATUS,
 )
-from dataplane.pmd.model.registers.block import Block, on_read, on_write
+from dataplane.pmd.model.registers.block import RegisterBlock, on_read, on_write
 
 _UP, _LATCHED_UP = LINKS.UP.mask, LINKS.LATCHED_UP.mask
 _AN_IDLE = 4  # ANLP1.AN_STATE: any state but 0 says that the pipeline runs
 
 
-class Link(Block):
+class LinkRegisters(RegisterBlock):
     """Up when there is light at the other end and AUTOC speaks a language that an SFP+ module does."""
 
     carrier = False  # the other end of the wire is there and lit
@@ -79,7 +79,7 @@ class Link(Block):
         self.evaluate()
 
     def drop(self) -> None:
-        """Link down, now."""
+        """Set the link down now."""
         self.chip.forget(STATUS.offset, STATUS.LINK_UP.mask)
         self.chip.forget(LINKS.offset)
         if self.up:

@@ -17,12 +17,12 @@ from dataplane.pmd.datasheet import (
     RegisterRef,
 )
 from dataplane.pmd.datasheet import eeprom as words
-from dataplane.pmd.model.registers.block import Block, on_read, on_write
+from dataplane.pmd.model.registers.block import RegisterBlock, on_read, on_write
 
 _BAD_CHECKSUM = 1  # FWSM.EXT_ERR_IND
 
 
-class Nvm(Block):
+class NvmRegisters(RegisterBlock):
     """EEC, EERD, FWSM, SWSM and SW_FW_SYNC; what a reset loads from the EEPROM."""
 
     def reset(self, power_up: bool) -> None:

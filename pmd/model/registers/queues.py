@@ -26,10 +26,10 @@ from dataplane.pmd.datasheet import (
     decode,
 )
 from dataplane.pmd.datasheet.limits import RX_QUEUES, TX_QUEUES
-from dataplane.pmd.model.registers.block import Block, on_read, on_write
+from dataplane.pmd.model.registers.block import RegisterBlock, on_read, on_write
 
 
-class Queues(Block):
+class QueueRegisters(RegisterBlock):
     """Registers of the queues. Enabling a queue takes time; indirect registers have one word per queue."""
 
     def reset(self, power_up: bool) -> None:

@@ -5,14 +5,14 @@ from libc.stdint cimport uint32_t
 
 cdef enum:
     KNOWN = 1
-    READS = 2  # a Block has a method for reads
+    READS = 2  # a RegisterBlock has a method for reads
     WRITES = 4
     NATIVE = 8  # an interrupt register: compiled side effects
     TAIL = 16
 
 
-# What an access does to the bits of one register: `access.Rule` in C.
-cdef struct Rule:
+# What an access does to the bits of one register: `access.AccessRule` in C.
+cdef struct access_masks_t:
     uint32_t canonical  # number of the dword
     uint32_t write
     uint32_t set
@@ -25,4 +25,4 @@ cdef struct Rule:
 
 
 cdef class RuleTable:
-    cdef Rule *at  # REGISTER_WORDS rules, by dword
+    cdef access_masks_t *at  # REGISTER_WORDS rules, by dword

@@ -14,8 +14,8 @@ cdef class RuleTable:
     """
 
     def __cinit__(self):
-        cdef Rule *rule
-        self.at = <Rule *> calloc(REGISTER_WORDS, sizeof(Rule))
+        cdef access_masks_t *rule
+        self.at = <access_masks_t *> calloc(REGISTER_WORDS, sizeof(access_masks_t))
         if self.at == NULL:
             raise MemoryError("no memory for the rules of a card's registers")
         for line in access.rules():

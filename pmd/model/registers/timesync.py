@@ -18,14 +18,14 @@ from dataplane.pmd.datasheet import (
     TXSTMPH,
 )
 from dataplane.pmd.model.datapath.systim import Systim
-from dataplane.pmd.model.registers.block import Block, Board, on_read, on_write
+from dataplane.pmd.model.registers.block import Board, RegisterBlock, on_read, on_write
 from dataplane.pmd.model.registers.controller import Controller
 from dataplane.pmd.model.registers.timing import Timing
 
 PPM_MOST = 1000
 
 
-class TimeSync(Block):
+class TimeSync(RegisterBlock):
     """SYSTIM, TIMADJ, and the locks of the stamps."""
 
     def __init__(self, chip: Controller, card: Board, timing: Timing) -> None:

@@ -12,7 +12,7 @@ from typing import Protocol
 from dataplane.pmd.datasheet import RegisterRef
 from dataplane.pmd.model.registers.access import find as register_at
 
-__all__ = ["Access", "Trace", "Writable"]
+__all__ = ["TracedAccess", "Trace", "Writable"]
 
 log = logging.getLogger("dataplane")
 
@@ -25,7 +25,7 @@ class Writable(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class TracedAccess:
     """One access. kind: "R" or "W"; ns: by the card's clock; value: read or written."""
 
     device: str
@@ -56,14 +56,14 @@ class Trace:
     """
 
     def __init__(
-        self, device: str, now: Callable[[], int], *, keep: int = 4096, each: Callable[[Access], None] | None = None,
+        self, device: str, now: Callable[[], int], *, keep: int = 4096, each: Callable[[TracedAccess], None] | None = None,
         file: Writable | None = None, find: Callable[[int], RegisterRef | None] = register_at,
     ) -> None:  # fmt: skip
         self.device, self._now, self._each, self._file, self._find = device, now, each, file, find
-        self._kept: deque[Access] = deque(maxlen=keep)
+        self._kept: deque[TracedAccess] = deque(maxlen=keep)
 
     def __call__(self, kind: str, offset: int, value: int) -> None:
-        access = Access(self.device, self._now(), kind, offset, value, self._find)
+        access = TracedAccess(self.device, self._now(), kind, offset, value, self._find)
         self._kept.append(access)
         if self._each is not None:
             self._each(access)
@@ -74,7 +74,7 @@ class Trace:
                 self._file = None
                 log.warning("%s: the trace of it ends here: %s; all else goes on", self.device, error)
 
-    def __iter__(self) -> Iterator[Access]:
+    def __iter__(self) -> Iterator[TracedAccess]:
         return iter(tuple(self._kept))
 
     def __len__(self) -> int:

@@ -18,7 +18,7 @@ from dataplane.files.closer import Closer
 from dataplane.memory.quota import Pool
 from dataplane.pmd.model.server.devices import Device
 
-__all__ = ["Account", "Limits", "Pools"]
+__all__ = ["Account", "Limits", "ClientQuotas"]
 
 log = logging.getLogger("dataplane")
 
@@ -42,7 +42,7 @@ class Limits:
     message: int = 64 << 10
 
 
-class Pools:
+class ClientQuotas:
     """Limits of all clients together. functions: the number of clients. Raises ConfigError for impossible limits."""
 
     def __init__(self, limits: Limits, functions: int) -> None:
@@ -72,7 +72,7 @@ class Pools:
 class Account:
     """One function's. cost: ns of CPU that its clients have taken, comparable with other accounts of the server."""
 
-    def __init__(self, device: Device, pools: Pools) -> None:
+    def __init__(self, device: Device, pools: ClientQuotas) -> None:
         self.name, self.device, self.limits = device.name, device, pools.limits
         self.memory, self.maps = pools.memory.join(), pools.maps.join()
         self.descriptors = pools.descriptors.join()

@@ -21,7 +21,7 @@ from dataplane.pmd.model.datapath.iommu import Domain
 from dataplane.pmd.model.functions.vf import VirtualFunction
 from dataplane.pmd.model.interrupts.msix import MsixBar
 from dataplane.pmd.model.server.host_view import HostView
-from dataplane.pmd.model.server.refusal import Refused
+from dataplane.pmd.model.server.refusal import ClientRequestRefused
 from dataplane.pmd.vfio_user.messages import IrqKind, Region
 
 __all__ = ["Device", "PfDevice", "RegionSpec", "VfDevice"]
@@ -131,7 +131,9 @@ _VENDOR_SPECIFIC = 0x000B
 def _checked(read: Callable[[int, int], bytes]) -> Callable[[int, int], bytes]:
     def limited(offset: int, count: int) -> bytes:
         if count > BAR_ACCESS_MOST:
-            raise Refused(errno.EINVAL, f"a read of {count} bytes of a BAR: {BAR_ACCESS_MOST} are the most")
+            raise ClientRequestRefused(
+                errno.EINVAL, f"a read of {count} bytes of a BAR: {BAR_ACCESS_MOST} are the most"
+            )
         return read(offset, count)
 
     return limited
@@ -142,7 +144,7 @@ def _short(write: Callable[[int, bytes], None]) -> Callable[[int, bytes], None]:
 
     def limited(offset: int, data: bytes) -> None:
         if len(data) > BAR_ACCESS_MOST:
-            raise Refused(
+            raise ClientRequestRefused(
                 errno.EINVAL, f"a write of {len(data)} bytes to a BAR: {BAR_ACCESS_MOST} are the most"
             )
         write(offset, data)

@@ -17,10 +17,10 @@ from pathlib import Path
 from dataplane.errors import PortError
 from dataplane.pmd.model.wire.private_socket import listen
 
-__all__ = ["Folder"]
+__all__ = ["ServedFolder"]
 
 
-class Folder:
+class ServedFolder:
     """Makes the folder if it is not there, and holds its lock until `close`.
 
     Raises PortError for a link, for a folder where others may write, and for one where a NIC is served already.

@@ -21,7 +21,7 @@ __all__ = ["HostView"]
 _SHOWN = ((pci.VENDOR_ID, 4), (pci.BAR0, 24), (pci.COMMAND, 2))
 
 
-class _Words(ConfigWords):
+class _HostConfigWords(ConfigWords):
     """Words without a consequence."""
 
     def write(self, offset: int, data: bytes) -> None:
@@ -34,7 +34,7 @@ class HostView(ConfigSpace):
     def __init__(self, current: Callable[[], VfConfig | None]) -> None:
         self._current = current
         self._absent = VfConfig(SUBSYSTEM_ID, lambda: True)
-        self._host = _Words()
+        self._host = _HostConfigWords()
         self._host.put(pci.VENDOR_ID, 2, pci.INTEL)
         self._host.put(pci.DEVICE_ID, 2, pci.VF_82599)
         self._host.put(pci.COMMAND, 2, 0, pci.COMMAND_MEMORY)

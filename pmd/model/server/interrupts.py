@@ -8,7 +8,7 @@ import os
 
 from dataplane.files.eventfd import is_eventfd, signal_eventfd
 from dataplane.pmd.model.server.devices import Device
-from dataplane.pmd.model.server.refusal import Refused
+from dataplane.pmd.model.server.refusal import ClientRequestRefused
 from dataplane.pmd.vfio_user.messages import IrqFlags, IrqInfo, IrqKind, IrqSet, SetIrqs
 
 __all__ = ["IrqUnit"]
@@ -22,9 +22,9 @@ class IrqUnit:
         self._own: dict[tuple[int, int], int] = {}  # kind, vector -> descriptor
 
     def info(self, index: int) -> IrqInfo:
-        """The interrupts of that kind; a count of 0 for kinds that the function does not have. Raises Refused."""
+        """The interrupts of a kind; count 0 for kinds that the function does not have. Raises ClientRequestRefused."""
         if not 0 <= index <= max(IrqKind):
-            raise Refused(errno.EINVAL, f"interrupts of kind {index}")
+            raise ClientRequestRefused(errno.EINVAL, f"interrupts of kind {index}")
         count = self._device.irqs.get(index, 0)
         flags = IrqFlags.EVENTFD if count else IrqFlags(0)
         if count:
@@ -32,25 +32,25 @@ class IrqUnit:
         return IrqInfo(IrqInfo.struct_size(), flags, index, count)
 
     def set(self, request: SetIrqs, data: bytes, descriptors: list[int]) -> None:
-        """SET_IRQS. Descriptors are used while this runs; the caller closes them. Raises Refused."""
+        """SET_IRQS. Descriptors are used while this runs; the caller closes them. Raises ClientRequestRefused."""
         have = self._device.irqs.get(request.index, 0)
         kind, action = request.flags & IrqSet.DATA, request.flags & IrqSet.ACTION
         if request.start + request.count > have or request.flags & ~0x3F:
-            raise Refused(
+            raise ClientRequestRefused(
                 errno.EINVAL,
                 f"interrupts {request.start} and {request.count} more of {have}, {request.flags:#x}",
             )
         if kind not in (IrqSet.NONE, IrqSet.BOOL, IrqSet.EVENTFD):
-            raise Refused(errno.EINVAL, f"SET_IRQS with data of kind {kind:#x}")
+            raise ClientRequestRefused(errno.EINVAL, f"SET_IRQS with data of kind {kind:#x}")
         if kind == IrqSet.BOOL and len(data) < request.count:
-            raise Refused(errno.EINVAL, f"{len(data)} bytes for {request.count} interrupts")
+            raise ClientRequestRefused(errno.EINVAL, f"{len(data)} bytes for {request.count} interrupts")
         if action == IrqSet.TRIGGER:
             self._trigger(request, kind, data, descriptors)
         elif action in (IrqSet.MASK, IrqSet.UNMASK) and kind != IrqSet.EVENTFD:
             for vector in self._meant(request, kind, data):
                 self._mask(request.index, vector, action == IrqSet.MASK)
         else:
-            raise Refused(errno.EINVAL, f"SET_IRQS with flags {request.flags:#x}")
+            raise ClientRequestRefused(errno.EINVAL, f"SET_IRQS with flags {request.flags:#x}")
 
     def clear(self) -> None:
         """No more signals."""
@@ -64,10 +64,14 @@ class IrqUnit:
     def _trigger(self, request: SetIrqs, kind: int, data: bytes, descriptors: list[int]) -> None:
         if kind == IrqSet.EVENTFD:
             if descriptors and len(descriptors) != request.count:
-                raise Refused(errno.EINVAL, f"{len(descriptors)} descriptors for {request.count} interrupts")
+                raise ClientRequestRefused(
+                    errno.EINVAL, f"{len(descriptors)} descriptors for {request.count} interrupts"
+                )
             for descriptor in descriptors:
                 if not is_eventfd(descriptor):
-                    raise Refused(errno.EINVAL, "an interrupt is signalled by an eventfd, and this is none")
+                    raise ClientRequestRefused(
+                        errno.EINVAL, "an interrupt is signalled by an eventfd, and this is none"
+                    )
             for n in range(request.count):
                 self._connect(request.index, request.start + n, descriptors[n] if descriptors else None)
         elif kind == IrqSet.NONE and not request.count:

@@ -13,7 +13,7 @@ from dataplane.files.closer import Closer
 from dataplane.memory.guard import PeerMemory
 from dataplane.memory.quota import Quota
 from dataplane.pmd.model.datapath.iommu import Domain
-from dataplane.pmd.model.server.refusal import Refused
+from dataplane.pmd.model.server.refusal import ClientRequestRefused
 from dataplane.pmd.model.shared import CardLock
 from dataplane.pmd.vfio_user.messages import DmaFlags
 
@@ -43,13 +43,20 @@ class DmaMaps:
         return len(self._order)
 
     def map(self, iova: int, size: int, flags: int, offset: int, descriptor: int | None) -> None:
-        """Without a descriptor there is no memory that the device could reach: an access is a fault. Raises Refused."""
+        """Map a range of IOVAs. descriptor None: no memory is mapped, and an access by the device is a DMA fault.
+
+        Raises ClientRequestRefused.
+        """
         if not size or iova + size > 1 << 64 or not flags & (DmaFlags.READ | DmaFlags.WRITE) or flags & ~3:
-            raise Refused(errno.EINVAL, f"a DMA map of {size:#x} bytes at {iova:#x} with flags {flags:#x}")
+            raise ClientRequestRefused(
+                errno.EINVAL, f"a DMA map of {size:#x} bytes at {iova:#x} with flags {flags:#x}"
+            )
         if self._touched(iova, size)[0]:
-            raise Refused(errno.EEXIST, f"{iova:#x} to {iova + size:#x} overlaps a DMA map: unmap that first")
+            raise ClientRequestRefused(
+                errno.EEXIST, f"{iova:#x} to {iova + size:#x} overlaps a DMA map: unmap that first"
+            )
         if not self._maps.take():
-            raise Refused(
+            raise ClientRequestRefused(
                 errno.ENOSPC,
                 f"one more DMA map is refused: it has {self._maps.used}, {self._maps.most} are the most",
                 over=True,
@@ -62,18 +69,18 @@ class DmaMaps:
         except BaseException as error:
             self._let_go([_Range(size, flags, memory)])
             if isinstance(error, ConfigError):
-                raise Refused(errno.EINVAL, str(error)) from None
+                raise ClientRequestRefused(errno.EINVAL, str(error)) from None
             raise
         insort(self._order, iova)
         self._ranges[iova] = _Range(size, flags, memory)
 
     def unmap(self, iova: int, size: int) -> int:
-        """Take away every mapping within the range; returns how many bytes that were. Raises Refused if it cuts one."""
+        """Remove all mappings within the range and return their bytes. ClientRequestRefused if the range cuts one."""
         if not size or iova + size > 1 << 64:
-            raise Refused(errno.EINVAL, f"a DMA unmap of {size:#x} bytes at {iova:#x}")
+            raise ClientRequestRefused(errno.EINVAL, f"a DMA unmap of {size:#x} bytes at {iova:#x}")
         found, at = self._touched(iova, size)
         if found and (found[0] < iova or found[-1] + self._ranges[found[-1]].size > iova + size):
-            raise Refused(errno.EINVAL, f"{iova:#x} to {iova + size:#x} cuts a DMA map in two")
+            raise ClientRequestRefused(errno.EINVAL, f"{iova:#x} to {iova + size:#x} cuts a DMA map in two")
         if not found:
             return 0
         with self._lock:
@@ -107,10 +114,10 @@ class DmaMaps:
         try:
             memory = PeerMemory(descriptor, offset, size, writable)
         except (OSError, OverflowError) as error:
-            raise Refused(getattr(error, "errno", None) or errno.EINVAL, str(error)) from None
+            raise ClientRequestRefused(getattr(error, "errno", None) or errno.EINVAL, str(error)) from None
         if not self._memory.take(memory.mapped):
             memory.close()
-            raise Refused(
+            raise ClientRequestRefused(
                 errno.ENOMEM,
                 f"a DMA map of {size:#x} bytes is refused: it has {self._memory.used:#x} of {self._memory.most:#x}",
                 over=True,

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["Refused"]
+__all__ = ["ClientRequestRefused"]
 
 
-class Refused(Exception):
+class ClientRequestRefused(Exception):
     """The request is answered with this errno; the connection stays. over: it is about a quota, and the log hears of it."""
 
     def __init__(self, errno: int, why: str = "", *, over: bool = False) -> None:

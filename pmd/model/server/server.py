@@ -26,10 +26,10 @@ from dataplane.files.eventfd import never_waits
 from dataplane.memory.guard import losses
 from dataplane.pmd.datasheet import pci
 from dataplane.pmd.model.card import Card
-from dataplane.pmd.model.server.account import Account, Limits, Pools
+from dataplane.pmd.model.server.account import Account, ClientQuotas, Limits
 from dataplane.pmd.model.server.devices import Device, PfDevice, VfDevice
-from dataplane.pmd.model.server.folder import Folder
-from dataplane.pmd.model.server.session import FDS_MOST, Session
+from dataplane.pmd.model.server.folder import ServedFolder
+from dataplane.pmd.model.server.session import FDS_MOST, ClientSession
 from dataplane.pmd.model.wire.explain import explain_wire
 from dataplane.pmd.model.wire.private_socket import is_ours, process_of
 from dataplane.pmd.vfio_user.framing import Hangup
@@ -88,7 +88,7 @@ class NicServer:
         self.card, self.folder, self._doorbells = card, folder, doorbells
         self._epoll = select.epoll()
         self._accounts: list[Account] = []
-        self._sessions: dict[Account, Session] = {}
+        self._sessions: dict[Account, ClientSession] = {}
         self._listening: dict[Account, socket.socket] = {}
         self._targets: dict[int, tuple[Account, bool]] = {}  # descriptor -> whose; whether it listens
         self._wake, self._woken = socket.socketpair()
@@ -97,7 +97,7 @@ class NicServer:
         )  # to turn a client away when no other is left
         self._deaf: dict[Account, float] = {}  # until when
         self._stop = threading.Event()
-        self._place: Folder | None = None
+        self._place: ServedFolder | None = None
         self._closed = False
         self._waiting: dict[Account, int] = {}  # who has something for us: what epoll said, and _CALLS
         self._pace = 0  # the cost that the account had which was served last
@@ -109,12 +109,12 @@ class NicServer:
         self._told, self._is_old = 0.0, False
         self._losses = losses()
         try:
-            self._place = Folder(folder)
+            self._place = ServedFolder(folder)
             devices: list[Device] = []
             for port in range(len(card.ports)):
                 devices.append(PfDevice(card, port))
                 devices += [VfDevice(card, port, vf) for vf in range(vfs)]
-            pools = Pools(limits or Limits(), len(devices))
+            pools = ClientQuotas(limits or Limits(), len(devices))
             pools.provide(devices)
             for device, name in zip(devices, socket_names(len(card.ports), vfs), strict=True):
                 self._open(Account(device, pools), name)
@@ -227,7 +227,7 @@ class NicServer:
             self._end(account, f"it has brought about {_described(error)}")
         account.cost += max(time.thread_time_ns() - began, 1)
 
-    def _attend(self, account: Account, session: Session, events: int, until: int) -> None:
+    def _attend(self, account: Account, session: ClientSession, events: int, until: int) -> None:
         was_blocked = session.blocked
         try:
             if events & _WRITE:
@@ -280,7 +280,7 @@ class NicServer:
             account.say(logging.WARNING, f"a client is turned away: {why}")
             connection.close()
             return
-        session = self._sessions[account] = Session(connection, account, self._doorbells)
+        session = self._sessions[account] = ClientSession(connection, account, self._doorbells)
         account.process = process_of(connection)
         self._targets[connection.fileno()] = account, False
         self._epoll.register(connection, _READ)

@@ -17,7 +17,7 @@ from dataplane.pmd.model.server.account import Account
 from dataplane.pmd.model.server.devices import RegionSpec
 from dataplane.pmd.model.server.interrupts import IrqUnit
 from dataplane.pmd.model.server.memory import DmaMaps
-from dataplane.pmd.model.server.refusal import Refused
+from dataplane.pmd.model.server.refusal import ClientRequestRefused
 from dataplane.pmd.vfio_user.framing import Hangup, Incoming, Receiver, close_all
 from dataplane.pmd.vfio_user.messages import (
     DOORBELLS,
@@ -26,12 +26,12 @@ from dataplane.pmd.vfio_user.messages import (
     DmaFlags,
     DmaMap,
     DmaUnmap,
-    Header,
     InfoFlags,
     IrqInfo,
     IrqSet,
     Kind,
     Malformed,
+    MessageHeader,
     Region,
     RegionAccess,
     RegionFlags,
@@ -43,7 +43,7 @@ from dataplane.pmd.vfio_user.messages import (
     pack_capabilities,
 )
 
-__all__ = ["Session"]
+__all__ = ["ClientSession"]
 
 FDS_MOST = 16  # that a message may have, as we tell clients; QEMU refuses a server that says more
 _HEADERS = 4096  # bytes of a message beside its data
@@ -52,7 +52,7 @@ _MAJOR = 0
 Reply = tuple[bytes, list[int]]
 
 
-class Session:
+class ClientSession:
     """A connection to `account.device`. The server calls `step` when there is something to read, `flush` when there is room.
 
     doorbells: whether the client may map the tails of its queues. The next client gets others.
@@ -187,22 +187,22 @@ class Session:
         try:
             handler = self._commands.get(header.command)
             if handler is None:
-                raise Refused(errno.ENOTSUP, f"command {header.command}")
+                raise ClientRequestRefused(errno.ENOTSUP, f"command {header.command}")
             body, descriptors = handler(message.body, message.descriptors)
-            reply = Header.of_reply(header, len(body)).pack() + body
-        except Refused as error:
+            reply = MessageHeader.of_reply(header, len(body)).pack() + body
+        except ClientRequestRefused as error:
             if error.over:
                 self.account.say(logging.WARNING, str(error))
-            reply, descriptors = Header.of_reply(header, 0, error.errno).pack(), []
+            reply, descriptors = MessageHeader.of_reply(header, 0, error.errno).pack(), []
         except Malformed:
-            reply, descriptors = Header.of_reply(header, 0, errno.EINVAL).pack(), []
+            reply, descriptors = MessageHeader.of_reply(header, 0, errno.EINVAL).pack(), []
         except (
             OSError,
             MemoryError,
         ) as error:  # the kernel refuses: so do we, and the client may go on without it
             number = getattr(error, "errno", None) or errno.ENOMEM
             self.account.say(logging.WARNING, f"{_name(header.command)} is refused: {os.strerror(number)}")
-            reply, descriptors = Header.of_reply(header, 0, number).pack(), []
+            reply, descriptors = MessageHeader.of_reply(header, 0, number).pack(), []
         if not header.no_reply:
             self._out += reply
             self._out_descriptors += descriptors
@@ -223,7 +223,7 @@ class Session:
     def _version(self, body: bytes, descriptors: list[int]) -> Reply:
         asked = Version.unpack(body)
         if self._agreed or asked.major != _MAJOR:
-            raise Refused(errno.EINVAL, f"version {asked.major}.{asked.minor}")
+            raise ClientRequestRefused(errno.EINVAL, f"version {asked.major}.{asked.minor}")
         self._agreed = True
         can = {"max_msg_fds": FDS_MOST, "max_data_xfer_size": self._data_most}
         return Version(_MAJOR, 0, can).pack(), []
@@ -231,7 +231,7 @@ class Session:
     def _dma_map(self, body: bytes, descriptors: list[int]) -> Reply:
         ask = DmaMap.unpack(body)
         if len(descriptors) > 1:
-            raise Refused(errno.EINVAL, f"{len(descriptors)} descriptors for one DMA map")
+            raise ClientRequestRefused(errno.EINVAL, f"{len(descriptors)} descriptors for one DMA map")
         self.maps.map(ask.address, ask.length, ask.flags, ask.offset, descriptors[0] if descriptors else None)
         self._close(descriptors)  # the mapping has the file
         return b"", []
@@ -241,7 +241,7 @@ class Session:
         if ask.flags == DmaFlags.ALL and not ask.address and not ask.length:
             size = self.maps.clear()
         elif ask.flags:
-            raise Refused(errno.ENOTSUP, f"a DMA unmap with flags {ask.flags:#x}")
+            raise ClientRequestRefused(errno.ENOTSUP, f"a DMA unmap with flags {ask.flags:#x}")
         else:
             size = self.maps.unmap(ask.address, ask.length)
         return DmaUnmap(DmaUnmap.struct_size(), ask.flags, ask.address, size).pack(), []
@@ -257,7 +257,7 @@ class Session:
         if ask.index == Region.FIRST_OWN and self._offers_doorbells:
             return self._get_doorbells(ask)
         if ask.index >= Region.FIRST_OWN:
-            raise Refused(errno.EINVAL, f"region {ask.index}")
+            raise ClientRequestRefused(errno.EINVAL, f"region {ask.index}")
         region = self.device.regions.get(ask.index)
         size, flags = (region.size, RegionFlags.READ | RegionFlags.WRITE) if region else (0, RegionFlags(0))
         return RegionInfo(RegionInfo.struct_size(), flags, ask.index, 0, size, 0).pack(), []
@@ -304,7 +304,7 @@ class Session:
         ask = RegionAccess.unpack(body)
         data = body[RegionAccess.struct_size() :]
         if len(data) != ask.count:
-            raise Refused(errno.EINVAL, f"{len(data)} bytes of data for a write of {ask.count}")
+            raise ClientRequestRefused(errno.EINVAL, f"{len(data)} bytes of data for a write of {ask.count}")
         self._region(ask).write(ask.offset, data)
         self.device.card.nudge()
         return ask.pack(), []
@@ -318,7 +318,9 @@ class Session:
     def _region(self, ask: RegionAccess) -> RegionSpec:
         region = self._own_region(ask.region)
         if region is None or not 0 < ask.count <= self._data_most or ask.offset + ask.count > region.size:
-            raise Refused(errno.EINVAL, f"{ask.count} bytes at {ask.offset:#x} of region {ask.region}")
+            raise ClientRequestRefused(
+                errno.EINVAL, f"{ask.count} bytes at {ask.offset:#x} of region {ask.region}"
+            )
         return region
 
     def _reset(self, body: bytes, descriptors: list[int]) -> Reply:

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 from dataplane.errors import DatasheetViolation
 
-__all__ = ["Finding", "Findings"]
+__all__ = ["ViolationKind", "Findings"]
 
 MOST = 1000
 """Kinds of findings that are kept; a driver that does everything wrong must not fill the memory."""
 
 
 @dataclass
-class Finding:
+class ViolationKind:
     """The first violation of a kind, and how many there were of it."""
 
     text: str
@@ -31,9 +31,9 @@ class Findings:
     tell: called with each kind's first one.
     """
 
-    def __init__(self, tell: Callable[[Finding], None] = lambda finding: None) -> None:
+    def __init__(self, tell: Callable[[ViolationKind], None] = lambda finding: None) -> None:
         self._tell = tell
-        self._kinds: dict[tuple[str, str], Finding] = {}
+        self._kinds: dict[tuple[str, str], ViolationKind] = {}
         self.total = 0
 
     def __call__(self, violation: DatasheetViolation) -> None:
@@ -46,13 +46,13 @@ class Findings:
         if known is not None:
             known.count += 1
         elif len(self._kinds) < MOST:
-            self._kinds[kind] = finding = Finding(text, violation.register, violation.section)
+            self._kinds[kind] = finding = ViolationKind(text, violation.register, violation.section)
             self._tell(finding)
 
     def __len__(self) -> int:
         return len(self._kinds)
 
-    def __iter__(self) -> Iterator[Finding]:
+    def __iter__(self) -> Iterator[ViolationKind]:
         return iter(tuple(self._kinds.values()))
 
     def __str__(self) -> str:

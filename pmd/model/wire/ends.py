@@ -21,7 +21,7 @@ from dataplane.errors import ConfigError, PortError
 from dataplane.pmd.model.datapath.engine import Engine
 from dataplane.pmd.model.netem.conditions import Netem
 from dataplane.pmd.model.shared import CardLock
-from dataplane.pmd.model.wire.greeting import HELLO, Refused, hear, make_memory, say
+from dataplane.pmd.model.wire.greeting import HELLO, WireRefused, hear, make_memory, say
 from dataplane.pmd.model.wire.peer import PeerWire
 from dataplane.pmd.model.wire.private_socket import PATH_MOST, is_ours, listen
 
@@ -168,12 +168,12 @@ class WireEnd:
                     continue
                 self._greeting.remove(each)
                 if memory is None:
-                    raise Refused(f"it does not greet: cut off after {GREETING:.0f} s")
+                    raise WireRefused(f"it does not greet: cut off after {GREETING:.0f} s")
                 self._join(connection, memory)
-            except (Refused, OSError) as error:
+            except (WireRefused, OSError) as error:
                 if each in self._greeting:
                     self._greeting.remove(each)
-                if isinstance(error, Refused) and error.answer:
+                if isinstance(error, WireRefused) and error.answer:
                     with contextlib.suppress(OSError):
                         say(connection, error.answer)
                 self._refuse(connection, str(error))

@@ -17,7 +17,7 @@ from dataplane.files.closer import Closer
 from dataplane.memory.guard import seals_of
 from dataplane.pmd.model.wire.peer import RING_MEMORY
 
-__all__ = ["HELLO", "VERSION", "Refused", "hear", "make_memory", "say"]
+__all__ = ["HELLO", "VERSION", "WireRefused", "hear", "make_memory", "say"]
 
 VERSION = 2
 HELLO = bytes((2, 0, VERSION, 0))
@@ -27,7 +27,7 @@ _ROOM = socket.CMSG_SPACE(_DESCRIPTORS * array.array("i").itemsize)
 _F_ADD_SEALS, _SEAL, _SHRINK, _GROW = 1033, 0x1, 0x2, 0x4
 
 
-class Refused(Exception):
+class WireRefused(Exception):
     """The other end is no end of a wire for us. why: empty for what needs no words. answer: what tells the other end."""
 
     def __init__(self, why: str, answer: bytes = b"") -> None:
@@ -56,7 +56,7 @@ def say(connection: socket.socket, message: bytes, descriptors: Sequence[int] = 
 def hear(connection: socket.socket, closer: Closer, *, memory: bool) -> int | None:
     """The other end's greeting: the memory that came along (-1 if none is expected), None if it has not come yet.
 
-    closer: closes unexpected descriptors. Raises Refused for any other message, and OSError.
+    closer: closes unexpected descriptors. Raises WireRefused for any other message, and OSError.
     """
     try:
         data, ancillary, _, _ = connection.recvmsg(64, _ROOM, socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC)
@@ -68,12 +68,14 @@ def hear(connection: socket.socket, closer: Closer, *, memory: bool) -> int | No
             came.frombytes(rights[: len(rights) - len(rights) % came.itemsize])
     try:
         if not data:
-            raise Refused("it has another peer, or does not want this process" if memory else "")
+            raise WireRefused("it has another peer, or does not want this process" if memory else "")
         _check_words(data)
         if not memory:
             return -1
         if len(came) != 1:
-            raise Refused(f"it sent {len(came)} descriptors with its greeting: expected that of the memory")
+            raise WireRefused(
+                f"it sent {len(came)} descriptors with its greeting: expected that of the memory"
+            )
         _check_memory(came[0])
         return came.pop()
     finally:
@@ -86,8 +88,8 @@ def _check_words(data: bytes) -> None:
         return
     version = 1 if data in _FIRST_STATES else data[2] if len(data) == 4 and data[:2] == HELLO[:2] else None
     if version is None or version == VERSION:
-        raise Refused("what answers there is no end of a wire")
-    raise Refused(
+        raise WireRefused("what answers there is no end of a wire")
+    raise WireRefused(
         f"it speaks version {version} of the wire and this process version {VERSION}: run the same release at both ends",
         HELLO,
     )
@@ -97,9 +99,9 @@ def _check_memory(fd: int) -> None:
     """Whether mapping it is safe: nothing here asks a file system that the sender may run itself."""
     seals = seals_of(fd)
     if seals < 0:
-        raise Refused("what it sent as memory is no memfd")
+        raise WireRefused("what it sent as memory is no memfd")
     if not seals & _SHRINK:
-        raise Refused("the memory that it sent is not sealed: it could be cut short under us")
+        raise WireRefused("the memory that it sent is not sealed: it could be cut short under us")
     size = os.fstat(fd).st_size
     if size != RING_MEMORY:
-        raise Refused(f"the memory that it sent has {size} bytes: expected {RING_MEMORY}")
+        raise WireRefused(f"the memory that it sent has {size} bytes: expected {RING_MEMORY}")

@@ -10,7 +10,7 @@ import pytest
 
 from dataplane.apps.command import ports
 from dataplane.apps.command.cli import main
-from dataplane.apps.command.doctor import ADVICE, MISSING, OK, UNNEEDED, Finding, examine
+from dataplane.apps.command.doctor import ADVICE, MISSING, OK, UNNEEDED, DoctorFinding, examine
 from dataplane.apps.command.system.host import Host, parse_cpu_list
 
 ALL_CAPABILITIES = 0x1FFFFFFFFFF
@@ -56,7 +56,7 @@ class Machine:
         if driver == "uio_pci_generic":
             (self.root / folder / "uio/uio3").mkdir(parents=True)
 
-    def findings(self, compiler: str | None = "/usr/bin/cc") -> dict[str, Finding]:
+    def findings(self, compiler: str | None = "/usr/bin/cc") -> dict[str, DoctorFinding]:
         found = examine(Host(self.root), which=lambda name: compiler)
         assert len({finding.name for finding in found}) == len(found)
         return {finding.name: finding for finding in found}

@@ -18,7 +18,7 @@ from served import TIMEOUT, Served
 
 from dataplane.apps.command import ports
 from dataplane.apps.command.cli import main
-from dataplane.apps.command.doctor import MISSING, OK, UNNEEDED, Finding, examine
+from dataplane.apps.command.doctor import MISSING, OK, UNNEEDED, DoctorFinding, examine
 from dataplane.apps.command.system.host import Host
 from dataplane.apps.command.system.served import default_folder, served_nics
 from dataplane.errors import ConfigError
@@ -42,7 +42,7 @@ def states(folder: Path) -> dict[str, str]:
     return {Path(row.port).stem: row.state for row in rows if row.port.startswith(f"vfio-user:{folder}/")}
 
 
-def finding(folder: Path, *told: Path) -> Finding:
+def finding(folder: Path, *told: Path) -> DoctorFinding:
     (found,) = (each for each in examine(Host(), folders=told) if each.name == f"served NIC {folder}")
     return found
 

@@ -18,7 +18,7 @@ from dataplane.pmd.ixgbe.messages import (
     GetRssKey,
     Message,
     Other,
-    Queues,
+    QueuesReply,
     Reply,
     Reset,
     SetLpe,
@@ -111,12 +111,12 @@ def test_the_redirection_table_in_eight_words(entries: list[int]) -> None:
 
 @given(st.lists(word, min_size=4, max_size=4), st.integers(1, 8))
 def test_counts_of_queues_are_made_sensible(payload: list[int], most: int) -> None:
-    queues = Queues.of([0, *payload], most)
+    queues = QueuesReply.of([0, *payload], most)
     assert 1 <= queues.tx <= most
     assert 1 <= queues.rx <= most
     assert 0 <= queues.default < queues.tx
     assert 0 <= queues.strip <= queues.rx
-    assert Queues.of([0, *queues.payload()], most) == queues
+    assert QueuesReply.of([0, *queues.payload()], most) == queues
 
 
 def test_a_reply_says_what_it_is() -> None:

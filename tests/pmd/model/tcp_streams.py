@@ -74,7 +74,9 @@ class Sender:
                 )
             ]
         if action.how == "options":
-            self.clock += 1  # ids and acknowledgements tell a judge which frame it sees: no two frames share one
+            self.clock += (
+                1  # ids and acknowledgements tell a judge which frame it sees: no two frames share one
+            )
             head = IP(src="10.0.0.1", dst="10.0.0.2", options=b"\x01" * 4, id=self.clock) / TCP(
                 sport=1000 + flow, dport=80, seq=self.next[flow] & 0xFFFFFFFF, ack=self.clock
             )

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataplane.pmd.vfio_user.framing import Hangup, Incoming, Receiver
-from dataplane.pmd.vfio_user.messages import Header, Malformed
+from dataplane.pmd.vfio_user.messages import Malformed, MessageHeader
 
 MOST = 4096
 BODIES = st.lists(st.binary(max_size=40), min_size=1, max_size=6)
@@ -30,7 +30,7 @@ def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 def message(number: int, body: bytes = b"") -> bytes:
-    return Header.of_command(number, 9, len(body)).pack() + body
+    return MessageHeader.of_command(number, 9, len(body)).pack() + body
 
 
 @pytest.fixture(autouse=True)
@@ -109,7 +109,7 @@ def test_descriptors_of_half_a_message_are_closed(ends: tuple[socket.socket, soc
 @pytest.mark.parametrize("size", [0, 15, MOST + 1, 0xFFFF_FFFF])
 def test_a_size_that_cannot_be(ends: tuple[socket.socket, socket.socket], size: int) -> None:
     near, far = ends
-    near.send(Header(1, 9, size).pack())
+    near.send(MessageHeader(1, 9, size).pack())
     with pytest.raises(Malformed, match=f"a message of {size} bytes: must be 16 to 4096"):
         Receiver(far, MOST).receive()
 

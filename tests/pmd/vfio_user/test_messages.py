@@ -18,11 +18,11 @@ from dataplane.pmd.vfio_user.messages import (
     DmaFlags,
     DmaMap,
     DmaUnmap,
-    Header,
     IrqInfo,
     IrqKind,
     IrqSet,
     Malformed,
+    MessageHeader,
     Region,
     RegionAccess,
     RegionFlags,
@@ -35,7 +35,7 @@ from dataplane.pmd.vfio_user.messages import (
     unpack_capabilities,
 )
 
-STRUCTS = (Header, DmaMap, DmaUnmap, DeviceInfo, RegionInfo, IrqInfo, SetIrqs, RegionAccess)
+STRUCTS = (MessageHeader, DmaMap, DmaUnmap, DeviceInfo, RegionInfo, IrqInfo, SetIrqs, RegionAccess)
 WORDS = {"H": st.integers(0, 0xFFFF), "I": st.integers(0, 0xFFFF_FFFF), "Q": st.integers(0, (1 << 64) - 1)}
 
 
@@ -54,16 +54,16 @@ def test_numbers_of_the_specification() -> None:
     assert [DmaFlags.READ, DmaFlags.WRITE, DmaFlags.ALL] == [1, 2, 2]
     sizes = {cls.__name__: cls.struct_size() for cls in STRUCTS}
     assert sizes == {
-        "Header": 16, "DmaMap": 32, "DmaUnmap": 24, "DeviceInfo": 16, "RegionInfo": 32, "IrqInfo": 16, "SetIrqs": 20,
+        "MessageHeader": 16, "DmaMap": 32, "DmaUnmap": 24, "DeviceInfo": 16, "RegionInfo": 32, "IrqInfo": 16, "SetIrqs": 20,
         "RegionAccess": 16,
     }  # fmt: skip
 
 
 def test_bytes_of_a_message() -> None:
-    header = Header.of_command(0x1234, Command.REGION_WRITE, 20, no_reply=True)
+    header = MessageHeader.of_command(0x1234, Command.REGION_WRITE, 20, no_reply=True)
     assert header.pack() == bytes.fromhex("34120a00240000001000000000000000")
     assert RegionAccess(0x1018, 0, 4).pack() == bytes.fromhex("18100000000000000000000004000000")
-    refusal = Header.of_reply(header, 0, error=22)
+    refusal = MessageHeader.of_reply(header, 0, error=22)
     assert refusal.pack() == bytes.fromhex("34120a00100000002100000016000000")
     assert (header.kind, header.no_reply, header.failed) == (0, True, False)
     assert (refusal.kind, refusal.no_reply, refusal.failed) == (1, False, True)

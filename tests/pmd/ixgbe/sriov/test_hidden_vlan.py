@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from dataplane.byhand import Offload, Packet, receive_packets, send
+from dataplane.byhand import Offload, ReceivedPacket, receive_packets, send
 from dataplane.pmd.ixgbe.queues.kernels import widths
 from dataplane.port import Port
 from tests.pmd.ixgbe.fleet import fleet, until
@@ -14,12 +14,14 @@ HIDDEN, PRIORITY = 0x123, 5
 JUMBO = 5000  # a frame in several buffers takes another way through the driver
 
 
-def crossing(sender: Port, receiver: Port, payload: bytes, *, offload: Offload | None = None) -> list[Packet]:
+def crossing(
+    sender: Port, receiver: Port, payload: bytes, *, offload: Offload | None = None
+) -> list[ReceivedPacket]:
     """Frames from one VF to the other."""
     addresses = (bytes.fromhex(port.mac.replace(":", "")) for port in (receiver, sender))
     sent = b"".join(addresses) + bytes.fromhex("88b5") + payload
     assert send(sender.tx(0), [sent] * 5, offload=offload, segment=2048, timeout=5) == 5
-    got: list[Packet] = []
+    got: list[ReceivedPacket] = []
     until(lambda: got.extend(receive_packets(receiver.rx(0))) or len(got) == 5)
     assert all(packet.data == sent for packet in got)
     return got

@@ -8,9 +8,9 @@ import pytest
 from dataplane.errors import ConfigError
 from dataplane.pmd.datasheet import RDT, RXDCTL, SSVPC, TDT, TXDCTL, VFRE, VMECM, mailbox
 from dataplane.pmd.datasheet.vf import VFCTRL
-from dataplane.pmd.ixgbe.findings import PROBLEM, Finding, summary
+from dataplane.pmd.ixgbe.findings import PROBLEM, VfFinding, summary
 from dataplane.pmd.ixgbe.sriov.explain import explain
-from dataplane.pmd.ixgbe.sriov.sampling import Sample, Sampler
+from dataplane.pmd.ixgbe.sriov.sampling import VfSample, VfSampler
 from dataplane.pmd.ixgbe.sriov.service import Dialog
 from tests.pmd.ixgbe.ruled import Ruled, Script, set_multicast, set_vlan
 
@@ -26,15 +26,15 @@ def works(ruled: Ruled, api: int = mailbox.API_1_3) -> Script:
     return script
 
 
-def problems(ruled: Ruled, seen: Sample | None = None) -> list[Finding]:
+def problems(ruled: Ruled, seen: VfSample | None = None) -> list[VfFinding]:
     return [finding for finding in said(ruled, seen) if finding.kind == PROBLEM]
 
 
-def said(ruled: Ruled, seen: Sample | None = None) -> list[Finding]:
+def said(ruled: Ruled, seen: VfSample | None = None) -> list[VfFinding]:
     return explain(ruled.table, 0, ruled.service.dialogs[0], seen)
 
 
-def text(findings: list[Finding]) -> str:
+def text(findings: list[VfFinding]) -> str:
     return "\n".join(f"{finding.way}: {finding.text}; {finding.mend}" for finding in findings)
 
 
@@ -128,13 +128,13 @@ def test_no_buffers(ruled: Ruled) -> None:
     assert "no buffers: Rx queue 0 has no free descriptor" in text(problems(ruled))
     ruled.board[RDT[0]] = 5
     assert "no buffers, 12 frames were dropped for that in 0.25 s" in text(
-        problems(ruled, Sample(0.25, 0, 12))
+        problems(ruled, VfSample(0.25, 0, 12))
     )
 
 
 def test_spoofed_frames(ruled: Ruled) -> None:
     works(ruled)
-    found = text(problems(ruled, Sample(0.25, 40)))
+    found = text(problems(ruled, VfSample(0.25, 40)))
     assert (
         "tx: the source address or VLAN is not its own: dropped by the spoof check, 40 frames in 0.25 s"
         in found
@@ -148,8 +148,8 @@ def test_spoofed_frames(ruled: Ruled) -> None:
 def test_frames_that_do_not_leave(ruled: Ruled) -> None:
     works(ruled)
     ruled.board[TDT[0]] = 3
-    assert "frames wait in Tx queue 0 and none leaves" in text(problems(ruled, Sample(0.25)))
-    assert not problems(ruled, Sample(0.25, tx_moved=True))
+    assert "frames wait in Tx queue 0 and none leaves" in text(problems(ruled, VfSample(0.25)))
+    assert not problems(ruled, VfSample(0.25, tx_moved=True))
 
 
 def test_vlans(ruled: Ruled) -> None:
@@ -188,6 +188,6 @@ def test_a_sample_lends_and_gives_back(ruled: Ruled) -> None:
     masks: list[int] = []
     ruled.board.on_sleep.append(lambda: masks.append(ruled.board[VMECM[0]]))
     before = ruled.board[VMECM[0]]
-    Sampler(ruled.table).sample([ruled.table.vfs[0]])
+    VfSampler(ruled.table).sample([ruled.table.vfs[0]])
     assert masks == [1], "only this VF's drops are counted meanwhile"
     assert ruled.board[VMECM[0]] == before == 0b1111

@@ -14,7 +14,7 @@ from scapy.layers.l2 import Ether
 
 from dataplane import App, Pipeline
 from dataplane.apps import Sink
-from dataplane.byhand import Packet, receive_packets, send
+from dataplane.byhand import ReceivedPacket, receive_packets, send
 from dataplane.errors import ConfigError, PortError
 from dataplane.pmd.ixgbe.errors import MailboxRefused
 from dataplane.pmd.ixgbe.steering.rss import DEFAULT_KEY, DEFAULT_TYPES, HASH_TYPES, SYMMETRIC_KEY
@@ -54,7 +54,7 @@ def packet(source, target, layer=UDP, size=80) -> bytes:
 FLOWS = [packet((f"10.0.{n >> 4}.{n & 15}", 1000 + n), ("10.9.9.9", 53)) for n in range(256)]
 
 
-def arrive(p: Pair, frames: list[bytes]) -> list[tuple[int, Packet]]:
+def arrive(p: Pair, frames: list[bytes]) -> list[tuple[int, ReceivedPacket]]:
     """Each packet that comes in on the right, with its queue."""
     got = []
     for at in range(0, len(frames), 32):
@@ -263,7 +263,7 @@ def test_a_vf_has_its_pfs(sockets, vfs, queues):
             head = bytes.fromhex(vf.mac.replace(":", "")) + bytes.fromhex(made.pf.mac.replace(":", ""))
             sent = [head + flow[12:] for flow in FLOWS[:64]]
             assert send(made.pf.tx(0), sent, timeout=2.0) == 64
-            got: list[tuple[int, Packet]] = []
+            got: list[tuple[int, ReceivedPacket]] = []
 
             def come(got=got) -> bool:
                 got += [(q, each) for q in range(queues) for each in receive_packets(vf.rx(q))]

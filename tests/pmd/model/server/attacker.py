@@ -30,7 +30,7 @@ from dataplane.pmd.datasheet import (
     TXDCTL,
 )
 from dataplane.pmd.vfio_user.framing import Hangup
-from dataplane.pmd.vfio_user.messages import BODIES, Command, Header, Malformed, RegionInfo
+from dataplane.pmd.vfio_user.messages import BODIES, Command, Malformed, MessageHeader, RegionInfo
 
 __all__ = ["ARENA", "IOVA", "STEPS", "Attacker"]
 
@@ -147,7 +147,7 @@ class Attacker:
     def _lie(self, body: bytes, size: int, flags: int, command: int, kinds: list[str]) -> None:
         fds = [_open(kind) for kind in kinds]
         try:
-            self._now.raw(Header(7, command & 0xFFFF, size, flags, 0).pack() + body, fds)
+            self._now.raw(MessageHeader(7, command & 0xFFFF, size, flags, 0).pack() + body, fds)
         finally:
             for fd in fds:
                 os.close(fd)

@@ -27,8 +27,8 @@ from dataplane.pmd.vfio_user.messages import (
     BODIES,
     Command,
     DmaMap,
-    Header,
     IrqSet,
+    MessageHeader,
     RegionAccess,
     RegionFlags,
     RegionInfo,
@@ -43,7 +43,7 @@ def posted_writes(path: Path, dice: random.Random) -> int:
     with RawClient(path) as client:
         client.enable()
         body = RegionAccess(0x1018, 0, 4).pack() + bytes(4)
-        message = Header.of_command(1, Command.REGION_WRITE, len(body), True).pack() + body
+        message = MessageHeader.of_command(1, Command.REGION_WRITE, len(body), True).pack() + body
         for _ in range(50):
             client.socket.sendall(message * 64)
         return 3200
@@ -54,7 +54,7 @@ def long_writes(path: Path, dice: random.Random) -> int:
     with RawClient(path) as client:
         client.enable()
         body = RegionAccess(0, 0, 16384).pack() + bytes(16384)
-        message = Header.of_command(1, Command.REGION_WRITE, len(body), True).pack() + body
+        message = MessageHeader.of_command(1, Command.REGION_WRITE, len(body), True).pack() + body
         for _ in range(50):
             client.socket.sendall(message)
         return 50
@@ -67,7 +67,7 @@ def full_eventfds(path: Path, dice: random.Random) -> int:
         client.enable()
         client.irqs(IrqSet.EVENTFD | IrqSet.TRIGGER, 2, 0, 3, fds)
         body = struct.pack("<IIIII", 20, IrqSet.NONE | IrqSet.TRIGGER, 2, 0, 3)
-        message = Header.of_command(1, Command.SET_IRQS, len(body), True).pack() + body
+        message = MessageHeader.of_command(1, Command.SET_IRQS, len(body), True).pack() + body
         for _ in range(100):
             for fd in fds:
                 os.set_blocking(fd, False)
@@ -121,7 +121,9 @@ def half_messages(path: Path, dice: random.Random) -> int:
         with RawClient(path) as client:
             client.agree()
             for n in range(8):
-                client.raw(bytes(1) if n else Header(1, 2, 4096, 0, 0).pack(), fds * dice.randint(1, 5))
+                client.raw(
+                    bytes(1) if n else MessageHeader(1, 2, 4096, 0, 0).pack(), fds * dice.randint(1, 5)
+                )
     finally:
         for fd in fds:
             os.close(fd)

@@ -25,7 +25,7 @@ from dataplane.memory.hugepage import free_hugepages
 from dataplane.pmd.datasheet import STATUS, TDBAL, TDLEN, TDT, TXDCTL, pci
 from dataplane.pmd.datasheet.registers.tx import DMATXCTL
 from dataplane.pmd.vfio_user.framing import Hangup
-from dataplane.pmd.vfio_user.messages import Command, Header, IrqSet, RegionAccess, RegionInfo
+from dataplane.pmd.vfio_user.messages import Command, IrqSet, MessageHeader, RegionAccess, RegionInfo
 
 HUGE, IOVA = 2 << 20, 0x4000_0000
 MAPS = 16000
@@ -137,7 +137,7 @@ def test_no_descriptors_are_held_in_half_a_message(nic: Served, neighbour: RawCl
         client.enable()
         with contextlib.suppress(Hangup, ConnectionError):
             for n in range(40):
-                client.raw(bytes([n, 0, 0, 0]) if n else Header(1, 2, 4096, 0, 0).pack(), fds * 3)
+                client.raw(bytes([n, 0, 0, 0]) if n else MessageHeader(1, 2, 4096, 0, 0).pack(), fds * 3)
                 time.sleep(0.005)
             client.answer()
         assert nic.descriptors() < before + 80
@@ -181,7 +181,7 @@ def test_an_eventfd_that_is_filled_while_it_is_signalled(nic: Served, neighbour:
     with RawClient(nic.path("pf0")) as client:
         client.enable()
         assert client.irqs(CONNECT, MSIX, 0, 1, [plain]) == 0
-        message = Header.of_command(1, Command.SET_IRQS, 20, True).pack()
+        message = MessageHeader.of_command(1, Command.SET_IRQS, 20, True).pack()
         message += struct.pack("<IIIII", 20, FIRE, MSIX, 0, 1)
 
         def flood() -> None:
@@ -236,7 +236,7 @@ def test_a_descriptor_whose_end_takes_a_minute(nic: Served, neighbour: RawClient
         with other, RawClient(nic.path("pf0")) as client:
             client.enable()
             # The server has it before it has the whole message. Were ours the last to be closed, we would be who waits.
-            message = Header.of_command(9, Command.GET_INFO, 16).pack() + bytes(16)
+            message = MessageHeader.of_command(9, Command.GET_INFO, 16).pack() + bytes(16)
             client.raw(message[:8], [lingering.fileno()])
             lingering.close()
             began = time.monotonic()
@@ -263,7 +263,7 @@ def test_a_message_that_is_too_large_is_cut_off(nic: Served, neighbour: RawClien
     with RawClient(nic.path("pf0")) as client:
         client.enable()
         with pytest.raises((Hangup, ConnectionError)):
-            client.raw(Header(1, 10, 512 << 10, 0, 0).pack() + bytes(512 << 10))
+            client.raw(MessageHeader(1, 10, 512 << 10, 0, 0).pack() + bytes(512 << 10))
             client.answer()
     lives(neighbour)
 
@@ -339,7 +339,7 @@ def test_calling_again_and_again_fills_no_log() -> None:
 
 
 def test_sigterm_ends_it_within_a_second_while_clients_flood(nic: Served) -> None:
-    message = Header.of_command(1, Command.REGION_WRITE, 20, True).pack()
+    message = MessageHeader.of_command(1, Command.REGION_WRITE, 20, True).pack()
     message += RegionAccess(pci.COMMAND, 7, 4).pack() + bytes(4)
     with RawClient(nic.path("pf0")) as client:
         client.enable()
