@@ -33,6 +33,31 @@ def test_no_word_twice() -> None:
     assert words == sorted(words), "in the order of the alphabet"
 
 
+# What repeats has one word on each side: laps of the engine, steps of the model, rounds of the PF's service.
+OTHER_WORDS = {
+    "dataplane/engine": r"rounds?(?!\()|ticks?|pump(?:s|ed)?|iterations?",
+    "pmd/model": r"laps?|ticks?|pump(?:s|ed)?|rounds?(?!\(| robin)",
+}
+
+
+@pytest.mark.parametrize("folder", OTHER_WORDS)
+def test_one_word_for_an_iteration(folder: str) -> None:
+    word = re.compile(rf"(?<![a-z])(?:{OTHER_WORDS[folder]})(?![a-z])")
+    files = [
+        path
+        for path in sorted((ROOT / folder).rglob("*.p*"))
+        if path.suffix in (".py", ".pyx", ".pxd", ".pyi")
+    ]
+    assert len(files) > 10
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in files
+        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        if word.search(line)
+    ]
+    assert not found, "\n".join(found)
+
+
 @pytest.mark.parametrize("entry", entries(), ids=lambda entry: entry.word)
 def test_a_place_exists(entry: Entry) -> None:
     names = re.findall(r"`([^`]+)`", entry.where)

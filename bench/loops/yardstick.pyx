@@ -41,7 +41,7 @@ cdef class Yardstick:
                 self.left[i * APART + j] = <uint8_t> (i + j)
 
     def cycles(self, uint32_t rounds):
-        """Cycles a turn (float), in rounds of 32: a descriptor read and written, a frame of 64 bytes copied and summed."""
+        """Cycles per iteration (float), in rounds of 32: a descriptor read and written, a frame of 64 bytes copied and summed."""
         cdef uint64_t start, total = 0
         cdef uint64_t words[8]
         cdef uint64_t *slot

@@ -184,7 +184,7 @@ def test_service(measure, asking):
                 bar.write(VFMBMEM[0], mailbox.SET_VLAN | 1 << mailbox.INFO_SHIFT)
                 bar.write(VFMBMEM[1], 5)
                 bar.write(VFMAILBOX, VFMAILBOX.REQ.mask)
-            made.pf.function.card.clock.tick(1_000_000)  # the PF lets each VF ask so often in a second
+            made.pf.function.card.clock.advance_ns(1_000_000)  # the PF lets each VF ask so often in a second
             began, answered = time.perf_counter(), service.messages
             service.round()
             took = (time.perf_counter() - began) * 1e6

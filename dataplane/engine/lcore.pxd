@@ -35,7 +35,7 @@ cdef class Loop:
     cdef readonly uint64_t laps, empty, packets
     cdef readonly uint64_t began, ended  # TSC
 
-    cdef int _spin(self, Plan plan, uint64_t laps, uint64_t count) noexcept nogil
+    cdef int _run_laps(self, Plan plan, uint64_t laps, uint64_t count) noexcept nogil
     cdef uint64_t _rare_lap(self, Plan plan, uint64_t left) noexcept nogil
     cdef int _fault(self, Plan plan) noexcept nogil
     cdef int _ferry(self, Plan plan) noexcept nogil

@@ -72,7 +72,7 @@ cdef class Loop:
 
     idle: what it does after laps that find nothing, see `Idle`.
 
-    `bind` the plan, then `run` in a thread of its own, or `open`, `spin` any number of times and `close`; then `unbind`.
+    `bind` the plan, then `run` in a thread of its own, or `open`, `run_laps` any number of times and `close`; then `unbind`.
     """
 
     def __init__(self, Plan plan not None, *, bint profile=False, idle="yield"):
@@ -276,7 +276,7 @@ cdef class Loop:
         opened, self._opened = self._opened, []
         _stop_apps(opened, raising)
 
-    def spin(self, laps=None, count=None):
+    def run_laps(self, laps=None, count=None):
         """Poll: `laps` laps, or until the sources made `count` packets, or until something ends it. Returns why.
 
         Raises the error of a stage that failed, GraphError when another thread polls one of them, and PortError for a
@@ -292,7 +292,7 @@ cdef class Loop:
         if self.began == 0:
             self.began = tsc()
         with nogil:
-            why = self._ferry(plan) if self._hushed or self._ending else self._spin(plan, most_laps, most)
+            why = self._ferry(plan) if self._hushed or self._ending else self._run_laps(plan, most_laps, most)
             self.ended = tsc()
         plan.give_back()
         if why == FAULT:
@@ -300,7 +300,7 @@ cdef class Loop:
         return why
 
     def run(self, count=None):
-        """All of it: `open`, `spin`, what is asked for between two laps, `close`. Returns why it ended."""
+        """All of it: `open`, `run_laps`, what is asked for between two laps, `close`. Returns why it ended."""
         if self.plan is None:
             raise GraphError("this Loop has no plan: it was made without __init__")
         self._idle.enter()
@@ -308,7 +308,7 @@ cdef class Loop:
             self.open(stoppable=True)
             try:
                 while True:
-                    why = self.spin(count=None if count is None else max(count - self.packets, 0))
+                    why = self.run_laps(count=None if count is None else max(count - self.packets, 0))
                     if why == ASKED:
                         self._answer()
                     elif (self.coming is not None or self._hushed) and why != STOPPED:
@@ -327,7 +327,7 @@ cdef class Loop:
         finally:
             self._end()
 
-    cdef int _spin(self, Plan plan, uint64_t laps, uint64_t left) noexcept nogil:
+    cdef int _run_laps(self, Plan plan, uint64_t laps, uint64_t left) noexcept nogil:
         cdef uint64_t empty = 0
         cdef uint64_t both
         cdef uint32_t polled, taken

@@ -10,7 +10,7 @@ from types import TracebackType
 from dataplane.engine.assembly import Assembly
 from dataplane.engine.lcore import DONE, Loop
 from dataplane.engine.runnable import Runnable
-from dataplane.engine.stepping import step_together
+from dataplane.engine.stepping import run_laps_by_turns
 from dataplane.errors import GraphError, check_new
 from dataplane.graph.taps import Tap, TapsOfRun, make_tap
 from dataplane.machine import current_lcore, enter, leave
@@ -68,9 +68,9 @@ class Stepper:
         before = self._packets
         while laps > 0 and not self._over:
             if len(self._loops) == 1:
-                self._over = self._loops[0].spin(min(laps, _CHUNK)) == DONE
+                self._over = self._loops[0].run_laps(min(laps, _CHUNK)) == DONE
             else:
-                self._over = step_together(self._loops, min(laps, _CHUNK))
+                self._over = run_laps_by_turns(self._loops, min(laps, _CHUNK))
             laps -= _CHUNK
         return self._packets - before
 
@@ -105,7 +105,7 @@ class Stepper:
     def _empty(self) -> None:
         """Let apps send what they hold, and hand-offs what is in them: through each lcore at most."""
         if len(self._loops) > 1:
-            step_together(self._loops, len(self._loops) + 1, ending=True)
+            run_laps_by_turns(self._loops, len(self._loops) + 1, ending=True)
 
     def tap(
         self, edge: Stage | Exit, to: Stage | Chain, *, name: str = "tap", mempool: Mempool | None = None

@@ -11,11 +11,11 @@ cdef enum:
     FOREVER = -1
 
 
-def step_together(loops, laps, *, bint ending=False):
+def run_laps_by_turns(loops, laps, *, bint ending=False):
     """Let loops in this thread do `laps` laps by turns; after each lap all hand-offs between them are empty.
 
     ending: poll no source, and let apps send what they hold. Returns whether all of them are done. Raises the error of a stage
-    that failed, and what `Loop.spin` raises.
+    that failed, and what `Loop.run_laps` raises.
     """
     cdef list acquired = []
     cdef void **each = <void **> malloc((len(loops) + 1) * sizeof(void *))
@@ -39,7 +39,7 @@ def step_together(loops, laps, *, bint ending=False):
                         (<Loop> each[i]).plan.flush()
                         why = (<Loop> each[i])._fault((<Loop> each[i]).plan)
                     else:
-                        why = (<Loop> each[i])._spin((<Loop> each[i]).plan, 1, FOREVER)
+                        why = (<Loop> each[i])._run_laps((<Loop> each[i]).plan, 1, FOREVER)
                     if why == FAULT:
                         break
                     if why != DONE:

@@ -166,7 +166,7 @@ class Card:
     # ---- life -------------------------------------------------------------------------------------------------
 
     def step(self, n: int = 1, budget: int = 32) -> int:
-        """Run `n` rounds: each port moves up to `budget` packets in each direction. Returns how many moved."""
+        """Run `n` steps. In a step each port moves up to `budget` packets in each direction. Returns how many moved."""
         return step_all(self.ports, n, budget, _STEP_NS)
 
     def sleep(self, seconds: float) -> None:
@@ -175,9 +175,9 @@ class Card:
             time.sleep(seconds)
             return
         ns = max(int(seconds * 1e9), 1)
-        rounds = min(_SLEEP_STEPS, -(-ns // _STEP_NS))
-        step_all(self.ports, rounds, 32, ns // rounds)
-        self.clock.tick(ns - ns // rounds * rounds)
+        steps = min(_SLEEP_STEPS, -(-ns // _STEP_NS))
+        step_all(self.ports, steps, 32, ns // steps)
+        self.clock.advance_ns(ns - ns // steps * steps)
         for work in tuple(self._companions):
             work()
 

@@ -19,8 +19,8 @@ class Runner:
     second: Engine | None
     cpu: int | None
     budget: int
-    rounds: int
-    busy_rounds: int
+    steps: int
+    busy_steps: int
     packets: int
     told: bool
     def __init__(self, card: _Card, *, cpu: int | None = None, budget: int = 64) -> None: ...

@@ -24,14 +24,14 @@ cdef extern from "runner.h" nogil:
     void sharp_timers "dp_sharp_timers" ()
 
 cdef enum:
-    SPINS = 256  # idle rounds that only pause
-    YIELDS = 4096  # then rounds that offer the core to others
-    SLEEP_US = 50  # then sleeps, growing to this by 1 us every STEP rounds: some 150 ms in all
-    STEP = 64
+    SPINS = 256  # idle steps that only pause
+    YIELDS = 4096  # then steps that offer the core to others
+    SLEEP_US = 50  # then sleeps, growing to this by 1 us every GROWTH steps: some 150 ms in all
+    GROWTH = 64
     REST_US = 1850  # then rests of this length: the first packet waits less than 2 ms; a rest costs about 15 us of CPU time
     LONG_REST_US = 100000  # and of this if all new work wakes the card: a rest costs 50 to 90 us of CPU time
     WAKING_NS = 5000  # a sleep ends so long before a frame in flight lands or a register changes by itself
-    AFTER_NUDGE = YIELDS + STEP * 40  # idle rounds that a nudge leaves: 30 ms of sleeps before the next rest
+    AFTER_NUDGE = YIELDS + GROWTH * 40  # idle steps that a nudge leaves: 30 ms of sleeps before the next rest
 
 
 cdef class Runner:
@@ -45,7 +45,7 @@ cdef class Runner:
     cdef readonly Engine first, second
     cdef readonly object cpu
     cdef readonly uint32_t budget
-    cdef readonly uint64_t rounds, busy_rounds, packets
+    cdef readonly uint64_t steps, busy_steps, packets
     cdef uint32_t _stopping, _calls, _resting
     cdef public bint told  # whoever writes a register calls `nudge`; only tails in pages of their own move by themselves
     cdef bint _clients_know  # clients' words say that the card rests
@@ -114,16 +114,16 @@ cdef class Runner:
         else:
             self._epoll.unregister(eventfd)
 
-    cdef uint32_t _round(self) noexcept nogil:
+    cdef uint32_t _step(self) noexcept nogil:
         cdef uint32_t work
-        self.first.interrupts.tick()
+        self.first.interrupts.step()
         work = self.first.step(self.budget)
         if self.second is not None:
-            self.second.interrupts.tick()
+            self.second.interrupts.step()
             work += self.second.step(self.budget)
-        self.rounds += 1
+        self.steps += 1
         if work:
-            self.busy_rounds += 1
+            self.busy_steps += 1
             self.packets += work
         return work
 
@@ -162,10 +162,10 @@ cdef class Runner:
         cdef uint64_t due = self.first.due()
         return due if self.second is None else min(due, self.second.due())
 
-    cdef uint64_t _next_tick(self) noexcept nogil:
-        """The time (ns) at which a register next changes by itself, as of the last round. Other changes are writes."""
-        cdef uint64_t tick = self.first.interrupts.next_tick
-        return tick if self.second is None else min(tick, self.second.interrupts.next_tick)
+    cdef uint64_t _next_timer(self) noexcept nogil:
+        """The time (ns) at which a register next changes by itself, as of the last step. Other changes are writes."""
+        cdef uint64_t timer = self.first.interrupts.next_timer
+        return timer if self.second is None else min(timer, self.second.interrupts.next_timer)
 
     cdef int _until(self, uint64_t due, int us) noexcept nogil:
         """So many microseconds, or fewer if something is due before; waking up takes a little."""
@@ -176,13 +176,13 @@ cdef class Runner:
         return 0 if due <= now else <int> min(<uint64_t> us, (due - now) // 1000)
 
     cdef void _loop(self) noexcept nogil:
-        cdef uint32_t idle = 0, seen = 0  # calls of nudge() before the last round
-        cdef uint64_t due = NEVER, tick = NEVER
+        cdef uint32_t idle = 0, seen = 0  # calls of nudge() before the last step
+        cdef uint64_t due = NEVER, timer = NEVER
         cdef bint nudged
         sharp_timers()
         self.lock.take()
         while not load_acquire(&self._stopping):
-            if self._round():
+            if self._step():
                 idle = 0
                 if unlikely(self._clients_know):
                     self._tell_clients(False)
@@ -191,21 +191,21 @@ cdef class Runner:
                 continue
             idle += 1
             if idle >= YIELDS:
-                due, tick = self._due(), self._next_tick()
+                due, timer = self._due(), self._next_timer()
             self.lock.give()
             # The lock is free while nothing happens, and the core is offered to others ever more.
             if idle < SPINS:
                 pause()
             elif idle < YIELDS:
                 give_core()
-            elif idle < YIELDS + STEP * SLEEP_US:
-                sleep_us(self._until(due, (idle - YIELDS) // STEP + 1))
+            elif idle < YIELDS + GROWTH * SLEEP_US:
+                sleep_us(self._until(due, (idle - YIELDS) // GROWTH + 1))
                 seen = load_acquire(&self._calls)
             else:
-                nudged = rest_us(&self._calls, seen, &self._resting, self._bells, self._until(min(due, tick), self._rest(due)))
+                nudged = rest_us(&self._calls, seen, &self._resting, self._bells, self._until(min(due, timer), self._rest(due)))
                 if nudged and self._clients_know:
                     self._tell_clients(False)
-                idle = AFTER_NUDGE if nudged else YIELDS + STEP * SLEEP_US
+                idle = AFTER_NUDGE if nudged else YIELDS + GROWTH * SLEEP_US
                 seen = load_acquire(&self._calls)
             self.lock.take()
         self._tell_clients(False)

@@ -21,12 +21,12 @@ class CardLock:
     def __exit__(self, *exc: object) -> None: ...
 
 class Clock:
-    """ns as the card sees them: real time, or virtual time that only `tick` and the card's own steps move."""
+    """ns as the card sees them: real time, or virtual time that only `advance_ns` and the card's own steps move."""
 
     virtual: bool
     now_ns: int
     def __init__(self, virtual: bool = False) -> None: ...
-    def tick(self, ns: int) -> None:
+    def advance_ns(self, ns: int) -> None:
         """Let `ns` nanoseconds of virtual time pass. Nothing happens to a real clock."""
 
 class DataPath:

@@ -137,7 +137,7 @@ cdef class CardLock:
 
 
 cdef class Clock:
-    """ns as the card sees them: real time, or virtual time that only `tick` and the card's own steps move."""
+    """ns as the card sees them: real time, or virtual time that only `advance_ns` and the card's own steps move."""
 
     def __cinit__(self, bint virtual=False):
         self.virtual = virtual
@@ -155,7 +155,7 @@ cdef class Clock:
         """The time in ns; only differences mean something."""
         return self.now()
 
-    def tick(self, uint64_t ns):
+    def advance_ns(self, uint64_t ns):
         """Let `ns` nanoseconds of virtual time pass. Nothing happens to a real clock."""
         self.advance(ns)
 

@@ -84,7 +84,7 @@ cdef class PacketRx(VirtualRx):
     cdef bint _whole_frame(self, mbuf *m, tpacket_t *header, uint8_t *frame, uint32_t length) noexcept nogil
     cdef int _segment(self, mbuf *m) noexcept nogil
     cdef void _unchain(self, mbuf *m) noexcept nogil
-    cdef void _step(self) noexcept nogil
+    cdef void _next_frame(self) noexcept nogil
 
 
 cdef class PacketTx(VirtualTx):

@@ -171,7 +171,7 @@ cdef class PacketRx(VirtualRx):
         else:
             virtio.flags = 0  # finished, should this frame have to wait
             return self._whole_frame(m, header, frame, length)
-        self._step()
+        self._next_frame()
         return False
 
     cdef bint _whole_frame(self, mbuf *m, tpacket_t *header, uint8_t *frame, uint32_t length) noexcept nogil:
@@ -192,10 +192,10 @@ cdef class PacketRx(VirtualRx):
                 memcpy(frame, head, 16)
             self._unchain(m)
             return False
-        self._step()
+        self._next_frame()
         return True
 
-    cdef void _step(self) noexcept nogil:
+    cdef void _next_frame(self) noexcept nogil:
         self.frame += (<tpacket_t *> self.frame).next
         self.frames -= 1
 

@@ -110,12 +110,12 @@ def in_a_child(program: str) -> str:
             "    half = kind.__new__(kind)\n"
             "    try: Pipeline(Frames([frame]) >> half).run(seconds=0.02)\n"
             "    except DataplaneError: pass\n"
-            "    try: Loop(Plan([half], [], [])).spin(3)\n"
+            "    try: Loop(Plan([half], [], [])).run_laps(3)\n"
             "    except DataplaneError: pass",
             id="apps without __init__",
         ),
         pytest.param(
-            "raises(lambda: Controller.__new__(Controller))\nraises(lambda: Loop.__new__(Loop).spin())", id="internals"
+            "raises(lambda: Controller.__new__(Controller))\nraises(lambda: Loop.__new__(Loop).run_laps())", id="internals"
         ),
         pytest.param("raises(lambda: Native(4096), ConfigError)", id="an address that is no code"),
         pytest.param("r = Ring(8); r.put([1, 4096, 1 << 40]); raises(r.drain, MempoolError)", id="a ring of numbers"),
@@ -126,7 +126,7 @@ def in_a_child(program: str) -> str:
         ),
         pytest.param(
             "source = Frames([frame], repeat=None); source.burst = 65535; Pipeline(source >> Sink()).check\n"
-            "Loop(Plan([source], [], [])).spin(3)",
+            "Loop(Plan([source], [], [])).run_laps(3)",
             id="a burst beyond the arrays",
         ),
         pytest.param(

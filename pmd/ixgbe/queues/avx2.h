@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * The kernels with vectors of 32 bytes: two descriptors, or what is written of an mbuf; eight packets a turn in, four out.
+ * The kernels with vectors of 32 bytes: two descriptors, or what is written of an mbuf; eight packets read in an iteration, four written.
  * The rest goes to the narrower ones.
  */
 #ifndef IXGBE_AVX2_H
@@ -79,7 +79,7 @@ IXGBE_AVX2 static uint32_t ixgbe_avx2_take(const union hw_rx_desc *ring, struct 
     return i + ixgbe_sse42_take(ring + i, sw + i, pkts + i, n - i, meta);
 }
 
-/* As in sse42.h, two packets a step. */
+/* As in sse42.h, two packets in an iteration. */
 IXGBE_AVX2 static uint32_t ixgbe_avx2_put(union hw_tx_desc *ring, struct dp_mbuf **sw, struct dp_mbuf *const *pkts, uint32_t n,
                                           const struct ixgbe_tx_alike *alike, const struct dp_mempool *pool, uint64_t *mixed)
 {

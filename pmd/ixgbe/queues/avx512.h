@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * The kernels with vectors of 64 bytes: four descriptors, or the first line of an mbuf; sixteen packets a turn in, four out.
+ * The kernels with vectors of 64 bytes: four descriptors, or the first line of an mbuf; sixteen packets read in an iteration, four written.
  * The rest goes to the narrower ones.
  */
 #ifndef IXGBE_AVX512_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * The kernels with vectors of 16 bytes: a descriptor, or a quarter of an mbuf's first line; four packets a turn.
+ * The kernels with vectors of 16 bytes: a descriptor, or a quarter of an mbuf's first line; four packets in an iteration.
  */
 #ifndef IXGBE_SSE42_H
 #define IXGBE_SSE42_H

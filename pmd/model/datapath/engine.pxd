@@ -21,7 +21,7 @@ cdef class Engine
 
 # What is plugged into a port. Its kinds are in wire/: port, tap, pcap, peer.
 cdef class Wire:
-    cdef bint live  # pumped also while the port may not do DMA, because its other end would wait
+    cdef bint live  # stepped also while the port may not do DMA, because its other end would wait
     cdef readonly bint elastic  # frames wait while the packet buffer is full; else they are lost and counted (RXMPC)
     # Frames on their way from the port and to it (of a PortWire: a to b, b to a). None: no impairments.
     cdef readonly Flight outward, inward
@@ -33,8 +33,8 @@ cdef class Wire:
     cdef uint64_t due(self, Engine engine) noexcept nogil
 
     # Move frames that arrived into the port's packet buffer, and frames that it sent out of its fifo. Called in each step
-    # of a port that was plugged with pumped=True.
-    cdef uint32_t pump(self, Engine engine) noexcept nogil
+    # of a port that was plugged with wire_steps=True.
+    cdef uint32_t step(self, Engine engine) noexcept nogil
 
     # The port is no longer an end of the wire: notify the other end.
     cdef void left(self, Engine engine)
@@ -64,7 +64,7 @@ cdef class Engine(DataPath):
 
     # Plug a wire in: frames go to `out`; if it is full, the port waits (elastic) or loses them. peer_lit: the other end's
     # `lit`; NULL: the wire is always up. Raises ConfigError if a wire is plugged in already.
-    cdef plug(self, Wire wire, mdl_fifo *out, bint elastic, bint pumped, const bint *peer_lit)
+    cdef plug(self, Wire wire, mdl_fifo *out, bint elastic, bint wire_steps, const bint *peer_lit)
     cpdef unplug(self)
 
     # Move a function's tails there (None: back to the register file). vf: its number, -1: the PF.
@@ -75,7 +75,7 @@ cdef class Engine(DataPath):
     cdef bint _unheard               # a client may write tails without waking the card
     cdef uint32_t _resting           # the value of the clients' words
 
-    # Whether there is no work unless a register is written or a client wakes the card: no wire to pump, no tail that may
+    # Whether there is no work unless a register is written or a client wakes the card: no wire to step, no tail that may
     # change silently, no interrupt that waits. For the runner, before it rests for long.
     cdef bint is_quiet(self) noexcept nogil
 

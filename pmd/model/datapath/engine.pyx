@@ -66,7 +66,7 @@ cdef class Wire:
     def begin(self):
         """Make what it needs: all checks have passed, and its port will run now."""
 
-    cdef uint32_t pump(self, Engine engine) noexcept nogil:
+    cdef uint32_t step(self, Engine engine) noexcept nogil:
         return 0
 
     cdef void left(self, Engine engine):
@@ -272,7 +272,7 @@ cdef class Engine(DataPath):
 
     cdef bint is_quiet(self) noexcept nogil:
         cdef mdl_port *p = self.port
-        if p.pumped or p.rsc_open or self.interrupts.held or self.interrupts.vfs.waiting or p.rated[0] | p.rated[1]:
+        if p.wire_steps or p.rsc_open or self.interrupts.held or self.interrupts.vfs.waiting or p.rated[0] | p.rated[1]:
             return False
         return not self._unheard or not (p.rx_enabled[0] | p.rx_enabled[1] | p.tx_enabled[0] | p.tx_enabled[1])
 
@@ -288,7 +288,7 @@ cdef class Engine(DataPath):
                 (<Doorbells> bells).resting[0] = resting
 
     cdef uint64_t due(self) noexcept nogil:
-        return self.wire.due(self) if self.port.pumped else NEVER
+        return self.wire.due(self) if self.port.wire_steps else NEVER
 
     cdef void _move_tail(self, volatile uint32_t **place, volatile uint32_t *to) noexcept nogil:
         if place[0] != to:
@@ -321,19 +321,19 @@ cdef class Engine(DataPath):
         cdef mdl_port *p = self.port
         cdef uint32_t work
         if self.stopped:
-            if p.pumped and self.wire.live:
+            if p.wire_steps and self.wire.live:
                 p.now_ns = self.clock.now()
-                self.wire.pump(self)
+                self.wire.step(self)
             return self._discard(budget)
         if p.dirty:
             decode_tables(p)
         if p.epoch != current_epoch():
             self._remap()
         work = 0
-        if p.pumped or p.slow > 1 or p.merging or p.rated[0] | p.rated[1] or stampers:
+        if p.wire_steps or p.slow > 1 or p.merging or p.rated[0] | p.rated[1] or stampers:
             p.now_ns = self.clock.now()
-        if p.pumped:
-            work += self.wire.pump(self)
+        if p.wire_steps:
+            work += self.wire.step(self)
         if self.link or p.loopback:
             work += tx_step(p, budget)
         work += rx_step(p, budget)
@@ -376,13 +376,13 @@ cdef class Engine(DataPath):
 
     # ---- the wire -------------------------------------------------------------------------------------------
 
-    cdef plug(self, Wire wire, mdl_fifo *out, bint elastic, bint pumped, const bint *peer_lit):
+    cdef plug(self, Wire wire, mdl_fifo *out, bint elastic, bint wire_steps, const bint *peer_lit):
         if self.wire is not None:
             raise ConfigError(f"{self.name} has a wire already: unplug it first")
         self._enter()
         self.wire = wire
         self.port.tx_fifo, self.port.peer_lit = out, peer_lit
-        self.port.elastic, self.port.pumped, self.port.wired = elastic, pumped, 1
+        self.port.elastic, self.port.wire_steps, self.port.wired = elastic, wire_steps, 1
         self._leave()
 
     cpdef unplug(self):
@@ -391,7 +391,7 @@ cdef class Engine(DataPath):
         if wire is None:
             return
         self._enter()
-        self.port.wired = self.port.pumped = 0
+        self.port.wired = self.port.wire_steps = 0
         self.port.tx_fifo, self.port.peer_lit, self.port.peer_pace = NULL, NULL, NULL
         self.wire = None
         self._leave()
@@ -454,7 +454,7 @@ cdef class Engine(DataPath):
     def run(self, unsigned int budget=64):
         """Run one step. Returns how many packets it moved."""
         self._enter()
-        self.interrupts.tick()
+        self.interrupts.step()
         work = self.step(budget)
         self._leave()
         return work

@@ -320,7 +320,7 @@ cdef inline uint32_t _next(const uint64_t *ringing, uint32_t first) noexcept nog
 cdef inline uint32_t _turn_of_pool(mdl_port *p, uint64_t *ringing, uint32_t index, bint *more) noexcept nogil:
     """7.7.2: pools take turns, and within a pool its queues: one with many of them gets no more than one with one.
 
-    The queue of `index`'s pool whose turn it is; the others wait for the next round, and *more says that there are some.
+    Returns the queue of `index`'s pool whose turn it is. The others wait; *more is set if any does.
     SILENT: without RTTDT1C's weights (RTTDCS.VMPAC).
     """
     cdef uint32_t size = 1 << p.vt.tx_shift, first = index & ~(size - 1), pool = first >> p.vt.tx_shift
@@ -336,7 +336,7 @@ cdef inline uint32_t _turn_of_pool(mdl_port *p, uint64_t *ringing, uint32_t inde
 
 
 cdef uint32_t _fetch_all(mdl_port *p, uint32_t budget, mdl_fifo *wire, Tally *fetched, Tally *sent) noexcept nogil:
-    """Round after round over the queues, each from the one whose turn it is. Returns how many packets were taken."""
+    """Give each ringing queue a turn, again and again, from the queue after the last one. Returns the packets taken."""
     cdef mdl_fifo *out = p.tx_buffer if p.pooled else wire
     cdef uint32_t taken = 0, before, index, tail
     cdef uint64_t[2] ringing

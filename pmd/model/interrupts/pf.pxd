@@ -6,7 +6,7 @@ from dataplane.pmd.model.interrupts.vf cimport VfInterrupts
 from dataplane.pmd.model.shared cimport Clock, RegisterFile
 
 # Returns when it has something to do again, as far as it knows: ns of the card's clock, or the highest number for never.
-ctypedef uint64_t (*tick_t)(void *self, uint64_t now) noexcept nogil
+ctypedef uint64_t (*timers_t)(void *self, uint64_t now) noexcept nogil
 
 
 cdef class Interrupts:
@@ -26,16 +26,16 @@ cdef class Interrupts:
     cdef uint64_t[64] fires
     cdef int[64] eventfds
     cdef bint dead
-    cdef tick_t on_tick  # the controller's timers
-    cdef uint64_t next_tick  # what `on_tick` has returned last
-    cdef void *tick_self
-    cdef object tick_owner  # keeps it alive
+    cdef timers_t timers  # the controller's timers
+    cdef uint64_t next_timer  # what `timers` has returned last
+    cdef void *timers_self
+    cdef object timers_owner  # keeps it alive
 
     # For the data path.
     cdef void rx_cause(self, int queue) noexcept nogil  # a packet was written back to Rx queue `queue`
     cdef void tx_cause(self, int queue) noexcept nogil  # descriptors of Tx queue `queue` were written back
     cdef void other_cause(self, uint32_t eicr_bits) noexcept nogil  # EICR[31:16]: LSC, RX_MISS, MAILBOX, ...
-    cdef void tick(self) noexcept nogil  # call once in every Engine.step: moderation ends, delays of the chip elapse
+    cdef void step(self) noexcept nogil  # call once in every Engine.step: moderation ends, delays of the chip elapse
 
     # For the controller.
     cdef void reset(self) noexcept nogil

@@ -49,7 +49,7 @@ cdef class Interrupts:
         self.regs = registers.at
         self.clock = clock
         self.vfs = VfInterrupts(registers, clock)
-        self.masked, self.next_tick = 0, NEVER
+        self.masked, self.next_timer = 0, NEVER
 
     def __dealloc__(self):
         cdef int vector
@@ -76,14 +76,14 @@ cdef class Interrupts:
         self.fresh |= self._vectors_of(eicr_bits & OTHERS)
         self._offer()
 
-    cdef void tick(self) noexcept nogil:
+    cdef void step(self) noexcept nogil:
         cdef uint64_t now = self.clock.now()
-        if self.on_tick:
-            self.next_tick = self.on_tick(self.tick_self, now)
+        if self.timers:
+            self.next_timer = self.timers(self.timers_self, now)
         if self.held:
             self.held = 0
             self._offer()
-        self.vfs.tick()
+        self.vfs.step()
 
     cdef bint _is_vf_s(self, int queue, bint tx) noexcept nogil:
         """Raise the cause in the VF that owns the queue. False: the PF owns it."""
@@ -291,7 +291,7 @@ cdef class Interrupts:
 
     def run(self):
         """What each step of the engine does: end of moderation intervals, delays of the chip."""
-        self.tick()
+        self.step()
 
     def disconnect(self):
         """Forget every eventfd."""

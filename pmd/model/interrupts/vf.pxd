@@ -21,7 +21,7 @@ cdef class VfInterrupts:
 
     # For the data path, by way of Interrupts: a cause of a queue that belongs to a VF's pool.
     cdef void queue_cause(self, uint32_t vf, int queue, bint tx) noexcept nogil
-    cdef void tick(self) noexcept nogil
+    cdef void step(self) noexcept nogil
 
     cdef void cause(self, uint32_t vf, uint32_t vectors) noexcept nogil
     cdef void _offer(self, uint32_t vf) noexcept nogil

@@ -69,7 +69,7 @@ cdef class VfInterrupts:
         self.fresh[vf] |= vectors
         self._offer(vf)
 
-    cdef void tick(self) noexcept nogil:
+    cdef void step(self) noexcept nogil:
         cdef uint64_t waiting = self.waiting
         cdef uint32_t vf
         if waiting:

@@ -30,7 +30,7 @@ NEVER = <uint64_t> -1
 
 cdef enum:
     TX_BUFFER = 160 << 10  # what the chip holds of frames that the wire has not taken yet
-    PUMP = 128  # frames a step, each once when it is taken and once when it lands
+    STEP_FRAMES = 128  # frames a step, each once when it is taken and once when it lands
     OVERHEAD = 24  # FCS, preamble, start of frame, gap
     ROOM = 256  # frames, at first
     SIZE_MOST = 256 << 20  # bytes in flight
@@ -113,7 +113,7 @@ cdef class Flight:
         mdl_fifo_refresh(sink)
         while True:
             top = self._heap[0].due if self._count else NEVER
-            if done == PUMP:
+            if done == STEP_FRAMES:
                 break
             if top <= now and top <= start:
                 if not self._land(sink, elastic):

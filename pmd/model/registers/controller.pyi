@@ -128,5 +128,5 @@ class Controller:
     def run(self) -> None:
         """Let what is due happen: delays of the chip, moderated interrupts."""
 
-def step_all(chips: Sequence[Controller], rounds: int, budget: int, ns: int) -> int:
-    """`rounds` times: `ns` of virtual time pass and every port moves up to `budget` packets a direction."""
+def step_all(chips: Sequence[Controller], steps: int, budget: int, ns: int) -> int:
+    """`steps` times: `ns` of virtual time pass and every port moves up to `budget` packets a direction."""

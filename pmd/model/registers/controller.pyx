@@ -24,7 +24,7 @@ cdef uint32_t ALL_ONES = 0xFFFFFFFF
 cdef uint64_t NEVER = <uint64_t> -1
 
 
-cdef uint64_t _on_tick(void *self, uint64_t now) noexcept nogil:
+cdef uint64_t _run_timers(void *self, uint64_t now) noexcept nogil:
     (<Controller> self).run_timers(now)
     (<Controller> self)._look_at_wire()
     return (<Controller> self).next_timer
@@ -62,9 +62,9 @@ cdef class Controller:
         self.next_timer = NEVER
         self.read_ns, self.write_ns = 500, 100
         self._on_read, self._on_write = {}, {}
-        interrupts.tick_self = <void *> self
-        interrupts.tick_owner = self
-        interrupts.on_tick = _on_tick
+        interrupts.timers_self = <void *> self
+        interrupts.timers_owner = self
+        interrupts.timers = _run_timers
 
     # ---- the bus ----------------------------------------------------------------------------------------------
 
@@ -415,15 +415,15 @@ cdef class Controller:
     def run(self):
         """Run what is due: delayed effects, moderated interrupts."""
         with self.lock:
-            self.interrupts.tick()
+            self.interrupts.step()
 
     def take_violations(self, vf=None):
         """Violations that the data path found since the last call: (register, value, section, message)."""
         return self.engine.take_violations(vf)
 
 
-def step_all(list chips not None, int rounds, uint32_t budget, uint64_t ns):
-    """`rounds` times: `ns` of virtual time pass and every port moves up to `budget` packets a direction.
+def step_all(list chips not None, int steps, uint32_t budget, uint64_t ns):
+    """`steps` times: `ns` of virtual time pass and every port moves up to `budget` packets a direction.
 
     Returns how many packets moved.
     """
@@ -437,12 +437,12 @@ def step_all(list chips not None, int rounds, uint32_t budget, uint64_t ns):
     one.lock.take_gil()
     try:
         with nogil:
-            for _ in range(rounds):
+            for _ in range(steps):
                 one.clock.advance(ns)
-                one.interrupts.tick()
+                one.interrupts.step()
                 moved += one.engine.step(budget)
                 if other is not one:
-                    other.interrupts.tick()
+                    other.interrupts.step()
                     moved += other.engine.step(budget)
     finally:
         one.lock.give()

@@ -85,7 +85,7 @@ class DmaMaps:
             return 0
         with self._lock:
             self._domain.unmap_between(found[0], found[-1])
-        # The data path is past its round, and looks addresses up anew in the next.
+        # The data path is past its step, and looks addresses up again in the next.
         del self._order[at : at + len(found)]
         return self._let_go([self._ranges.pop(each) for each in found])
 

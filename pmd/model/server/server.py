@@ -233,7 +233,7 @@ class NicServer:
             if events & _WRITE:
                 session.flush()
             if events & (_READ | _ENDED):
-                while session.step() and time.thread_time_ns() < until:
+                while session.serve_next() and time.thread_time_ns() < until:
                     pass
         except Hangup:
             self._end(account)

@@ -53,7 +53,7 @@ Reply = tuple[bytes, list[int]]
 
 
 class ClientSession:
-    """A connection to `account.device`. The server calls `step` when there is something to read, `flush` when there is room.
+    """A connection to `account.device`. The server calls `serve_next` when a request waits, and `flush` when there is room.
 
     doorbells: whether the client may map the tails of its queues. The next client gets others.
     empty_at: when the connection was last seen empty, in ns of the card's clock: what is read later was sent later.
@@ -95,7 +95,7 @@ class ClientSession:
         """Whether the client does not take its replies: nothing more is read from it until it does."""
         return bool(self._out)
 
-    def step(self) -> bool:
+    def serve_next(self) -> bool:
         """Handle the next request. False: no request is waiting.
 
         Raises Hangup when the client is gone, Malformed when it has to be cut off.

@@ -64,7 +64,7 @@ struct mdl_port {
     struct mdl_filter filter;
     struct mdl_steer steer;
     struct mdl_pools vt;
-    uint8_t wired, pumped, pad2[6];
+    uint8_t wired, wire_steps, pad2[6];
     const int *peer_lit; /* the other end of the wire, if it is a port */
     const uint8_t *peer_pace; /* and the LINKS.SPEED at which it sends */
     uint64_t line_at;    /* ns / 64: a link below 10 Gb/s is busy until then */

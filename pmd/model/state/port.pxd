@@ -56,7 +56,7 @@ cdef extern from "state/port.h" nogil:
         mdl_steer steer
         mdl_director *director
         mdl_pools vt
-        uint8_t wired, pumped
+        uint8_t wired, wire_steps
         const bint *peer_lit
         const uint8_t *peer_pace
         uint64_t line_at

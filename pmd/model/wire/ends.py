@@ -56,7 +56,7 @@ class WireEnd:
         self._stop = threading.Event()
         self._said, self._there, self._lost = "", False, 0
         self._greeting: list[tuple[socket.socket, float]] = []  # who has not greeted yet, and until when
-        self._refused = False  # whether this turn sent somebody away
+        self._refused = False  # whether this look refused a caller
         if len(os.fsencode(path)) > PATH_MOST:
             raise ConfigError(
                 f"{path}: the name of a socket has at most {PATH_MOST} bytes: choose a shorter one"
@@ -88,13 +88,13 @@ class WireEnd:
         while not self._stop.is_set():
             self._refused = False
             try:
-                self._turn()
+                self._look()
             except OSError as error:  # the process has no descriptor or no memory left: perhaps it has later
                 self._say(f"it has to wait: {error.strerror}")
                 self._refused = True
             self._pause()
 
-    def _turn(self) -> None:
+    def _look(self) -> None:
         with self._lock:
             there, why, lost = self.wire.tend(), self.wire.why, self.wire.lost
         if there != self._there:
@@ -119,7 +119,7 @@ class WireEnd:
         self._greet()
 
     def _pause(self) -> None:
-        """Until the next tick, or until there is something to do."""
+        """Wait until the next look, or until there is something to do."""
         waiting = [each for each, _ in self._greeting]
         if self._listening is not None and len(waiting) < CALLERS:
             waiting.append(self._listening)

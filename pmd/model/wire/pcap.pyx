@@ -32,7 +32,7 @@ cdef uint64_t LAST = <uint64_t> -2  # ns: every frame is due
 
 cdef enum:
     TX_BUFFER = 160 << 10
-    PUMP = 64  # frames a step and direction
+    STEP_FRAMES = 64  # frames a step and direction
 
 
 cdef class PcapWire(Wire):
@@ -91,7 +91,7 @@ cdef class PcapWire(Wire):
     def __dealloc__(self):
         mdl_fifo_free(self._out)
 
-    cdef uint32_t pump(self, Engine engine) noexcept nogil:
+    cdef uint32_t step(self, Engine engine) noexcept nogil:
         cdef uint32_t done = 0
         if self.outward is not None:
             done += self.outward.carry(self._out, engine.port.now_ns, True)
@@ -128,7 +128,7 @@ cdef class PcapWire(Wire):
         cdef mbuf m  # on the stack, its data where the frame is
         cdef mbuf *pkt = &m
         cdef uint32_t done = 0
-        while frame != NULL and done < PUMP:
+        while frame != NULL and done < STEP_FRAMES:
             if self.writer is not None:
                 if self.writer.fd < 0 and <void *> self._refused == <void *> None:
                     self._begin_late()
@@ -168,7 +168,7 @@ cdef class PcapWire(Wire):
         cdef uint64_t now = self.port.port.now_ns, due
         cdef uint8_t[64] stub  # what is kept of a frame that is lost
         mdl_fifo_refresh(fifo)
-        while done < PUMP:
+        while done < STEP_FRAMES:
             if not self._waiting and not self._next():
                 break
             self._waiting = True

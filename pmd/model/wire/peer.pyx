@@ -80,7 +80,7 @@ cdef extern from "wire/peer_ring.h" nogil:
 
 cdef enum:
     TX_BUFFER = 160 << 10
-    PUMP = 128  # frames a step and direction
+    STEP_FRAMES = 128  # frames a step and direction
     BUDGET = 64  # and that many where they do not wait: the port moves no more in a step, and is not to blame for the rest
     PATIENCE_NS = 1_000_000_000  # for a peer that takes nothing, until frames to it are lost
 
@@ -192,7 +192,7 @@ cdef class PeerWire(Wire):
         self._memory = None
 
     def tend(self):
-        """What `pump` cannot do: close a connection that has ended, and look and tell for a port that is not stepped.
+        """What `step` cannot do: close a connection that has ended, and look and tell for a port that is not stepped.
 
         Returns whether a peer is connected; if not, `why` has the reason.
         """
@@ -259,7 +259,7 @@ cdef class PeerWire(Wire):
 
     # ---- frames ---------------------------------------------------------------------------------------------
 
-    cdef uint32_t pump(self, Engine engine) noexcept nogil:
+    cdef uint32_t step(self, Engine engine) noexcept nogil:
         cdef uint32_t done = 0
         if self.outward is None:
             return self._exchange()
@@ -304,7 +304,7 @@ cdef class PeerWire(Wire):
         cdef int put = 1
         if frame == NULL:
             return 0
-        while frame != NULL and n < PUMP:
+        while frame != NULL and n < STEP_FRAMES:
             put = mdl_ring_put(
                 &self._outward, frame.data, frame.len, MDL_RING_BAD_CRC if frame.flags & BAD_CRC else 0
             )
@@ -327,7 +327,7 @@ cdef class PeerWire(Wire):
         elif self._stuck_since == 0:
             self._stuck_since = self.port.port.now_ns
         elif self.port.port.now_ns > self._stuck_since + PATIENCE_NS:
-            while frame != NULL and n < PUMP:
+            while frame != NULL and n < STEP_FRAMES:
                 mdl_pop(fifo, frame)
                 n += 1
                 frame = mdl_peek(fifo)
@@ -339,7 +339,7 @@ cdef class PeerWire(Wire):
         cdef mdl_fifo *fifo = self._in
         cdef mdl_frame *frame
         cdef const uint8_t *data
-        cdef uint32_t done = 0, flags = 0, most = PUMP if self._waits else BUDGET
+        cdef uint32_t done = 0, flags = 0, most = STEP_FRAMES if self._waits else BUDGET
         cdef int32_t size = 0
         mdl_fifo_refresh(fifo)
         while done < most:

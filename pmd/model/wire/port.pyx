@@ -45,7 +45,7 @@ cdef class PortWire(Wire):
     def leads_to(self, Engine engine not None):
         return self.a.name if engine is self.b else self.b.name
 
-    cdef uint32_t pump(self, Engine engine) noexcept nogil:
+    cdef uint32_t step(self, Engine engine) noexcept nogil:
         """Frames that have arrived at `engine`."""
         if engine is self.b:
             return self.outward.carry(engine.port.rx_fifo, engine.port.now_ns, self.elastic)
@@ -72,5 +72,5 @@ cdef class LoopPlug(Wire):
     def leads_to(self, Engine engine not None):
         return "itself"
 
-    cdef uint32_t pump(self, Engine engine) noexcept nogil:
+    cdef uint32_t step(self, Engine engine) noexcept nogil:
         return self.outward.carry(engine.port.rx_fifo, engine.port.now_ns, self.elastic)

@@ -49,7 +49,7 @@ cdef extern from "<poll.h>" nogil:
 
 cdef enum:
     TX_BUFFER = 160 << 10
-    PUMP = 64  # frames a step and direction
+    STEP_FRAMES = 64  # frames a step and direction
     EBADFD = 77
 
 _TUNSETIFF = 0x400454CA
@@ -113,7 +113,7 @@ cdef class TapWire(Wire):
     def leads_to(self, Engine engine not None):
         return f"tap {self.name}"
 
-    cdef uint32_t pump(self, Engine engine) noexcept nogil:
+    cdef uint32_t step(self, Engine engine) noexcept nogil:
         cdef uint32_t done = 0
         if self.gone:
             return 0
@@ -142,7 +142,7 @@ cdef class TapWire(Wire):
         """To the kernel. While it takes no more, frames wait, and then the port does."""
         cdef mdl_frame *frame = mdl_peek(self._out)
         cdef uint32_t done = 0
-        while frame != NULL and done < PUMP:
+        while frame != NULL and done < STEP_FRAMES:
             if unlikely(frame.flags & BAD_CRC):
                 self.crc_errors += 1
             elif write(self._fd, frame.data, frame.len) >= 0:
@@ -166,7 +166,7 @@ cdef class TapWire(Wire):
         if tsc() < self._poll_at:
             return 0
         mdl_fifo_refresh(fifo)
-        while done < PUMP:
+        while done < STEP_FRAMES:
             frame = mdl_reserve(fifo, FRAME_MAX_WITHOUT_FCS_BYTES)
             if frame == NULL and (self.elastic or self.inward is not None):
                 break  # no room: the kernel's queue takes the rest, and drops there

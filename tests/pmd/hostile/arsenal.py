@@ -180,7 +180,7 @@ class Arsenal:
         """As a driver would, so that its queues work: reset, RESET, version, frame size."""
         self.config.write16(pci.COMMAND, pci.COMMAND_BUS_MASTER)
         self.bar.write(VFCTRL, VFCTRL.RST.mask)
-        self.siege.tick()
+        self.siege.step()
         self.bar.read(VFMAILBOX)
         for words in (
             [mailbox.RESET],
@@ -192,7 +192,7 @@ class Arsenal:
             for n, word in enumerate(words):
                 self.bar.write(VFMBMEM[n], word)
             self.bar.write(VFMAILBOX, VFMAILBOX.REQ.mask)
-            self.siege.tick()
+            self.siege.step()
         self.bar.write(VFMAILBOX, VFMAILBOX.ACK.mask)
         for queue in range(QUEUES):
             self._set_up(queue, dice)

@@ -2,7 +2,7 @@
 """A stepped card with one hostile VF; its PF, honest VFs and the far end of the wire are driven by our drivers, and watched.
 
 Nothing here depends on real time or on threads, so a run is the same whenever its seed is: the card's clock moves only in
-`tick` and with each register access; the PF's service and the honest VFs' checks of their PF run in `tick`.
+`step` and with each register access; the PF's service and the honest VFs' checks of their PF run in `step`.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Siege:
         self.function = ModelVfFunction(self.card, 0, HOSTILE)
         self._stack.callback(self.function.close)
         self.state = self.host.table.vfs[HOSTILE]
-        self.ticks = 0
+        self.steps = 0
         self.longest_round = 0.0  # seconds by the card's clock
         self.longest_answer = 0.0
         self._serve = self.host.service.round
@@ -128,29 +128,29 @@ class Siege:
 
     # ---- time ---------------------------------------------------------------------------------------------------
 
-    def tick(self) -> None:
+    def step(self) -> None:
         """Members send and receive, the card and the PF's service run, each honest VF checks its PF."""
         try:
-            self._tick()
+            self._step()
         except DatasheetViolation as violation:  # of a strict card: none of these has done anything wrong
             raise AssertionError(f"an honest function is blamed: {violation}") from violation
 
-    def _tick(self) -> None:
-        self.ticks += 1
-        origin, to = self.routes[self.ticks % len(self.routes)]
-        sent = self.ledger.send(origin, to, self.card.now(), size=60 + 40 * (self.ticks % 7))
+    def _step(self) -> None:
+        self.steps += 1
+        origin, to = self.routes[self.steps % len(self.routes)]
+        sent = self.ledger.send(origin, to, self.card.now(), size=60 + 40 * (self.steps % 7))
         assert sent, f"{origin.name} has no room to send: its ring does not move"
         # And something for the hostile one, so that its Rx rings are used, too.
-        bait = (self.state.mac or self.state.own_mac) + self.far.mac + ETYPE + b"*" * (60 + self.ticks % 1400)
+        bait = (self.state.mac or self.state.own_mac) + self.far.mac + ETYPE + b"*" * (60 + self.steps % 1400)
         send(self.far.port.tx(0), [bait] * 2)
         self.run(2)
         self.card.sleep(TICK)
         self.take()
-        if self.ticks % 64 == 0:
+        if self.steps % 64 == 0:
             for member in self.vfs:
                 member.port.watch()  # type: ignore[attr-defined]
             self.ledger.settle(self.card.now(), self.patience)
-        if self.ticks % 512 == 0:
+        if self.steps % 512 == 0:
             self._ask()
 
     def run(self, rounds: int) -> None:
@@ -179,10 +179,10 @@ class Siege:
 
     def _ask(self) -> None:
         """An honest VF has a wish, and it is granted soon."""
-        port = self.vfs[self.ticks // 512 % 2].port
+        port = self.vfs[self.steps // 512 % 2].port
         began = self.card.now()
-        change = port.vlans.add if self.ticks // 2048 % 2 else port.vlans.remove
-        change(100 + self.ticks // 1024 % 2)
+        change = port.vlans.add if self.steps // 2048 % 2 else port.vlans.remove
+        change(100 + self.steps // 1024 % 2)
         self.longest_answer = max(self.longest_answer, self.card.now() - began)
 
     # ---- what must be as it was -----------------------------------------------------------------------------------

@@ -66,7 +66,7 @@ def besiege(siege: Siege, hostile: Arsenal, count: int, which: str = "") -> None
             with suppress(DatasheetViolation):  # from a strict card, and rightly
                 hostile.act(*action)
             if done % TICK_EVERY == 0:
-                siege.tick()
+                siege.step()
             if done % AUDIT_EVERY == 0:
                 siege.audit()
                 hostile.seen_nothing()
@@ -126,7 +126,7 @@ def test_any_order(siege: Siege, hostile: Arsenal, data: st.DataObject) -> None:
     hostile.act("come_up", 0)
     for action in script:
         hostile.act(*action)
-    siege.tick()
+    siege.step()
     siege.audit()
     hostile.seen_nothing()
 
@@ -142,7 +142,7 @@ def test_a_hole_in_the_wall_is_found(siege: Siege, hostile: Arsenal, may: str, h
         for done, action in enumerate(actions(hostile.kinds(), SEED)):
             hostile.act(*action)
             if done % TICK_EVERY == 0:
-                siege.tick()
+                siege.step()
             if done % 200 == 0:
                 siege.audit()
                 hostile.seen_nothing()

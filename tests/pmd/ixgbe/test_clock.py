@@ -35,7 +35,7 @@ def test_it_starts_with_the_time_of_day_and_goes_on(p):
     assert abs(clock.read() - time.time_ns()) < 60e9
     for ns in (1_000_000, 3_600_000_000_000):
         before = clock.read()
-        p.card.clock.tick(ns)
+        p.card.clock.advance_ns(ns)
         assert clock.read() - before == pytest.approx(ns, abs=ACCESS)
     assert p.left.clock is clock
 
@@ -44,7 +44,7 @@ def test_systim_wraps_and_the_time_does_not(p):
     clock = p.left.clock
     clock.set(0)
     for _ in range(12):  # the whole way round is 2.56 hours
-        p.card.clock.tick(3_600 * 10**9)
+        p.card.clock.advance_ns(3_600 * 10**9)
         clock.look()
     assert clock.read() == pytest.approx(12 * 3_600 * 10**9, abs=12 * ACCESS)
 
@@ -67,7 +67,7 @@ def test_adjust(p, ppb):
     holds = clock.adjust(ppb)
     assert holds == pytest.approx(ppb, abs=39.1)
     before = clock.read()
-    p.card.clock.tick(10**9)
+    p.card.clock.advance_ns(10**9)
     assert clock.read() - before == pytest.approx(10**9 + holds, abs=ACCESS)
     assert f"{holds:+.0f} ppb" in repr(clock)
 
@@ -81,11 +81,11 @@ def test_what_it_cannot_adjust(p, ppb):
 def test_a_crystal_that_is_off_is_put_right(p):
     p.card.set_clock_ppm(0, 25), p.card.set_clock_ppm(1, -25)
     p.left.clock.set(0), p.right.clock.set(0)
-    p.card.clock.tick(10**9)
+    p.card.clock.advance_ns(10**9)
     assert p.left.clock.read() - p.right.clock.read() == pytest.approx(50_000, abs=ACCESS)
     holds = p.right.clock.adjust(50_000)
     p.right.clock.set(p.left.clock.read())
-    p.card.clock.tick(10**9)
+    p.card.clock.advance_ns(10**9)
     expected = 1e9 * (1 + 25e-6) - 1e9 * (1 - 25e-6) * (1 + holds * 1e-9)
     assert p.left.clock.read() - p.right.clock.read() == pytest.approx(expected, abs=ACCESS)
 
@@ -130,7 +130,7 @@ def crosses(p, data, **how):
 def test_both_ends_stamp_the_same_instant(stamped):
     p, apart = stamped, []
     for sequence in range(5):
-        p.card.clock.tick(1_000_000)
+        p.card.clock.advance_ns(1_000_000)
         crosses(p, ptp(SYNC, sequence), offload=MARK)
         left, right = p.left.clock.tx_stamp(0.01), p.right.clock.rx_stamp(0.01)
         assert (right.sequence, right.source) == (sequence, IDENTITY[2:])
@@ -271,5 +271,5 @@ def test_a_pf_with_vfs_has_one():
 def test_at_1_gbit(p):
     with pmd.probe("model2,thread=off,speed=1") as port:
         before = port.clock.read()
-        port.function.card.clock.tick(10**9)
+        port.function.card.clock.advance_ns(10**9)
         assert port.clock.read() - before == pytest.approx(10**9, abs=ACCESS)

@@ -26,7 +26,7 @@ def sent_in(p: Pair, ns: int, size: int, queues: int = 1, step_ns: int = 2_000) 
     while clock.now_ns < begun + ns:
         for queue in range(queues):
             send(p.left.tx(queue), [frame(queue, size)] * 24)
-        clock.tick(step_ns)
+        clock.advance_ns(step_ns)
         p.card.step(1)
         for data in receive(p.right.rx(0), 256):
             counts[int.from_bytes(data[14:18], "big")] += 1

@@ -16,7 +16,7 @@ class Chip:
 
     def wait_ns(self, ns):
         """Exactly that much time, the delays of the chip included; no step of the data path."""
-        self.card.clock.tick(ns)
+        self.card.clock.advance_ns(ns)
         self.chip.run()
 
     def stored(self, register):

@@ -142,5 +142,5 @@ class Wire:
         self.b.step()
 
     def later(self, ns: int = WAIT_NS) -> None:
-        self.b.clock.tick(ns)
+        self.b.clock.advance_ns(ns)
         self.b.step()

@@ -42,7 +42,7 @@ def test_traffic_flows_by_itself(card):
             assert got.data == frame(60 + n)
     finally:
         runner.stop()
-    assert runner.packets == 400 and runner.busy_rounds <= 400 < runner.rounds
+    assert runner.packets == 400 and runner.busy_steps <= 400 < runner.steps
     assert not runner.running
 
 
@@ -52,10 +52,10 @@ def test_the_lock_lets_others_in_and_keeps_the_card_out(card):
     runner.start()
     try:
         with card.lock:
-            before = runner.rounds
+            before = runner.steps
             a.tx[0].send(frame(64))
             time.sleep(0.02)
-            assert runner.rounds == before and b.rx[0].take() == []
+            assert runner.steps == before and b.rx[0].take() == []
         wait_for(b.rx[0].take)
         worst = 0.0
         for _ in range(200):
@@ -74,9 +74,9 @@ def test_a_doorbell_after_long_idleness(card):
     runner.start()
     try:
         time.sleep(0.2)
-        idle = runner.rounds
+        idle = runner.steps
         time.sleep(0.05)
-        assert runner.rounds - idle < 50_000, "an idle card sleeps"
+        assert runner.steps - idle < 50_000, "an idle card sleeps"
         a.tx[0].send(frame(64))
         wait_for(b.rx[0].take, 1.0)
     finally:

@@ -98,16 +98,16 @@ def times(client: Client, receiver: Port, tries: int, signal: bool = True) -> li
     return took
 
 
-def rounds(runner: Runner, seconds: float) -> tuple[int, float]:
+def steps(runner: Runner, seconds: float) -> tuple[int, float]:
     """In so many seconds, and how many those were without its waiting for a CPU."""
-    before, watch = runner.rounds, Stopwatch()
+    before, watch = runner.steps, Stopwatch()
     time.sleep(seconds)
-    return runner.rounds - before, watch.own
+    return runner.steps - before, watch.own
 
 
 def at_rest(runner: Runner) -> bool:
     """Whether it looks seldom, in a tenth of a second for at least half of which it was not kept from a CPU."""
-    count, seconds = rounds(runner, 0.1)
+    count, seconds = steps(runner, 0.1)
     return count < 100 and seconds > 0.05
 
 
@@ -136,14 +136,14 @@ def test_a_client_that_does_not_signal_is_seen_when_the_rest_is_over(
 def test_clients_that_do_not_know_the_word_keep_rests_short(runner: Runner, ports: list[Port]) -> None:
     Client(runner, ports[0], wakes=False)
     time.sleep(0.5)
-    count, seconds = rounds(runner, 1)
+    count, seconds = steps(runner, 1)
     assert count > 100 * seconds, "540 of 1.85 ms, 10 of 100 ms"
 
 
 def test_clients_that_wake_it_let_it_rest_for_long(runner: Runner, ports: list[Port]) -> None:
     client = Client(runner, ports[0])
     wait_for(lambda: client.rests)
-    once_below(40, lambda: rounds(runner, 1)[0])  # 10 of 100 ms
+    once_below(40, lambda: steps(runner, 1)[0])  # 10 of 100 ms
 
 
 def test_a_register_that_changes_by_itself_ends_a_rest() -> None:
@@ -220,11 +220,11 @@ def test_whoever_is_gone_wakes_nobody(runner: Runner, ports: list[Port]) -> None
     runner.listen(client.bells.eventfd, False)
     runner.nudge()
     wait_for(lambda: at_rest(runner) and at_rest(runner))
-    before = runner.rounds
+    before = runner.steps
     for _ in range(20):
         signal_eventfd(kept)
         time.sleep(0.03)
-    assert runner.rounds < before + 500, "each wake is followed by 600 looks"
+    assert runner.steps < before + 500, "each wake is followed by 600 looks"
     os.close(kept)
 
 

@@ -98,7 +98,7 @@ def test_rate(place):
         begun, total = card.clock.now_ns, 0
         while card.clock.now_ns < begun + ns:
             send(tx, frames)
-            card.clock.tick(4_000)
+            card.clock.advance_ns(4_000)
             card.step(1)
             total += len(receive(rx, 64))
         return total

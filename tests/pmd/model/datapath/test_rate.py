@@ -23,7 +23,7 @@ def sent_in(a: Port, b: Port, ns: int, size: int, step_ns: int = 500) -> int:
             while (tx.tail - tx.head) % tx.n < tx.n - 9:
                 tx.send(frame(size), ring_bell=False)
             tx.bell()
-        a.clock.tick(step_ns)
+        a.clock.advance_ns(step_ns)
         a.step()
         b.step()
         count += len(b.rx[0].take())
@@ -71,13 +71,13 @@ def test_a_pause_is_credit_up_to_a_limit():
     a.tx_queue(n=64), b.rx_queue(n=64)
     a.write(RTTBCNRM, 4)
     limit(a, 0, 1000)
-    a.clock.tick(1_000_000)
+    a.clock.advance_ns(1_000_000)
     for _ in range(40):
         a.tx[0].send(frame(1020))
     a.step(10)
     b.step()
     assert len(b.rx[0].take()) == 5, "4 KiB and the one that overdraws"
-    a.clock.tick(1024 * 8 * 3 + 10)  # three frames at 1 Gb/s
+    a.clock.advance_ns(1024 * 8 * 3 + 10)  # three frames at 1 Gb/s
     a.step(10)
     b.step()
     assert len(b.rx[0].take()) == 3

@@ -170,7 +170,7 @@ def test_one_is_held_until_it_is_read(ends):
     assert cross(a, b, ethernet(SYNC, 1), ethernet(SYNC, 2), frame(60)) == [True, False, False]
     assert b.read(RXSATRH) >> 16 == 0x0100
     first = stamp(b)
-    b.clock.tick(1000)
+    b.clock.advance_ns(1000)
     assert cross(a, b, ethernet(SYNC, 3)) == [True]
     assert stamp(b) - first == pytest.approx(10_000, abs=64)
 
@@ -180,7 +180,7 @@ def test_all_packets_locks_nothing(ends):
     enable(b, STAMP_ALL)
     assert cross(a, b, frame(60)) == [False]  # the descriptor does not say so
     first = b.read(RXSTMPL)
-    b.clock.tick(1000)
+    b.clock.advance_ns(1000)
     cross(a, b, frame(60))
     assert held(b) and b.read(RXSTMPL) - first == pytest.approx(10_000, abs=64)
 
@@ -190,10 +190,10 @@ def test_both_stamps_are_of_the_same_instant_and_the_wires_delay(delay_ns):
     """Whenever the ports come to move the frame."""
     a, b = joined(delay_ns=delay_ns)
     enable(a, STAMP_EVENTS), enable(b, STAMP_EVENTS)
-    a.clock.tick(12_345)
+    a.clock.advance_ns(12_345)
     a.tx[0].send(ethernet(SYNC), command=MARK)
     a.step()
-    a.clock.tick(987_654)
+    a.clock.advance_ns(987_654)
     b.step()
     assert stamp(b) - tx_stamp(a) == pytest.approx(10 * delay_ns, abs=64)
 
@@ -203,7 +203,7 @@ def test_a_rate_of_the_wire_is_in_it():
     enable(a, STAMP_EVENTS), enable(b, STAMP_EVENTS)
     a.tx[0].send(ethernet(SYNC), command=MARK)
     a.step()
-    a.clock.tick(100_000)
+    a.clock.advance_ns(100_000)
     b.step()
     assert stamp(b) - tx_stamp(a) == pytest.approx((60 + 24) * 8, abs=64)
 
@@ -213,9 +213,9 @@ def test_a_frame_that_left_before_stamps_were_on_is_stamped_when_it_is_seen(ends
     enable(a, STAMP_EVENTS)
     a.tx[0].send(ethernet(SYNC), command=MARK)
     a.step()
-    a.clock.tick(1000)
+    a.clock.advance_ns(1000)
     enable(b, STAMP_EVENTS)
-    a.clock.tick(1000)
+    a.clock.advance_ns(1000)
     b.step()
     assert stamp(b) == pytest.approx(10_000, abs=64)
 
@@ -226,7 +226,7 @@ def test_a_packet_that_waits_for_descriptors_keeps_its_stamp():
     enable(b, STAMP_EVENTS), enable(a, STAMP_EVENTS)
     a.tx[0].send(ethernet(SYNC, 1), command=MARK), a.tx[0].send(ethernet(SYNC, 2))
     a.step(), b.step(3)
-    a.clock.tick(50_000)
+    a.clock.advance_ns(50_000)
     b.step(3)
     b.rx[0].give(8)
     b.step(3)
@@ -267,7 +267,7 @@ def test_one_that_left_is_held_until_it_is_read(ends):
     enable(a, STAMP_EVENTS)
     cross(a, b, frame(60), command=MARK)
     first = a.read(TXSTMPL)
-    a.clock.tick(1000)
+    a.clock.advance_ns(1000)
     cross(a, b, frame(60), command=MARK)
     assert tx_stamp(a) == first
     cross(a, b, frame(60), command=MARK)

@@ -64,12 +64,12 @@ def test_a_frame_that_waits_for_the_wire_is_stamped_when_it_leaves(place):
     place.home.send_from(0, STRANGER + ethernet()[6:], command=MARK)
     place.home.step(4)
     assert not stamped(place)
-    place.home.clock.tick(123_456)
+    place.home.clock.advance_ns(123_456)
     place.far.step()
     place.home.step(2)
     left = tx_stamp(place.home)
     assert left == pytest.approx(10 * 123_456, abs=64)
-    place.home.clock.tick(50_000)
+    place.home.clock.advance_ns(50_000)
     place.far.step(2)
     assert stamp(place.far) == left
 
@@ -108,7 +108,7 @@ def test_a_vf_that_asks_takes_the_stamp_and_is_to_blame(manner):
         bar.write(window.VFTDLEN[1], 1024)
         bar.set(window.VFTXDCTL[1].ENABLE)
         chip.card.step(20)
-        chip.card.clock.tick(1000)
+        chip.card.clock.advance_ns(1000)
         ctypes.c_uint32.from_address(bar.address(window.VFTDT[1].offset)).value = 1
         chip.card.step(4)
         assert chip.bar.read(TSYNCTXCTL) & VALID

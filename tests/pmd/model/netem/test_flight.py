@@ -68,7 +68,7 @@ def passage(count: int, gap: int = 0, *, tick: int = 0, burst: int = 1, size: in
         for each in b.rx[0].take():
             number = int.from_bytes(each.data[-4:], "big")
             found.arrived.append((number, sent_at[number], now))
-        clock.tick(tick)
+        clock.advance_ns(tick)
         patience = 0 if len(sent_at) < count or flight.in_flight else patience + 1
     found.counters, found.crc_errors = flight.counters, b.clear(CRCERRS)
     assert flight.sent == count and flight.in_flight == 0
@@ -203,7 +203,7 @@ def test_the_limit_holds_for_the_time_of_the_frames_not_for_when_anybody_looks(l
     for n in range(400):
         a.tx[0].send(numbered(n))
         a.step()
-        a.clock.tick(LINE // 2)
+        a.clock.advance_ns(LINE // 2)
         if n % looks == 0:
             b.step(20)
     b.step(20)
@@ -220,13 +220,13 @@ def test_a_receiver_without_descriptors_holds_an_elastic_wire_up():
         tx.send(numbered(n), ring_bell=False)
     tx.bell()
     for _ in range(20):
-        a.step(4), b.step(4), a.clock.tick(100)
+        a.step(4), b.step(4), a.clock.advance_ns(100)
     assert flight.delivered < 20 and flight.next_due == NEVER, "nothing is waited for that time could bring"
     got = []
     for _ in range(400):
         rx.give(1)
         b.step()
-        a.clock.tick(100)
+        a.clock.advance_ns(100)
         got += [int.from_bytes(each.data[-4:], "big") for each in rx.take(refill=False)]
     assert got == list(range(200)) and balanced(flight)
 
@@ -237,11 +237,11 @@ def test_when_the_next_frame_lands_is_known():
     flight = a.engine.wire.outward
     b.step()
     assert flight.next_due == NEVER
-    a.clock.tick(1000)
+    a.clock.advance_ns(1000)
     a.tx[0].send(frame(60))
     a.step(), b.step()
     assert flight.next_due == a.clock.now_ns + 5000
-    a.clock.tick(5000)
+    a.clock.advance_ns(5000)
     b.step()
     assert flight.next_due == NEVER and len(b.rx[0].take()) == 1
 
@@ -255,7 +255,7 @@ def test_what_is_in_flight_when_the_wire_is_pulled_out_is_gone():
     flight = a.engine.wire.outward
     assert flight.in_flight == 50
     a.engine.unplug()
-    a.clock.tick(10_000)
+    a.clock.advance_ns(10_000)
     b.step(3)
     assert b.rx[0].take() == [] and balanced(flight)
 

@@ -68,10 +68,10 @@ def test_delay():
     a.tx[0].send(frame(64))
     a.step()
     b.step()
-    a.clock.tick(4999)
+    a.clock.advance_ns(4999)
     b.step()
     assert b.rx[0].take() == []
-    a.clock.tick(1)
+    a.clock.advance_ns(1)
     b.step()
     assert [got.data for got in b.rx[0].take()] == [frame(64)]
     assert a.tx[0].done(0), "DD says that the chip has it, not that it arrived"
@@ -84,10 +84,10 @@ def test_rate_in_order_and_on_time():
     a.tx[0].bell()
     a.step()
     for n in range(1, 11):
-        a.clock.tick(671)
+        a.clock.advance_ns(671)
         b.step()
         assert len(b.rx[0].take()) == 0
-        a.clock.tick(1)
+        a.clock.advance_ns(1)
         b.step()
         assert len(b.rx[0].take()) == 1, n
 
@@ -162,7 +162,7 @@ def test_two_senders_and_nobody_who_reads(loop, netem):
                 port.tx[0].send(frame(60), ring_bell=False)
             port.tx[0].bell()
         for _ in range(20):
-            clock.tick(100)
+            clock.advance_ns(100)
             for port in ports:
                 port.step()
     for port in ports:

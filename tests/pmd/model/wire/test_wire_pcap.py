@@ -60,10 +60,10 @@ def test_what_is_in_flight_to_and_from_captures(port, tmp_path):
     for n in range(100):
         port.tx[0].send(frame(200 + n))
         port.step(2)
-        port.clock.tick(1000)
+        port.clock.advance_ns(1000)
         got += [received.data for received in port.rx[0].take()]
     assert wire.recorded < 60
-    port.clock.tick(50_000)
+    port.clock.advance_ns(50_000)
     port.step(4)
     got += [received.data for received in port.rx[0].take()]
     port.tx[0].send(frame(777))
@@ -82,7 +82,7 @@ def test_a_capture_with_its_timing_does_not_wait(port, tmp_path):
         PcapWire(port.engine, play=write(tmp_path / "in.pcap", frames, gap_ns=1000), elastic=False)
     wire = PcapWire(port.engine, play=tmp_path / "in.pcap", timing=True, elastic=False)
     while not wire.finished:
-        port.clock.tick(10_000)
+        port.clock.advance_ns(10_000)
         port.step()
     kept = 0
     while taken := len(port.rx[0].take()):
@@ -112,7 +112,7 @@ def test_original_timing(port, tmp_path):
     for _ in range(8):
         port.step()
         seen.append(len(port.rx[0].take()))
-        port.clock.tick(500)
+        port.clock.advance_ns(500)
     assert seen == [1, 0, 1, 0, 1, 0, 1, 0]
 
 
