@@ -17,6 +17,7 @@ from dataplane.mbuf cimport copy_out, data, mbuf, rearm, set_arrival, set_origin
 from dataplane.mempool cimport Mempool, alloc_bulk, free_packets
 from dataplane.stage cimport claim, release
 
+from dataplane.engine.lease import name_of_run
 from dataplane.errors import ConfigError, DataplaneError
 
 
@@ -47,6 +48,7 @@ cdef class Trial:
     """`app` with every edge caught, except the optional ones named in `unconnected`.
 
     segment: bytes of a frame in each mbuf at most, to try multi-segment packets. keep: False counts only (edges do).
+    Raises ConfigError for other values, and for an app that is in a run.
     """
     cdef readonly object app
     cdef readonly object mempool
@@ -62,6 +64,7 @@ cdef class Trial:
             raise ConfigError(f"segment={segment}: expected 1 to 2048 bytes of a frame in each mbuf")
         if len(app.edges) > MAX_EDGES:
             raise ConfigError(f"{app!r} has {len(app.edges)} edges: must be at most {MAX_EDGES}")
+        _check_free(app)
         self.segment = segment
         self.mempool = Mempool(n, debug=debug, name="trial")
         self.out = {}
@@ -91,7 +94,7 @@ cdef class Trial:
             raise ConfigError(f"a burst of {burst}: must be 1 to {BURST_MAX_PACKETS}")
         size = burst
         frames = list(frames)
-        cdef App app = self._app()
+        cdef App app = self._free_app()
         if isinstance(app, Source):
             raise ConfigError(f"{app!r} makes packets by itself: poll() it")
         for frame in frames:
@@ -148,7 +151,7 @@ cdef class Trial:
         """Poll a source `bursts` times; returns how many packets it emitted."""
         cdef uint64_t total = 0
         cdef uint64_t times = bursts
-        cdef Source source = self._app()
+        cdef Source source = self._free_app()
         claim(source)
         with nogil:
             for _ in range(times):
@@ -158,7 +161,7 @@ cdef class Trial:
 
     def idle(self):
         """Call the app's `idle`, as an lcore does after laps that found nothing."""
-        cdef App app = self._app()
+        cdef App app = self._free_app()
         claim(app)
         with nogil:
             app.idle()
@@ -192,7 +195,7 @@ cdef class Trial:
 
     def close(self):
         """Disconnect the app; raises MempoolError or DataplaneError if an mbuf was kept, lost or freed twice."""
-        cdef App app = self._app()
+        cdef App app = self._free_app()
         app.stop()
         self._disconnect()
         self.mempool.check()
@@ -214,8 +217,20 @@ cdef class Trial:
             raise ConfigError("a Trial without an app: make it with Trial(app)")
         return self.app
 
-    cdef _disconnect(self):
+    cdef App _free_app(self):
+        """The app. Raises ConfigError if it is in a run, which has its edges."""
         cdef App app = self._app()
+        _check_free(app)
+        return app
+
+    cdef _disconnect(self):
+        cdef App app = self._free_app()
         if app.poller:
             raise ConfigError(f"{app!r} is polled by thread {app.polled_by}: stop that first")
         disconnect(app)
+
+
+def _check_free(app):
+    run = name_of_run(app)
+    if run is not None:
+        raise ConfigError(f"{app!r} is in {run}, which is running: stop that first, or try another one like it")

@@ -19,7 +19,7 @@ cdef enum:
 
 
 cdef struct edge_t:
-    void *app        # the App behind this edge; NULL: unconnected. The pipeline keeps it alive.
+    void *app        # the App behind this edge; NULL: unconnected. `_behind` keeps it alive.
     uint64_t packets
     uint64_t bytes   # without FCS
     uint64_t bursts
@@ -45,6 +45,7 @@ cdef class App(Stage):
     cdef object _error
     cdef object _burst
     cdef object _process  # the bound method, from the first burst of a run to its end
+    cdef dict _behind     # by edge: the App that its pointer leads to
 
     cdef void push(self, mbuf **pkts, uint16_t n) noexcept nogil
     # Flush what was held back. The lcore calls it once a loop that polled nothing anywhere, and now and then under load.
@@ -97,7 +98,8 @@ cdef void lost(App self, mbuf **pkts, uint16_t n) noexcept nogil
 cdef void split(App self, mbuf **pkts, uint16_t n, const uint8_t *fate) noexcept nogil
 
 # For the engine, before and after a run. `connect` takes the index of an edge; `reset` zeroes counters and errors. Both raise
-# GraphError for an app that must not be touched: `connect` beyond its edges, `reset` while it is polled.
+# GraphError for an app that must not be touched: `connect` beyond its edges, `reset` while it is polled. `disconnect` returns
+# what the edges led to. Letting go of that may run Python, and so may other threads: do it when the last app is disconnected.
 cdef int connect(App self, unsigned int edge, App to) except -1
-cdef void disconnect(App self) noexcept
+cdef object disconnect(App self)
 cdef int reset(App self) except -1

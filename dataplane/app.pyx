@@ -201,20 +201,30 @@ cdef void split(App self, mbuf **pkts, uint16_t n, const uint8_t *fate) noexcept
 cdef int connect(App self, unsigned int edge, App to) except -1:
     if edge >= MAX_EDGES or to is None:
         raise GraphError(f"edge {edge} of {self!r} cannot lead to {to!r}: expected an edge below {MAX_EDGES} and an App")
+    if self._behind is None:
+        self._behind = {}
+    _before = self._behind.get(edge)  # alive until the pointer has changed
+    self._behind[edge] = to
     self.out[edge].app = <void *> to
+    return 0
 
 
-cdef void disconnect(App self) noexcept:
+cdef object disconnect(App self):
     cdef int i
-    self._process = None
+    behind = self._behind
     for i in range(MAX_EDGES):
         self.out[i].app = NULL
+    self._behind = None
+    self._process = None
+    return behind
 
 
 cdef int reset(App self) except -1:
     if self.poller:
         raise GraphError(f"{self!r} is polled by thread {self.polled_by}: stop that run first")
+    _before = self._behind  # alive until no pointer leads there
     memset(self.out, 0, sizeof(self.out))
+    self._behind = None
     memset(self.dropped, 0, sizeof(self.dropped))
     self.made = 0
     self.incoming = 0

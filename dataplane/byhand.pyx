@@ -92,9 +92,9 @@ def receive_packets(RxQueue queue not None, n=32):
     with nogil:
         got = queue.rx_burst(pkts, want)
     release(queue)
-    _note(queue.port, 0, got)
-    packets = []
     try:
+        _note(queue.port, 0, got)
+        packets = []
         while done < got:
             m = pkts[done]
             copy = bytes(m.pkt_len)

@@ -56,11 +56,12 @@ def enter(cpu=None):
 def leave():
     """Give the number of the calling thread back. The caches of that number stay in their mempools."""
     global dp_this_lcore
-    if dp_this_lcore == LCORE_NONE:
+    cdef unsigned int number = dp_this_lcore
+    if number == LCORE_NONE:
         return
+    dp_this_lcore = LCORE_NONE  # before another thread may take the number: two would use one cache
     with _numbers:
-        _free.append(dp_this_lcore)
-    dp_this_lcore = LCORE_NONE
+        _free.append(number)
 
 
 def keep_for_good(thing):

@@ -378,7 +378,11 @@ cdef class Mempool:
         try:
             if alloc_bulk(self.pool, pkts, n):
                 raise MemoryExhausted(f"{self.name} has no {n} free mbufs: {self.available} of {self.n} are free")
-            return [<size_t> pkts[i] for i in range(n)]
+            try:
+                return [<size_t> pkts[i] for i in range(n)]
+            except MemoryError:  # for the list
+                free_packets(pkts, n)
+                raise
         finally:
             free(pkts)
 

@@ -8,6 +8,7 @@ as were named. A pipeline starts the ports it uses and stops those it started. T
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
@@ -32,7 +33,8 @@ from dataplane.limits import (
     MTU_STANDARD_BYTES,
 )
 from dataplane.mempool import Mempool
-from dataplane.queue import RxQueue, TxQueue
+from dataplane.queue import RxQueue, TxQueue, halt
+from dataplane.stage import Stage
 
 __all__ = ["Link", "Port", "PortInfo", "format_mac", "parse_mac"]
 
@@ -70,6 +72,7 @@ class Port:
     """The slow verbs. Subclasses fill in the underscored ones.
 
     name: the port string it was opened with. Every verb raises PortError (or a subclass) when the device does not do it.
+    Several threads may call them: `start`, `stop`, `configure` and `close` wait for each other.
     """
 
     info: PortInfo
@@ -85,6 +88,9 @@ class Port:
     def __init__(self, name: str) -> None:
         check_new(self, "_rx")
         self.name = name
+        self._turn = (
+            threading.RLock()
+        )  # who changes its state; two that start it at once would start it twice
         self._provided: dict[str, Capability] = {}
         self.started = False
         self.closed = False
@@ -141,17 +147,18 @@ class Port:
 
         Returns the port. Raises ConfigError for what the port refuses, PortError if it is running.
         """
-        if self.started:
-            raise PortError(f"{self.name} is running: stop it before it is configured")
-        if rx_desc is not None:
-            self.rx_desc = self._checked_length("rx_desc", rx_desc, self.info.rx_desc)
-        if tx_desc is not None:
-            self.tx_desc = self._checked_length("tx_desc", tx_desc, self.info.tx_desc)
-        if mempool is not None:
-            self._mempool = mempool
-        if mtu is not None:
-            self.mtu = mtu
-        return self
+        with self._turn:
+            if self.started:
+                raise PortError(f"{self.name} is running: stop it before it is configured")
+            if rx_desc is not None:
+                self.rx_desc = self._checked_length("rx_desc", rx_desc, self.info.rx_desc)
+            if tx_desc is not None:
+                self.tx_desc = self._checked_length("tx_desc", tx_desc, self.info.tx_desc)
+            if mempool is not None:
+                self._mempool = mempool
+            if mtu is not None:
+                self.mtu = mtu
+            return self
 
     @property
     def mempool(self) -> Mempool:
@@ -192,29 +199,33 @@ class Port:
 
     def start(self) -> None:
         """Set up the queues that were named and let packets flow. Raises PortError. A running port stays as it is."""
-        if self.closed:
-            raise PortError(f"{self.name} is closed: probe it again")
-        if not self.started:
-            self._start()
-            self.started = True
+        with self._turn:
+            if self.closed:
+                raise PortError(f"{self.name} is closed: probe it again")
+            if not self.started:
+                self._start()
+                self.started = True
 
     def stop(self) -> None:
         """No more packets; every mbuf that the port holds goes back to its pool.
 
         Raises PortError while one of its queues is polled, unless the port is `gated`.
         """
-        if self.started:
-            self._check_unused()
-            self.started = False
-            self._stop()
+        with self._turn:
+            if self.started:
+                polled = halt(self, () if self.gated else (*self._rx.values(), *self._tx.values()))
+                if polled is not None:
+                    raise self._polled(polled)
+                self._stop()
 
     def close(self) -> None:
         """Stop and let go of the device. Raises PortError as `stop` does."""
-        if not self.closed:
-            self._check_unused()
-            self.stop()
-            self.closed = True
-            self._close()
+        with self._turn:
+            if not self.closed:
+                self._check_unused()
+                self.stop()
+                self.closed = True
+                self._close()
 
     def abandon(self) -> None:
         """Stop the device for a process that ends at once, while a poller does not return. Writes out packets taken for
@@ -390,9 +401,12 @@ class Port:
             return
         for queue in (*self._rx.values(), *self._tx.values()):
             if queue.polled_by is not None:
-                raise PortError(
-                    f"{self.name}: {queue!r} is polled by thread {queue.polled_by}: stop that pipeline, then the port"
-                )
+                raise self._polled(queue)
+
+    def _polled(self, queue: Stage) -> PortError:
+        return PortError(
+            f"{self.name}: {queue!r} is polled by thread {queue.polled_by}: stop that pipeline, then the port"
+        )
 
     def _checked_length(self, what: str, value: int, allowed: tuple[int, int, int]) -> int:
         least, most, multiple = allowed

@@ -5,6 +5,8 @@ from typing import Any
 
 from dataplane.stage import Stage
 
+def halt(port: Any, queues: tuple[Stage, ...]) -> Stage | None: ...
+
 class RxQueue(Stage):
     port: Any  # its `Port`: that module imports this one
     index: int

@@ -43,6 +43,19 @@ cdef class TxQueue(Stage):
         return _name(self.port, "tx", self.index)
 
 
+def halt(port, tuple queues not None):
+    """Set `started` of a port to False, unless a thread polls one of its queues.
+
+    Returns None, or the queue that is polled; then nothing has changed. No thread can claim a queue between the look and
+    the change: it would go on polling a port that is taken apart.
+    """
+    for queue in queues:
+        if (<Stage?> queue).poller:
+            return queue
+    port.started = False
+    return None
+
+
 def _name(port, verb, index):
     return f"<a queue of no port: take one from port.{verb}(0)>" if port is None else f"{port.name}.{verb}({index})"
 

@@ -16,7 +16,7 @@ from dataplane.graph.graph import Graph
 from dataplane.port import Port
 from dataplane.stage import Stage
 
-__all__ = ["abandon_ports", "claim", "is_alone", "release", "start_ports", "stop_ports"]
+__all__ = ["abandon_ports", "claim", "is_alone", "name_of_run", "release", "start_ports", "stop_ports"]
 
 log = logging.getLogger("dataplane")
 
@@ -66,6 +66,12 @@ def release(stages: Iterable[Stage]) -> None:
     with _lock:
         for stage in stages:
             _claimed.pop(id(stage), None)
+
+
+def name_of_run(stage: Stage) -> str | None:
+    """The name of the pipeline that runs a stage now, or None."""
+    with _lock:
+        return _claimed[id(stage)][1] if id(stage) in _claimed else None
 
 
 def start_ports(ports: Iterable[Port]) -> list[Port]:

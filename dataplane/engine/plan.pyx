@@ -160,11 +160,12 @@ cdef class Plan:
 
     def unbind(self):
         """Disconnect the edges; counters stay. Raises GraphError while an app is polled."""
+        cdef list behind = []
         for app in self.apps or ():
             if (<App> app).poller:
                 raise GraphError(f"{app!r} is polled by thread {app.polled_by}: stop that run first")
         for app in self.apps or ():
-            disconnect(<App> app)
+            behind.append(disconnect(<App> app))  # let go of at the end: no thread may poll a half of the plan
 
     def fault(self):
         """The error of the first stage that has one, or None."""

@@ -324,15 +324,16 @@ class PcapPort(VirtualPort):
 
     def close(self):
         """Stop, and write what is buffered. Raises PcapError when the file did not take it."""
-        self._check_unused()
-        try:
-            super().close()
-        finally:
-            self.closed = True
-            if self._reader is not None:
-                self._reader.close()
-            if self._writer is not None and not self._writer.closed:
-                self.tx(0).settle(close=True)
+        with self._turn:
+            self._check_unused()
+            try:
+                super().close()
+            finally:
+                self.closed = True
+                if self._reader is not None:
+                    self._reader.close()
+                if self._writer is not None and not self._writer.closed:
+                    self.tx(0).settle(close=True)
 
 
 def open_port(spec):

@@ -9,6 +9,7 @@ it, or as tx_unsent_packets of those that send into it, if none receives.
 """
 
 import threading
+import weakref
 
 from dataplane.limits cimport HEADER_AND_FCS_BYTES
 from dataplane.machine cimport unlikely
@@ -65,13 +66,17 @@ cdef int _has_ring(queue, Ring ring) except -1:
 
 
 class _Named:
-    """A ring and the ports on it. running: ports that are started."""
+    """A ring and the ports on it.
+
+    ports: those that are open, as long as something else refers to them. senders, receivers: those with a queue on the ring.
+    running: those of them that are started; sets, so that nothing changes if a port is counted twice.
+    """
 
     def __init__(self, name, slots, single):
         self.ring = Ring(slots, single=single, name=name)
         self.single = single
-        self.ports = 0
-        self.running = 0
+        self.ports = weakref.WeakSet()
+        self.running = set()
         self.senders = set()
         self.receivers = set()
 
@@ -88,11 +93,11 @@ class RingPort(VirtualPort):
     def __init__(self, name, source, target, slots=None, single=None):
         super().__init__(name)
         with _lock:
-            self._source = _claim(name, source, slots, single)
+            self._source = _claim(self, source, slots, single)
             try:
-                self._target = _claim(name, target, slots, single)
+                self._target = _claim(self, target, slots, single)
             except BaseException:
-                _release(self._source)
+                _release(self, self._source)
                 raise
 
     def _make_rx(self, index):
@@ -126,7 +131,9 @@ class RingPort(VirtualPort):
     def _start(self):
         with _lock:
             for named in {self._source, self._target}:
-                named.running += 1
+                # A port without a queue moves no packet: none waits in the ring for it.
+                if self in named.senders or self in named.receivers:
+                    named.running.add(self)
         for queue in self._rx.values():
             queue.attach(None)  # its mbufs come with the packets
         for queue in self._tx.values():
@@ -135,7 +142,7 @@ class RingPort(VirtualPort):
     def _stop(self):
         with _lock:
             for named in {self._source, self._target}:
-                named.running -= 1
+                named.running.discard(self)
                 if not named.running and len(named.ring):
                     _drain(named)
 
@@ -147,19 +154,19 @@ class RingPort(VirtualPort):
             for named in (self._source, self._target):
                 named.receivers.discard(self)
                 named.senders.discard(self)
-                _release(named)
+                _release(self, named)
 
 
 def _claim(port, name, slots, single):
     named = _rings.get(name)
-    if named is None:
+    if named is None or not named.ports:  # none, or the last port on it was forgotten without close()
         named = _rings[name] = _Named(name, 1024 if slots is None else slots, bool(single))
     other_slots = slots is not None and slots != named.ring.slots
     if other_slots or (single is not None and single != named.single):
         raise ConfigError(
-            f"{port}: {named.ring!r} is there already with other slots or single: say the same, or choose another name"
+            f"{port.name}: {named.ring!r} is there already with other slots or single: say the same, or choose another name"
         )
-    named.ports += 1
+    named.ports.add(port)
     return named
 
 
@@ -193,9 +200,9 @@ def _drain(named):
             return
 
 
-def _release(named):
-    named.ports -= 1
-    if not named.ports:
+def _release(port, named):
+    named.ports.discard(port)
+    if not named.ports and _rings.get(named.ring.name) is named:
         del _rings[named.ring.name]
 
 

@@ -9,9 +9,11 @@ import time
 import pytest
 
 from dataplane import Frames, Pipeline
+from dataplane.apps.counter import Sink
 from dataplane.engine.lease import start_ports, stop_ports
 from dataplane.errors import PortError
 from dataplane.pmd.virtual.null import NullPort
+from dataplane.queue import halt
 
 
 class Slow(NullPort):
@@ -86,3 +88,22 @@ def test_a_port_that_somebody_else_started_is_left_running():
     port.start()
     assert start_ports([port]) == [] and port.started
     port.stop()
+
+
+def test_threads_that_start_and_stop_a_port_wait_for_each_other():
+    port = Slow()
+    assert not at_once([port.start] * 3)
+    assert port.started and port.starts == 1
+    assert not at_once([port.stop] * 3)
+    assert not port.started and port.stops == 1
+    assert not at_once([port.close] * 3)
+    assert len(at_once([port.start] * 3)) == 3  # "is closed"
+
+
+def test_a_port_stays_started_while_a_queue_of_it_is_polled():
+    port = Slow()
+    with Pipeline(Frames([bytes(64)], repeat=None) >> port.tx(0), port.rx(0) >> Sink()).start():
+        while not (polled := [queue for queue in (port.rx(0), port.tx(0)) if queue.polled_by]):
+            time.sleep(0.001)
+        assert halt(port, (port.rx(0), port.tx(0))) is polled[0] and port.started
+    assert halt(port, (port.rx(0), port.tx(0))) is None and not port.started

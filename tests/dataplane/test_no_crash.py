@@ -53,6 +53,7 @@ from dataplane.columns.headers import eth
 from dataplane.memory.hugepage import Arena
 from dataplane.engine.lcore import Loop
 from dataplane.engine.plan import Plan
+from dataplane.graph.graph import Link
 from dataplane.mempool import Mempool
 from dataplane.columns.native import Native
 from dataplane.pipeline import Pipeline
@@ -118,6 +119,26 @@ def in_a_child(program: str) -> str:
             "raises(lambda: Controller.__new__(Controller))\nraises(lambda: Loop.__new__(Loop).run_laps())", id="internals"
         ),
         pytest.param("raises(lambda: Native(4096), ConfigError)", id="an address that is no code"),
+        pytest.param(
+            "source, app, sink = Frames([frame]), Tee(), Sink()\n"
+            "plan = Plan([source, app, sink], [Link(source, 0, 'out', app), Link(app, 0, 'out', sink)], [])\n"
+            "plan.bind()\ndel plan, sink\ngc.collect()\nother = [b'\\xff' * (Sink.__basicsize__ - 17) for _ in range(99)]\n"
+            "Loop(Plan([source, app], [], [])).spin(3)",
+            id="an edge to an app that is gone",
+        ),
+        pytest.param(
+            "app = Tee()\n"
+            "with Pipeline(Frames([frame], repeat=None) >> app >> Sink()).stepper() as stepper:\n"
+            "    error = raises(lambda: Trial(app), ConfigError)\n"
+            "    assert 'which is running' in str(error), error\n"
+            "    stepper.step(9)\n"
+            "trial = Trial(app)\n"
+            "with Pipeline(Frames([frame], repeat=None) >> app >> Sink()).stepper() as stepper:\n"
+            "    for call in (trial.close, lambda: trial.push([frame]), trial.poll, trial.idle):\n"
+            "        raises(call)\n"
+            "    del trial\n    gc.collect()\n    stepper.step(9)",
+            id="the trial of an app that runs",
+        ),
         pytest.param("r = Ring(8); r.put([1, 4096, 1 << 40]); raises(r.drain, MempoolError)", id="a ring of numbers"),
         pytest.param("raises(lambda: Mempool(8).give([4096]), MempoolError)", id="give what is no mbuf"),
         pytest.param(

@@ -181,7 +181,7 @@ RECIPES: dict[str, Callable[[Any], Any]] = {
     "Apps": lambda walk: [walk.pick("App"), walk.pick("App")],
     "Block": lambda walk: walk.pick("Arena").alloc(walk.rng.choice((64, 4096))),
     "Graph": lambda walk: pipeline(walk).check(),
-    "Loop": lambda walk: stepper(walk) and walk.pick("Stepper")._loop,
+    "Loop": lambda walk: stepper(walk) and walk.pick("Stepper")._loops[0],
 }
 
 

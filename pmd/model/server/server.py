@@ -36,7 +36,7 @@ from dataplane.pmd.vfio_user.framing import Hangup
 from dataplane.pmd.vfio_user.messages import Malformed
 from dataplane.port import format_mac
 
-__all__ = ["NicServer", "socket_names"]
+__all__ = ["NicServer"]
 
 log = logging.getLogger("dataplane")
 
@@ -53,7 +53,7 @@ _LAST_WAIT = 0.1  # seconds for giving back what clients had; the end of the pro
 _READ, _WRITE, _ENDED = select.EPOLLIN, select.EPOLLOUT, select.EPOLLHUP | select.EPOLLERR
 
 
-def socket_names(ports: int, vfs: int) -> list[str]:
+def _socket_names(ports: int, vfs: int) -> list[str]:
     """The names of the sockets of a served card: "pf0.sock", "pf0.vf0.sock", ..."""
     names = []
     for port in range(ports):
@@ -116,7 +116,7 @@ class NicServer:
                 devices += [VfDevice(card, port, vf) for vf in range(vfs)]
             pools = ClientQuotas(limits or Limits(), len(devices))
             pools.provide(devices)
-            for device, name in zip(devices, socket_names(len(card.ports), vfs), strict=True):
+            for device, name in zip(devices, _socket_names(len(card.ports), vfs), strict=True):
                 self._open(Account(device, pools), name)
             self._epoll.register(self._woken, _READ)
             card.start()
@@ -132,7 +132,7 @@ class NicServer:
 
     @property
     def paths(self) -> list[Path]:
-        """The sockets, in the order of `socket_names`."""
+        """The sockets, in the order of `_socket_names`."""
         return [self.folder / f"{account.name}.sock" for account in self._accounts]
 
     @property

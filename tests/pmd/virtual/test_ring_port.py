@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """ring: a loop, two ends, a cable; full, single, drained."""
 
+import gc
 import itertools
+import threading
+import time
 
 import pytest
 
@@ -9,6 +12,7 @@ from dataplane.byhand import receive, receive_packets, send
 from dataplane.errors import ConfigError
 from dataplane.mempool import Mempool
 from dataplane.pmd import probe
+from dataplane.pmd.virtual import ring
 from tests.pmd.port_contract import PortLife, PortReceives, PortSends, Rig, frames, opened
 
 _names = (f"t{n}" for n in itertools.count())
@@ -143,3 +147,33 @@ def test_a_timestamp_does_not_outlive_its_packet():
             assert send(tx, [bytes(60)], pool, timestamp_ns=stamp) == 1
             stamps += [packet.timestamp_ns for packet in receive_packets(rx, 1)]
         assert stamps == [1_600_000_000_123_456_789, 0]
+
+
+def test_a_port_that_was_forgotten_while_it_ran_keeps_no_packets(name):
+    """It had no queue, so nothing refers to it any more, and its ring is drained without it."""
+    pool = Mempool(64, hugepages="no")
+    forgotten = probe(f"ring:{name}")
+    forgotten.start()
+    del forgotten
+    gc.collect()
+    port = opened_and_started(f"ring:{name}")
+    assert send(port.tx(), [bytes(60)] * 3, pool) == 3
+    port.close()
+    assert pool.in_use == 0
+    probe(f"ring:{name},slots=64").close()  # nothing is left of the ring
+
+
+def test_a_port_that_two_threads_start_at_once_is_started_once(name):
+    pool = Mempool(64, hugepages="no")
+    port = probe(f"ring:{name}")
+    port.rx(), port.tx()
+    threads = [threading.Thread(target=port.start) for _ in range(2)]
+    with ring._lock:  # both are within start() before one can go on
+        for thread in threads:
+            thread.start()
+        time.sleep(0.05)
+    for thread in threads:
+        thread.join()
+    assert send(port.tx(), [bytes(60)] * 3, pool) == 3
+    port.close()
+    assert pool.in_use == 0
