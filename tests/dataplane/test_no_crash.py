@@ -53,7 +53,7 @@ from dataplane.columns.headers import eth
 from dataplane.memory.hugepage import Arena
 from dataplane.engine.lcore import Loop
 from dataplane.engine.plan import Plan
-from dataplane.graph.graph import Link
+from dataplane.graph.graph import JoinedEdge
 from dataplane.mempool import Mempool
 from dataplane.columns.native import Native
 from dataplane.pipeline import Pipeline
@@ -121,7 +121,7 @@ def in_a_child(program: str) -> str:
         pytest.param("raises(lambda: Native(4096), ConfigError)", id="an address that is no code"),
         pytest.param(
             "source, app, sink = Frames([frame]), Tee(), Sink()\n"
-            "plan = Plan([source, app, sink], [Link(source, 0, 'out', app), Link(app, 0, 'out', sink)], [])\n"
+            "plan = Plan([source, app, sink], [JoinedEdge(source, 0, 'out', app), JoinedEdge(app, 0, 'out', sink)], [])\n"
             "plan.bind()\ndel plan, sink\ngc.collect()\nother = [b'\\xff' * (Sink.__basicsize__ - 17) for _ in range(99)]\n"
             "Loop(Plan([source, app], [], [])).spin(3)",
             id="an edge to an app that is gone",
