@@ -92,7 +92,7 @@ cdef class PcapDump(App):
                 writer.close()
             except PcapError as error:
                 self.failed = self.failed or error
-                if not self.fault:  # else the pipeline is stopping because of it
+                if not self.fault:  # a fault that is already set is stopping the pipeline
                     raise
             finally:
                 self.before += writer.frames  # those whose buffer could not be written are taken off by now

@@ -45,7 +45,7 @@ class Row:
     why: str = ""
     better: str = "less"  # or "more": what is good of this unit
     wobble: float = 0.0  # by how much the middle slice was dearer than the best one
-    test: str = ""  # what measures it, for pytest
+    test: str = ""  # the test that measures it, for pytest
     runs: int = 1  # processes that measured it
 
     @property

@@ -19,4 +19,4 @@ cpdef enum:
     MTU_MIN_BYTES = 68                  # RFC 791
     MTU_STANDARD_BYTES = 1500
 
-    BURST_MAX_PACKETS = 256             # what one `rx_burst`, `push` or `tx_burst` is called with at most
+    BURST_MAX_PACKETS = 256             # the most packets of one `rx_burst`, `push` or `tx_burst`

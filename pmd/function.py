@@ -35,10 +35,10 @@ ALL_ONES = 0xFFFF_FFFF
 
 @dataclass(frozen=True, slots=True)
 class RegisterUse:
-    """What a driver tells its BAR about registers, as the bus knows no device. Offsets are in bytes.
+    """A driver's description of its registers for its BAR: the bus knows no device. Offsets are in bytes.
 
-    presence: a register of 32 bits that reads all ones only when the device is gone; None: there is none. doorbells: the
-    registers that hot loops write through `Bar.address`. once: those that a read changes, as it clears them.
+    presence: a register of 32 bits that reads all ones only when the device is gone; None: no such register. doorbells: the
+    registers that hot loops write through `Bar.address`. once: registers that a read clears.
     doorbell_region: (vendor, subtype) of the vfio-user region in which a server offers its doorbells; None: no such region.
     """
 
@@ -49,10 +49,11 @@ class RegisterUse:
 
 
 class Waker:
-    """How to wake a device that rests: whoever has written a tail loads the word at `address`, and adds 1 to `eventfd` if
-    that is not 0. Both are there for as long as this object is.
+    """How to wake a device that rests: a thread that has written a tail loads the word at `address`, and adds 1 to `eventfd`
+    if the word is not 0. Both are valid for as long as this object lives.
 
-    memory: what keeps the word alive. eventfd: it takes a duplicate. Raises OSError for a descriptor that is none.
+    memory: an object that keeps the word alive. eventfd: a duplicate of it is taken. Raises OSError for an invalid
+    descriptor.
     """
 
     def __init__(self, address: int, eventfd: int, memory: object) -> None:
@@ -125,7 +126,7 @@ class Bar(ABC):
         raise DeviceError(f"{self.name}: register {offset:#07x} cannot be mapped into memory by this bus")
 
     def waker(self) -> Waker | None:
-        """What to do after a tail was written, if the device may rest; None: it sees tails by itself, as cards do."""
+        """How to wake a device that may rest after a tail was written; None: it sees tails by itself, as cards do."""
         return None
 
     # Time belongs to the device: a model that is stepped by hand moves on, and its clock too, while a driver
@@ -144,9 +145,9 @@ class Bar(ABC):
         return nullcontext()
 
     def accompany(self, work: Callable[[], object]) -> Callable[[], None] | None:
-        """Have `work` called while somebody sleeps on a device whose time passes only then; returns what ends that.
+        """Call `work` while a caller sleeps on a device whose time passes only then; returns the function that ends this.
 
-        None: the device's time is everybody's, and whoever has work to do beside others runs a thread.
+        None: the device runs in real time, and work beside other work needs a thread.
         """
         return None
 
@@ -333,7 +334,7 @@ class Function(ABC):
 
     @property
     def wire(self) -> str:
-        """What its port is joined to, where the bus knows: "to model1, elastic". Empty otherwise."""
+        """The other end of its port's wire, where the bus knows it: "to model1, elastic". Empty otherwise."""
         return ""
 
     @property
@@ -361,7 +362,7 @@ class Function(ABC):
 
     @abstractmethod
     def reset(self) -> None:
-        """Function level reset. The function answers again when this returns; a driver starts anew."""
+        """Function level reset. The function answers again when this returns, and the driver must initialise it again."""
 
     @property
     def vfs(self) -> int:

@@ -32,7 +32,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.hook.pytest_deselected(items=[item for item in items if item not in drawn])
     items[:] = drawn
     for test in {getattr(item.obj, "__func__", item.obj) for item in drawn}:  # type: ignore[attr-defined]
-        asked = test._hypothesis_internal_use_settings  # what the decorator hypothesis.settings() sets
+        asked = test._hypothesis_internal_use_settings  # the decorator hypothesis.settings() sets it
         test._hypothesis_internal_use_settings = settings(asked, max_examples=TIMES * asked.max_examples)
 
 

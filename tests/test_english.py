@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Words and forms that a reader has to read twice are not used in the documentation, the command's help and messages.
+"""Words and forms that a reader has to read twice are not used in documents, help, messages, docstrings and comments.
 
 A finding names file, line, the words and what to write instead. Code blocks, code spans and quoted text are left out: they
-show what programs print. Docstrings are checked where
-`NOT_YET` does not name them; comments are not.
+show what programs print. Docstrings and comments of all sources are checked, C comments included. They may be nouns.
 """
 
 from __future__ import annotations
@@ -19,13 +18,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Folders and files whose docstrings are not plain yet. A line goes when its files are.
-NOT_YET = (
-    "pmd/bus",
-    "pmd/function.py",
-    "tests/pmd/ixgbe",
-    "tests/pmd/model",
-)
+FOLDERS = ("apps", "bench", "dataplane", "pmd", "tests")
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 
 LONGEST = 45  # words in a sentence
@@ -265,14 +258,16 @@ def docstrings(path: Path) -> Iterator[tuple[int, str]]:
         yield text.count("\n", 0, found.start()) + 1, re.sub(r"^ +", "", found[1], flags=re.MULTILINE)
 
 
-def sources() -> Iterator[Path]:
-    """The sources of this repository, without the links to folders."""
-    for folder in ("apps", "bench", "dataplane", "pmd", "tests"):
-        for path in sorted((ROOT / folder).rglob("*.p*")):
+def sources(*folders: str, c: bool = False) -> Iterator[Path]:
+    """The sources of this repository, without the links to folders. c: also those in C, but for what Cython writes."""
+    suffixes = (".py", ".pyx", ".pxd", ".pyi", *((".c", ".h") if c else ()))
+    for folder in folders or FOLDERS:
+        for path in sorted((ROOT / folder).rglob("*")):
             linked = {"dataplane/apps", "dataplane/pmd"} & {
                 str(each.relative_to(ROOT)) for each in path.parents if each >= ROOT
             }
-            if path.suffix in (".py", ".pyx", ".pxd", ".pyi") and not linked:
+            made = path.suffix == ".c" and path.with_suffix(".pyx").exists()
+            if path.suffix in suffixes and not linked and not made:
                 yield path
 
 
@@ -287,9 +282,44 @@ def plain_docstrings(path: Path) -> list[str]:
 
 
 def test_docstrings_are_plain() -> None:
-    waiting = tuple(str(ROOT / each) for each in NOT_YET)
-    files = [path for path in sources() if not str(path).startswith(waiting)]
+    files = list(sources())
+    assert len(files) > 600
     found = [each for path in files for each in plain_docstrings(path)]
+    assert not found, "\n".join(found)
+
+
+_STRING = r"""\"{3}(?:.|\n)*?\"{3}|'{3}(?:.|\n)*?'{3}|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'"""
+_COMMENT = {
+    "python": re.compile(rf"{_STRING}|(?P<comment>#[^\n]*(?:\n[ \t]*#[^\n]*)*)"),
+    "c": re.compile(rf"{_STRING}|(?P<comment>/\*(?:.|\n)*?\*/|//[^\n]*(?:\n[ \t]*//[^\n]*)*)"),
+}
+_MARK = re.compile(r"^[ \t]*(?:#+|//+|/\*+|\*(?!/)) ?|[ \t]*\*/$", re.MULTILINE)
+
+
+def comments(text: str, language: str) -> Iterator[tuple[int, str]]:
+    """Each comment of a source text, with its line. Comments on lines that follow each other are one text."""
+    for found in _COMMENT[language].finditer(text):
+        if found["comment"]:
+            plain = _MARK.sub("", found["comment"])
+            if not re.match(r"(?:of|in|on|from|with|to|by|at) ", plain):  # "in bytes" behind a field is plain
+                plain = plain[:1].upper() + plain[1:]
+            yield text.count("\n", 0, found.start()) + 1, plain
+
+
+def plain_comments(path: Path) -> list[str]:
+    """The findings in the comments of a file. A comment may be a noun: "# bytes without FCS"."""
+    language = "c" if path.suffix in (".c", ".h") else "python"
+    return [
+        f"{path.relative_to(ROOT)}:{line + each.line - 1}: {each.words!r}: {each.instead}"
+        for line, text in comments(path.read_text(), language)
+        for each in findings(text)
+        if each.instead != NO_VERB
+    ]
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_comments_are_plain(folder: str) -> None:
+    found = [each for path in sources(folder, c=True) for each in plain_comments(path)]
     assert not found, "\n".join(found)
 
 
@@ -322,6 +352,25 @@ def test_a_finding_names_its_line() -> None:
     assert found.line == 4 and found.words == "nobody"
 
 
+@pytest.mark.parametrize(
+    ("text", "language", "found"),
+    [
+        ("x = 1  # nobody reads it\n", "python", ["Nobody reads it"]),
+        ("# of the queue\n# that waits\ny = 2\n", "python", ["of the queue\nthat waits"]),
+        ("x = 'a # b' + \"# c\"  # d\n", "python", ["D"]),
+        ('def f():\n    """No # comment."""\n    # One.\n\n    # Two.\n', "python", ["One.", "Two."]),
+        (
+            "x = \"it's\" # an apostrophe isn't a quote\n# next\n",
+            "python",
+            ["An apostrophe isn't a quote\nnext"],
+        ),
+        ("/* Two\n * lines. */ int x; /* z */\n", "c", ["Two\nlines.", "Z"]),
+        ('int x; // that\'s it\n// and on\nchar *s = "/* no */";\n', "c", ["That's it\nand on"]),
+    ],
+)
+def test_comments_are_found(text: str, language: str, found: list[str]) -> None:
+    assert [plain for _, plain in comments(text, language)] == found
+
+
 def test_every_page_is_checked() -> None:
     assert len(PAGES) > 15
-    assert all((ROOT / each).exists() for each in NOT_YET)

@@ -63,7 +63,7 @@ class CommandSession:
         self.signals = Signals()
         self._ports = ExitStack()
         self._opened: list[Port] = []
-        self._lost = ""  # what has not returned, if the run was given up
+        self._lost = ""  # the app that has not returned, if the run was given up
         self._names: dict[str, int] = {}
         self._first = list(args.pf)
         self._written = False

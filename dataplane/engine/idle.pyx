@@ -24,7 +24,7 @@ cdef enum:
     FIRST_NS = 1000
     BOUND_NS = 100_000
     DOUBLINGS = 30
-    SLACK_NS = 1000  # that the kernel may let a sleep last longer; 50,000 unless it is told
+    SLACK_NS = 1000  # by which the kernel may prolong a sleep; its default is 50,000
 
 _POLICIES = ("spin", "yield", "sleep")
 _UNITS = {"us": 1_000, "ms": 1_000_000}

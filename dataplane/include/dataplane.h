@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * What hardware, threads and processes share byte for byte, and the few machine words that Cython
- * cannot say: fences, the time-stamp counter, prefetch, device registers.
+ * Structures that hardware, threads and processes share byte for byte, and the few machine instructions
+ * that Cython does not have: fences, the time-stamp counter, prefetch, device registers.
  */
 #ifndef DATAPLANE_H
 #define DATAPLANE_H

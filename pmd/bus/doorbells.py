@@ -83,7 +83,7 @@ class MappedTails(Tails):
     """Tails in memory of the server's: `areas` are parts of BAR0, from `start` on at the same offsets in the file `fd`.
 
     eventfd: wakes a server that rests, which the first word of the last area tells; -1: this server sees tails by itself.
-    Descriptors stay the caller's. The memory goes with its last user: a loop that still polls writes to nobody's pages.
+    Descriptors stay the caller's. The memory is unmapped with its last user: a loop that still polls writes to valid pages.
     Raises DeviceError.
     """
 
@@ -177,7 +177,7 @@ class PostedTails(Tails):
 def _map_region(connection: Connection, index: int, registers: RegisterUse) -> MappedTails | None:
     """The tails in a region of the server's own, if they are there. Raises DeviceError if they cannot be understood.
 
-    A server that does not know WAKES sends one descriptor, as do those to which it was not said.
+    A server that does not support WAKES, or was not sent it, sends one descriptor.
     """
     size = RegionInfo.struct_size()
     with _ask(connection, index, size) as reply:

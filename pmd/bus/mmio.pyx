@@ -89,7 +89,7 @@ cdef class Window:
         return self._at(offset)
 
     def close(self):
-        """Unmap. Whoever holds an address of it must be done."""
+        """Unmap. No caller may use an address of it any more."""
         if self._base:
             munmap(<void *> self._base, self.size)
             self._base = 0

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The model in this process as a bus: ``model0`` and ``model1`` are the ports of card 0, ``model2`` those of card 1 on.
 
-Options of a port string: ``manner`` (lenient, strict), ``speed`` (10, 1: Gbit/s of the module in its cage; the driver reads
-it too), ``clock_ppm`` (a fault: how much too fast the crystal of its IEEE 1588 clock is), ``thread`` (on, off: stepped by
-whoever waits on it), and those of its wire (`pmd.bus.wiring`).
+Options of a port string, beside those of its wire (`pmd.bus.wiring`):
+
+- ``manner``: lenient or strict
+- ``speed``: 10 or 1 Gbit/s, of the module in its cage; the driver reads it too
+- ``clock_ppm``: a fault: how much too fast the crystal of its IEEE 1588 clock is
+- ``thread``: on or off; off: the card is stepped by the callers that wait on it
 """
 
 from __future__ import annotations
@@ -55,7 +58,7 @@ class ModelBar(Bar):
         self._card.sleep(seconds)
 
     def accompany(self, work: Callable[[], object]) -> Callable[[], None] | None:
-        """`work` runs whenever somebody waits on a card that is stepped."""
+        """Call `work` whenever a caller waits on a card that is stepped."""
         return self._card.accompany(work)
 
     def address(self, offset: int) -> int:
@@ -176,7 +179,7 @@ class ModelFunction(Function):
                 wire.begin()
 
     def close(self) -> None:
-        """DMA ends; the card goes with its last function. VFs that its driver has left on stay: somebody has them."""
+        """End DMA. The card is closed with its last function. VFs that the driver left enabled stay: they are in use."""
         if self._closed:
             return
         self._closed = True

@@ -31,7 +31,7 @@ class ArenaMap:
         with self._lock:
             self._mapped[arena.iova] = [iova for iova, _, _ in pieces]
             for iova, address, size in pieces:
-                # No owner: the domain must not keep an arena alive whose end it is told of.
+                # No owner: the domain must not keep an arena alive, because it is notified of the arena's end.
                 self._domain.map(iova, size, address)
 
     def unmap(self, arena: Arena) -> None:

@@ -50,7 +50,7 @@ class ModelVfBar(Bar):
 
 
 class ModelVfFunction(Function):
-    """VF `number` of a port. Opening it does what a host does: bus mastering is on. Raises DeviceError if there is none."""
+    """VF `number` of a port. Opening it turns bus mastering on, as a host does. DeviceError if no such VF exists."""
 
     def __init__(self, card: Card, port: int, number: int) -> None:
         check_new(self, "chip")
@@ -138,7 +138,7 @@ class ModelVfFunction(Function):
         if self._closed:
             return
         self._closed = True
-        if self.vf.present:  # else another may have opened the VF that has come in its place
+        if self.vf.present:  # otherwise the VF is a new one, which another may have opened
             for vector in tuple(self._vectors):
                 self.interrupt(vector, None)
             self.config.write16(pci.COMMAND, 0)
@@ -163,7 +163,7 @@ class ModelVfFunction(Function):
 
 
 def how_to_have(pf: str, number: int) -> str:
-    """What to do so that the PF of that name has VF `number`, as the end of an error message."""
+    """The end of an error message: how to give the PF of that name VF `number`."""
     if number >= MOST_VFS:
         return f"an 82599 port has vf0 to vf{MOST_VFS - 1}, the last of its {limits.POOLS} pools is the PF's"
     return f"open the PF first, with enough VFs, as in '{pf},vfs={number + 1}'"

@@ -20,7 +20,7 @@ _BITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9}
 
 
 def read_netem(spec: PortString) -> Netem | None:
-    """What the wire of a port string does to frames, None: nothing. Raises ConfigError for what makes no sense.
+    """Parse the impairments of a port string's wire; None: no impairment. Raises ConfigError for values out of range.
 
     loss, corrupt, duplicate, reorder: a percentage with its sign, or a probability from 0 to 1. delay, jitter: with ns, us,
     ms or s. rate: with bit, kbit, mbit or gbit; bps means bits per second, too, where tc counts bytes. limit: frames.

@@ -39,14 +39,14 @@ class PciDevice:
         return self.folder.exists()
 
     def text(self, name: str, default: str = "") -> str:
-        """What a file of the device says; `default` where there is none."""
+        """The text of a file of the device; `default` if it cannot be read."""
         try:
             return (self.folder / name).read_text().strip()
         except OSError:
             return default
 
     def number(self, name: str) -> int:
-        """A file that holds one number, decimal or 0x...; 0 where there is none."""
+        """The number in a file, decimal or 0x...; 0 if the file has no number."""
         text = self.text(name)
         return int(text, 0) if re.fullmatch(r"(0x[0-9a-f]+|\d+)", text) else 0
 
@@ -90,7 +90,7 @@ class PciDevice:
         return end - start + 1 if flags & _MEMORY and end else 0
 
     def describe(self) -> str:
-        """What it is, in words."""
+        """Vendor, device and driver, for messages."""
         if not self.exists:
             return f"this machine has no PCI device {self.address}"
         vendor, identity = (self.text(name).removeprefix("0x") for name in ("vendor", "device"))
@@ -142,7 +142,7 @@ class WindowBar(Bar):
 
 
 class FileConfig(ConfigSpace):
-    """Configuration space at `base` of an open file; the file belongs to somebody else."""
+    """Configuration space at `base` of an open file, which the caller closes."""
 
     def __init__(self, name: str, fd: int, base: int = 0) -> None:
         self.name, self._fd, self._base = name, fd, base
@@ -172,7 +172,7 @@ class FileConfig(ConfigSpace):
 
 
 class CardFunction(Function):
-    """A function of a card that the kernel has. What the kernel keeps to itself, SR-IOV above all, is asked for in sysfs."""
+    """A function of a real card. Requests that only the kernel may carry out, such as SR-IOV, go through sysfs."""
 
     def __init__(self, device: PciDevice) -> None:
         self.device, self.name = device, device.address

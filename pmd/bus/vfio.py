@@ -203,7 +203,7 @@ class VfioFunction(CardFunction):
         self._eventfds: list[int] = []
         self._fd = -1
         try:
-            # A PF's own opening asks for no token; one that is told there sets what its VFs have to say.
+            # Opening a PF needs no token. A token given there becomes the one that its VFs require.
             self._fd = self.group.device(device, token if device.physical_function else None)
             if token and not device.physical_function:
                 self._set_token(token)
@@ -257,7 +257,7 @@ class VfioFunction(CardFunction):
         return api.irq_count(self._fd, api.IRQ_MSIX)
 
     def interrupt(self, vector: int, eventfd: int | None) -> None:
-        """Signal `eventfd` (None: nothing any more) when the vector fires. What fires while the set changes may be lost."""
+        """Signal `eventfd` when the vector fires; None: stop. Interrupts that fire while the set changes may be lost."""
         if not 0 <= vector < self.vectors:
             raise DeviceError(f"{self.name}: no interrupt vector {vector} (it has {self.vectors})")
         wanted = self._eventfds + [-1] * (vector + 1 - len(self._eventfds))
@@ -272,7 +272,7 @@ class VfioFunction(CardFunction):
         self._eventfds = wanted
 
     def set_vfs(self, count: int) -> None:
-        """Have the kernel make `count` VFs. DeviceError if it will not, or if somebody has a VF open: it would wait."""
+        """Have the kernel make `count` VFs. DeviceError if it refuses, or if a process has a VF open, as it would wait."""
         for vf in self.device.virtual_functions() if count != self.vfs else ():
             for process in holders(DEV / vf.iommu_group):
                 raise DeviceError(
@@ -284,7 +284,7 @@ class VfioFunction(CardFunction):
         return "enable them in vfio-pci: 'echo 1 | sudo tee /sys/module/vfio_pci/parameters/enable_sriov'"
 
     def close(self) -> None:
-        """DMA ends, the map goes, and the kernel resets the function once nobody has it."""
+        """End DMA and remove the map. The kernel resets the function once no process has it open."""
         if self._fd < 0:
             return
         self._quieten()

@@ -147,5 +147,5 @@ def dma_unmap(container: int, iova: int, size: int) -> None:
 
 
 def set_vf_token(device: int, token: uuid.UUID) -> None:
-    """A PF's word that whoever opens its VFs must say. OSError where the kernel is too old (5.7) or it is no PF."""
+    """Set the token that programs must give to open VFs of this PF. OSError: the kernel is below 5.7, or it is no PF."""
     fcntl.ioctl(device, _request(17), struct.pack("=II", 24, _FEATURE_SET | _FEATURE_VF_TOKEN) + token.bytes)

@@ -116,7 +116,7 @@ class VfioUserBar(Bar):
         return self.tails.address(offset)
 
     def waker(self) -> Waker | None:
-        """What to do after a tail was written, if the server offers doorbells and rests."""
+        """How to wake the server after a tail was written; None: the server offers no doorbells, or does not rest."""
         return self.tails.waker if self.tails is not None else None
 
     def _access(self, offset: int, size: int) -> RegionAccess:
@@ -200,7 +200,7 @@ class VfioUserFunction(Function):
             if late:
                 raise DeviceError(self._why_absent())
             time.sleep(0.02)
-        # What was written before the function was there went nowhere.
+        # The function was not there for earlier writes: they had no effect.
         self.config.write16(pci.COMMAND, pci.COMMAND_MEMORY | pci.COMMAND_BUS_MASTER)
 
     def _why_absent(self) -> str:
@@ -226,7 +226,7 @@ class VfioUserFunction(Function):
             for iova, size in pieces:
                 flags = DmaFlags.READ | DmaFlags.WRITE
                 ask = DmaMap(DmaMap.struct_size(), flags, offset, iova, size)
-                done.append((iova, size))  # before the answer: a server that is late may have it all the same
+                done.append((iova, size))  # before the reply: a server that replies late may have mapped it
                 self._connection.request(Command.DMA_MAP, ask.pack(), [arena.fd]).close()
                 offset += size
         except BaseException:

@@ -34,16 +34,16 @@ __all__ = ["plug"]
 
 
 class WireSettings(NamedTuple):
-    """What any wire is told."""
+    """Settings that every wire has. netem: None: no impairment. elastic: whether senders stall when the receiver is full."""
 
     netem: Netem | None
     elastic: bool
 
 
 def plug(card: Card, port: int, spec: PortString, *, elastic: bool = True) -> Callable[[], None] | None:
-    """Plug the wire of a port string into port `port` of `card`; returns what pulls it out, None if there is none.
+    """Plug the wire of a port string into port `port` of `card`; returns the function that unplugs it, None: no wire.
 
-    elastic: what the wire is if the port string does not say it; a capture that is played flat out is elastic in any case. A
+    elastic: used if the port string does not set it; a capture that is played flat out is elastic in any case. A
     card at the other end that is not open yet is opened with this one's manner and thread. Raises ConfigError, and PortError
     or PcapError for a tap or a file that cannot be opened.
     """

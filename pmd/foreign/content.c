@@ -58,7 +58,7 @@ static ssize_t exchange(const struct file *file, char *bytes, size_t n, off_t of
     return size;
 }
 
-/* What is written to an attribute of sysfs. */
+/* Carry out a write to an attribute of sysfs. */
 static ssize_t store(const struct file *file, const char *text, size_t n)
 {
     struct request request = {.op = file->what == RESET ? RESET_NOW : SET_DRIVER, .value = file->what == BIND};

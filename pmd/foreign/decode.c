@@ -227,7 +227,7 @@ static const struct row ROWS[] = {
 
 struct prefixes { uint8_t operand, repeat, address, rex_w, rex_r, rex_any, coding, map, mandatory, vector_bytes; };
 
-/* Prefixes up to the opcode. Those kept are in found->copy; an address's segment and size are of no use there. */
+/* Prefixes up to the opcode. Those kept are in found->copy; an address's segment and size have no effect there. */
 static const uint8_t *read_prefixes(const uint8_t *p, struct prefixes *seen, struct instruction *found)
 {
     memset(seen, 0, sizeof *seen);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * An access to a mapped BAR. What the instruction reads is asked of the card; the CPU runs a copy of it on that, with the
- * program's registers and flags; what it has written goes to the card.
+ * An access to a mapped BAR. Data that the instruction reads comes from the card. The CPU runs a copy of the instruction
+ * on these data, with the program's registers and flags. Data that it writes goes to the card.
  */
 #include "trap.h"
 
@@ -11,7 +11,7 @@ enum { CODES = 64, CODE = 64, STATUS_FLAGS = 0x8D5 /* OF SF ZF AF PF CF */, XSTA
 
 /* ---- running a copy of an instruction ---- */
 
-/* What run_copy loads and stores; the offsets are in its assembly. */
+/* The registers that run_copy loads and stores; its assembly has the offsets. */
 struct state {
     uint64_t regs[16]; /* rax rcx rdx rbx rsp rbp rsi rdi r8 to r15 */
     uint64_t flags;
@@ -182,7 +182,7 @@ static void store(const struct mapping *mapping, const uint8_t *at, const uint8_
             __atomic_store_n(tail, (uint32_t)request.value, __ATOMIC_RELEASE);
             continue;
         }
-        memset(slot->tails, 0, sizeof slot->tails); /* queues may be set up anew: a VF's are not always the same */
+        memset(slot->tails, 0, sizeof slot->tails); /* queues may be set up again: those of a VF are not always the same */
         ask(slot, &request, -1);
     }
 }

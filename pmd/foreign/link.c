@@ -96,7 +96,7 @@ const struct file *find_file(int fd)
     return NULL;
 }
 
-/* What a write to a file does. resourceN and config are read, too; all others hold what Linux would say. */
+/* The effect of a write to a file. resourceN and config are read, too; all others have the text that Linux would give. */
 static int what_is(const char *name)
 {
     static const struct { const char *name; int what; } known[] = {
@@ -112,7 +112,7 @@ static int what_is(const char *name)
     return FIXED;
 }
 
-/* The files of a folder; slot: whose they are, NULL where that is said by what is written. */
+/* The files of a folder. slot: their owner; NULL: the text that is written names the slot. */
 static void find_files(const char *folder, struct slot *slot)
 {
     struct stat status;

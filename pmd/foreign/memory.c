@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * What a program maps. A BAR gets no access rights, so that each access faults. A hugepage is told to the card, with its
- * physical address: the device reaches that and nothing else.
+ * The mappings of a program. A BAR gets no access rights, so that each access faults. The card gets the physical address
+ * of each hugepage: the device reaches hugepages and nothing else.
  */
 #include "trap.h"
 
@@ -100,7 +100,7 @@ static void forget(const uint8_t *at, size_t n)
         struct mapping old = mappings[i];
         if (!covers(at, n, old.at, old.size))
             continue;
-        mappings[i--] = mappings[--mapping_count]; /* what is left of it, in front and behind, is a mapping, too */
+        mappings[i--] = mappings[--mapping_count]; /* the parts left in front and behind are mappings, too */
         if (at > old.at)
             mappings[mapping_count++] = (struct mapping){old.at, (size_t)(at - old.at), old.slot, old.bar, old.offset, old.prot};
         if (old.at + old.size > at + n) {

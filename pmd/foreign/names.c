@@ -16,11 +16,11 @@
 
 enum { UIO_MAJOR = 240 };
 
-/* What of the machine is not shown. Below the last one a number follows at once. */
+/* Paths of the machine that are hidden. A number follows the last one directly. */
 static const char *const SHOWN[] = {"/sys/bus/pci", "/sys/class/uio", "/sys/devices/pci0000:00", "/dev/uio"};
 static const int SHOWN_COUNT = sizeof SHOWN / sizeof *SHOWN;
 
-/* What follows `prefix` in `path`, where `//` and `/./` are a `/`; NULL if it does not begin with it. */
+/* The rest of `path` behind `prefix`, where `//` and `/./` are a `/`; NULL: it does not begin with `prefix`. */
 static const char *after(const char *path, const char *prefix)
 {
     for (; *prefix; prefix++, path++) {

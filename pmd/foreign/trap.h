@@ -4,7 +4,7 @@
  *
  * names.c     libc's functions that take a path: those of PCI devices and of UIO lead to the slots' folder
  * content.c   libc's functions that read and write what is open: configuration space is asked of the card
- * memory.c    mapped BARs get no access rights; mapped hugepages are told to the card, as an IOMMU's driver would be
+ * memory.c    mapped BARs get no access rights; the card gets the addresses of mapped hugepages, as an IOMMU's driver would
  * fault.c     an access to a BAR faults, and is asked of the card with all side effects
  * decode.c    which instruction that was
  * link.c      the sockets to the card's process; service.py is the other end

@@ -111,7 +111,7 @@ class ControlServer:
                     self._serve(connection)
                 except OSError:
                     continue  # a client may go away at any time
-                except Exception as error:  # nor may any question end the answers to others
+                except Exception as error:  # a faulty question must not end the answers to others
                     log.error("%s: a question was not answered: %r", self.name, error)
 
     def _serve(self, connection: socket.socket) -> None:

@@ -47,7 +47,7 @@ cdef class Runner:
     cdef readonly uint32_t budget
     cdef readonly uint64_t steps, busy_steps, packets
     cdef uint32_t _stopping, _calls, _resting
-    cdef public bint told  # whoever writes a register calls `nudge`; only tails in pages of their own move by themselves
+    cdef public bint told  # the code that writes a register calls `nudge`; only tails in pages of their own move without
     cdef bint _clients_know  # clients' words say that the card rests
     cdef int _bells, _bell  # epoll with the eventfds of clients, and with our own one
     cdef object _thread, _failure, _epoll

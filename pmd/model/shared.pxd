@@ -17,18 +17,18 @@ cdef class RegisterFile:
 
 
 # One for a card. Everything that touches registers or a port's state holds it. A busy owner (the runner) looks at `wanted()`
-# between two batches and, if somebody is waiting, calls give() and take() again, which lets the waiting one in first.
+# between two batches and, if a thread waits, calls give() and take() again, which lets that thread in first.
 cdef class CardLock:
     cdef uint32_t word
     cdef uint32_t waiters
     cdef uint64_t owner  # the thread that holds it; it may take it again
     cdef int depth
-    cdef void take(self) noexcept nogil  # for whoever has let go of the GIL
-    cdef void take_gil(self) noexcept  # for whoever holds it: it is let go while waiting
+    cdef void take(self) noexcept nogil  # for a thread without the GIL
+    cdef void take_gil(self) noexcept  # for a thread with the GIL, which is released while it waits
     cdef void give(self) noexcept nogil
     cdef bint is_mine(self) noexcept nogil  # whether this thread holds it
     cdef bint wanted(self) noexcept nogil
-    cdef void let_in(self) noexcept nogil  # give, wait until nobody waits any more, take
+    cdef void let_in(self) noexcept nogil  # give, wait until no thread waits any more, take
 
 
 # Time as the card sees it. Real: runs by itself. Virtual: moves when `advance` is called (steps and sleeps do).
@@ -48,9 +48,9 @@ cdef class DataPath:
     cdef uint8_t pace  # LINKS.SPEED of our light, 0 while that is nothing the other end can use: only like speeds make a link
     cdef bint link  # LINKS.UP: without link nothing is sent; starts True, and follows LINKS under a controller
     cdef uint32_t violations  # how many are recorded; take_violations() (Python) hands them over
-    cdef void adopt(self) noexcept  # `lock` is set: whoever changes what the data path reads holds it from now on
+    cdef void adopt(self) noexcept  # `lock` is set: from now on it is held to change anything that the data path reads
     cdef void written(self, uint32_t offset, uint32_t value) noexcept nogil  # a register (canonical offset) now holds value
-    cdef void reset(self) noexcept nogil  # all registers are at their reset values: decode them anew, drop what is inside
+    cdef void reset(self) noexcept nogil  # all registers are at their reset values: decode them again, drop all packets inside
     cdef uint32_t step(self, uint32_t budget) noexcept nogil
     cdef volatile uint32_t *tail_at(self, uint32_t word) noexcept nogil  # where a tail is; NULL: in the register file
     cdef bint wire_up(self) noexcept nogil  # a wire is plugged in and its other end is up

@@ -24,7 +24,7 @@ APART = 2 * PPM * 1000  # ppb
 OFFSET_99 = 200  # ns: TIMINCA's steps of 75 ppb move a clock by 9 ns between two Syncs
 SETTLED = 100  # offsets that ptp4l says until its servo has settled
 JUDGED = 60
-WAIT = 120  # s in which QEMU has a CPU when it wants one
+WAIT = 120  # seconds for QEMU to get a CPU when it wants one.
 # A guest in software may need longer than the 1 ms that ptp4l waits for a Tx stamp, and its own clock, by which ptp4l
 # would judge the card's, stands still whenever the host takes the CPU away.
 OFTEN = (

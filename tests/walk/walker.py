@@ -62,7 +62,7 @@ class Walk:
         self.rng, self.found, self.log = rng, found, log
         self.values = Values(rng, self.pick, folder)
         self.zoo: list[Any] = []
-        self.taken: list[tuple[Any, list[int]]] = []  # what Mempool.take gave out: the walk owns it
+        self.taken: list[tuple[Any, list[int]]] = []  # results of Mempool.take: the walk owns them
         self.second = Second()
         self.unraisable: list[str] = []
         self.folder = folder

@@ -30,7 +30,7 @@ class ValueKind(ABC):
     """How the values of a setting are read and printed. A plain value is one that JSON and TOML have: bool, int or str."""
 
     plain_type: type = str
-    expected = "a text"  # what a file must have, for its errors
+    expected = "a text"  # the type that a file must have, for its errors
 
     @abstractmethod
     def parse(self, name: str, text: str) -> Any:
@@ -149,7 +149,7 @@ class Setting:
 
     kind: ValueKind
     value: str  # stands for the value in help and documents: "VID"
-    help: str  # what it does, in whole sentences
+    help: str  # its effect, in whole sentences
     check: Check | None  # called before the setting changes
     apply: Apply | None  # called after it has changed
     restart: bool  # a driver that uses the VF must reinitialise to notice

@@ -156,7 +156,7 @@ class IxgbeVfPort(IxgbeBase):
                 session.resume()
         except FrameRefused as error:
             if not self.started:
-                session.quiet()  # else the PF keeps on knowing what this VF wants, for `vf explain`
+                session.quiet()  # otherwise the PF keeps this VF's requests, for `vf explain`
             raise PortError(f"{self.name}: {mtu_refused(self._mtu, error)}") from error
         self._counters.rebase()
         queues = session.queues

@@ -97,7 +97,7 @@ class VfSession:
         self.link_told = False  # and to look at the link
         self.enabled = True  # the administrator's word about our link
         self.mac = b""
-        self.given = b""  # what RESET answered, b"" if the PF leaves the choice to us
+        self.given = b""  # the address in the reply to RESET, b"" if the PF leaves the choice to us
         self.hash_type = 0
         self.api = mailbox.API_1_0
         self.queues = QueuesReply(1, 1, 0, 0)

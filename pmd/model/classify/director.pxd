@@ -15,6 +15,6 @@ cdef void director_reset(mdl_port *p) noexcept nogil
 # KiB of the packet buffer that it has.
 cdef uint32_t director_memory(const mdl_port *p) noexcept nogil
 
-# The queue of the filter that a packet of n bytes matches, -1 for none. pool: whose copy it is; -1: there are no pools. What
-# the descriptor of that copy shall say is left in p.director.found[copy], and bit `copy` of p.director.looked is set if there is.
+# The queue of the filter that a packet of n bytes matches, -1 for none. pool: that of the copy; -1: pools are off. The
+# fields for the copy's descriptor are left in p.director.found[copy]; then bit `copy` of p.director.looked is set.
 cdef int direct(mdl_port *p, const uint8_t *data, uint32_t n, const Parsed *parsed, int pool, uint32_t copy) noexcept nogil

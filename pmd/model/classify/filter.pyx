@@ -49,11 +49,11 @@ cdef void decode_filter(mdl_filter *f, uint32_t *regs) noexcept nogil:
         f.known[index].address = NOBODY
     for index in range(RARS):
         address = rar[2 * index] | <uint64_t> (rar[2 * index + 1] & 0xFFFF) << 32
-        # Broadcast has bits of its own (BAM, MPE) even where somebody wrote it into an address register.
+        # Broadcast has bits of its own (BAM, MPE) even if it is written into an address register.
         if rar[2 * index + 1] >> 31 and address != BROADCAST:
             if f.rar0 == NOBODY:
                 f.rar0 = address
-            # SILENT about an address that stands there twice: the first one's pools count.
+            # SILENT about an address in two entries: the first one's pools count.
             mdl_know(f, address, pools[2 * index] | <uint64_t> pools[2 * index + 1] << 32)
 
 

@@ -259,8 +259,8 @@ cdef uint64_t pools_of_departure(
         tag = tag_of(&p.filter, data, n)
     if p.filter.vlan_filter:
         pools &= _members(v, tag)
-    # CONFLICT: the default pool is said to get multicasts that nobody here wants, and not to be in the list of rules.
-    # It does not, unless it is the one who distributes them.
+    # CONFLICT: the text gives multicasts that no pool wants to the default pool; the list of rules does not. The model
+    # does not, unless the default pool is the one that distributes them.
     if not v.replicate:
         pools = v.fallback if destination & 1 else pools & -pools
     # SILENT about an address of a pool that the VLAN keeps out: the frame goes to the wire, as to a stranger.

@@ -99,7 +99,7 @@ cdef bint _fetch(mdl_port *p, mdl_txq *q, uint32_t index, uint32_t at, uint64_t 
         return True
     if dma_read(q.domain, <uint8_t *> words, q.base + at * 16, 16, TX_DESC_FETCH, index):
         return True
-    q.stalled = 1  # until the queue is enabled anew or the map changes
+    q.stalled = 1  # until the queue is enabled again or the map changes
     return False
 
 
@@ -226,8 +226,8 @@ cdef void _note_absent(mdl_port *p, uint32_t index, const TxPacket *k) noexcept 
         mdl_violate(p, V_TX_SECURITY, index, k.first, k.upper)
     if c.fcoe and (k.upper & HW_TXD_POPTS_TXSM or k.lower & HW_TXD_CMD_TSE):
         mdl_violate(p, V_TX_FCOE, index, k.first, k.upper)
-    # SILENT about VFs: the clock and its stamps are the PF's registers (9.4 has none of them), and what stamps frames does not
-    # know whose they are. So a VF's frame is stamped, and the PF waits for its own stamp in vain.
+    # SILENT about VFs: the clock and its stamps are the PF's registers (9.4 has none of them), and the stamping
+    # unit does not know a frame's owner. So a VF's frame is stamped, and the PF never gets its own stamp.
     if k.lower & HW_TXD_MAC_1588 and p.pool_shift and p.vf_pools >> (index >> p.pool_shift) & 1:
         mdl_violate(p, V_TX_STAMP, index, k.first, k.lower)
 

@@ -19,7 +19,7 @@ from dataplane.pmd.model.state.port cimport mdl_port
 cdef class Engine
 
 
-# What is plugged into a port. Its kinds are in wire/: port, tap, pcap, peer.
+# A wire plugged into a port. Its kinds are in wire/: port, tap, pcap, peer.
 cdef class Wire:
     cdef bint live  # stepped also while the port may not do DMA, because its other end would wait
     cdef readonly bint elastic  # frames wait while the packet buffer is full; else they are lost and counted (RXMPC)
@@ -42,7 +42,7 @@ cdef class Wire:
 
 # written, reset, step, wire_up, lit, link, stopped, strict, violations, take_violations: as pmd.model.shared.DataPath says.
 cdef class Engine(DataPath):
-    cdef mdl_port *port              # what the hot loops touch (state/port.h)
+    cdef mdl_port *port              # the state that the hot loops use (state/port.h)
     cdef uint32_t *regs              # 0x8000 dwords
     cdef readonly RegisterFile registers
     cdef readonly Interrupts interrupts
@@ -54,7 +54,7 @@ cdef class Engine(DataPath):
     cdef uint64_t _masters           # VFs that are bus masters
     cdef uint32_t _vfs               # number of VFs: VF n has pool n
     cdef readonly str name
-    cdef readonly Wire wire          # what is plugged in, or None
+    cdef readonly Wire wire          # the wire that is plugged in, or None
 
     # The I/O address space of VF n, whether the VF exists now or not.
     cpdef Domain domain_of_vf(self, int n)

@@ -40,7 +40,7 @@ cdef bint insert_l4_checksum(uint8_t *data, uint32_t n, const mdl_context *c) no
         return False
     sum = <uint16_t> ~mdl_fold(mdl_sum(data + start, n - start))
     if sum == 0 and c.l4_type == L4_UDP:
-        sum = 0xFFFF  # 0 would say that there is none
+        sum = 0xFFFF  # 0 would mean that the datagram has no checksum
     mdl_store16(data + offset, sum)
     return True
 

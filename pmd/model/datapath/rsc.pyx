@@ -72,12 +72,12 @@ cdef enum:
     PLAIN = 20
     STAMPED = 32
     RAW_STAMP = 0x0A080101  # NOP, NOP, time stamp, 10 bytes: as loaded
-    # Packets that may start in one descriptor (7.1.6.2): RSCCNT has four bits, and one more than that stands in it.
+    # Packets that may start in one descriptor (7.1.6.2): RSCCNT has four bits, and this number plus 1 is written into it.
     STARTS_MAX = 14
     IP_MAX = 65535
 
 
-# What there is to know of a packet of TCP over IPv4.
+# The fields of a TCP packet over IPv4 that merging needs.
 cdef struct Segment:
     const uint8_t *tcp
     uint32_t header  # bytes of TCP's header

@@ -48,7 +48,7 @@ cdef void decode_rxq(mdl_port *p, uint32_t index) noexcept nogil:
             q.head = 0
         q.bad_tail = 0xFFFFFFFF
         q.rsc_warned = 0
-        q.warned = kind == 1  # a single buffer: nobody looks at the header address, and Linux leaves DD there
+        q.warned = kind == 1  # a single buffer: the header address is unused, and Linux leaves DD there
         # Header split is not to be relied on (7.1.10): such a queue works as one with a single buffer.
         q.doubtful = kind > 1 or q.buffer == 0 or q.buffer > BUFFER_MAX
     if q.buffer == 0 or q.buffer > BUFFER_MAX:

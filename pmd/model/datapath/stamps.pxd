@@ -22,7 +22,7 @@ cdef void decode_stamps(mdl_port *p, uint32_t slow) noexcept nogil
 # After a reset of the port: SYSTIM is 0.
 cdef void reset_stamps(mdl_port *p) noexcept nogil
 
-# A frame with the descriptor's 1588 bit leaves (NULL: it is lost on its way). What follows it is as late.
+# A frame with the descriptor's 1588 bit leaves (NULL: it is lost on its way). Frames behind it are as late.
 cdef void stamp_departure(mdl_port *p, mdl_frame *frame) noexcept nogil
 
 # A frame that the MAC has let in, while TSYNCRXCTL.ENABLE is 1. Sets TS in parsed.status if the registers are its own.

@@ -146,7 +146,7 @@ cdef void stamp_arrival(mdl_port *p, mdl_frame *frame, Parsed *parsed) noexcept 
     if s.rx_type != EVERY and (not at or p.regs[W_TSYNCRXCTL] & VALID):
         return
     ns = time_of(s)
-    if s.since <= frame.ready and frame.ready <= ns:  # else it left when nobody looked at the time
+    if s.since <= frame.ready and frame.ready <= ns:  # otherwise it left before the time was looked at
         ns = frame.ready
     value = _taken(p, ns)
     p.regs[W_RXSTMPL], p.regs[W_RXSTMPH] = <uint32_t> value, <uint32_t> (value >> 32)

@@ -58,7 +58,7 @@ cdef bint switch_out(mdl_port *p, mdl_fifo *wire, Tally *sent) noexcept nogil:
         return True
     mdl_fifo_refresh(p.switched)
     while frame != NULL:
-        # SILENT about less than a header, which only comes without padding: it goes nowhere.
+        # SILENT about less than a header, which only comes without padding: it is dropped.
         if unlikely(frame.len < ETHERNET_HEADER_BYTES or not honest(p, frame.data, frame.len, frame.tag)):
             if p.vt.count_spoofed >> frame.tag & 1:
                 count(p.regs, W_SSVPC, 1)

@@ -16,7 +16,7 @@ cdef class Interrupts:
     cdef readonly VfInterrupts vfs  # where causes of queues that belong to VFs go
     cdef uint64_t vf_pools  # as in mdl_port
     cdef uint32_t pool_shift
-    cdef uint64_t pending  # vectors with a queue cause that nobody has taken
+    cdef uint64_t pending  # vectors with a queue cause that the driver has not taken
     cdef uint64_t fresh  # vectors with a cause since their last message
     cdef uint64_t held  # vectors that wait for the end of their EITR interval
     cdef uint64_t masked  # MSI-X table: the vector's mask bit

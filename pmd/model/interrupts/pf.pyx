@@ -241,7 +241,7 @@ cdef class Interrupts:
         elif bank == 0:
             self.regs[W_EIMS] = self.regs[W_EIMS] & OTHERS | self.regs[W_EIMS_EX] & QUEUES
         if on:
-            # What waits behind a mask that is lifted, or set again, is worth a message.
+            # A cause that waits behind a mask sends a message when the mask is lifted, or set again.
             vectors = value & QUEUES if bank < 0 else value
             if bank > 0:
                 vectors <<= 32

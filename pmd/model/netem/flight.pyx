@@ -34,7 +34,7 @@ cdef enum:
     OVERHEAD = 24  # FCS, preamble, start of frame, gap
     ROOM = 256  # frames, at first
     SIZE_MOST = 256 << 20  # bytes in flight
-    # What is drawn for a frame.
+    # The random draws for a frame.
     LOSS = 0
     DUPLICATE = 1
     REORDER = 2
@@ -117,7 +117,7 @@ cdef class Flight:
                 break
             if top <= now and top <= start:
                 if not self._land(sink, elastic):
-                    self.next_due = NEVER  # when the receiver has room, which is no matter of time
+                    self.next_due = NEVER  # it lands when the receiver has room, which no clock decides
                     return done
             elif start <= now:
                 if not self._take(frame, start):

@@ -48,7 +48,7 @@ class NvmRegisters(RegisterBlock):
         others = [port for port in self.card.ports if port is not self.chip]
         taken = any(port.peek(EEC.offset) & EEC.GNT.mask for port in others)
         if not wants:
-            for port in others:  # whoever waited has it now
+            for port in others:  # the port that waited has it now
                 if port.peek(EEC.offset) & EEC.REQ.mask:
                     port.poke(EEC.offset, port.peek(EEC.offset) | EEC.GNT.mask)
                     break

@@ -204,7 +204,7 @@ class NicServer:
                 account, listens = target
                 found[account] = found.get(account, 0) | (_CALLS if listens else events)
         for account in found.keys() - self._waiting.keys():
-            # Whoever was quiet may not save up what it did not use, but for a little.
+            # A quiet client may save up only a little of the time that it did not use.
             account.cost = max(account.cost, self._pace - _CREDIT_NS)
             session = self._sessions.get(account)
             if session is not None:
@@ -260,7 +260,7 @@ class NicServer:
         try:
             connection, _ = self._listening[account].accept()
         except (BlockingIOError, InterruptedError, ConnectionError):
-            return  # whoever wanted something has gone
+            return  # the caller has gone
         except OSError as error:
             account.say(logging.WARNING, f"a client cannot be taken in: {error.strerror}")
             self._turn_away(account)
@@ -364,7 +364,7 @@ class NicServer:
             self.card.check()
 
 
-_CALLS = 1 << 30  # beside epoll's events: somebody wants to connect
+_CALLS = 1 << 30  # beside epoll's events: a client wants to connect
 
 
 def _cost(account: Account) -> int:

@@ -109,7 +109,7 @@ class ClientSession:
             return False
         try:
             if self._strict:
-                # Whoever wants a reply waits from when it came. A message without one may have been here for a while.
+                # A client that wants a reply has waited since now. A message without a reply may have been here for a while.
                 self.device.asks(self.empty_at if message.header.no_reply else 0)
             self._answer(message)
         finally:

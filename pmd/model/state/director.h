@@ -43,7 +43,7 @@ struct mdl_director {
     struct mdl_directed filter[MDL_DIRECTED];
 };
 
-/* Pages of the table that nobody uses cost nothing. */
+/* Unused pages of the table cost nothing. */
 static inline struct mdl_director *mdl_director_new(void) { return calloc(1, sizeof(struct mdl_director)); }
 
 #endif

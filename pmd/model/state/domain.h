@@ -9,7 +9,7 @@
 
 enum mdl_perm { MDL_READ = 1, MDL_WRITE = 2 };
 
-/* What an access was for. A fault reports it in words: `WHAT` in iommu.pyx. */
+/* The purpose of an access. A fault reports it in words: `WHAT` in iommu.pyx. */
 enum mdl_what {
     MDL_RX_DESC_FETCH, MDL_RX_DESC_WRITE, MDL_RX_DATA,
     MDL_TX_DESC_FETCH, MDL_TX_DESC_WRITE, MDL_TX_DATA, MDL_TX_HEAD_WRITE,

@@ -73,7 +73,7 @@ struct mdl_port {
     uint64_t violations;
     struct mdl_violation violation[MDL_VIOLATIONS];
     volatile uint32_t *rx_tail[MDL_QUEUES], *tx_tail[MDL_QUEUES]; /* see Engine.attach */
-    /* Of each Tx queue: where its tail is read, and its head. Apart from txq, because every step reads all of them. */
+    /* The address of each Tx queue's tail, and its head. Apart from txq, because every step reads all of them. */
     volatile uint32_t *tx_bell[MDL_QUEUES] DP_ALIGNED;
     uint32_t tx_at[MDL_QUEUES];
     struct mdl_rxq rxq[MDL_QUEUES];

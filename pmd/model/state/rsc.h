@@ -15,7 +15,7 @@ struct mdl_rsc { /* one merged packet that is not complete yet */
     uint16_t queue, tci;
     uint32_t src, dst, ports; /* as they lie in the packet */
     uint32_t next;            /* the sequence number that comes next */
-    uint32_t info, hash, status; /* what the last descriptor will say, from the last packet merged */
+    uint32_t info, hash, status; /* for the last descriptor, from the last packet merged */
     uint32_t packets, started;   /* all of them; those that start in the buffer at hand */
     uint32_t descriptors, at;    /* how many it has; the one at hand */
     uint32_t filled, bytes;      /* bytes in the buffer at hand; in all buffers */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * What the data path reports of a driver's mistakes. violation.py has a text for each code, in this order.
+ * The driver's mistakes that the data path reports. violation.py has a text for each code, in this order.
  */
 #ifndef DATAPLANE_MODEL_VIOLATION_H
 #define DATAPLANE_MODEL_VIOLATION_H

@@ -29,8 +29,8 @@ __all__ = ["WireEnd"]
 
 log = logging.getLogger("dataplane")
 
-TICK = 0.05  # seconds
-GREETING = 2.0  # seconds until whoever has not greeted is cut off
+LOOK = 0.05  # seconds between two looks
+GREETING = 2.0  # seconds until a caller that has not greeted is cut off
 CALLERS = 8  # that may be greeting at a time
 
 
@@ -127,10 +127,10 @@ class WireEnd:
             poll = select.poll()
             for each in waiting:
                 poll.register(each, select.POLLIN)
-            poll.poll(TICK * 1000)
-        elif self.wire.rest(TICK):
+            poll.poll(LOOK * 1000)
+        elif self.wire.rest(LOOK):
             self._nudge()
-            self._stop.wait(TICK)  # a peer that wakes us all the time does it twenty times a second
+            self._stop.wait(LOOK)  # a peer that wakes us all the time does it twenty times a second
 
     def _answer(self, listening: socket.socket, there: bool) -> None:
         """Let callers greet, unless a peer is connected."""
@@ -199,7 +199,7 @@ class WireEnd:
         self._refused = True
         if why:
             self._say(why)
-        self.wire.closer.do(connection.close)  # what it sent and nobody read goes with it, which could wait
+        self.wire.closer.do(connection.close)  # discards unread messages, and may therefore block
 
     def _drop_all(self) -> None:
         for connection, _ in self._greeting:

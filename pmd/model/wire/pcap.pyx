@@ -55,7 +55,7 @@ cdef class PcapWire(Wire):
     cdef readonly uint64_t recorded, played, skipped, discarded
     cdef uint32_t _loop
     cdef uint64_t _began, _first
-    cdef uint64_t _warned  # number of the record whose gap was said last
+    cdef uint64_t _warned  # number of the record whose gap was reported last
     cdef record_t _record
     cdef bint _waiting
     cdef object _refused  # the error of a file that could not be begun

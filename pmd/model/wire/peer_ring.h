@@ -2,7 +2,7 @@
  *
  * The memory of a wire between two processes (pmd.model.wire.peer): a ring of bytes each way. One end writes a ring and the
  * other reads it; neither believes the other. Each keeps its own index in memory of its own and only publishes copies, reads
- * every word of the other's once, and checks it before use. What is wrong is reported as MDL_RING_LIE, never followed.
+ * every word of the other's once, and checks it before use. A wrong word is reported as MDL_RING_LIE, never followed.
  */
 #ifndef DATAPLANE_PEER_RING_H
 #define DATAPLANE_PEER_RING_H
@@ -34,7 +34,7 @@
 
 #define MDL_RING_LIE (-1)
 
-/* What both ends share of one ring. Each part lies in lines that one end alone writes, and that no prefetch of a pair of
+/* The memory of one ring that both ends share. Each part lies in lines that one end alone writes, and that no prefetch of a pair of
  * lines drags along. Indices count bytes and never wrap. */
 struct mdl_lane {
     uint64_t tail; /* the writer's: bytes ever put in */
@@ -126,7 +126,7 @@ static inline int mdl_ring_look(struct mdl_ring_in *i)
     return 0;
 }
 
-/* The length of the next frame, 0 if there is none, MDL_RING_LIE. Its bytes may change until they have been copied. */
+/* The length of the next frame; 0: the ring is empty; MDL_RING_LIE. Its bytes may change until they have been copied. */
 static inline int32_t mdl_ring_peek(struct mdl_ring_in *i, const uint8_t **frame, uint32_t *flags)
 {
     while (i->head != i->tail) {

@@ -27,7 +27,7 @@ cdef class PortWire(Wire):
                 raise ConfigError(f"{engine.name} has a wire already: unplug it first")
         self._set(elastic, netem)
         self.a, self.b = a, b
-        self.live = True  # what is under way to a port that may not reach memory goes on, or its sender would wait
+        self.live = True  # frames under way to a port that may not reach memory move on, or their sender would wait
         if self.outward is None:
             a.plug(self, b.port.rx_fifo, elastic, False, &b.lit)
             b.plug(self, a.port.rx_fifo, elastic, False, &a.lit)
@@ -52,7 +52,7 @@ cdef class PortWire(Wire):
         return self.inward.carry(engine.port.rx_fifo, engine.port.now_ns, self.elastic)
 
     cdef uint64_t due(self, Engine engine) noexcept nogil:
-        # What the other end receives is its own card's affair.
+        # The other end's card receives its frames itself.
         if self.outward is None:
             return NEVER
         return self.outward.next_due if engine is self.b else self.inward.next_due

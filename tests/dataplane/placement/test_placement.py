@@ -77,7 +77,7 @@ def test_an_lcore_is_a_cpu_a_name_or_the_one_of_the_run():
     app, sink = Where(), Sink()
     report = Pipeline(Frames(FRAMES, pool=POOL) >> app >> sink, lcores={app: cpu}, full="wait").run()
     assert app.threads == {f"lcore-{cpu}"} and sink.packets == 1000 and report.ok
-    # On the lcore where it is anyway there is no hand-off.
+    # The app is on that lcore anyway, so no hand-off is needed.
     pipeline = Pipeline(Frames(FRAMES, pool=POOL) >> app >> sink, lcores={app: cpu})
     pipeline.run(cpu)
     assert pipeline.graph.handoffs == []

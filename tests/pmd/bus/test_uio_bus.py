@@ -15,7 +15,7 @@ from dataplane.pmd.bus.uio import UioFunction
 
 
 def open_files():
-    gc.collect()  # what tests before this one left is closed now, and not between two counts
+    gc.collect()  # closes descriptors that earlier tests left now, and not between two counts
     return len(list(Path("/proc/self/fd").iterdir()))
 
 

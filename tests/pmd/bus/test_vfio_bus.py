@@ -21,7 +21,7 @@ TOKEN = uuid.UUID(int=7)
 
 
 def open_files():
-    gc.collect()  # what tests before this one left is closed now, and not between two counts
+    gc.collect()  # closes descriptors that earlier tests left now, and not between two counts
     return len(list(Path("/proc/self/fd").iterdir()))
 
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * A whole driver in a page: takes a hugepage from where it is told to, asks the kernel for its physical address, enables DMA
+ * A whole driver in a page: takes a hugepage from the source in its arguments, asks the kernel for its physical address, enables DMA
  * through configuration space, and sends FRAMES frames of 60 bytes whose 15th byte counts. Sections: datasheet 4.6.8, 7.2.3.2.1.
  *   sender ADDRESS anonymous|private|memfd|segment|FILE
  */

@@ -170,7 +170,7 @@ static void relative_paths(void)
     CHECK(fd >= 0 && read(fd, &ids, 4) == 4 && ids == IDS && !close(fd) && !chdir(before));
 }
 
-/* ---- what is told to the kernel ---- */
+/* ---- writes to the kernel's files ---- */
 
 static void unbind_and_bind(void)
 {

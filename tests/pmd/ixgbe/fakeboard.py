@@ -2,7 +2,7 @@
 """A board for the two ends of the mailbox: registers with the rules of turn taking, and nothing that moves packets.
 
 Written from the facts about the registers (datasheet 7.10.2.9, 8.2.3.27, 9.4), without a look at the model. Time passes by
-sleeping only; whoever stands in `on_sleep` runs meanwhile, so that a VF driver that waits lets the PF's service work, all in
+sleeping only; the callbacks in `on_sleep` run meanwhile, so that a VF driver that waits lets the PF's service work, all in
 one thread.
 """
 
@@ -89,7 +89,7 @@ class Board:
     # ---- registers ------------------------------------------------------------------------------------------------
 
     def __getitem__(self, register: RegisterRef) -> int:
-        """What lies in a register, without the side effects of a read."""
+        """The word of a register, without the side effects of a read."""
         return self.memory[register.offset // 4]
 
     def __setitem__(self, register: RegisterRef, value: int) -> None:
@@ -240,7 +240,9 @@ class BoardBar(Bar):
     def _twin(self, offset: int) -> int:
         register = window.decode(offset)
         twin = register and window.twin(self.vf or 0, register, self.board.queues)
-        return twin.offset if twin else SIZE - 4  # what only a VF has: a dword that nobody else uses
+        return (
+            twin.offset if twin else SIZE - 4
+        )  # a register that only a VF has: a dword that is otherwise unused
 
 
 class BoardConfig(ConfigSpace):

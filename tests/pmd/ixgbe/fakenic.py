@@ -215,7 +215,7 @@ class FakeFunction(Function):
         return True
 
     def transmit(self, most=1 << 30, queue=0):
-        """What the driver wants sent, as (frame, last data descriptor, context or None); DD where it was asked for."""
+        """Take frames from the Tx ring as (frame, last data descriptor, context or None); write DD where RS was set."""
         bar = self.registers
         length = bar[TDLEN[queue].offset] // 16
         head, tail = bar[TDH[queue].offset], bar[TDT[queue].offset]

@@ -27,7 +27,7 @@ class _DropEnables:
 
 
 class ModelBoard:
-    """A stepped card; the PF's service stands in `on_sleep`, as on the board. Nobody's driver is in between."""
+    """A stepped card; the PF's service stands in `on_sleep`, as on the board. No driver is in between."""
 
     link_up = True
 
@@ -64,7 +64,7 @@ class ModelBoard:
         return self.card.now()
 
     def __getitem__(self, register: RegisterRef) -> int:
-        """What lies in a register, without the side effects of a read."""
+        """The word of a register, without the side effects of a read."""
         return int(self.card.ports[0].registers.peek(register.offset))
 
     def reset(self) -> None:

@@ -36,7 +36,7 @@ class Ruled:
         return Board(vfs, queues)
 
     def bring_up(self) -> None:
-        """What the PF's driver does at its start."""
+        """Do what the PF's driver does at its start."""
         self.filters.clear_tables()
         self.filters.write_all(1)
         self.table.set_up(self.frame)

@@ -176,7 +176,7 @@ def test_a_stopped_port_says_so_too(stack: ExitStack) -> None:
 
 
 class Odd:
-    """A watcher that fails as it is told."""
+    """A watcher that raises the error it was given."""
 
     def __init__(self, error: Exception) -> None:
         self.error, self.told = error, 0
@@ -201,7 +201,7 @@ class Even:
 
 
 def test_a_device_that_is_there_and_cannot_reach_memory_refuses_it(caplog: pytest.LogCaptureFixture) -> None:
-    """Unlike one that is gone: packets of that memory could be sent through it. Everybody else knows the same as before."""
+    """Unlike one that is gone: packets of that memory could be sent through it. The other watchers stay as they were."""
     first, odd, second = Even(), Odd(DataplaneError("no room in the map")), Even()
     with Arena(4096, hugepages="no"):
         with pytest.raises(DataplaneError, match="no room"):

@@ -24,7 +24,7 @@ def both(request):
 
 
 class TestContract(PortLife, PortReceives, PortSends):
-    """What holds for every port holds for this one; its wire's other end is a second port with our driver."""
+    """The contract of every port, for this one. Its wire's other end is a second port with our driver."""
 
     @pytest.fixture
     def rig(self, both):
@@ -107,7 +107,7 @@ def test_every_fault_at_bring_up_is_named(fault):
     """By register, time or value, and section; and nothing is left behind."""
     with pair() as p:
         if fault.stage != "link":
-            unplug(p.card, 0)  # a bring-up sets up the link only if there is none
+            unplug(p.card, 0)  # a bring-up sets up the link only if the port has none
             p.card.sleep(0.1)
         fault.inject(p.card, 0)
         try:
@@ -210,7 +210,7 @@ def test_the_link_flaps():
 
 
 def test_a_port_whose_neighbour_has_no_driver_sends_all_it_has():
-    """Three packet buffers full go to a port that nobody has opened: they are lost there, and hold nobody back."""
+    """Three packet buffers full go to a port that is not open: they are lost there, and stall no sender."""
     with pmd.probe("model0,thread=off,manner=strict") as port:
         port.configure(mempool=Mempool(2048, hugepages="no"))
         port.tx(0)

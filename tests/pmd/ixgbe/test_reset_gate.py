@@ -73,7 +73,7 @@ def test_readers_during_resets_of_the_pf(made: Fleet, rounds: int) -> None:
 
 
 def test_readers_during_resets_of_a_vf(made: Fleet) -> None:
-    """And the PF looks at it meanwhile. What another thread reads takes nothing from the one that talks with the PF."""
+    """The PF reads the VF meanwhile. Reads by another thread take no message from the thread that talks with the PF."""
     vf, pf = made.vfs[0], made.pf
     counts: list[int] = [0]
 

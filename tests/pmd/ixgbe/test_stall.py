@@ -189,7 +189,7 @@ def _free(boxes) -> None:  # type: ignore[no-untyped-def]
 def test_a_message_that_was_taken_by_half_is_sent_to_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else what follows it would be read as its rest, and nothing be understood any more."""
+    """Otherwise the next message would be read as its rest, and no later one could be parsed."""
     monkeypatch.setattr(client, "PATIENCE", 0.05)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)

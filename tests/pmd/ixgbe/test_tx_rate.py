@@ -19,7 +19,7 @@ from tests.pmd.ixgbe.fleet import fleet
 def sent_in(p: Pair, ns: int, size: int, queues: int = 1, step_ns: int = 2_000) -> list[int]:
     """Frames of `size` bytes without FCS that each queue sends in that much of the card's time, with more always to send.
 
-    They are told apart by their number.
+    The number distinguishes them.
     """
     clock, counts = p.card.clock, [0] * queues
     begun = clock.now_ns

@@ -44,7 +44,7 @@ def bit_hash(key: int, words: list[int]) -> int:
 
 @dataclass(frozen=True)
 class Tuple:
-    """What a filter or a packet has, as text and numbers; a mask has the same fields, with bits of 1 compared."""
+    """Fields of a filter or a packet, as text and numbers. A mask has the same fields; its bits of 1 are compared."""
 
     src: str = "0.0.0.0"
     dst: str = "0.0.0.0"

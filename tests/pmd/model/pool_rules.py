@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The rules of pools once more, slow and by the book, for comparison (datasheet 7.10.3): sets of pools instead of masks.
 
-What is asked of the chip stands here as lists and sets; whoever tests writes the same to registers, or has drivers do it.
+Settings of the chip are lists and sets here; a test writes the same to registers, or has drivers do it.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ class PoolPort(Port):
         self.first: dict[int, tuple[RxQueue, TxQueue]] = {}
 
     def lay_out(self, queues: int) -> None:
-        """Deal queues out anew."""
+        """Give each pool this number of queues."""
         self.queues = queues
         mode, mtqc, mrqe = LAYOUTS[queues]
         self.write(GCR_EXT, mode if self.sriov else 0)
@@ -170,7 +170,7 @@ class PoolPort(Port):
     # ---- frames -----------------------------------------------------------------------------------------------
 
     def take(self) -> dict[int, list[Received]]:
-        """What each pool has got since the last time, in its first queue."""
+        """The frames that each pool got since the last call, in its first queue."""
         got = {pool: rx.take() for pool, (rx, _) in self.first.items()}
         return {pool: frames for pool, frames in got.items() if frames}
 
@@ -201,7 +201,7 @@ class Street:
     home: PoolPort
 
     def arrive(self, frame: bytes) -> dict[int, list[Received]]:
-        """What the pools get of a frame from the wire."""
+        """The copies of a frame from the wire that the pools get."""
         self.far.tx[0].send(frame)
         self.far.step()
         self.home.step(2)
@@ -210,7 +210,7 @@ class Street:
     def depart(
         self, pool: int, frame: bytes, **options: int
     ) -> tuple[dict[int, list[Received]], list[bytes]]:
-        """What the pools, and the far end, get of a frame that a pool sends."""
+        """The copies of a frame from a pool that the pools, and the far end, get."""
         self.home.send_from(pool, frame, **options)
         self.home.step(2)
         self.far.step(2)

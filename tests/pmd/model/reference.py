@@ -14,7 +14,7 @@ RSS_KEY = bytes.fromhex("6d5a56da255b0ec24167253d43a38fb0d0ca2bcbae7b30b477cb2da
 
 @dataclass
 class Filter:
-    """What the filter registers say."""
+    """The contents of the filter registers."""
 
     addresses: list[bytes] = field(default_factory=list)
     unicast_all: bool = False
@@ -75,7 +75,7 @@ def toeplitz(data: bytes, key: bytes = RSS_KEY) -> int:
 
 @dataclass
 class Packet:
-    """What the parser finds."""
+    """The fields that the parser finds."""
 
     kind: int = 0  # packet type bits, where the descriptor has them
     status: int = 0

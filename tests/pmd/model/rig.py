@@ -259,7 +259,7 @@ class RxQueue:
                 status = high >> 32 & 0xFFFF if self.kind == 0 else high & 0xFFFFFFFF
                 frames.append(Received(data, low & 0xFFFFFFFF, low >> 32, status, high >> 48, used))
                 self.next = at
-                # Whoever asks again must not see this one a second time, given back or not.
+                # The next call must not see this one a second time, given back or not.
                 for i in range(used):
                     poke(self.ring, bytes(16), ((at - 1 - i) % self.n) * 16)
                 if refill:

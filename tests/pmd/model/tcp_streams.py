@@ -17,7 +17,7 @@ FLOWS = 4
 
 @dataclass
 class Action:
-    """What one connection does next."""
+    """The next action of one connection."""
 
     flow: int
     size: int

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What other 82599 drivers do at bring-up, step by step with their time-outs, on both manners of the model.
+"""The bring-up of other 82599 drivers, step by step with their time-outs, on both manners of the model.
 
 Each test is one thing that such a driver depends on; the limits are theirs.
 """

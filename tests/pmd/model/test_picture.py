@@ -29,7 +29,7 @@ def test_a_fresh_card_says_little():
         first, address, second, _ = chip.card.picture().splitlines()
         assert first == "model0: link down (no wire), Rx off, Tx off, DMA on, FCTRL none"
         assert address == "  addresses 02:82:59:90:00:00"
-        assert second.startswith("model1: ") and "DMA stopped" in second  # nobody has opened it
+        assert second.startswith("model1: ") and "DMA stopped" in second  # it is not open
 
 
 def test_a_running_port_shows_its_queues_and_counters():

@@ -43,7 +43,7 @@ class Client:
 
     @property
     def rests(self) -> bool:
-        """What the word says."""
+        """The value of the word."""
         return bool(word_of(self.bells))
 
     def send(self, data: bytes, signal: bool = True) -> None:
@@ -70,7 +70,7 @@ def ports() -> list[Port]:
 
 @pytest.fixture
 def runner(ports: list[Port]) -> Iterator[Runner]:
-    """Of these ports; whoever writes registers nudges it."""
+    """A runner of these ports. The code that writes registers nudges it."""
     made = Runner(SimpleNamespace(lock=CardLock(), ports=ports))
     made.told = True
     made.start()
@@ -147,7 +147,7 @@ def test_clients_that_wake_it_let_it_rest_for_long(runner: Runner, ports: list[P
 
 
 def test_a_register_that_changes_by_itself_ends_a_rest() -> None:
-    """Its interrupt comes when it is due, though nobody writes anything meanwhile."""
+    """Its interrupt comes when it is due, though no register is written meanwhile."""
     eventfd = os.eventfd(0)
     with Card(threaded=True) as card:
         card.hear(True)

@@ -45,7 +45,7 @@ def descriptors_open() -> int:
 
 
 class Raw:
-    """An end that does what it likes. first: whether the first ring is ours to write, as whoever listens has it."""
+    """An end that does what a test likes. first: whether the first ring is ours to write, as for the end that listens."""
 
     def __init__(self, connection: socket.socket, fd: int, first: bool) -> None:
         self.socket, self.fd = connection, os.dup(fd)

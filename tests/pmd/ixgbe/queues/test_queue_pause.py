@@ -63,7 +63,7 @@ def test_a_paused_queue_moves_nothing(rig):
 
 
 def test_queues_are_replaced_under_an_lcore_that_polls_them(rig):
-    """Under the pause nobody is in them: detached and attached again and again, and no mbuf is lost or freed twice."""
+    """During the pause no thread uses them: detached and attached again and again, and no mbuf is lost or freed twice."""
     one = rig(",rx_desc=64,tx_desc=64")
     port = one.port
     rx, tx = port.rx(0), port.tx(0)

@@ -68,7 +68,7 @@ def carries(ring: int, pool: Mempool, mtu: int, seed: int) -> None:
 @example(ring=8, kib=1, mtu=7150, seed=1)
 @example(ring=16, kib=1, mtu=9710, seed=1)
 def test_a_frame_fits_the_ring_or_the_ring_is_refused(ring: int, kib: int, mtu: int, seed: int) -> None:
-    """What is said to be the smallest ring that works does work, and is the smallest."""
+    """The smallest ring that the error names works, and no smaller one does."""
     pool = Mempool(128, hugepages="no", data_room=kib << 10)
     try:
         carries(ring, pool, mtu, seed)

@@ -32,7 +32,7 @@ class PfBar(FakeBar):
     def __init__(self, board: Board) -> None:
         self.board = board
         super().__init__()
-        board.memory = self.memory  # what a VF writes, the PF reads
+        board.memory = self.memory  # the PF reads the words that a VF writes
 
     def power_up(self) -> None:
         super().power_up()
@@ -72,7 +72,7 @@ class PfFunction(FakeFunction):
 
 
 class PfPort(IxgbePort):
-    """Its service runs while somebody waits, in the test's own thread."""
+    """Its service runs in the test's own thread, while the test waits."""
 
     def __init__(self, vfs: int, options: str = "", board: Board | None = None) -> None:
         self.board = board or Board(vfs, PoolLayout.of(vfs).queues)

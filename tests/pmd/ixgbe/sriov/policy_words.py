@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What VFs may have after any words of their administrator and any wishes of theirs, in any order; and such orders.
+"""The rules for VFs' addresses and VLANs after any settings and any requests, in any order; and generators of both.
 
-`Law` knows nothing of drivers or registers. The rules: the administrator's last word about an address counts, and ends what
-the VF chose before. What trust allowed is gone with it. A VF that begins anew asks again for what it was granted last.
+`Law` uses no driver and no register. The rules: the administrator's last word about an address counts, and ends what
+the VF chose before. Grants that needed trust end with it. A VF that restarts asks again for its last grants.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Vf:
 
 
 class Law:
-    """What should hold. pf: the PF's address; own: that of each VF."""
+    """The rules. pf: the PF's address; own: that of each VF."""
 
     def __init__(self, pf: str, own: list[str]) -> None:
         self.pf, self.vfs = pf, [Vf(mac) for mac in own]
@@ -69,7 +69,7 @@ class Law:
         return self._may_have(vf, mac) and (vf.trust or not vf.mac)
 
     def _begin(self, *vfs: Vf) -> None:
-        """Anew, one after the other."""
+        """Restart these VFs, one after the other."""
         for vf in vfs:
             vf.up = False
         for vf in vfs:
@@ -183,7 +183,7 @@ class Law:
 
 
 def words(pf: str, own: list[str]) -> st.SearchStrategy[Word]:
-    """One word of anybody."""
+    """A setting by the administrator, or a request by a VF."""
     vf, on_off = st.integers(0, VFS - 1), st.sampled_from(("on", "off"))
     macs = st.sampled_from((A, B, C, pf, *own))
 

@@ -25,7 +25,7 @@ from tests.pmd.ixgbe.fleet import until
 # A machine whose host gives its time to others gets `stopwatch.PATIENCE`, more than once.
 pytestmark = pytest.mark.timeout(400)
 
-FOR_EVER = 30.0  # seconds: whoever answers sooner was woken
+FOR_EVER = 30.0  # seconds: a reply that comes sooner was woken
 
 
 @pytest.fixture

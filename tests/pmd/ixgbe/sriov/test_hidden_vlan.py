@@ -31,7 +31,7 @@ def crossing(
 @pytest.mark.parametrize("strip", ["on", "off"])
 @pytest.mark.parametrize("size", [60, JUMBO])
 def test_a_port_vlan_is_nowhere(strip: str, simd: str, size: int) -> None:
-    """Set before the VFs begin, and while they run; without it a tag is told as ever."""
+    """Set before the VFs begin, and while they run; without it a tag is reported as ever."""
     payload = bytes(range(200)) * (size // 200 + 1)
     with fleet(2, ",mtu=9000") as made:
         one, two = made.open(0, 1, options=f",vlan_strip={strip},simd={simd},mtu=9000")

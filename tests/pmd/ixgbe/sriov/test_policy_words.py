@@ -254,7 +254,7 @@ class OnModel(Scene):
         until(agreed, 20.0)
         for port in self.ports:
             with port._lock:
-                pass  # nobody is in the middle of beginning anew
+                pass  # no VF is in the middle of a restart
         until(agreed, 20.0)
 
 

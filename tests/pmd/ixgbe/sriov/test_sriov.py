@@ -40,7 +40,7 @@ from tests.pmd.ixgbe.ruled import OK, PF_MAC, Ruled, set_multicast, set_vlan
 
 
 def told(ruled: Ruled, number: int) -> list[int]:
-    """What the PF said to a VF of its own."""
+    """The types of the messages that the PF sent to a VF unasked."""
     script = ruled.vf(number, begun=False)
     words = script.read(20)
     return words[:1] if words else []

@@ -42,7 +42,7 @@ def test_a_vf_before_its_pf() -> None:
         pmd.probe("model0.vf0,pf_wait=1")
     assert watch.wall >= 1.0
     assert watch.own < 3.0
-    with pmd.probe("model0,manner=strict,vfs=1"):  # open, not started: nobody serves its VFs
+    with pmd.probe("model0,manner=strict,vfs=1"):  # open, not started: its VFs are not served
         with pytest.raises(PfNotUp, match=r"its PF is not up.*RSTI still 1.*start the PF first"):
             pmd.probe("model0.vf0,pf_wait=0")
         with pytest.raises(DeviceError, match=r"model0 has 1 VFs .*with enough VFs"):
@@ -105,7 +105,7 @@ def test_policy_reaches_a_running_vf() -> None:
 
 
 def test_stepped_by_its_users() -> None:
-    """One core: the card runs while somebody waits, the service in its thread."""
+    """One core: the card runs while a caller waits, the service in its thread."""
     with fleet(2, ",thread=off") as made:
         a, b = made.open(0, 1)
         assert a.wait_link(5.0).up

@@ -31,7 +31,7 @@ def various(vfs: int) -> dict[Member, Wishes]:
 
 
 def frames_of(place: Town, sender: Member) -> list[bytes]:
-    """To everybody, in every VLAN; to strangers, to all, to groups; and with somebody else's address as the source."""
+    """Frames to each member, in every VLAN; to strangers, broadcast, to groups; and with another's address as the source."""
     own = place.mac(sender)
     to = [place.mac(member) for member in place.ports]
     frames = [numbered(address, own, vlan) for address in to for vlan in VLANS]

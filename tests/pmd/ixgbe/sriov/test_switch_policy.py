@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What an administrator decides about a VF, as its frames feel it; on two ports of the strict model, joined by a wire."""
+"""Effects of an administrator's settings on the frames of a VF, on two ports of the strict model, joined by a wire."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def got(place: Town, sender: Member, frame: bytes) -> set[Member]:
 
 
 def decide(place: Town, vf: int, **settings: str) -> None:
-    """As `dataplane vf set` does; a VF that has to begin anew has done so when this returns."""
+    """As `dataplane vf set` does. A VF that has to restart has done so when this returns."""
     port = place.ports[Member("left", vf)]
     before = port.recoveries
     call("model0", "set", vf=vf, settings=settings)

@@ -85,7 +85,7 @@ def test_offloads_between_vfs() -> None:
 
 
 def pseudo_sum(frame: bytes) -> int:
-    """What a stack seeds a UDP checksum with."""
+    """The seed of a UDP checksum, as a stack writes it: the sum of the pseudo header."""
     from scapy.utils import checksum
 
     words = bytes(frame[26:34]) + b"\0\x11" + (len(frame) - 34).to_bytes(2, "big")

@@ -153,7 +153,7 @@ def test_no_drop_is_lost_to_another_reader(made: Fleet) -> None:
 
 
 def test_the_right_vf_is_blamed_when_another_begins_meanwhile(made: Fleet) -> None:
-    """VF 1 begins anew and spoofs while VF 0 is watched."""
+    """VF 1 restarts and spoofs while VF 0 is watched."""
 
     def begin_and_spoof() -> None:
         made.vfs[1].stop()
@@ -174,7 +174,7 @@ def test_the_right_vf_is_blamed_when_another_begins_meanwhile(made: Fleet) -> No
 
 
 def test_all_at_once_finds_who_spoofs(made: Fleet) -> None:
-    """Of all VFs together first, then of the suspected one alone, which goes on."""
+    """Drops are counted for all VFs together first, then for the suspected one alone, which goes on."""
     bar, before = made.pf.bar, made.pf.bar.sleep
 
     def sleep(seconds: float) -> None:
@@ -257,7 +257,7 @@ def test_a_counter_that_a_reset_of_its_vf_clears_begins_at_0(made: Fleet) -> Non
 
 
 def test_the_pf_reads_often_enough(made: Fleet) -> None:
-    """What its watch calls reads VFs, too: 36 bits of bytes are full after 55 s."""
+    """The function that its watch calls reads VFs, too: 36 bits of bytes are full after 55 s."""
     made.pf.function.chip.poke(PVFGOTC_MSB[3].offset, 3)
     made.pf.function.card.sleep(2.0)
     made.pf._collect()

@@ -36,7 +36,7 @@ class Load:
         alone: bool = True,
     ) -> None:
         self.made, self.card, self.step, self.every = made, made.pf.function.card, step, fill_every
-        # Nobody but this thread lets the card's time pass, or queues would lose what they may send between two steps.
+        # Only this thread lets the card's time pass; otherwise queues would lose credit between two steps.
         made.pf.function.chip.read_ns = made.pf.function.chip.write_ns = 0
         for vf in vfs if alone else ():
             vf._end.set()

@@ -16,7 +16,7 @@ LEAST = 10_000 / 1024  # Mb/s, of a link of 10 Gb/s
 
 
 def parts(ruled: Ruled, vf: int = 0) -> list[float]:
-    """What each queue of a VF may send, Mb/s; 0: no limit."""
+    """The rate limit of each queue of a VF, Mb/s; 0: no limit."""
     words = [ruled.board.rates[queue] for queue in ruled.table.layout.queues_of(vf)]
     return [10_000 * (1 << 14) / (word & 0xFF_FFFF) if word >> 31 else 0.0 for word in words]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""VFs that mean harm, or died: the service goes on, and the other VFs do not notice."""
+"""Hostile VFs, and VFs that died: the service goes on, and the other VFs do not notice."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_garbage_leaves_the_service_and_the_others_alone(script_of_actions: list
     after = ruled_by_the_pf(ruled)
     assert after == before
     assert honest.state.clear_to_send
-    # Its own mailbox can be used again, whatever it did: it is made to let go, and begins anew.
+    # Its own mailbox can be used again, whatever it did: the PF takes the lock from it, and it restarts.
     ruled.round(int(mailbox.LOCK_TIMEOUT / 1e-2) + 20, apart=1e-2)
     hostile.flags()
     hostile.begin()

@@ -121,14 +121,14 @@ def test_an_address_of_another_function_is_not_for_taking(ruled: Ruled) -> None:
 
 
 def test_the_address_of_a_vf_that_is_not_in_use_is_not_for_taking(ruled: Ruled) -> None:
-    """Else whoever takes it would share it with its owner from the owner's RESET on, and see the owner's frames."""
+    """Otherwise two VFs would share it from the owner's RESET on, and the other one would see the owner's frames."""
     script = ruled.vf(0)
     idle = text(ruled.table.vfs[1].own_mac)
     refused(script, set_mac(idle), "is the address of VF 1, and it is not trusted")
     refused(script, set_macvlan(1, idle), "is the address of VF 1, and it is not trusted")
     ruled.table.set(1, "mac", A)
     refused(script, set_mac(A), "is the address of VF 1, and it is not trusted")
-    granted(script, set_mac(idle))  # nobody's any more
+    granted(script, set_mac(idle))  # no VF has it any more
     assert text(ruled.vf(1).state.mac) == A
 
 

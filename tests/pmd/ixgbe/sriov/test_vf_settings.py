@@ -130,7 +130,7 @@ def test_a_driver_reinitialises_only_where_the_row_says_so(name: str) -> None:
 
 
 def test_no_other_file_lists_the_settings() -> None:
-    """A second list would have to be found by whoever adds a row."""
+    """A second list could be forgotten when a row is added."""
     found = [
         str(path.relative_to(ROOT))
         for folder in ("apps", "dataplane", "pmd")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Two ports of a stepped, strict card, joined by a wire: PFs and VFs with our drivers; and who should get what.
 
-What the drivers were asked for is also told to `PoolRules`, which knows the chip's rules and nothing of drivers and model.
+Each request to a driver also goes to `PoolRules`, which has the chip's rules and uses neither driver nor model.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Member:
 
 @dataclass
 class Wishes:
-    """What a function asks for, or its administrator decides."""
+    """Requests of a function, and decisions of its administrator."""
 
     vlans: tuple[int, ...] = ()
     groups: tuple[str, ...] = ()
@@ -113,7 +113,7 @@ class Town:
     # ---- what should be ---------------------------------------------------------------------------------------
 
     def expected(self, sender: Member, frame: bytes) -> set[Member]:
-        """Everybody who should get it."""
+        """The members that should get it."""
         vlan = self.wishes[sender].port_vlan
         if vlan:
             if tag_of(frame) != UNTAGGED:

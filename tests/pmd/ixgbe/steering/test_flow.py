@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What may be said in a flow rule, and what is told otherwise; a filter's bucket against the bit-serial hash."""
+"""Flow rules that are accepted, and the errors of others; a filter's bucket against the bit-serial hash."""
 
 from contextlib import contextmanager
 

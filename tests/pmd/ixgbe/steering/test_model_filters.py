@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What comes in and what is said about it, on the strict model: MAC, multicast, promiscuous, VLAN, RSS, checksums."""
+"""Filters and fields of Rx descriptors on the strict model: MAC, multicast, promiscuous, VLAN, RSS, checksums."""
 
 import random
 

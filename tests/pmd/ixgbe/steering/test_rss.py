@@ -88,7 +88,7 @@ def test_published_hashes_in_the_mbuf(layer, simd):
 
 
 def test_the_column_of_a_burst():
-    """What an app sees is what the descriptors said."""
+    """The column has the hashes of the descriptors."""
     seen = []
 
     class Look(App):
@@ -247,7 +247,7 @@ def sockets(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("vfs", "queues"), [(3, 4), (40, 2)])
 def test_a_vf_has_its_pfs(sockets, vfs, queues):
-    """It is told what its PF has, when it may be, and its packets go by that, before and after a restart of the PF."""
+    """It reads its PF's key and table if it is allowed to. Its packets follow them, before and after a restart of the PF."""
     with fleet(vfs, queues=queues) as made:
         (vf,) = made.open(0, queues=queues)
         for verb in ("key", "table"):

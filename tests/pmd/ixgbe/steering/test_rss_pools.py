@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """RSS within pools, on the strict model: a table names queues that RSS fills, each is shown to be; the rest is refused.
 
-What a port is asked back is the chip's, whatever was asked for.
+The values that a port returns are read from the chip.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def test_the_third_of_three_queues():
 
 
 def test_what_is_told_is_the_chips():
-    """Words that somebody else wrote are what the verbs of PF and VF say; until the PF sets them anew."""
+    """PF and VF report words that another program wrote, until the PF writes them again."""
     with fleet(3, queues=2) as made:
         pf, bar = made.pf, made.pf.bar
         (vf,) = made.open(0, queues=2, desc=128)

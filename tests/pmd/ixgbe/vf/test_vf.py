@@ -214,7 +214,7 @@ def test_it_comes_back_after_a_reset_of_the_pf(ruled: Ruled, opened: Open) -> No
 
 
 def test_a_reset_between_two_looks_is_seen(ruled: Ruled, opened: Open) -> None:
-    """RSTD stays until it is read: a PF that went and came quickly has forgotten the VF all the same."""
+    """RSTD stays until it is read: a PF that was closed and opened quickly has forgotten the VF, too."""
     port = opened(ruled.board)
     port.start()
     ruled.board.reset()

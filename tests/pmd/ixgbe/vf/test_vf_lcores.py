@@ -113,7 +113,7 @@ def test_queues_go_off_while_their_lcores_are_kept_out(monkeypatch: pytest.Monke
 
 
 def test_a_pf_that_is_taken_away_and_comes_back() -> None:
-    """Forced: its VFs see link down, their lcores poll on, and a PF that is opened anew finds them again."""
+    """Forced: its VFs see link down, their lcores poll on, and a PF that is opened again finds them."""
     with fleet(2) as made, ExitStack() as later:
         flow = Flow(made)
         with flow.running():

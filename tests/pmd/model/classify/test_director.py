@@ -203,7 +203,7 @@ def test_full(ports, memory, perfect, most):
     director = Director(b, replace(EVERYTHING, flex=0), memory, perfect, FULL_THRESH=4)
     assert FDIRFREE.FREE.extract(b.read(FDIRFREE)) == most
     for n in range(most + 3):
-        # Software may put a filter where it likes: a bucket each is quick.
+        # Software may put a filter into any bucket: one each is quick.
         b.write(FDIRCMD, 0)
         director.add(Tuple("10.0.0.1", f"10.1.{n >> 8}.{n & 255}", kind=1), 1, n & 0x7FFF, bucket=n & 0x7FF)
     assert FDIRFREE.FREE.extract(b.read(FDIRFREE)) == most - b.engine.directed == 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which pools get a frame, for rules of any kind: the data path against `pool_rules`, which knows nothing of it."""
+"""Which pools get a frame, for rules of any kind: the data path against `pool_rules`, which does not use it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Receive: buffers, descriptors, and what happens when there are none."""
+"""Receive: buffers, descriptors, and frames that find no descriptor."""
 
 import zlib
 

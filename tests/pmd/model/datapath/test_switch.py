@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The switch inside a port beyond who gets what: tags, checks, counters, room (datasheet 7.10.3.4, 7.10.3.9)."""
+"""The switch inside a port, apart from destinations: tags, checks, counters, room (datasheet 7.10.3.4, 7.10.3.9)."""
 
 import pytest
 
@@ -142,7 +142,7 @@ def test_vlan_check_alone_checks_nothing(place):
 
 
 def test_loopback_bit_and_checksums(place):
-    """7.10.3.4: LB; and nobody has checked sums that no wire carried, unless the chip made them."""
+    """7.10.3.4: LB; and checksums of frames that no wire carried are not checked, unless the chip made them."""
     ip = bytes.fromhex("4500001c0001000040110000 0a000001 0a000002 00010002 00080000")
     sent = (MACS[1] + MACS[0] + b"\x08\x00" + ip).ljust(60, b"\0")
     got, _ = place.depart(0, sent)

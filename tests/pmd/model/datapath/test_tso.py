@@ -92,7 +92,7 @@ def test_sctp():
 
 
 def segments_of(ip, transport, payload, mss, flags=PSH | FIN | ACK | CWR):
-    """What must arrive, by scapy."""
+    """The segments that must arrive, made by scapy."""
     pieces = [payload[at : at + mss] for at in range(0, len(payload), mss)]
     for n, piece in enumerate(pieces):
         if transport == "TCP":

@@ -181,7 +181,7 @@ def test_reset_in_progress_and_done():
             assert reads(chip.vf(n)) == {"RSTI"} and reads(chip.vf(n)) == {"RSTI"}
         chip.bar.set(CTRL_EXT.PFRSTD)
         assert reads(chip.vf(0)) == {"RSTD"} and reads(chip.vf(0)) == set()
-        chip.bar.set(CTRL_EXT.DRV_LOAD)  # PFRSTD is written back as it was: nothing is done anew
+        chip.bar.set(CTRL_EXT.DRV_LOAD)  # PFRSTD is written back as it was: nothing is done again
         assert reads(chip.vf(0)) == set() and reads(chip.vf(1)) == {"RSTD"}
         take(chip.vf(0))
         pf_take(chip, 1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One I/O address space for each function: a queue's DMA goes through that of whoever owns the queue's pool."""
+"""One I/O address space for each function: a queue's DMA goes through that of the queue's pool."""
 
 import pytest
 from rig import Port, frame

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""BAR0 of VFs: each offset is the right register of the PF's, for every VF and layout, and nobody else's (datasheet 9.4)."""
+"""BAR0 of VFs: each offset is the right register of the PF, for every VF and layout, and of no other VF (datasheet 9.4)."""
 
 import ctypes
 
@@ -164,7 +164,7 @@ def test_what_all_share_is_read_only_and_a_read_has_no_side_effect(small):
     assert bar.read(window.VFSTATUS) == small.bar.read(STATUS)
     small.chip.load(
         [(LINKS.offset, LINKS.pack(UP=1, SPEED=3))]
-    )  # LATCHED_UP 0: the link was lost, nobody has looked
+    )  # LATCHED_UP 0: the link was lost, and the register not read since
     assert bar.get(window.VFLINKS.UP) == 1 and bar.get(window.VFLINKS.SPEED) == 3
     assert small.stored(LINKS) & LINKS.LATCHED_UP.mask == 0  # that is for the PF to see
     first = bar.read(window.VFFRTIMER)

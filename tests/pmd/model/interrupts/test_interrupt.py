@@ -160,7 +160,7 @@ def test_events_without_a_vector_of_their_own_go_to_the_first(chip):
 
 
 def test_reading_eics_shows_the_causes_and_clears_nothing(chip):
-    """What Linux' driver does instead of reading EICR."""
+    """Linux' driver reads EICS instead of EICR."""
     chip.bar.write(EICS, LSC)
     assert chip.bar[EICS] == chip.bar[EICS] == LSC
     assert chip.bar[EICR] == LSC

@@ -96,7 +96,7 @@ def test_each_effect_is_as_probable_as_it_was_set(seed):
 
 
 def test_what_is_drawn_depends_on_seed_and_number_alone():
-    """Not on when anybody looks, not on other effects, and not on the other direction."""
+    """It does not depend on the times of steps, on other effects, or on the other direction."""
     ways = (
         {"burst": 1, "gap": 1000},
         {"burst": 50},

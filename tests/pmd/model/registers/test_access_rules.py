@@ -74,7 +74,7 @@ def test_what_a_read_does(chip):
 
 
 def test_the_table_has_registers_of_every_kind():
-    """Else the tests above would test nothing of a kind."""
+    """Otherwise the tests above would skip a kind."""
     kinds = {kind for line in ALL for kind in (RO, RW, RC, RS, W1C, W1S, WO, SC) if line[0].bits(kind)}
     assert kinds == {RO, RW, RC, RS, W1C, W1S, WO, SC}
 

@@ -49,7 +49,7 @@ def test_reset_clears_itself_after_its_time(chip, field):
 
 
 def test_reset_reads_0_again_within_10_us(chip):
-    """What DPDK's driver gives it."""
+    """DPDK's driver waits no longer."""
     chip.bar.write(CTRL, CTRL.pack(RST=1, LRST=1))
     chip.bar.wait(CTRL.RST, 0, timeout=10e-6, interval=1e-6)
     assert chip.bar[CTRL] & (CTRL.RST.mask | CTRL.LRST.mask) == 0
@@ -177,7 +177,7 @@ def test_pins_read_the_board_unless_they_are_outputs(chip):
     chip.bar.update(ESDP, SDP2=0, DIR=1 << 2)
     assert chip.bar.get(ESDP.SDP2) == 0
     chip.bar.update(ESDP, SDP3=1, DIR=0)
-    assert chip.bar.get(ESDP.SDP3) == 0  # an input that nobody drives
+    assert chip.bar.get(ESDP.SDP3) == 0  # an input that is not driven
     with Chip(sfp=False) as empty:
         assert empty.bar.get(ESDP.SDP2) == 0
 

@@ -33,7 +33,7 @@ class Master:
         return seen
 
     def send(self, byte):
-        """True if somebody acknowledges."""
+        """Returns whether a device acknowledges."""
         for n in range(7, -1, -1):
             self.clock_out(byte >> n & 1)
         return not self.clock_out(1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A client that means harm, as steps that hypothesis makes up, shortens and shows."""
+"""A hostile client, as steps that hypothesis makes up, shortens and shows."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ STEPS = st.lists(
 
 
 class Attacker:
-    """Uses one function's socket. What it opens it closes, so that the server's descriptors are the server's."""
+    """Uses one function's socket. It closes every descriptor that it opens, so that those left are the server's."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -248,7 +248,7 @@ class Attacker:
     # ---- in detail --------------------------------------------------------------------------------------------
 
     def _out_of_step(self) -> None:
-        """The server may be waiting for the rest of a message: nobody knows what it takes the next bytes for."""
+        """The server may be waiting for the rest of a message, and may take the next bytes for it."""
         self._now.socket.settimeout(0.02)
         self._now.answer().close()
         self._now.send(Command.RESET)

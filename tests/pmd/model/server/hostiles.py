@@ -2,7 +2,7 @@
 """Hostile clients as programs of their own: `python hostiles.py ATTACK SOCKET SECONDS SEED [MESSAGES]`.
 
 Each does one thing that has hurt a server once, as fast as it can, until its time is over; the fuzzer until it has sent its
-messages, too. What the server does about it, and that it cuts them off, is its right. They say how often they did it.
+messages, too. The server may cut them off. They print how often they did it.
 """
 
 from __future__ import annotations

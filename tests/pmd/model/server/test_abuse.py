@@ -3,7 +3,7 @@
 
 Server and victim run on one CPU, the hostile on another. `make test-abuse MESSAGES=1000000` does it at length and holds the
 victim's reads to 5 ms; without that the limit moves with what the machine does anyway, measured in the same minute. Traffic
-is counted for each second of CPU that server and victim got: what else uses the machine takes seconds from both, not frames.
+is counted for each second of CPU that server and victim got: other programs take seconds from both, not frames.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ ROOT = Path(__file__).parents[4]
 
 
 class Work(NamedTuple):
-    """What the victim got in some seconds. queued: seconds that the server's thread waited for its CPU, each time."""
+    """The victim's results in some seconds. queued: seconds that the server's thread waited for its CPU, each time."""
 
     frames: int  # that came back
     cpu: float  # seconds that server and victim had together
@@ -48,7 +48,7 @@ class Work(NamedTuple):
 
     @property
     def median(self) -> float:
-        """Of the reads, seconds."""
+        """The median of the reads, in seconds."""
         return self.reads[len(self.reads) // 2]
 
     @property

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What one client can do on purpose to end, hang, starve or leak a server that others use, each alone.
+"""Attacks by one client to end, hang, starve or leak a server that others use, each alone.
 
-`test_abuse.py` does all of it at once; `test_fuzz.py` what nobody has thought of.
+`test_abuse.py` does all of it at once; `test_fuzz.py` makes up others.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def test_no_descriptors_are_held_in_half_a_message(nic: Served, neighbour: RawCl
 
 
 def test_a_neighbours_interrupts_when_no_descriptor_is_left(nic: Served, neighbour: RawClient) -> None:
-    """Whoever it is that has them all: one request is refused, and that is all."""
+    """One request is refused, whichever client has all descriptors, and nothing else happens."""
     limits = resource.prlimit(nic.process.pid, resource.RLIMIT_NOFILE)
     fds = [os.eventfd(0) for _ in range(4)]
     resource.prlimit(nic.process.pid, resource.RLIMIT_NOFILE, (nic.descriptors() + 5, limits[1]))
@@ -224,7 +224,7 @@ def _fill(fd: int) -> None:
 
 
 def test_a_descriptor_whose_end_takes_a_minute(nic: Served, neighbour: RawClient) -> None:
-    """A socket that lingers: whoever closes it last waits for a reader that never reads."""
+    """A socket that lingers: its last close waits for a reader that never reads."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         lingering = socket.create_connection(server.getsockname())
         other, _ = server.accept()
@@ -269,7 +269,7 @@ def test_a_message_that_is_too_large_is_cut_off(nic: Served, neighbour: RawClien
 
 
 def test_sixteen_thousand_maps_come_and_go_in_an_instant(nic: Served, neighbour: RawClient) -> None:
-    """The last costs no more than the first. Whoever waits for their end waits for all: one message takes them away."""
+    """The last costs no more than the first. One message removes them all, so a neighbour waits for all of them."""
     fd, some = memory(0x2000), 500
 
     def add(first: int, count: int) -> float:

@@ -66,7 +66,7 @@ def test_a_link_in_place_of_what_is_made_is_refused(parent: Path, name: str) -> 
 
 
 def test_another_folder_in_place_of_ours_is_left_alone(parent: Path) -> None:
-    """Whoever owns the parent can move the folder, and put another one there, full of links."""
+    """The owner of the parent can move the folder, and put another one there, full of links."""
     folder, moved, precious = parent / "nic", parent / "moved", parent / "precious"
     precious.write_text("mine")
     with serving(folder):
@@ -112,7 +112,7 @@ def test_a_link_to_a_folder_is_refused(parent: Path) -> None:
     assert not list((parent / "real").iterdir())
 
 
-# ---- errors that nobody expects -----------------------------------------------------------------------------------
+# ---- unexpected errors --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a mistake of ours"), MemoryError(), OSError(24, "full")])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Clients that mean harm, made up by hypothesis: the server neither crashes nor hangs nor leaks, and others do not notice.
+"""Hostile clients, made up by hypothesis: the server neither crashes nor hangs nor leaks, and others do not notice.
 
 `make test-fuzz EXAMPLES=5000 SEED=7` does it for longer; a run that fails shows the steps, as few as it takes.
 """
@@ -38,7 +38,7 @@ class Neighbour:
         assert self.client.map(IOVA, ARENA, self._fd) == 0
 
     def check(self) -> None:
-        """It is answered, and nobody has touched its memory."""
+        """It is answered, and its memory is unchanged."""
         began = time.monotonic()
         assert self.client.read(7, 0) == 0x10FB8086
         assert self.client.read(0, STATUS.offset) != 0xFFFF_FFFF
@@ -53,7 +53,7 @@ class Neighbour:
 
 @pytest.fixture(scope="module", params=["lenient", "strict"])
 def nic(request: pytest.FixtureRequest) -> Iterator[Served]:
-    # What it says about violations goes to a file: nobody reads a pipe here.
+    # Its reports of violations go to a file: no thread reads a pipe here.
     with Served("--vfs", "1", "--manner", request.param, quiet=True) as served:
         yield served
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a served function answers, message by message, and what it does with a client that misbehaves."""
+"""The replies of a served function, message by message, and its response to a client that misbehaves."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_registers_in_pieces(client: RawClient) -> None:
 
 
 def test_qemus_large_read_sees_no_sriov(client: RawClient) -> None:
-    """What it does with ARI and SR-IOV it does to these, and not to what a guest reads."""
+    """QEMU changes ARI and SR-IOV in the bytes that it has read, and not in those that a guest reads."""
     whole = client.read(Region.CONFIG, 0, pci.SIZE).to_bytes(pci.SIZE, "little")
     for at, name in ((pci.PF_ARI, pci.EXT_ARI), (pci.PF_SRIOV, pci.EXT_SRIOV)):
         assert int.from_bytes(whole[at : at + 2], "little") == 0x000B

@@ -40,7 +40,7 @@ SLOW = 10 if SANITIZED else 1
 
 
 def cpu_seconds(nic: Served) -> float:
-    """Of all threads, to the microsecond."""
+    """CPU seconds of all threads, to the microsecond."""
     tasks = Path(f"/proc/{nic.process.pid}/task").iterdir()
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
@@ -180,7 +180,7 @@ class Mapped:
         self.tail = 0
 
     def rests(self, word: int | None = None) -> bool:
-        """What the word says; `word`: write it first, as nobody should."""
+        """The value of the word. word: write this first, as no client should."""
         if word is not None:
             struct.pack_into("<I", self.page, self.word, word)
         return bool(struct.unpack_from("<I", self.page, self.word)[0])
@@ -203,7 +203,7 @@ class Mapped:
 
 @pytest.mark.parametrize("wakes", [False, True])
 def test_who_does_not_know_the_word_is_served_as_soon(wakes: bool) -> None:
-    """An older client, or somebody else's: its tails are looked at every 1.85 ms. One that knows it says when."""
+    """An older client, or one of another project: its tails are read every 1.85 ms. One that knows the word says when."""
     with Served("--ports", "1", "--wire", "pf0=loop") as nic, RawClient(nic.path("pf0")) as client:
         mapped = Mapped(client, wakes)
         # Rests of 100 ms would show.
@@ -214,8 +214,8 @@ def test_who_does_not_know_the_word_is_served_as_soon(wakes: bool) -> None:
 
 
 def test_who_takes_back_the_word_hurts_itself_alone() -> None:
-    """It is served when the rest is over. Its neighbour, a driver of ours, is woken for as ever; and so is whoever has the
-    function next, though its predecessor kept the eventfd and the page."""
+    """It is served when the rest is over. Its neighbour, a driver of ours, still wakes the card; and so does the next client
+    of the function, though its predecessor kept the eventfd and the page."""
     with (
         Served("--vfs", "1") as nic,
         probe(nic.port("pf1")) as near,

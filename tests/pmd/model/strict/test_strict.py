@@ -356,7 +356,7 @@ def test_dma_outside_the_map_is_raised(chip, mapped, register):
     chip.bar.write(TDLEN[0], 64 * 16)
     if mapped:
         chip.function.dma_map(ring)
-    # One data descriptor of 64 bytes at IOVA 0x1000, which is nobody's.
+    # One data descriptor of 64 bytes at IOVA 0x1000, which is not mapped.
     ctypes.memmove(ring.address, struct.pack("<QII", 0x1000, 0x2B30_0000 | 64, 64 << 14), 16)
     chip.bar.set(DMATXCTL.TE)
     chip.bar.set(TXDCTL[0].ENABLE)

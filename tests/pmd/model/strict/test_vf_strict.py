@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a strict card refuses a VF, and what it lets be because other drivers do it on every card."""
+"""Accesses that a strict card refuses a VF, and those that it accepts because other drivers make them on every card."""
 
 import ctypes
 

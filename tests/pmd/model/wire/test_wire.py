@@ -146,7 +146,7 @@ def test_a_wire_that_does_nothing_to_frames_has_none_in_flight():
 @pytest.mark.parametrize("netem", [None, Netem(delay_ns=10)], ids=["perfect", "delay"])
 @pytest.mark.parametrize("loop", [False, True], ids=["two ports", "loop"])
 def test_two_senders_and_nobody_who_reads(loop, netem):
-    """A wire that does not wait stalls nobody, and every frame is with the receiver or counted as missed."""
+    """A wire that does not wait stalls no sender, and every frame is with the receiver or counted as missed."""
     clock = Clock(virtual=True)
     ports = [Port("a", clock), Port("b", clock)]
     if loop:

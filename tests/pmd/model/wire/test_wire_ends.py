@@ -49,7 +49,7 @@ def wait(condition):
 
 
 def stranger(path):
-    """A connection to who listens there, as anybody can have it."""
+    """A connection to the socket at `path`, as any process can open it."""
     caller = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     caller.settimeout(TIMEOUT)
     caller.connect(os.fspath(path))
@@ -58,7 +58,7 @@ def stranger(path):
 
 def test_either_end_may_come_first_and_come_again(cards, path):
     a, b = cards
-    with end(b, path, False):  # nobody listens yet
+    with end(b, path, False):  # no end listens yet
         for _ in range(2):
             with end(a, path, True):
                 assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -178,7 +178,7 @@ def test_a_listener_that_gives_wrong_memory(cards, path, caplog, kind, why):
                     wait(lambda: why in caplog.text)
                 counts.append(descriptors_open())
             assert not up(b) and not mappings()
-            # What arrived is closed by a thread, soon; and meanwhile it calls again.
+            # A thread closes the descriptors that arrived, soon; and meanwhile the end calls again.
             wait(lambda: descriptors_open() <= counts[0] + 1)
             listening.close(), path.unlink()
             with end(a, path, True):

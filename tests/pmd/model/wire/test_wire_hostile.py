@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The other end of a wire between processes means harm: what it writes, says and takes away is made up by hypothesis.
+"""The other end of a wire between processes is hostile: hypothesis makes up its writes, messages and removals.
 
 The port neither crashes nor hangs, each frame that it took it counts, and a well-behaved peer works afterwards.
 """
@@ -171,7 +171,9 @@ def well_behaved(hostile: Hostile) -> None:
     hostile.raw.close()
     hostile.raw = raw = join(wire)
     raw.shine()
-    while port.tx[0].head != port.tx[0].tail:  # what the port had for the peer before is lost, or comes first
+    while (
+        port.tx[0].head != port.tx[0].tail
+    ):  # frames that the port had for the peer before are lost, or come first
         port.step()
     hostile.settle()
     raw.take()

@@ -52,7 +52,7 @@ def test_playing(port, tmp_path):
 
 
 def test_what_is_in_flight_to_and_from_captures(port, tmp_path):
-    """What is under way when the wire is closed was sent, and is recorded."""
+    """Frames under way when the wire is closed were sent, and are recorded."""
     frames = [frame(60 + n) for n in range(100)]
     netem = Netem(loss=0.2, delay_ns=50_000)
     wire = PcapWire(port.engine, tmp_path / "out.pcap", write(tmp_path / "in.pcap", frames), netem)
@@ -144,7 +144,7 @@ def test_a_file_that_is_cut_while_it_is_played(port, tmp_path, rest):
 
 
 def test_a_file_is_made_when_the_port_runs(port, tmp_path):
-    """By whoever starts it, or by the first frame; a wire that carried nothing leaves nothing."""
+    """The start of the port makes it, or the first frame; a wire that carried nothing leaves no file."""
     path = tmp_path / "out.pcap"
     PcapWire(port.engine, record=path).close()
     assert not path.exists()
