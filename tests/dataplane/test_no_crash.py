@@ -123,7 +123,7 @@ def in_a_child(program: str) -> str:
             "source, app, sink = Frames([frame]), Tee(), Sink()\n"
             "plan = Plan([source, app, sink], [JoinedEdge(source, 0, 'out', app), JoinedEdge(app, 0, 'out', sink)], [])\n"
             "plan.bind()\ndel plan, sink\ngc.collect()\nother = [b'\\xff' * (Sink.__basicsize__ - 17) for _ in range(99)]\n"
-            "Loop(Plan([source, app], [], [])).spin(3)",
+            "Loop(Plan([source, app], [], [])).run_laps(3)",
             id="an edge to an app that is gone",
         ),
         pytest.param(

@@ -34,8 +34,8 @@ LEFT_OUT = {
 }
 # Arguments that bound what would otherwise last as long as its caller wants.
 BOUNDED: dict[str, dict[str, Any]] = {
-    "dataplane.engine.lcore.Loop.spin": {"laps": 50},
-    "dataplane.engine.stepping.step_together": {"laps": 20},
+    "dataplane.engine.lcore.Loop.run_laps": {"laps": 50},
+    "dataplane.engine.stepping.run_laps_by_turns": {"laps": 20},
     "dataplane.engine.stepper.Stepper.step": {"laps": 20},
     "dataplane.pipeline.Pipeline.run": {"seconds": 0.02, "until": None},
     "dataplane.pipeline.Pipeline.join": {"timeout": 0.02},

@@ -135,7 +135,7 @@ class Values:
         rng, stem = self.rng, name.rstrip("0123456789_")
         if stem in ("timeout", "seconds", "patience", "duration", "interval", "until"):
             return rng.choice((0, 0.0, 0.001, 0.005, -1, float("nan")))
-        if stem in ("laps", "rounds", "bursts", "count", "loops", "repeat"):
+        if stem in ("laps", "steps", "rounds", "bursts", "count", "loops", "repeat"):
             return rng.choice((0, 1, 2, 10, 100, None))
         if stem in KINDS:
             return self.zoo(KINDS[stem])

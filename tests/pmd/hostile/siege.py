@@ -26,7 +26,7 @@ __all__ = ["HOSTILE", "Siege", "without_threads"]
 
 HOSTILE, NOBODY = 0, 3  # numbers of the hostile VF and of one without a driver
 SEEN = 0xE7E7_E7E7  # content of the mailboxes of VFs without a driver
-TICK = 100e-6  # seconds by the card's clock
+STEP_SECONDS = 100e-6  # seconds by the card's clock
 PATIENCE = 5e-3  # and how long a frame of an honest one may be under way
 
 
@@ -144,7 +144,7 @@ class Siege:
         bait = (self.state.mac or self.state.own_mac) + self.far.mac + ETYPE + b"*" * (60 + self.steps % 1400)
         send(self.far.port.tx(0), [bait] * 2)
         self.run(2)
-        self.card.sleep(TICK)
+        self.card.sleep(STEP_SECONDS)
         self.take()
         if self.steps % 64 == 0:
             for member in self.vfs:
@@ -153,9 +153,9 @@ class Siege:
         if self.steps % 512 == 0:
             self._ask()
 
-    def run(self, rounds: int) -> None:
+    def run(self, steps: int) -> None:
         """The card alone, a little at a time: no ring of an honest one runs over meanwhile."""
-        for _ in range(rounds):
+        for _ in range(steps):
             self.card.step(4)
             self.take()
 
@@ -224,7 +224,7 @@ class Siege:
         """Let what is under way arrive, and look at everything once more."""
         for _ in range(64):
             self.run(4)
-            self.card.sleep(TICK)
+            self.card.sleep(STEP_SECONDS)
         self.take()
         self.ledger.settle(self.card.now() + self.patience, self.patience)
         self.audit()

@@ -96,8 +96,8 @@ class Port:
         self.write(RAL[index], low)
         self.write(RAH[index], high | 1 << 31)
 
-    def step(self, rounds: int = 1) -> int:
-        return sum(self.engine.run(64) for _ in range(rounds))
+    def step(self, steps: int = 1) -> int:
+        return sum(self.engine.run(64) for _ in range(steps))
 
     def tx_queue(self, index: int = 0, n: int = 64, **options: int) -> TxQueue:
         self.tx[index] = queue = TxQueue(self, index, n, **options)
