@@ -291,6 +291,12 @@ class Register(RegisterRef):
             ref = self._refs[n] = RegisterRef(self, f"{self.name}[{label}]", self.address(n), n)
         return ref
 
+    def __repr__(self) -> str:
+        if self.count == 1:
+            return super().__repr__()
+        last, access = self.count - 1, self.access.name
+        return f"<{self.name}[0..{last}] from {self.base:#07x}, {access}, datasheet {self.section}>"
+
     def __len__(self) -> int:
         return self.count
 

@@ -124,6 +124,13 @@ def test_describe() -> None:
     assert "8.2.3.8.6" in repr(RXDCTL[3])
 
 
+def test_every_register_has_a_repr() -> None:
+    """An array of registers has one too: it has no offset, which its repr must not look for."""
+    for line in (*ALL, *vf.ALL):
+        assert repr(line).startswith(f"<{line.name}") and line.section in repr(line)
+        assert (f"[0..{line.count - 1}]" in repr(line)) == (line.count > 1)
+
+
 def test_access_kinds() -> None:
     assert CTRL.bits(SC) == 1 << 26 | 1 << 3
     assert CTRL.bits(RW) == 0xFFFF_FFFF & ~CTRL.bits(SC)
