@@ -91,6 +91,8 @@ def receive_packets(RxQueue queue not None, n=32):
     claim(queue)
     with nogil:
         got = queue.rx_burst(pkts, want)
+        if not got:
+            queue.look()
     release(queue)
     try:
         _note(queue.port, 0, got)
@@ -170,6 +172,7 @@ def send(
                     took = queue.tx_burst(&m, 1)
                     if not took:
                         queue.flush()
+                        queue.look()
                 release(queue)
                 if took or not time.monotonic() < deadline:
                     break

@@ -13,6 +13,9 @@ cdef class Stage:
     # `release` read and write it, under the GIL only.
     cdef uint32_t poller
     cpdef object fault_error(self)
+    # See whether the device behind a queue is there, and set `fault` if it is gone. Its poller calls it some times a second
+    # while nothing moves: polls may be rare then, so counting them does not do.
+    cdef void look(self) noexcept nogil
     # Raise if it cannot be polled: half made (by `__new__`), never started, closed. `claim` calls it, under the GIL.
     cdef int check_ready(self) except -1
 

@@ -38,6 +38,9 @@ cdef class Stage:
         """The exception for `fault`, which is an errno unless a subclass defines other numbers."""
         return DataplaneError(f"{self!r} failed: {os.strerror(self.fault)}")
 
+    cdef void look(self) noexcept nogil:
+        pass
+
     cdef int check_ready(self) except -1:
         return 0
 

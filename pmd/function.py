@@ -31,6 +31,7 @@ from dataplane.pmd.register import W1C, FieldRef, RegisterRef
 __all__ = ["Bar", "ConfigSpace", "Function", "RegisterUse", "Waker"]
 
 ALL_ONES = 0xFFFF_FFFF
+NO_ANSWER = 0xFFFF  # 16 bits of configuration space of a device that is gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ class Bar(ABC):
     name: str = "device"
     remote: bool = False  # whether each access is a message to another process
     registers = RegisterUse()
+    config: ConfigSpace | None = None  # of its function, on a bus that says by it whether the device is there
 
     def describe(self, registers: RegisterUse) -> None:
         """Tell the bus which registers have a part in how it works; a driver calls it once, before any other access."""
@@ -212,10 +214,16 @@ class Bar(ABC):
     def check(self) -> None:
         """Raise DeviceGone if the device no longer answers: then every register reads all ones, `presence` too.
 
-        A bar whose driver has named no such register says nothing.
+        A bar whose driver has named no such register reads the status word of configuration space, which has bits that are
+        always 0 (PCI 3.0, 6.2.3); where the bus does not offer it (`config`), it says nothing. An access by itself raises
+        nothing: the CPU gets all ones from a device that is gone, whatever the program is.
         """
         at = self.registers.presence
-        if at is not None and self.read32(at) == ALL_ONES:
+        if at is not None:
+            gone = self.read32(at) == ALL_ONES
+        else:
+            gone = self.config is not None and self.config.read16(pci.STATUS) == NO_ANSWER
+        if gone:
             raise self.gone()
 
     def gone(self) -> DeviceGone:

@@ -16,7 +16,7 @@ cdef class Idle:
     cdef int _policy
     cdef uint64_t _bound_ns  # of one sleep
 
-    # Called after each empty lap; empty: how many it were in a row.
-    cdef void rest(self, uint64_t empty) noexcept nogil
+    # Called after each empty lap; empty: how many it were in a row. Returns whether it let others have the core.
+    cdef bint rest(self, uint64_t empty) noexcept nogil
     # For the lcore's thread before its first lap: let sleeps end on time.
     cdef void enter(self) noexcept nogil

@@ -56,18 +56,19 @@ cdef class Idle:
         """us that one sleep lasts at most; 0.0 if it never sleeps."""
         return self._bound_ns / 1000 if self._policy == SLEEP else 0.0
 
-    cdef void rest(self, uint64_t empty) noexcept nogil:
+    cdef bint rest(self, uint64_t empty) noexcept nogil:
         cdef timespec span
         cdef uint64_t ns
         if self._policy == SPIN or empty <= SPINS:
-            return
+            return False
         if self._policy == YIELD or empty <= SPINS + YIELDS:
             sched_yield()
-            return
+            return True
         ns = min(<uint64_t> FIRST_NS << min(empty - SPINS - YIELDS - 1, <uint64_t> DOUBLINGS), self._bound_ns)
         span.tv_sec = <long> (ns // 1_000_000_000)
         span.tv_nsec = <long> (ns % 1_000_000_000)
         nanosleep(&span, NULL)  # a signal ends it early, which is as well
+        return True
 
     cdef void enter(self) noexcept nogil:
         if self._policy == SLEEP:

@@ -34,10 +34,12 @@ cdef class Loop:
     # laps: times that all sources were polled; empty: laps that found nothing; packets: that the sources made
     cdef readonly uint64_t laps, empty, packets
     cdef readonly uint64_t began, ended  # TSC
+    cdef uint64_t _looked          # TSC when it looked for the devices of its queues
 
     cdef int _run_laps(self, Plan plan, uint64_t laps, uint64_t count) noexcept nogil
     cdef uint64_t _rare_lap(self, Plan plan, uint64_t left) noexcept nogil
     cdef int _fault(self, Plan plan) noexcept nogil
     cdef int _ferry(self, Plan plan) noexcept nogil
+    cdef void _look(self, Plan plan) noexcept nogil
     cdef uint32_t _last_lap(self, Plan plan, uint64_t left) noexcept nogil
     cdef int _pause(self, Plan plan, bint idle, uint64_t empty) noexcept nogil

@@ -17,7 +17,7 @@ from libc.stdint cimport uint16_t
 
 from dataplane.app cimport Source
 from dataplane.clock cimport tsc_hz
-from dataplane.graph.endpoint cimport RxStage, TxStage
+from dataplane.graph.endpoint cimport LOOK_SECONDS, RxStage, TxStage
 from dataplane.graph.handoff cimport HandoffRx, HandoffTx
 from dataplane.engine.idle cimport Idle
 from dataplane.machine cimport likely, tsc
@@ -376,8 +376,20 @@ cdef class Loop:
                 return 0
             if plan.over():
                 return DONE
-            self._idle.rest(empty)
+            if self._idle.rest(empty):
+                self._look(plan)
         return 0
+
+    cdef void _look(self, Plan plan) noexcept nogil:
+        """Ten times a second: are the devices of its queues there? Queues look after many polls, and an lcore that rests or
+        shares its core makes few of them."""
+        cdef uint64_t now = tsc()
+        cdef int i
+        if now - self._looked < <uint64_t> (LOOK_SECONDS * tsc_hz()):
+            return
+        self._looked = now
+        for i in range(plan.n_queues):
+            (<Stage> plan.queues_at[i]).look()
 
     cdef uint64_t _rare_lap(self, Plan plan, uint64_t left) noexcept nogil:
         """A lap that is measured, or one that may be the last. Packets of sources, and in the upper half those of hand-offs."""

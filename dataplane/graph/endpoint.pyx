@@ -23,6 +23,8 @@ cdef enum:
     PATIENCE_US = 100
     SPINS = 64  # polls before it yields the core, perhaps to the thread of the model
 
+cdef double LOOK_SECONDS = 0.1
+
 
 cdef class RxStage(Source):
     """The head of a pipeline: polls an Rx queue."""
@@ -82,6 +84,7 @@ cdef class TxStage(App):
     cdef void _wait(self, mbuf **pkts, uint16_t n) noexcept nogil:
         cdef uint64_t patience = self.patience
         cdef uint64_t since = tsc()
+        cdef uint64_t look_cycles = <uint64_t> (LOOK_SECONDS * tsc_hz())
         cdef uint32_t spins = 0
         cdef uint16_t sent
         self.retries += 1
@@ -98,6 +101,9 @@ cdef class TxStage(App):
                 return
             if sent:
                 since = tsc()
+            elif tsc() - self.looked > look_cycles:
+                self.looked = tsc()
+                self.queue.look()
             elif patience and tsc() - since > patience:
                 drop(self, DROP_TX_FULL, pkts, n)
                 return

@@ -199,6 +199,7 @@ class CardFunction(Function):
             if not self.device.bar_size(index):
                 raise DeviceError(f"{self.name} has no BAR{index}")
             self._windows[index] = WindowBar(self.name, self._map(index))
+            self._windows[index].config = self.config
         return self._windows[index]
 
     def _map(self, index: int) -> Window:

@@ -61,6 +61,12 @@ cdef class IxgbeRxQueue(RxQueue):
             return 0
         return self.receive(pkts, n)
 
+    cdef void look(self) noexcept nogil:
+        if enter(&self.gate):  # a port that stops takes the register away
+            if is_gone(self.status):
+                self.fault = ENODEV
+            leave(&self.gate)
+
     cdef int check_ready(self) except -1:
         return check_port(self.port)
 

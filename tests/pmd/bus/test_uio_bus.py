@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from cardtree import BAR0, CardTree
 
-from dataplane.errors import DeviceError, MemoryExhausted, PortError
+from dataplane.errors import DeviceError, DeviceGone, DeviceTimeout, MemoryExhausted, PortError
 from dataplane.memory.hugepage import Arena, free_hugepages
 from dataplane.pmd.bus.uio import UioFunction
+from dataplane.pmd.datasheet import CTRL
 
 
 def open_files():
@@ -49,6 +50,25 @@ def test_open_and_close(tree, device):
     function.close()
     function.close()
     assert (device.folder / "config").read_bytes()[4] == 0x02  # bus mastering is off
+
+
+def test_a_bar_without_a_driver_asks_configuration_space(tree, device):
+    """Its accesses raise nothing, as those of any PCI device; `check` and `wait` do."""
+    with UioFunction(device, tree.dev) as function:
+        bar = function.bar(0)
+        bar.write32(8, 0xFFFF_FFFF)
+        bar.check()  # a register may read all ones
+        with pytest.raises(DeviceTimeout):
+            bar.wait(CTRL.RST, 1, timeout=0.01)
+        for name in ("config", "resource0"):
+            file = device.folder / name
+            with file.open("r+b") as gone:
+                gone.write(b"\xff" * file.stat().st_size)
+        assert bar.read32(8) == 0xFFFF_FFFF
+        with pytest.raises(DeviceGone, match=r"0000:03:00\.0 is gone"):
+            bar.check()
+        with pytest.raises(DeviceGone):
+            bar.wait(CTRL.RST, 1, timeout=5)
 
 
 def test_one_process_has_it(tree, device):

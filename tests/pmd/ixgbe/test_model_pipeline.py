@@ -15,7 +15,7 @@ from dataplane import Pipeline
 from dataplane.apps.counter import Sink
 from dataplane.apps.l2fwd import L2Fwd
 from dataplane.apps.pktgen import PktGen
-from dataplane.byhand import send
+from dataplane.byhand import receive, send
 from dataplane.errors import DeviceGone
 
 FLOWS = Ether(dst="02:00:00:00:00:01") / IP(dst="10.0.0.0/28") / UDP(sport=(1024, 1039))
@@ -57,7 +57,9 @@ def test_l2fwd_between_two_ports_of_a_card():
             assert port.xstats()["rx_missed_errors"] == port.xstats()["tx_errors"] == 0
 
 
-def test_a_card_pulled_out_under_an_lcore_ends_the_run():
+@pytest.mark.parametrize("idle", ["spin", "yield", "sleep:20ms"])
+def test_a_card_pulled_out_under_an_lcore_ends_the_run(idle):
+    """However seldom it polls: 65,536 polls would take 20 minutes."""
     with pair(threaded=True) as p:
         p.right.rx(0)
         p.right.start()
@@ -65,9 +67,29 @@ def test_a_card_pulled_out_under_an_lcore_ends_the_run():
         puller.start()
         try:
             with pytest.raises(DeviceGone, match=r"model1.*gone.*open it again"):
-                Pipeline(p.right.rx(0) >> Sink()).run(seconds=20)
+                Pipeline(p.right.rx(0) >> Sink()).run(seconds=20, idle=idle)
         finally:
             puller.join()
+
+
+def test_polls_by_hand_notice_that_the_card_is_gone_at_once():
+    with pair(threaded=True) as p:
+        p.start()
+        p.card.remove(1)
+        with pytest.raises(DeviceGone, match=r"model1.*gone"):
+            receive(p.right.rx(0), 1, timeout=5)
+        p.card.remove(0)
+        with pytest.raises(DeviceGone, match=r"model0.*gone"):
+            send(p.left.tx(0), [bytes(60)] * 2000, timeout=5)
+
+
+def test_a_generator_that_waits_for_a_card_that_is_gone_ends():
+    """It tries a full queue a few times, then drops; the card is looked for by the clock."""
+    with pair(threaded=True) as p:
+        p.start()
+        p.card.remove(0)
+        with pytest.raises(DeviceGone, match=r"model0.*gone"):
+            Pipeline(PktGen(FLOWS, size=64, rate="3 kpps") >> p.left.tx(0)).run(seconds=5)
 
 
 def test_a_port_stopped_and_started_under_a_running_lcore():
