@@ -30,11 +30,13 @@ def beside(name: str) -> Any:
 
 
 def this_tree_only() -> None:
-    """Take away the finder of an editable install: it has this project's modules of another tree, under names that an older
-    revision lacks."""
+    """Remove the finder and the path of an editable install: they have modules of another tree, under names that an older
+    revision lacks. The path alone makes an empty namespace `bench`.
+    """
     sys.meta_path[:] = [
         each for each in sys.meta_path if not getattr(each, "__module__", "").startswith("__editable__")
     ]
+    sys.path[:] = [each for each in sys.path if not each.startswith("__editable__")]
 
 
 def plain_pages() -> None:
