@@ -16,6 +16,7 @@ and driver never meet. Both are named in tables as ``"module:function"``, so tha
 - `function`: a PCI function as a driver sees it; a bus implements it
 - `register`: the language in which registers are written down
 - `pci`: configuration space of any PCI function
+- `pci_device`: a PCI device as sysfs shows it
 - `portstring`: reads port strings
 """
 

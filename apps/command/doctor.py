@@ -17,9 +17,9 @@ from importlib import metadata
 from pathlib import Path
 
 from dataplane.apps.command.options import json_report
-from dataplane.apps.command.system.binding import UIO_DRIVERS
 from dataplane.apps.command.system.host import CAP_NET_ADMIN, CAP_NET_RAW, Host, NicFunction
 from dataplane.apps.command.system.served import ServedNic, served_nics
+from dataplane.pmd.pci_device import UIO_DRIVERS
 
 __all__ = ["ADVICE", "MISSING", "OK", "UNNEEDED", "DoctorFinding", "examine"]
 

@@ -15,6 +15,7 @@ import weakref
 from pathlib import Path
 
 from dataplane.errors import FileInUse
+from dataplane.files.sysfs import read_text
 
 __all__ = ["Claim", "holder"]
 
@@ -97,23 +98,18 @@ def holder(fd: int) -> str | None:
     """Which process has a lock on the open file: "process 1234 (dataplane)", or None if that cannot be known."""
     found = os.fstat(fd)
     device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}"
-    pids: list[int] = []
-    try:
-        # 1: FLOCK  ADVISORY  WRITE 1234 fe:01:131072 0 EOF
-        for line in Path("/proc/locks").read_text().splitlines():
-            words = line.split()
-            if len(words) < 8 or words[1] != "FLOCK" or words[3] != "WRITE":
-                continue
-            place, _, inode = words[5].rpartition(":")
-            if inode == str(found.st_ino):
-                # Some file systems say another device here than in stat: their inode has to do.
-                pids.insert(0 if place == device else len(pids), int(words[4]))
-    except (OSError, ValueError):
-        return None
+    pids: list[str] = []
+    # 1: FLOCK  ADVISORY  WRITE 1234 fe:01:131072 0 EOF
+    for line in read_text(Path("/proc/locks")).splitlines():
+        words = line.split()
+        if len(words) < 8 or words[1] != "FLOCK" or words[3] != "WRITE":
+            continue
+        pid, (place, _, inode) = words[4], words[5].rpartition(":")
+        # A process of another PID namespace is shown as 0 or -1.
+        if inode == str(found.st_ino) and pid.isdigit() and pid != "0":
+            # Some file systems have another device here than in stat: only the inode can be compared.
+            pids.insert(0 if place == device else len(pids), pid)
     for pid in pids:
-        if pid > 0:
-            try:
-                return f"process {pid} ({Path(f'/proc/{pid}/comm').read_text().strip()})"
-            except OSError:
-                return f"process {pid}"
+        name = read_text(Path(f"/proc/{pid}/comm"))
+        return f"process {pid} ({name})" if name else f"process {pid}"
     return None

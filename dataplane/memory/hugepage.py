@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Protocol
 
 from dataplane.errors import ConfigError, MemoryExhausted, PortGone, check_new
+from dataplane.files.sysfs import read_number
 from dataplane.machine import keep_for_good
 from dataplane.memory.memory_room import available
 
@@ -130,11 +131,7 @@ class Block:
 def free_hugepages(page_size: int = 2 << 20) -> int:
     """Hugepages of `page_size` bytes that are neither in use nor reserved."""
     folder = _SYSFS / f"hugepages-{page_size >> 10}kB"
-    try:
-        free = int((folder / "free_hugepages").read_text())
-        return max(free - int((folder / "resv_hugepages").read_text()), 0)
-    except OSError:
-        return 0
+    return max(read_number(folder / "free_hugepages") - read_number(folder / "resv_hugepages"), 0)
 
 
 class Arena:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dataplane.files.sysfs import read_text
+
 __all__ = ["is_code", "is_memory"]
 
 _MAPS = Path("/proc/self/maps")
@@ -25,7 +27,7 @@ def _covered(address: int, size: int, wanted: str) -> bool:
     if address <= 0 or size <= 0:
         return False
     end = address + size
-    for line in _MAPS.read_text(errors="replace").splitlines():
+    for line in read_text(_MAPS).splitlines():
         span, permissions = line.split(None, 2)[:2]
         first, last = (int(word, 16) for word in span.split("-"))
         if last <= address:

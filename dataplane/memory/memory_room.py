@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dataplane.files.sysfs import read_number, read_text
+
 __all__ = ["available"]
 
 _MEMINFO = Path("/proc/meminfo")
@@ -21,7 +23,7 @@ def available() -> tuple[int, str]:
 
 def _machine() -> int:
     """MemAvailable: what is free, and what the kernel can free (caches)."""
-    for line in _MEMINFO.read_text().splitlines():
+    for line in read_text(_MEMINFO).splitlines():
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) << 10
     return 1 << 62  # a kernel before 3.14 does not say
@@ -30,11 +32,7 @@ def _machine() -> int:
 def _groups() -> list[tuple[str, int]]:
     """(path, bytes left) of each limit on our memory, this process's group and those above it."""
     rooms = []
-    try:
-        lines = _OWN_CGROUPS.read_text().splitlines()
-    except OSError:
-        return []
-    for line in lines:
+    for line in read_text(_OWN_CGROUPS).splitlines():
         _, controllers, path = line.split(":", 2)
         if not controllers:
             root, limit, used, idle = _CGROUPS, "memory.max", "memory.current", "inactive_file"
@@ -56,15 +54,11 @@ def _groups() -> list[tuple[str, int]]:
 
 def _left(group: Path, limit: str, used: str, idle: str) -> int | None:
     """Bytes that a group has left, None without a limit. Inactive page cache does not count as used."""
-    try:
-        most = (group / limit).read_text().strip()
-        if most == "max":
-            return None
-        taken = int((group / used).read_text())
-        for line in (group / "memory.stat").read_text().splitlines():
-            name, value = line.split()
-            if name == idle:
-                taken -= int(value)
-        return max(int(most) - max(taken, 0), 0)
-    except (OSError, ValueError):
-        return None
+    most, taken = read_number(group / limit, -1), read_number(group / used, -1)
+    if most < 0 or taken < 0:
+        return None  # "max", or a group without these files
+    for line in read_text(group / "memory.stat").splitlines():
+        name, _, value = line.partition(" ")
+        if name == idle and value.isdigit():
+            taken -= int(value)
+    return max(most - max(taken, 0), 0)

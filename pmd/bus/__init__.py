@@ -17,6 +17,6 @@ A card:
 - `pci`: chooses VFIO or UIO, by the kernel driver that has the card
 - `vfio`, `vfio_api`: Linux VFIO, and the numbers and structs of its interface
 - `uio`: UIO, for machines without an IOMMU
-- `sysfs`: PCI devices in sysfs: BARs, configuration space, VFs
+- `card_function`: what VFIO and UIO have in common: BARs, configuration space, VFs
 - `mmio`: registers in mapped memory
 """

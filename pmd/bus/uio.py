@@ -12,14 +12,15 @@ import os
 from pathlib import Path
 
 from dataplane.errors import DeviceError, MemoryExhausted, PortError
+from dataplane.files.sysfs import read_text
 from dataplane.memory.hugepage import Arena, drop_physical, hold_physical
 from dataplane.pmd import pci
+from dataplane.pmd.bus.card_function import CardFunction, FileConfig, no_access
 from dataplane.pmd.bus.mmio import Window
-from dataplane.pmd.bus.sysfs import CardFunction, FileConfig, PciDevice, no_access
+from dataplane.pmd.pci_device import PciDevice
 
-__all__ = ["DRIVERS", "UioFunction"]
+__all__ = ["UioFunction"]
 
-DRIVERS = ("uio_pci_generic", "igb_uio")
 DEV = Path("/dev")
 
 
@@ -48,8 +49,9 @@ class UioFunction(CardFunction):
 
     def _check_iommu(self) -> None:
         group = self.device.iommu_group
-        kind = self.device.root / "kernel/iommu_groups" / group / "type"
-        if group and kind.exists() and kind.read_text().strip() not in ("identity", "unknown"):
+        # Kernels before 5.11 do not say the type.
+        kind = read_text(self.device.root / "kernel/iommu_groups" / group / "type", "unknown")
+        if group and kind not in ("identity", "unknown"):
             raise PortError(
                 f"{self.name}: the IOMMU translates its addresses, and UIO cannot tell it ours: "
                 f"'sudo dataplane bind {self.name}' gives it to vfio-pci; or start Linux with iommu=pt"
@@ -57,7 +59,7 @@ class UioFunction(CardFunction):
 
     def _take(self, dev: Path) -> None:
         """The node /dev/uioN is held for as long as the function is open: its end switches DMA off, however we end."""
-        names = sorted(path.name for path in (self.device.folder / "uio").glob("uio*"))
+        names = self.device.uio
         if not names:
             raise PortError(f"{self.name}: {self.device.driver} has made no uio device of it: bind it again")
         node = dev / names[0]

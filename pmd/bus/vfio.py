@@ -17,15 +17,16 @@ from contextlib import suppress
 from pathlib import Path
 
 from dataplane.errors import ConfigError, DeviceError, MemoryExhausted, PortError
+from dataplane.files.sysfs import device_users
 from dataplane.memory.hugepage import Arena
 from dataplane.pmd import pci
 from dataplane.pmd.bus import vfio_api as api
+from dataplane.pmd.bus.card_function import CardFunction, FileConfig, no_access
 from dataplane.pmd.bus.mmio import Window
-from dataplane.pmd.bus.sysfs import CardFunction, FileConfig, PciDevice, holders, no_access
+from dataplane.pmd.pci_device import PciDevice
 
-__all__ = ["DRIVER", "Group", "VfioFunction", "join_group", "parse_token"]
+__all__ = ["Group", "VfioFunction", "join_group", "parse_token"]
 
-DRIVER = "vfio-pci"
 DEV = Path("/dev/vfio")
 
 _lock = threading.RLock()
@@ -62,11 +63,7 @@ class Group:
     def _check_viable(self, device: PciDevice) -> None:
         if api.group_status(self.fd) & api.GROUP_VIABLE:
             return
-        others = [
-            f"{other.address} ({other.driver})"
-            for other in device.neighbours()
-            if other.driver not in ("", DRIVER, "pci-stub", "pcieport")
-        ]
+        others = [f"{other.address} ({other.driver})" for other in device.neighbours()]
         raise PortError(
             f"{device.address}: kernel drivers have other devices of its IOMMU group {self.number}: {', '.join(others)}: "
             "bind them to vfio-pci too, or take them from their drivers"
@@ -272,9 +269,9 @@ class VfioFunction(CardFunction):
         self._eventfds = wanted
 
     def set_vfs(self, count: int) -> None:
-        """Have the kernel make `count` VFs. DeviceError if it refuses, or if a process has a VF open, as it would wait."""
+        """Have the kernel make `count` VFs. Raises DeviceError if it refuses, or a process has a VF open (it would wait)."""
         for vf in self.device.virtual_functions() if count != self.vfs else ():
-            for process in holders(DEV / vf.iommu_group):
+            for process, _ in device_users([DEV / vf.iommu_group]):
                 raise DeviceError(
                     f"{self.name} keeps its VFs: process {process} has {vf.address} open, end it first"
                 )

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from dataplane.errors import DeviceError, DeviceGone
+from dataplane.files.private_socket import listen
 from dataplane.memory.hugepage import Arena
 from dataplane.pmd.bus.model import ModelFunction
 from dataplane.pmd.bus.model_vf import ModelVfFunction
@@ -326,10 +327,8 @@ class TrapService:
 
 
 def _listen(path: Path) -> socket.socket:
-    door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    door.bind(str(path))
-    path.chmod(0o600)
-    door.listen(1)
+    door = listen(path, socket.SOCK_SEQPACKET, backlog=1)
+    door.setblocking(True)
     return door
 
 

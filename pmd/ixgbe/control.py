@@ -14,13 +14,14 @@ import logging
 import os
 import re
 import socket
-import struct
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from dataplane.errors import ConfigError, DataplaneError, PortError
+from dataplane.files.private_socket import PATH_MOST, is_listening, is_ours
+from dataplane.files.run_folder import RunFolder, run_folders
 
 __all__ = ["ControlServer", "call", "running", "socket_paths"]
 
@@ -29,15 +30,7 @@ log = logging.getLogger("dataplane")
 TIMEOUT = 5.0  # seconds, for either side
 PATIENCE = {"explain": 60.0}  # for the answer: it observes VFs one after another, after earlier requests
 MOST = 1 << 16  # bytes of a question
-_PATH_MOST = 107  # bytes of a Unix socket's name
-
-
-def directories() -> list[Path]:
-    """Where sockets may be, best first."""
-    found = []
-    if runtime := os.environ.get("XDG_RUNTIME_DIR"):
-        found.append(Path(runtime) / "dataplane")
-    return [*found, Path("/run/dataplane"), Path(f"/tmp/dataplane-{os.getuid()}")]
+BACKLOG = 128  # questions that wait for an answer
 
 
 def socket_paths(name: str) -> list[Path]:
@@ -51,7 +44,7 @@ def socket_paths(name: str) -> list[Path]:
         name = f"{Path(path).stem}-{hashlib.sha256(whole.encode()).hexdigest()[:12]}"
     if not name or "/" in name or name.startswith("."):
         raise ConfigError(f"{name!r} is no name of a NIC: write it as 'dataplane ports' has it, like model0")
-    return [folder / f"{name}.sock" for folder in directories()]
+    return [folder / f"{name}.sock" for folder in run_folders()]
 
 
 class ControlServer:
@@ -61,6 +54,7 @@ class ControlServer:
     """
 
     path: Path | None = None
+    _folder: RunFolder | None = None
     _socket: socket.socket | None = None
     _thread: threading.Thread | None = None
 
@@ -72,9 +66,9 @@ class ControlServer:
         reasons = []
         for path in socket_paths(name):
             try:
-                self._socket = _listen(path)
-            except OSError as error:
-                reasons.append(f"{path}: {error.strerror or error}")
+                self._folder, self._socket = _listen(path)
+            except DataplaneError as error:
+                reasons.append(str(error))
             else:
                 self.path = path
                 break
@@ -89,9 +83,9 @@ class ControlServer:
         if self._socket is None:
             return
         listening, self._socket = self._socket, None
-        if self.path is not None:
-            self.path.unlink(missing_ok=True)
-            self.path = None
+        if self._folder is not None:
+            self._folder.close()
+            self._folder = self.path = None
         with contextlib.suppress(OSError):
             listening.shutdown(socket.SHUT_RDWR)  # wakes the thread
         listening.close()
@@ -115,7 +109,7 @@ class ControlServer:
                     log.error("%s: a question was not answered: %r", self.name, error)
 
     def _serve(self, connection: socket.socket) -> None:
-        if not _is_ours(connection):
+        if not is_ours(connection):
             return
         line = _read_line(connection)
         connection.sendall(json.dumps(self._answer(line)).encode() + b"\n")
@@ -143,7 +137,7 @@ def call(name: str, verb: str, **args: object) -> Any:
     paths = socket_paths(name)
     foreign: Path | None = None
     for path in paths:
-        if len(os.fsencode(path)) > _PATH_MOST:
+        if len(os.fsencode(path)) > PATH_MOST:
             continue  # no socket can be there
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(TIMEOUT)
@@ -186,47 +180,28 @@ def call(name: str, verb: str, **args: object) -> Any:
 def running() -> list[str]:
     """The PFs and VFs that can be asked here, by name."""
     names = {
-        path.stem for folder in directories() if os.access(folder, os.R_OK) for path in folder.glob("*.sock")
+        path.stem for folder in run_folders() if os.access(folder, os.R_OK) for path in folder.glob("*.sock")
     }
     return sorted(name for name in names if any(_alive(path) for path in socket_paths(name)))
 
 
-def _listen(path: Path) -> socket.socket:
-    if len(os.fsencode(path)) > _PATH_MOST:
-        raise OSError(f"the name is longer than {_PATH_MOST} bytes")
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    owner = path.parent.stat()
-    if owner.st_uid != os.getuid() or owner.st_mode & 0o022:
-        # Any user can write to /tmp: a directory that another user has made there is a trap.
-        raise OSError("the directory is not this user's alone")
-    if path.exists():
-        if _alive(path):
-            raise OSError("one of this name runs in another process")
-        path.unlink()  # its process died
-    listening = socket.socket(socket.AF_UNIX)
+def _listen(path: Path) -> tuple[RunFolder, socket.socket]:
+    """A blocking socket that listens at `path`, and its folder. Raises DataplaneError with the reason."""
+    folder = RunFolder(path.parent)
     try:
-        listening.bind(os.fspath(path))
-        path.chmod(0o600)
-        listening.listen()
-    except OSError:
-        listening.close()
+        listening = folder.listen(path.name, BACKLOG)
+    except BaseException:
+        folder.close()
         raise
-    return listening
+    listening.setblocking(True)
+    return folder, listening
 
 
 def _alive(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(TIMEOUT)
-        try:
-            connection.connect(os.fspath(path))
-        except OSError:
-            return False
-        return True
-
-
-def _is_ours(connection: socket.socket) -> bool:
-    _, user, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    return user in (0, os.getuid())
+    try:
+        return is_listening(path)
+    except OSError:
+        return False  # another user's, or its name is too long for a socket
 
 
 def _read_line(connection: socket.socket) -> bytes:

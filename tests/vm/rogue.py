@@ -11,10 +11,10 @@ import sys
 from dataplane.memory.hugepage import Arena
 from dataplane.pmd import probe
 from dataplane.pmd.bus.pci import device_of
-from dataplane.pmd.bus.sysfs import PciDevice
 from dataplane.pmd.bus.vfio import VfioFunction
 from dataplane.pmd.datasheet import CTRL, DMATXCTL, TDBAH, TDBAL, TDH, TDLEN, TDT, TXDCTL, pci, vf
 from dataplane.pmd.function import Bar
+from dataplane.pmd.pci_device import PciDevice
 from dataplane.pmd.register import Register
 
 OUTSIDE = 0x30_0000_0000  # no arena is there

@@ -16,7 +16,7 @@ import dataplane
 LEFT_OUT = {
     "dataplane.apps.command": "programs, which bind devices and end processes; tests/system walks their arguments",
     "dataplane.columns.jit": "compiles by numba for seconds; tests/dataplane/test_native.py",
-    "dataplane.pmd.bus.sysfs": "writes to /sys: binds drivers of the machine's own devices",
+    "dataplane.pmd.bus.card_function": "writes to /sys: binds drivers of the machine's own devices",
     "dataplane.pmd.virtual.netdevice": "configures the machine's own network interfaces",
     "dataplane.pmd.foreign": "is for processes of their own",
     "dataplane.pmd.bus.vfio_api": "asks the kernel about whatever descriptor it is given",

@@ -11,48 +11,55 @@ from collections.abc import Iterator
 
 from dataplane.apps.command.system.host import Host
 from dataplane.errors import PortError
+from dataplane.files.sysfs import device_users, entries, link_name
+from dataplane.pmd.pci_device import UIO_DRIVERS, VFIO_DRIVER, PciDevice, full_address
 
-__all__ = ["DRIVERS", "UIO_DRIVERS", "Binder", "addresses", "neighbours"]
+__all__ = ["DRIVERS", "Binder", "addresses", "neighbours"]
 
-UIO_DRIVERS = ("uio_pci_generic", "igb_uio")
-DRIVERS = ("vfio-pci", *UIO_DRIVERS)
+DRIVERS = (VFIO_DRIVER, *UIO_DRIVERS)
 _PCI = "/sys/bus/pci"
 _NETWORK = 0x02  # class of network controllers
 
 
 class Binder:
-    """Binds the devices of a machine."""
+    """Gives the PCI devices of a machine to kernel drivers. host: the machine."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
 
     def bind(self, address: str, driver: str, force: bool = False) -> str:
-        """Give a device to `driver`; what was done, in a line. Raises PortError, with the next step."""
+        """Give the device at `address` to `driver`. force: also if it is in use. Returns a line that says what was done.
+
+        Raises PortError, with the next step.
+        """
         device = self._device(address)
-        before = self.host.link_name(f"{device}/driver")
+        before = device.driver
         if before == driver:
             return f"{address} is already bound to {driver}"
-        self._check_driver(device, address, driver)
+        self._check_driver(device, driver)
         self._check_use(address, force)
         self._give(device, driver)
-        after = self.host.link_name(f"{device}/driver")
+        after = device.driver
         if after != driver:
             self._give(device, "")
             raise PortError(
                 f"{address}: {driver} refused it (see 'sudo dmesg | tail'); it is bound again to "
-                f"{self.host.link_name(f'{device}/driver') or 'no driver'}"
+                f"{device.driver or 'no driver'}"
             )
         return f"{address}: from {before or 'no driver'} to {driver}; to undo it: sudo dataplane unbind {address}"
 
     def unbind(self, address: str, force: bool = False) -> str:
-        """Give a device back to the driver that the kernel chooses for it; what was done, in a line. Raises PortError."""
+        """Give the device at `address` to the driver that the kernel chooses. force: also if it is in use.
+
+        Returns a line that says what was done. Raises PortError.
+        """
         device = self._device(address)
-        before = self.host.link_name(f"{device}/driver")
+        before = device.driver
         if before and before not in DRIVERS:
             return f"{address} is bound to the kernel's {before}: nothing to undo"
         self._check_use(address, force)
         self._give(device, "")
-        after = self.host.link_name(f"{device}/driver")
+        after = device.driver
         if after:
             return f"{address}: from {before or 'no driver'} to {after}"
         return (
@@ -60,23 +67,23 @@ class Binder:
             "or ixgbevf for a VF)"
         )
 
-    def _device(self, address: str) -> str:
-        """The folder of a PCI device in sysfs. Raises PortError if it does not exist or is not a network card."""
-        device = f"{_PCI}/devices/{address}"
-        if not self.host.path(device).exists():
+    def _device(self, address: str) -> PciDevice:
+        """The PCI device at `address`. Raises PortError if it does not exist or is not a network card."""
+        device = self.host.device(address)
+        if not device.exists:
             raise PortError(f"this machine has no PCI device {address}: 'dataplane ports' lists its 82599s")
-        kind = self.host.read(f"{device}/class")
-        if kind and int(kind, 16) >> 16 != _NETWORK:
-            raise PortError(f"{address} is not a network card (class {kind})")
+        kind = device.number("class")
+        if kind and kind >> 16 != _NETWORK:
+            raise PortError(f"{address} is not a network card (class {kind:#08x})")
         return device
 
-    def _check_driver(self, device: str, address: str, driver: str) -> None:
+    def _check_driver(self, device: PciDevice, driver: str) -> None:
         if not self.host.path(f"{_PCI}/drivers/{driver}").exists():
             raise PortError(f"{driver} is not loaded: 'sudo modprobe {driver}'")
-        if driver == "vfio-pci" and not self.host.path(f"{device}/iommu_group").exists():
+        if driver == VFIO_DRIVER and not device.iommu_group:
             raise PortError(
-                f"{address} has no IOMMU group, and vfio-pci needs one: enable the IOMMU ('dataplane doctor' prints how), "
-                f"or use UIO: 'sudo dataplane bind --driver uio_pci_generic {address}'"
+                f"{device.address} has no IOMMU group, and vfio-pci needs one: enable the IOMMU ('dataplane doctor' prints "
+                f"how), or use UIO: 'sudo dataplane bind --driver uio_pci_generic {device.address}'"
             )
 
     def _check_use(self, address: str, force: bool) -> None:
@@ -85,23 +92,23 @@ class Binder:
             raise PortError(f"{address} is in use: {'; '.join(reasons)}. End that first, or use --force")
 
     def uses(self, address: str) -> Iterator[str]:
-        """Why it should be left alone: who uses it, in words."""
-        device = f"{_PCI}/devices/{address}"
-        folder = self.host.path(f"{device}/net")
-        for face in sorted(path.name for path in folder.iterdir()) if folder.is_dir() else ():
+        """Who uses the device at `address`, in words: the reasons to leave it alone."""
+        device = self.host.device(address)
+        for face in device.interfaces:
             default, others = self._routes(face)
             if default:
                 yield f"the default route goes through {face}"
             elif others:
                 yield f"{face} has routes ({', '.join(others)})"
-            own = self.host.path(f"{device}/net/{face}")
-            if (own / "master").exists():
-                yield f"{face} belongs to {self.host.link_name(f'{device}/net/{face}/master')}"
-            for upper in sorted(own.glob("upper_*")):
+            own = device.folder / "net" / face
+            if master := link_name(own / "master"):
+                yield f"{face} belongs to {master}"
+            for upper in entries(own, "upper_*"):
                 yield f"{upper.name.removeprefix('upper_')} is on top of {face}"
-        if vfs := self.host.number(f"{device}/sriov_numvfs"):
+        if vfs := device.number("sriov_numvfs"):
             yield f"it has {vfs} VFs, which end with its driver"
-        for process, node in self._holders(device):
+        # The kernel would wait until these have closed it.
+        for process, node in device_users(device.nodes, self.host.path("/proc")):
             yield f"process {process} has {node} open"
 
     def _routes(self, face: str) -> tuple[bool, list[str]]:
@@ -123,37 +130,24 @@ class Binder:
             others.append(f"{':'.join(re.findall('....', words[0]))}/{int(words[1], 16)}")
         return default, others
 
-    def _holders(self, device: str) -> Iterator[tuple[int, str]]:
-        """(process, node) of who has the device open through VFIO or UIO: taking it away would wait for them."""
-        nodes = [f"/dev/{path.name}" for path in self.host.path(f"{device}/uio").glob("uio*")]
-        if group := self.host.link_name(f"{device}/iommu_group"):
-            nodes.append(f"/dev/vfio/{group}")
-        for folder in self.host.path("/proc").glob("[0-9]*/fd"):
-            try:
-                targets = {str(file.readlink()) for file in folder.iterdir()}
-            except OSError:
-                continue  # it ended, or belongs to another user
-            for node in nodes:
-                if node in targets:
-                    yield int(folder.parent.name), node
-
-    def _give(self, device: str, driver: str) -> None:
-        """Take it from its driver, then let the kernel look for one: `driver`, or its own choice for ""."""
-        address = device.rpartition("/")[2]
+    def _give(self, device: PciDevice, driver: str) -> None:
+        """Take the device from its driver, then let the kernel choose one: `driver`, or its own choice if that is ""."""
+        address = device.address
+        folder = f"{_PCI}/devices/{address}"
         try:
-            self.host.write(f"{device}/driver_override", f"{driver}\n")
-            if self.host.path(f"{device}/driver").exists():
-                self.host.write(f"{device}/driver/unbind", address)
+            self.host.write(f"{folder}/driver_override", f"{driver}\n")
+            if device.driver:
+                self.host.write(f"{folder}/driver/unbind", address)
             self.host.write(f"{_PCI}/drivers_probe", address)
         except PermissionError as error:
             raise PortError(f"{address}: no right to write {error.filename}: run as root (sudo)") from None
 
 
 def addresses(words: list[str]) -> list[str]:
-    """PCI addresses as sysfs writes them; the domain may be left out."""
+    """PCI addresses as sysfs writes them; `words` may leave out the domain. Raises PortError for what is not an address."""
     found = []
     for word in words:
-        full = (word if word.count(":") == 2 else f"0000:{word}").lower()
+        full = full_address(word)
         if not re.fullmatch(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]", full):
             raise PortError(f"{word!r}: expected a PCI address, as in 0000:03:00.0")
         found.append(full)
@@ -161,14 +155,5 @@ def addresses(words: list[str]) -> list[str]:
 
 
 def neighbours(host: Host, address: str) -> list[str]:
-    """Others of its IOMMU group that a kernel driver has: VFIO gives the group away only whole."""
-    group = host.link_name(f"{_PCI}/devices/{address}/iommu_group")
-    folder = host.path(f"/sys/kernel/iommu_groups/{group}/devices")
-    if not group or not folder.is_dir():
-        return []
-    free = ("", "vfio-pci", "pci-stub", "pcieport")
-    return [
-        path.name
-        for path in sorted(folder.iterdir())
-        if path.name != address and host.link_name(f"{_PCI}/devices/{path.name}/driver") not in free
-    ]
+    """The addresses of other devices in its IOMMU group that a kernel driver uses: VFIO opens a group only as a whole."""
+    return [other.address for other in host.device(address).neighbours()]

@@ -7,10 +7,17 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dataplane.files.sysfs import entries, link_name, read_number, read_text
+
+if TYPE_CHECKING:
+    from dataplane.pmd.pci_device import PciDevice
 
 __all__ = ["NicFunction", "Host", "Interface"]
 
 CAP_NET_ADMIN, CAP_NET_RAW = 12, 13
+ARPHRD_LOOPBACK = 772
 
 
 @dataclass(frozen=True)
@@ -54,21 +61,20 @@ class Host:
         return self.root / name.lstrip("/")
 
     def read(self, name: str, default: str = "") -> str:
-        """A file's text, stripped; `default` when it is not there or keeps silent (sysfs does, with EINVAL)."""
-        return _text(self.path(name), default)
+        """The text of a file of the kernel, without white space around it; `default` if it cannot be read."""
+        return read_text(self.path(name), default)
 
     def number(self, name: str, default: int = 0) -> int:
-        """A file that holds one number."""
-        text = self.read(name)
-        return int(text) if re.fullmatch(r"-?\d+", text) else default
+        """The number in a file of the kernel; `default` if it cannot be read."""
+        return read_number(self.path(name), default)
 
     def write(self, name: str, text: str) -> None:
         """Write `text` to a file of the kernel. Raises OSError if the kernel refuses it."""
         self.path(name).write_text(text)
 
     def link_name(self, name: str) -> str:
-        """The name that a link of sysfs leads to (a device's driver or IOMMU group), "" if the link does not exist."""
-        return _link_name(self.path(name))
+        """The name of a link's target in sysfs, "" if the link does not exist."""
+        return link_name(self.path(name))
 
     def usable(self, name: str) -> bool:
         """Whether this user may read and write that file."""
@@ -111,6 +117,12 @@ class Host:
 
     # ---- devices ------------------------------------------------------------------------------------------------
 
+    def device(self, address: str) -> PciDevice:
+        """The PCI device at `address`, as in "0000:03:00.0", which need not exist."""
+        from dataplane.pmd.pci_device import PciDevice  # most commands need no card
+
+        return PciDevice(address, self.path("/sys"))
+
     def cards(self) -> list[NicFunction]:
         """Every PCI function of an 82599, physical and virtual, by address."""
         from dataplane.pmd.datasheet import pci  # brings the register maps with it, and only this needs them
@@ -120,44 +132,41 @@ class Host:
             pci.VF_82599_HV: "82599 virtual function (Hyper-V)",
         }
         kinds = pci.PF_IDS | virtual
-        folder = self.path("/sys/bus/pci/devices")
         found = []
-        for device in sorted(folder.iterdir()) if folder.is_dir() else ():
-            identifier = _hex(device / "device")
-            if _hex(device / "vendor") != pci.INTEL or identifier not in kinds:
+        for path in entries(self.path("/sys/bus/pci/devices")):
+            device = self.device(path.name)
+            identifier = device.number("device")
+            if device.number("vendor") != pci.INTEL or identifier not in kinds:
                 continue
-            names = device / "net"
             found.append(
                 NicFunction(
-                    address=device.name,
+                    address=device.address,
                     kind=kinds[identifier],
                     virtual=identifier in virtual,
-                    driver=_link_name(device / "driver"),
-                    group=_link_name(device / "iommu_group"),
-                    numa=int(_text(device / "numa_node", "-1")),
-                    vfs=int(_text(device / "sriov_numvfs", "0")),
-                    interfaces=tuple(sorted(x.name for x in names.iterdir())) if names.is_dir() else (),
-                    node=_node(device),
+                    driver=device.driver,
+                    group=device.iommu_group,
+                    numa=device.number("numa_node", -1),
+                    vfs=device.number("sriov_numvfs"),
+                    interfaces=tuple(device.interfaces),
+                    node=device.node,
                 )
             )
         return found
 
     def interfaces(self) -> list[Interface]:
         """The kernel's network interfaces, by name."""
-        folder = self.path("/sys/class/net")
         found = []
-        for device in sorted(folder.iterdir()) if folder.is_dir() else ():
+        for device in entries(self.path("/sys/class/net")):
             if not (device / "address").exists():  # bonding_masters is no interface
                 continue
-            speed = _text(device / "speed", "0")
             found.append(
                 Interface(
                     name=device.name,
-                    mac=_text(device / "address"),
-                    state=_text(device / "operstate", "unknown"),
-                    driver=_link_name(device / "device" / "driver"),
-                    speed=int(speed) if speed.isdigit() else 0,
-                    loopback=_text(device / "type") == "772",  # ARPHRD_LOOPBACK
+                    mac=read_text(device / "address"),
+                    state=read_text(device / "operstate", "unknown"),
+                    driver=link_name(device / "device" / "driver"),
+                    speed=max(read_number(device / "speed"), 0),  # -1 while the link is down
+                    loopback=read_number(device / "type") == ARPHRD_LOOPBACK,
                 )
             )
         return found
@@ -170,26 +179,3 @@ def parse_cpu_list(text: str) -> list[int]:
         first, _, last = piece.partition("-")
         cpus.extend(range(int(first), int(last or first) + 1))
     return cpus
-
-
-def _text(path: Path, default: str = "") -> str:
-    try:
-        return path.read_text(errors="replace").strip()
-    except OSError:
-        return default
-
-
-def _hex(path: Path) -> int:
-    text = _text(path)
-    return int(text, 16) if re.fullmatch(r"0x[0-9a-fA-F]+", text) else -1
-
-
-def _node(device: Path) -> str:
-    if _link_name(device / "driver") == "vfio-pci":
-        return f"/dev/vfio/{_link_name(device / 'iommu_group')}"
-    names = sorted(path.name for path in (device / "uio").glob("uio*"))
-    return f"/dev/{names[0]}" if names else ""
-
-
-def _link_name(path: Path) -> str:
-    return path.resolve().name if path.exists() else ""

@@ -19,6 +19,7 @@ from typing import Any
 
 from dataplane.apps.command.system.host import Host
 from dataplane.errors import ConfigError
+from dataplane.files.run_folder import SYSTEM, run_folders, user_folder
 
 __all__ = ["FUNCTION", "ServedFunction", "ServedNic", "default_folder", "order", "served_nics"]
 
@@ -57,11 +58,11 @@ class ServedNic:
 def default_folder(index: int) -> Path:
     """The default folder of card `index`. Raises ConfigError if this user has no folder for sockets."""
     if os.geteuid() == 0:
-        return Path(f"/run/dataplane/nic{index}")
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    if not runtime:
+        return SYSTEM / f"nic{index}"
+    folder = user_folder()
+    if folder is None:
         raise ConfigError("XDG_RUNTIME_DIR is not set: give the folder for the sockets with --dir DIR")
-    return Path(runtime) / "dataplane" / f"nic{index}"
+    return folder / f"nic{index}"
 
 
 def order(name: str) -> tuple[bool, int, int]:
@@ -75,10 +76,7 @@ def order(name: str) -> tuple[bool, int, int]:
 def served_nics(host: Host, told: Iterable[Path] = ()) -> list[ServedNic]:
     """Those of the machine and those in the folders of `told`, which are in the list whatever is there."""
     asked = [folder.absolute() for folder in told]
-    places = [Path("/run/dataplane")]
-    if runtime := os.environ.get("XDG_RUNTIME_DIR"):
-        places.insert(0, Path(runtime) / "dataplane")
-    found = [child for place in places for child in _children(host.path(str(place)))]
+    found = [child for place in run_folders() for child in _children(host.path(str(place)))]
     found += [_named(host, match[1]) for match in _LISTENS.finditer(host.read("/proc/net/unix"))]
     nics = [_look(host, folder) for folder in dict.fromkeys(found) if folder not in asked]
     return [_look(host, folder) for folder in asked] + [nic for nic in nics if nic.functions]

@@ -2,7 +2,6 @@
 """A card served to other processes: one vfio-user socket for each of its functions.
 
 - `server`: the thread that listens to all sockets
-- `folder`: the folder with the sockets
 - `session`: one client of one function, from its first message to its end
 - `devices`: the functions as vfio-user devices: regions, interrupts, DMA, reset
 - `memory`: the memory that a client maps for DMA

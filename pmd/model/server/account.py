@@ -9,12 +9,12 @@ from __future__ import annotations
 import logging
 import resource
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from dataplane.errors import ConfigError
 from dataplane.files.closer import Closer
+from dataplane.files.sysfs import read_number
 from dataplane.memory.quota import Pool
 from dataplane.pmd.model.server.devices import Device
 
@@ -47,9 +47,7 @@ class ClientQuotas:
 
     def __init__(self, limits: Limits, functions: int) -> None:
         self.limits = limits
-        maps = 65530
-        with suppress(OSError, ValueError):
-            maps = int(Path("/proc/sys/vm/max_map_count").read_text())
+        maps = read_number(Path("/proc/sys/vm/max_map_count"), 65530)
         self.memory = Pool("memory", _ADDRESSES, functions, limits.memory)
         self.maps = Pool("DMA maps", max(min(maps, 65536) - _OWN_MAPS, 0), functions, limits.maps)
         self.descriptors = Pool("descriptors", functions * limits.descriptors, functions, limits.descriptors)

@@ -23,15 +23,15 @@ from pathlib import Path
 
 from dataplane.errors import ConfigError, PortError
 from dataplane.files.eventfd import never_waits
+from dataplane.files.private_socket import is_ours, process_of
+from dataplane.files.run_folder import RunFolder
 from dataplane.memory.guard import losses
 from dataplane.pmd.datasheet import pci
 from dataplane.pmd.model.card import Card
 from dataplane.pmd.model.server.account import Account, ClientQuotas, Limits
 from dataplane.pmd.model.server.devices import Device, PfDevice, VfDevice
-from dataplane.pmd.model.server.folder import ServedFolder
 from dataplane.pmd.model.server.session import FDS_MOST, ClientSession
 from dataplane.pmd.model.wire.explain import explain_wire
-from dataplane.pmd.model.wire.private_socket import is_ours, process_of
 from dataplane.pmd.vfio_user.framing import Hangup
 from dataplane.pmd.vfio_user.messages import Malformed
 from dataplane.port import format_mac
@@ -97,7 +97,7 @@ class NicServer:
         )  # to turn a client away when no other is left
         self._deaf: dict[Account, float] = {}  # until when
         self._stop = threading.Event()
-        self._place: ServedFolder | None = None
+        self._place: RunFolder | None = None
         self._closed = False
         self._waiting: dict[Account, int] = {}  # who has something for us: what epoll said, and _CALLS
         self._pace = 0  # the cost that the account had which was served last
@@ -109,7 +109,7 @@ class NicServer:
         self._told, self._is_old = 0.0, False
         self._losses = losses()
         try:
-            self._place = ServedFolder(folder)
+            self._place = RunFolder(folder, parents=True, exclusive=True)
             devices: list[Device] = []
             for port in range(len(card.ports)):
                 devices.append(PfDevice(card, port))

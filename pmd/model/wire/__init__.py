@@ -5,7 +5,6 @@
 - `peer`: a port of another process, by shared memory
 - `peer_ring.h`: that memory: a ring of frames each way
 - `ends`, `greeting`: how the two processes find each other, and what they send first
-- `private_socket`: Unix sockets that belong to one user
 - `pcap`: capture files
 - `tap`: a tap device of the kernel
 - `explain`: a wire in words

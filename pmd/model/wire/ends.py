@@ -18,12 +18,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dataplane.errors import ConfigError, PortError
+from dataplane.files.private_socket import check_path, is_listening, is_ours, listen
 from dataplane.pmd.model.datapath.engine import Engine
 from dataplane.pmd.model.netem.conditions import Netem
 from dataplane.pmd.model.shared import CardLock
 from dataplane.pmd.model.wire.greeting import HELLO, WireRefused, hear, make_memory, say
 from dataplane.pmd.model.wire.peer import PeerWire
-from dataplane.pmd.model.wire.private_socket import PATH_MOST, is_ours, listen
 
 __all__ = ["WireEnd"]
 
@@ -57,10 +57,7 @@ class WireEnd:
         self._said, self._there, self._lost = "", False, 0
         self._greeting: list[tuple[socket.socket, float]] = []  # who has not greeted yet, and until when
         self._refused = False  # whether this look refused a caller
-        if len(os.fsencode(path)) > PATH_MOST:
-            raise ConfigError(
-                f"{path}: the name of a socket has at most {PATH_MOST} bytes: choose a shorter one"
-            )
+        check_path(path)
         with lock:
             self.wire = PeerWire(engine, netem, elastic=elastic)
         try:
@@ -214,18 +211,17 @@ class WireEnd:
 
 
 def _listen_alone(path: Path) -> socket.socket:
-    """Listens at `path`. A socket that a killed process left there is removed."""
+    """A socket that listens at `path`. The socket of a process that has ended is replaced. Raises ConfigError, PortError."""
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
             raise ConfigError(f"{path}: there is something that is no socket: choose another name")
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:
-            probe.settimeout(1.0)
-            probe.connect(os.fspath(path))
-        raise PortError(f"{path}: another wire already listens there: use connect:{path} for the other end")
+        if is_listening(path, socket.SOCK_SEQPACKET):
+            raise PortError(
+                f"{path}: another wire already listens there: use connect:{path} for the other end"
+            )
+        path.unlink(missing_ok=True)
     except FileNotFoundError:
         pass
-    except ConnectionRefusedError:
-        path.unlink(missing_ok=True)
     except OSError as error:
         raise PortError(f"{path}: {error.strerror}: choose another name") from None
     return listen(path, socket.SOCK_SEQPACKET)

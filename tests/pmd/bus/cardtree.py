@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dataplane.pmd.bus.sysfs import PciDevice
 from dataplane.pmd.datasheet import pci
+from dataplane.pmd.pci_device import PciDevice
 
 BAR0 = 0x20000
 

@@ -7,8 +7,8 @@ from cardtree import BAR0, CardTree
 from dataplane import pmd
 from dataplane.errors import ConfigError, DeviceError, DeviceGone, PortError
 from dataplane.pmd.bus import pci, uio, vfio
+from dataplane.pmd.bus.card_function import CardFunction, FileConfig, WindowBar
 from dataplane.pmd.bus.mmio import Window
-from dataplane.pmd.bus.sysfs import CardFunction, FileConfig, WindowBar
 from dataplane.pmd.datasheet import CTRL
 from dataplane.pmd.datasheet.pci import VF_82599
 

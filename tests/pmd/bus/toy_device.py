@@ -13,8 +13,8 @@ import struct
 from dataplane.errors import DeviceError
 from dataplane.memory.hugepage import Arena
 from dataplane.pmd import pci
+from dataplane.pmd.bus.card_function import WindowBar
 from dataplane.pmd.bus.mmio import Window
-from dataplane.pmd.bus.sysfs import WindowBar
 from dataplane.pmd.function import Bar, ConfigSpace, Function, RegisterUse
 from dataplane.pmd.portstring import PortString
 from dataplane.pmd.register import Register, bit, bits

@@ -34,7 +34,7 @@ def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.setenv("XDG_RUNTIME_DIR", short)
         mine = Path(short) / "dataplane"
         # PFs of other processes on this machine are none of this test's.
-        monkeypatch.setattr("dataplane.pmd.ixgbe.control.directories", lambda: [mine])
+        monkeypatch.setattr("dataplane.pmd.ixgbe.control.run_folders", lambda: [mine])
         yield mine
 
 
@@ -118,7 +118,7 @@ def test_what_a_dead_process_left_is_replaced(folder: Path) -> None:
 
 def test_two_of_one_name(server: ControlServer, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two processes may each have a model0: the second goes to the next directory, or without."""
-    monkeypatch.setattr("dataplane.pmd.ixgbe.control.directories", lambda: [folder, folder.parent / "next"])
+    monkeypatch.setattr("dataplane.pmd.ixgbe.control.run_folders", lambda: [folder, folder.parent / "next"])
     second = ControlServer("nic0", {"add": lambda a, b: 0})
     try:
         assert second.path != server.path
@@ -133,18 +133,18 @@ def test_a_directory_that_is_not_ours_alone_is_not_used(
     trap = folder.parent / "trap"
     trap.mkdir()
     trap.chmod(0o777)
-    monkeypatch.setattr("dataplane.pmd.ixgbe.control.directories", lambda: [trap])
+    monkeypatch.setattr("dataplane.pmd.ixgbe.control.run_folders", lambda: [trap])
     with caplog.at_level(logging.WARNING, "dataplane"):
         server = ControlServer("nic0", {})
     assert server.path is None
-    assert "not this user's alone" in caplog.text
+    assert "others may write there" in caplog.text
     server.close()
 
 
 def test_names_that_are_too_long_are_told(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "dataplane"):
         ControlServer("n" * 120, {}).close()
-    assert "longer than 107 bytes" in caplog.text
+    assert "at most 107 bytes" in caplog.text
     with pytest.raises(PortError, match=r"no PF of n+ runs here"):
         call("n" * 120, "add")
 
@@ -157,7 +157,7 @@ def test_a_folder_of_another_user_is_passed_over(
         pytest.skip("needs an ordinary user: root may look everywhere")
     foreign = folder.parent / "foreign"
     foreign.mkdir(mode=0o000)
-    monkeypatch.setattr("dataplane.pmd.ixgbe.control.directories", lambda: [foreign, folder])
+    monkeypatch.setattr("dataplane.pmd.ixgbe.control.run_folders", lambda: [foreign, folder])
     assert call("nic0", "add", a=1, b=2) == 3
     assert running() == ["nic0"]
 

@@ -1,105 +1,23 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""PCI devices as Linux shows them in sysfs, and what VFIO and UIO have in common: BARs, configuration space, VFs."""
+"""What VFIO and UIO have in common: mapped BARs, configuration space as part of a file, and VFs, which the kernel makes."""
 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from dataplane.errors import DeviceError, DeviceGone, PortError
 from dataplane.pmd import pci
 from dataplane.pmd.bus.mmio import Window
 from dataplane.pmd.function import Bar, ConfigSpace, Function
+from dataplane.pmd.pci_device import PciDevice
 
-__all__ = ["SYSFS", "CardFunction", "FileConfig", "PciDevice", "WindowBar", "holders", "no_access"]
-
-SYSFS = Path("/sys")
-_MEMORY, _IO = 0x200, 0x100  # resource flags
-
-
-@dataclass(frozen=True)
-class PciDevice:
-    """One PCI function. address: "0000:03:00.0". root: the folder of sysfs."""
-
-    address: str
-    root: Path = SYSFS
-
-    @property
-    def folder(self) -> Path:
-        """Its folder in sysfs."""
-        return self.root / "bus/pci/devices" / self.address
-
-    @property
-    def exists(self) -> bool:
-        """Whether the device is there."""
-        return self.folder.exists()
-
-    def text(self, name: str, default: str = "") -> str:
-        """The text of a file of the device; `default` if it cannot be read."""
-        try:
-            return (self.folder / name).read_text().strip()
-        except OSError:
-            return default
-
-    def number(self, name: str) -> int:
-        """The number in a file, decimal or 0x...; 0 if the file has no number."""
-        text = self.text(name)
-        return int(text, 0) if re.fullmatch(r"(0x[0-9a-f]+|\d+)", text) else 0
-
-    @property
-    def driver(self) -> str:
-        """The kernel driver that has it, "" if none."""
-        link = self.folder / "driver"
-        return link.resolve().name if link.exists() else ""
-
-    @property
-    def iommu_group(self) -> str:
-        """The number of its IOMMU group, "" without an IOMMU."""
-        link = self.folder / "iommu_group"
-        return link.resolve().name if link.exists() else ""
-
-    @property
-    def physical_function(self) -> str:
-        """The address of the PF whose VF it is, "" if it is none."""
-        link = self.folder / "physfn"
-        return link.resolve().name if link.exists() else ""
-
-    def virtual_functions(self) -> list[PciDevice]:
-        """The VFs that it has now."""
-        return [PciDevice(link.resolve().name, self.root) for link in sorted(self.folder.glob("virtfn*"))]
-
-    def neighbours(self) -> list[PciDevice]:
-        """The devices of its IOMMU group, itself among them: one process has them all or none."""
-        folder = self.root / "kernel/iommu_groups" / self.iommu_group / "devices"
-        if not self.iommu_group or not folder.is_dir():
-            return [self]
-        return [PciDevice(path.name, self.root) for path in sorted(folder.iterdir())]
-
-    def bar_size(self, index: int) -> int:
-        """Bytes of a memory BAR, 0 if it has none there. Raises DeviceError for I/O ports."""
-        lines = self.text("resource").splitlines()
-        if not 0 <= index < min(len(lines), 6):
-            return 0
-        start, end, flags = (int(word, 16) for word in lines[index].split())
-        if flags & _IO:
-            raise DeviceError(f"{self.address}: BAR{index} is of I/O ports, which this bus does not open")
-        return end - start + 1 if flags & _MEMORY and end else 0
-
-    def describe(self) -> str:
-        """Vendor, device and driver, for messages."""
-        if not self.exists:
-            return f"this machine has no PCI device {self.address}"
-        vendor, identity = (self.text(name).removeprefix("0x") for name in ("vendor", "device"))
-        bound = f"bound to the kernel's {self.driver}" if self.driver else "bound to no driver"
-        return f"{self.address} is a {vendor}:{identity}, {bound}"
+__all__ = ["CardFunction", "FileConfig", "WindowBar", "no_access"]
 
 
 class WindowBar(Bar):
-    """A memory BAR that is mapped."""
+    """A memory BAR, mapped by `window`. name: of the device, for errors."""
 
     def __init__(self, name: str, window: Window) -> None:
         self.name, self.window = name, window
@@ -142,13 +60,13 @@ class WindowBar(Bar):
 
 
 class FileConfig(ConfigSpace):
-    """Configuration space at `base` of an open file, which the caller closes."""
+    """Configuration space at byte `base` of the open file `fd`, which the caller closes. name: of the device, for errors."""
 
     def __init__(self, name: str, fd: int, base: int = 0) -> None:
         self.name, self._fd, self._base = name, fd, base
 
     def read(self, offset: int, length: int) -> bytes:
-        """`length` bytes. DeviceGone if the device is; DeviceError if this user may not read that far."""
+        """`length` bytes at `offset`. Raises DeviceGone if the device is, DeviceError if this user may not read that far."""
         try:
             data = os.pread(self._fd, length, self._base + offset)
         except OSError as error:
@@ -162,7 +80,7 @@ class FileConfig(ConfigSpace):
         return data
 
     def write(self, offset: int, data: bytes) -> None:
-        """Write bytes."""
+        """Write `data` at byte `offset`. Raises DeviceGone."""
         try:
             os.pwrite(self._fd, data, self._base + offset)
         except OSError as error:
@@ -172,7 +90,7 @@ class FileConfig(ConfigSpace):
 
 
 class CardFunction(Function):
-    """A function of a real card. Requests that only the kernel may carry out, such as SR-IOV, go through sysfs."""
+    """A function of a card in this machine. VFs are the kernel's to make: they are requested in sysfs."""
 
     def __init__(self, device: PciDevice) -> None:
         self.device, self.name = device, device.address
@@ -194,7 +112,7 @@ class CardFunction(Function):
         return self.device.number("revision")
 
     def bar(self, index: int) -> Bar:
-        """A memory BAR, mapped."""
+        """The memory BAR `index`, mapped. Raises DeviceError if the device has none there."""
         if index not in self._windows:
             if not self.device.bar_size(index):
                 raise DeviceError(f"{self.name} has no BAR{index}")
@@ -215,7 +133,7 @@ class CardFunction(Function):
         self.config.write16(pci.COMMAND, (command | on) & ~off)
 
     def _quieten(self) -> None:
-        """No DMA any more. No error of a device that is gone."""
+        """End DMA. Ignores errors of a device that is gone."""
         with suppress(DeviceError):
             self._command(off=pci.COMMAND_BUS_MASTER)
 
@@ -225,7 +143,7 @@ class CardFunction(Function):
         return self.device.number("sriov_numvfs")
 
     def set_vfs(self, count: int) -> None:
-        """Have the kernel make `count` VFs. DeviceError if it will not."""
+        """Have the kernel make `count` VFs. Raises DeviceError if it refuses."""
         if count == self.vfs:
             return
         file = self.device.folder / "sriov_numvfs"
@@ -252,21 +170,10 @@ class CardFunction(Function):
         return f"<{type(self).__name__} {self.name}>"
 
 
-def holders(node: Path) -> Iterator[int]:
-    """The processes that have a device file open, as far as this user may see."""
-    for folder in Path("/proc").glob("[0-9]*/fd"):
-        try:
-            found = any(str(file.readlink()) == str(node) for file in folder.iterdir())
-        except OSError:
-            continue  # it ended, or is another user's
-        if found:
-            yield int(folder.parent.name)
-
-
-def no_access(path: Path, error: OSError, held: str) -> PortError:
-    """Why a device file does not open, and what to do."""
+def no_access(path: Path, error: OSError, missing: str) -> PortError:
+    """The error for a device file that does not open. missing: the advice if the file does not exist."""
     if isinstance(error, PermissionError):
         return PortError(f"no access to {path}: 'sudo chown $USER {path}', or run as root")
     if isinstance(error, FileNotFoundError):
-        return PortError(f"no {path}: {held}")
+        return PortError(f"no {path}: {missing}")
     return PortError(f"{path}: {error.strerror}: another process may have the device")
