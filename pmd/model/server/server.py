@@ -49,6 +49,8 @@ _CREDIT_NS = (
 )
 _STRICT_LOOK = 0.005  # seconds: how exactly a strict card knows when a client asked for something
 _DEAF = 1.0  # seconds for which a socket is not listened to when no descriptor is left
+_BEHIND = 5.0  # seconds that a client's descriptors may take to close
+_BEHIND_LOOK = 0.001  # seconds from one look at them to the next
 _LAST_WAIT = 0.1  # seconds for giving back what clients had; the end of the process does the rest
 _READ, _WRITE, _ENDED = select.EPOLLIN, select.EPOLLOUT, select.EPOLLHUP | select.EPOLLERR
 
@@ -96,6 +98,8 @@ class NicServer:
             os.devnull, os.O_RDONLY | os.O_CLOEXEC
         )  # to turn a client away when no other is left
         self._deaf: dict[Account, float] = {}  # until when
+        # Clients that are not read from: until descriptors that they sent are closed, or this time has come
+        self._behind: dict[ClientSession, float] = {}
         self._stop = threading.Event()
         self._place: RunFolder | None = None
         self._closed = False
@@ -147,6 +151,8 @@ class NicServer:
                 self._look(self._patience())
             if self._waiting:
                 self._serve(min(self._waiting, key=_cost))
+            if self._behind:
+                self._read_again()
             if time.monotonic() >= self._next_care:
                 self._take_care()
                 if each is not None:
@@ -154,6 +160,8 @@ class NicServer:
 
     def _patience(self) -> float:
         """Seconds until the next look at the sockets without a message."""
+        if self._behind:
+            return _BEHIND_LOOK
         if self._sessions and self.card.manner != "lenient":
             return _STRICT_LOOK
         has_work = self._is_old or self._deaf or self.card.report is not None
@@ -233,7 +241,7 @@ class NicServer:
             if events & _WRITE:
                 session.flush()
             if events & (_READ | _ENDED):
-                while session.serve_next() and time.thread_time_ns() < until:
+                while session.serve_next() and not session.behind and time.thread_time_ns() < until:
                     pass
         except Hangup:
             self._end(account)
@@ -241,8 +249,21 @@ class NicServer:
         except Malformed as error:
             self._end(account, str(error))
             return
-        if session.blocked != was_blocked:
+        if session.behind:
+            self._behind.setdefault(session, time.monotonic() + _BEHIND)
+            self._epoll.modify(session.connection, _WRITE if session.blocked else 0)
+        elif session.blocked != was_blocked:
             self._epoll.modify(session.connection, _WRITE if session.blocked else _READ)
+
+    def _read_again(self) -> None:
+        """Go on with the clients whose descriptors have been closed meanwhile."""
+        for session, until in tuple(self._behind.items()):
+            if not session.behind:
+                del self._behind[session]
+                if not session.blocked:
+                    self._epoll.modify(session.connection, _READ)
+            elif time.monotonic() >= until:
+                self._end(session.account, "descriptors that it has sent do not close")
 
     # ---- who comes and goes -----------------------------------------------------------------------------------
 
@@ -306,6 +327,7 @@ class NicServer:
         session = self._sessions.pop(account, None)
         if session is None:
             return
+        self._behind.pop(session, None)
         self._targets.pop(session.connection.fileno(), None)
         with contextlib.suppress(OSError, ValueError):
             self._epoll.unregister(session.connection)

@@ -95,6 +95,15 @@ class ClientSession:
         """Whether the client does not take its replies: nothing more is read from it until it does."""
         return bool(self._out)
 
+    @property
+    def behind(self) -> bool:
+        """Whether so many of its descriptors wait to be closed that one more message could be too much.
+
+        A thread closes them, and a client does not know how fast: it is not read from until then.
+        """
+        held = self.account.descriptors
+        return held.used > held.most - FDS_MOST and self.account.closer.left > 0
+
     def serve_next(self) -> bool:
         """Handle the next request. False: no request is waiting.
 

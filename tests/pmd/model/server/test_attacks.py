@@ -223,28 +223,68 @@ def _fill(fd: int) -> None:
         os.set_blocking(fd, True)
 
 
-def test_a_descriptor_whose_end_takes_a_minute(nic: Served, neighbour: RawClient) -> None:
-    """A socket that lingers: its last close waits for a reader that never reads."""
+@contextlib.contextmanager
+def lingering(seconds: int) -> Iterator[int]:
+    """A socket whose last close takes that long: its reader never reads. Who uses it closes it."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        lingering = socket.create_connection(server.getsockname())
+        end = socket.create_connection(server.getsockname())
         other, _ = server.accept()
-        lingering.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 60))
-        lingering.setblocking(False)
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, seconds))
+        end.setblocking(False)
         with contextlib.suppress(BlockingIOError):
             while True:
-                lingering.send(bytes(1 << 16))
-        with other, RawClient(nic.path("pf0")) as client:
-            client.enable()
-            # The server has it before it has the whole message. Were ours the last to be closed, we would be who waits.
-            message = MessageHeader.of_command(9, Command.GET_INFO, 16).pack() + bytes(16)
-            client.raw(message[:8], [lingering.fileno()])
-            lingering.close()
-            began = time.monotonic()
-            client.raw(message[8:])
-            client.answer().close()
-            lives(neighbour)
-            assert client.read(0, STATUS.offset) != 0xFFFF_FFFF
-            assert time.monotonic() < began + TIMEOUT / 2
+                end.send(bytes(1 << 16))
+        with other:
+            yield end.detach()
+
+
+def send_and_close(client: RawClient, descriptor: int) -> None:
+    """The server has it before it has the whole message. Were ours the last to be closed, we would be who waits."""
+    message = MessageHeader.of_command(9, Command.GET_INFO, 16).pack() + bytes(16)
+    client.raw(message[:8], [descriptor])
+    os.close(descriptor)
+    client.raw(message[8:])
+
+
+def test_a_descriptor_whose_end_takes_a_minute(nic: Served, neighbour: RawClient) -> None:
+    with lingering(60) as descriptor, RawClient(nic.path("pf0")) as client:
+        client.enable()
+        began = time.monotonic()
+        send_and_close(client, descriptor)
+        client.answer().close()
+        lives(neighbour)
+        assert client.read(0, STATUS.offset) != 0xFFFF_FFFF
+        assert time.monotonic() < began + TIMEOUT / 2
+
+
+def test_descriptors_that_close_slowly_are_waited_for(nic: Served, neighbour: RawClient) -> None:
+    """They count until they are closed. A client does not know when that is: it is held up, and not cut off."""
+    with lingering(1) as descriptor, RawClient(nic.path("pf0")) as client:
+        client.enable()
+        send_and_close(client, descriptor)
+        client.answer().close()
+        eventfd, before = os.eventfd(0), nic.descriptors()
+        for _ in range(200):
+            assert client.error(Command.GET_INFO, bytes(16), [eventfd]) == 0
+            assert nic.descriptors() < before + 80
+        os.close(eventfd)
+        lives(neighbour)
+
+
+def test_descriptors_that_do_not_close_end_their_client(nic: Served, neighbour: RawClient) -> None:
+    with lingering(60) as descriptor, RawClient(nic.path("pf0")) as client:
+        client.enable()
+        send_and_close(client, descriptor)
+        client.answer().close()
+        eventfd, began, cpu = os.eventfd(0), time.monotonic(), cpu_seconds(nic)
+        with pytest.raises(Hangup):
+            for _ in range(200):
+                client.error(Command.GET_INFO, bytes(16), [eventfd])
+                lives(neighbour)
+        os.close(eventfd)
+        assert time.monotonic() < began + TIMEOUT
+        assert cpu_seconds(nic) < cpu + 1, "the server waits for it by polling"
+        lives(neighbour)
 
 
 # ---- starve it ----------------------------------------------------------------------------------------------------
