@@ -78,7 +78,7 @@ def runner(ports: list[Port]) -> Iterator[Runner]:
     made.stop()
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> float:
+def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> float:
     """Seconds of ours that it took."""
     watch = Stopwatch()
     while not condition():
