@@ -88,9 +88,8 @@ class Port:
     def __init__(self, name: str) -> None:
         check_new(self, "_rx")
         self.name = name
-        self._turn = (
-            threading.RLock()
-        )  # who changes its state; two that start it at once would start it twice
+        # Held by who changes the port's state: two threads that start it at once would start it twice.
+        self._turn = threading.RLock()
         self._provided: dict[str, Capability] = {}
         self.started = False
         self.closed = False

@@ -97,9 +97,9 @@ class ClientSession:
 
     @property
     def behind(self) -> bool:
-        """Whether so many of its descriptors wait to be closed that one more message could be too much.
+        """Whether so many of its descriptors wait to be closed that its next message could be one too many.
 
-        A thread closes them, and a client does not know how fast: it is not read from until then.
+        The closing thread may be slow, which is not the client's fault: nothing more is read from it meanwhile.
         """
         held = self.account.descriptors
         return held.used > held.most - FDS_MOST and self.account.closer.left > 0
