@@ -43,6 +43,9 @@ def end() -> None:
     """The command is over: nothing can interrupt the interpreter's last steps, where it would be a traceback."""
     for number in (*_wanted(), signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
+    # CPython remembers a KeyboardInterrupt that left an eval or exec of text (that of a dataclass or an expression), even
+    # if it was caught, and would end the process by SIGINT. The next exec makes it forget.
+    exec("")
 
 
 class Signals:

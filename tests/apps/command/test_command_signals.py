@@ -188,6 +188,34 @@ def test_while_modules_load(tmp_path: Path, number: signal.Signals, delay: float
 
 
 @pytest.mark.parametrize("number", STOPS)
+def test_while_text_is_evaluated(tmp_path: Path, number: signal.Signals) -> None:
+    """A KeyboardInterrupt that leaves an eval or exec of text makes CPython kill the process at its end, even if caught."""
+    mark, text = tmp_path / "mark", "mark.touch(); __import__('time').sleep(60)"
+    script = f"""
+import sys
+from pathlib import Path
+from dataplane.apps import reflect
+mark = Path({str(mark)!r})
+class Slow(reflect.Reflect):
+    def __init__(self, *words, **more):
+        exec({text!r}, {{"mark": mark}})
+reflect.Reflect = Slow
+from dataplane.__main__ import main
+sys.exit(main())
+"""
+    (tmp_path / "slow.py").write_text(script)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "slow", "macswap", "null:"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    wait_for(mark.exists, process)
+    process.send_signal(number)
+    assert end(process) == (1, "", "dataplane: interrupted before the run began\n")
+
+
+@pytest.mark.parametrize("number", STOPS)
 def test_a_served_nic_ends(tmp_path: Path, number: signal.Signals) -> None:
     process = spawn("nic", "serve", "--dir", str(tmp_path / "nic"), "--manner", "strict")
     running(process)

@@ -30,6 +30,7 @@ from dataplane.pmd.datasheet import (
     VLNCTRL,
     VMOLR,
 )
+from dataplane.pmd.model.strict.rules.queues import owner
 from dataplane.pmd.model.strict.rules.rule import Rules, Write
 
 rule = Rules()
@@ -44,9 +45,11 @@ rule = Rules()
 def _reset_running(write: Write) -> str | None:
     if not write.value & (CTRL.RST.mask | CTRL.LRST.mask):
         return None
+    disabled = not write.get(STATUS.GIO)
     for line in (RXDCTL, TXDCTL):
         for each in line:
-            if write.get(each.ENABLE):
+            # A VF may enable its queues at any moment, and no PF can prevent it. Once the master is disabled they do no DMA.
+            if write.get(each.ENABLE) and not (disabled and owner(write, each.index) is not None):
                 return f"reset while {each.ENABLE} is 1"
     busy = write.get(STATUS.GIO) and (write.get(RXCTRL.RXEN) or write.get(DMATXCTL.TE))
     return "reset while STATUS.GIO is 1 (set CTRL.GIO_DIS and wait)" if busy else None

@@ -25,6 +25,7 @@ from vf_fixtures import VfChip
 
 from dataplane.errors import DatasheetViolation
 from dataplane.pmd.datasheet import (
+    CTRL,
     DMATXCTL,
     FDIRCTRL,
     FTQF,
@@ -41,6 +42,7 @@ from dataplane.pmd.datasheet import (
     RXDCTL,
     RXPBSIZE,
     SRRCTL,
+    STATUS,
     TDBAL,
     TDLEN,
     TDT,
@@ -124,6 +126,23 @@ def test_a_vf_s_queue_is_the_vf_s_fault():
         chip.bar.set(RFCTL.RSC_DIS)
         chip.chip.poke(RXDCTL[2].offset, RXDCTL[2].ENABLE.mask)
         chip.bar.set(RXCTRL.RXEN)
+
+
+@pytest.mark.parametrize("control", [RXDCTL, TXDCTL], ids=lambda line: line.name)
+def test_a_vf_that_enables_a_queue_before_a_reset_is_not_the_pf_s_fault(control):
+    """The PF cannot prevent it. With the master disabled the queue does no DMA; without, the PF has not waited."""
+    with VfChip(queues=2, manner="strict") as chip:
+        of_the_vf, of_the_pf = control[2], control[120]
+        chip.chip.poke(of_the_vf.offset, of_the_vf.ENABLE.mask)
+        with pytest.raises(DatasheetViolation, match=rf"reset while {control.name}\[2\]"):
+            chip.bar.set(CTRL.RST)
+        chip.bar.set(CTRL.GIO_DIS)
+        chip.bar.wait(STATUS.GIO, 0)
+        chip.chip.poke(of_the_pf.offset, of_the_pf.ENABLE.mask)
+        with pytest.raises(DatasheetViolation, match=rf"reset while {control.name}\[120\]"):
+            chip.bar.set(CTRL.RST)
+        chip.chip.poke(of_the_pf.offset, 0)
+        chip.bar.set(CTRL.RST)
 
 
 def test_a_pool_that_is_off_excuses_no_pf():
