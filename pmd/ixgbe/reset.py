@@ -71,7 +71,11 @@ class DeviceReset:
         for register in stopping:
             bar.clear(register.ENABLE)
         for register in stopping:
-            bar.wait(register.ENABLE, 0, timeout=0.1)
+            try:
+                bar.wait(register.ENABLE, 0, timeout=0.1)
+            except DeviceTimeout:  # a VF may have enabled its queue again meanwhile
+                bar.clear(register.ENABLE)
+                bar.wait(register.ENABLE, 0, timeout=0.1)
         if stopping:
             bar.sleep(1e-4)  # 4.6.7.1.2: a write-back may still be on its way
 

@@ -9,10 +9,11 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from dataplane.errors import DataplaneError
-from dataplane.pmd.datasheet import CTRL
+from dataplane.errors import DataplaneError, DeviceTimeout
+from dataplane.pmd.datasheet import CTRL, RXDCTL
 from dataplane.pmd.function import Bar
 from dataplane.pmd.ixgbe.device_bar import DeviceBar
+from dataplane.pmd.ixgbe.reset import DeviceReset
 from tests.pmd.ixgbe.fleet import Fleet, fleet
 
 ROUNDS = 200
@@ -122,3 +123,29 @@ def test_an_access_waits_for_the_end_of_a_reset() -> None:
             bar.sleep(1e-4)
     assert raw.intruders == []
     assert all(asked)
+
+
+class Stubborn(Bar):
+    """A register file with one Rx queue on, which a VF enables again `times` times after it was cleared."""
+
+    name = "stubborn0"
+
+    def __init__(self, times: int) -> None:
+        self.on, self.times = True, times
+
+    def read32(self, offset: int) -> int:
+        return RXDCTL[4].ENABLE.mask if self.on and offset == RXDCTL[4].offset else 0
+
+    def write32(self, offset: int, value: int) -> None:
+        if offset == RXDCTL[4].offset:
+            self.on = self.times > 0
+            self.times -= 1
+
+
+def test_a_vf_that_enables_its_queue_while_the_pf_stops_it() -> None:
+    """It is cleared once more. A queue that does not stop is an error, as before."""
+    raw = Stubborn(1)
+    DeviceReset(raw).stop_queues()
+    assert not raw.on
+    with pytest.raises(DeviceTimeout):
+        DeviceReset(Stubborn(1000)).stop_queues()
